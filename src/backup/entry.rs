@@ -1,0 +1,163 @@
+//! The catalog object: what is known of one backup.
+//!
+//! # Promise
+//!
+//! The field names are an interface: `queue_backup()` returns this object, `queue_backups()` shows it, and
+//! `backup_manifest.json` holds it. `backup_path` is a bare file name on disk and an absolute path in results. Times are
+//! RFC 3339 in UTC, sizes are bytes, durations milliseconds. Fields that this version does not know are kept.
+//!
+//! # How
+//!
+//! `object_digest` is the SHA-256 (hex) of the object's other fields as compact JSON with sorted keys, as they stand on
+//! disk. An entry whose digest is not right was not written by us: it is shown, but nothing is deleted on its word.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::artifact;
+
+/// One backup.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// A UUID.
+    pub id: String,
+    /// `full`, `snapshot` or `incremental`.
+    pub backup_type: String,
+    /// The series, as given with the option `name`.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The database that was backed up, as SQLite names it; empty for one without a file.
+    pub source_path: String,
+    /// The artifact.
+    pub backup_path: String,
+    /// When the snapshot was taken.
+    pub created_at: String,
+    /// The artifact's length.
+    pub size_bytes: u64,
+    /// Whether `compression` is anything but `none`.
+    pub compressed: bool,
+    /// `none`, `gzip` or `zstd`.
+    #[serde(default = "no_compression")]
+    pub compression: String,
+    /// SHA-256 of the artifact as it lies on disk.
+    pub checksum: String,
+    /// The SQLite that made it.
+    #[serde(default)]
+    pub database_version: Option<String>,
+    /// Pages of the database.
+    #[serde(default)]
+    pub page_count: Option<u32>,
+    /// Bytes a page.
+    #[serde(default)]
+    pub page_size: Option<u32>,
+    /// The backup that this one builds on.
+    #[serde(default)]
+    pub parent_id: Option<String>,
+    /// See [`artifact`].
+    #[serde(default)]
+    pub content_digest: Option<String>,
+    /// SHA-256 of the hash file beside the artifact.
+    #[serde(default)]
+    pub hash_file_checksum: Option<String>,
+    /// Pages that the artifact holds.
+    #[serde(default)]
+    pub pages_stored: Option<u32>,
+    /// Tasks by status at the time of the snapshot; absent without a task table.
+    #[serde(default)]
+    pub task_counts: Option<Map<String, Value>>,
+    /// How long the backup took.
+    #[serde(default)]
+    pub duration_ms: Option<u64>,
+    /// When it last passed a verification.
+    #[serde(default)]
+    pub verified_at: Option<String>,
+    /// What that verification was.
+    #[serde(default)]
+    pub verified_level: Option<String>,
+    /// See the module's head.
+    #[serde(default)]
+    pub object_digest: Option<String>,
+    /// Fields of other versions, kept as they are.
+    #[serde(flatten)]
+    pub others: Map<String, Value>,
+}
+
+fn no_compression() -> String {
+    "none".into()
+}
+
+const DELETING: &str = "deleting";
+
+impl Entry {
+    /// Whether its deletion has begun.
+    pub fn is_going(&self) -> bool {
+        self.others.get(DELETING) == Some(&Value::Bool(true))
+    }
+
+    /// Whether the object is as we wrote it.
+    pub fn is_intact(&self) -> bool {
+        self.object_digest.is_some() && self.object_digest == self.computed_digest()
+    }
+
+    fn computed_digest(&self) -> Option<String> {
+        let mut object = serde_json::to_value(self).ok()?;
+        object.as_object_mut()?.remove("object_digest");
+        Some(artifact::sha256(object.to_string().as_bytes()))
+    }
+
+    /// Signs the object as ours, as it is now.
+    pub fn seal(&mut self) {
+        self.object_digest = self.computed_digest();
+    }
+
+    /// Marks it as one whose deletion has begun.
+    pub fn mark_deleting(&mut self) {
+        self.others.insert(DELETING.into(), Value::Bool(true));
+        self.seal();
+    }
+
+    /// The artifact's path.
+    pub fn place(&self, directory: &Path) -> PathBuf {
+        directory.join(&self.backup_path)
+    }
+
+    /// The object as results show it.
+    #[must_use]
+    pub fn shown(&self, directory: &Path) -> Self {
+        let mut shown = self.clone();
+        shown.backup_path = self.place(directory).to_string_lossy().into_owned();
+        shown
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// An entry as another version might have written it.
+    pub fn entry(name: &str, created_at: &str) -> Entry {
+        let object = serde_json::json!({
+            "id": name, "backup_type": "full", "source_path": "/q.db", "backup_path": name,
+            "created_at": created_at, "size_bytes": 1, "compressed": false, "checksum": "00",
+            "of_another_version": {"kept": true}
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_sealed_entry_is_intact_until_anything_in_it_changes() {
+        let mut sealed = entry("a.db", "2026-01-01T00:00:00.000Z");
+        assert!(!sealed.is_intact());
+        sealed.seal();
+        let text = serde_json::to_string(&sealed).unwrap();
+        let read: Entry = serde_json::from_str(&text).unwrap();
+        assert!(read.is_intact());
+        assert_eq!(read.others["of_another_version"]["kept"], true);
+        let other: Entry = serde_json::from_str(&text.replace("\"kept\":true", "\"kept\":false")).unwrap();
+        assert!(!other.is_intact());
+        let other: Entry = serde_json::from_str(&text.replace("a.db", "b.db")).unwrap();
+        assert!(!other.is_intact());
+    }
+}

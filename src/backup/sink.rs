@@ -1,0 +1,247 @@
+//! The sink: a database that is not stored anywhere. What SQLite writes into it goes to a [`PageVisitor`].
+//!
+//! # Promise
+//!
+//! SQLite's backup API copies a database into any other; if that other lives on this VFS, its pages are handed to the
+//! visitor instead of a disk. The visitor sees every page exactly once: pages 2, 3, … in ascending order, then page 1
+//! as the last. The lock-byte page (at byte 1,073,741,824) holds no content and never comes. Page 1 comes with the
+//! WAL marks (bytes 18 and 19) cleared, so that a copy opens anywhere, read-only directories included, without a
+//! `-wal` and `-shm` beside it. An error of the visitor ends the walk cleanly and is handed out by [`Sink::finish`].
+//!
+//! # How
+//!
+//! The destination runs with `journal_mode=OFF`, `synchronous=OFF` and a small cache, so SQLite writes each page as
+//! it spills: in ascending order, except for page 1, which the pager usually pins until the commit. The sink keeps
+//! page 1 aside, answers reads of it (SQLite rereads its header), and delivers it at the end. An order that is not
+//! ascending would break what visitors rely on, so it is checked and is an error.
+//!
+//! `SQLITE_BUSY` and `SQLITE_LOCKED` from `xWrite` would be swallowed by the backup API, so a visitor's error becomes
+//! `SQLITE_FULL` or `SQLITE_IOERR_WRITE` there, and the true error waits beside it.
+
+mod vfs;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{Error, Result};
+
+/// Takes the pages of one snapshot.
+pub trait PageVisitor: Send {
+    /// Takes page `number` (from 1). All pages have the same length.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the walk.
+    fn page(&mut self, number: u32, content: &[u8]) -> Result<()>;
+}
+
+/// A visitor that somebody else keeps a share of, to ask it for its results after the walk.
+impl<V: PageVisitor> PageVisitor for Arc<Mutex<V>> {
+    fn page(&mut self, number: u32, content: &[u8]) -> Result<()> {
+        lock(self).page(number, content)
+    }
+}
+
+/// What is being poured into the visitor.
+struct Flow {
+    visitor: Box<dyn PageVisitor>,
+    page_one: Vec<u8>,
+    page_size: usize,
+    last_page: u32,
+    length: u64,
+    error: Option<Error>,
+}
+
+type Shared = Arc<Mutex<Flow>>;
+
+/// One walk's sink.
+pub struct Sink {
+    flow: Shared,
+}
+
+/// The shape of what came through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Bytes a page.
+    pub page_size: u32,
+    /// Pages in all, the lock-byte page included.
+    pub page_count: u32,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sink {
+    /// A sink that pours into `visitor`.
+    pub fn new(visitor: Box<dyn PageVisitor>) -> Self {
+        let flow = Flow { visitor, page_one: Vec::new(), page_size: 0, last_page: 1, length: 0, error: None };
+        Self { flow: Arc::new(Mutex::new(flow)) }
+    }
+
+    /// An empty database whose pages go to the visitor, to be the destination of one backup.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite cannot register the VFS or open the connection (out of memory).
+    pub fn connect(&self) -> Result<Connection> {
+        let vfs = vfs::registered()?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
+        let ready = vfs::offer(&self.flow, |name| -> rusqlite::Result<Connection> {
+            let conn = Connection::open_with_flags_and_vfs(name, flags, vfs)?;
+            conn.execute_batch(
+                "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=16",
+            )?;
+            Ok(conn)
+        });
+        ready.map_err(|error| Error::from(error).context("cannot set up the page walk"))
+    }
+
+    /// The visitor's error, if it had one. A walk that failed with an I/O error of the sink failed because of it.
+    pub fn take_error(&self) -> Option<Error> {
+        lock(&self.flow).error.take()
+    }
+
+    /// Ends the walk after the backup is done and the connection closed: delivers page 1.
+    ///
+    /// # Errors
+    ///
+    /// The visitor's error, or a walk that did not deliver what SQLite said it would.
+    pub fn finish(self) -> Result<Geometry> {
+        let mut flow = lock(&self.flow);
+        if let Some(error) = flow.error.take() {
+            return Err(error);
+        }
+        let page_size = u32::try_from(flow.page_size).unwrap_or_default();
+        if page_size == 0 || flow.page_one.is_empty() {
+            return Err(Error::internal("the page walk ended without page 1"));
+        }
+        let pages = flow.length / u64::from(page_size);
+        let page_count = u32::try_from(pages)
+            .map_err(|_| Error::internal("the page walk has more pages than a database can have"))?;
+        let mut page_one = std::mem::take(&mut flow.page_one);
+        clear_wal_marks(&mut page_one);
+        flow.visitor.page(1, &page_one)?;
+        Ok(Geometry { page_size, page_count })
+    }
+}
+
+fn clear_wal_marks(page_one: &mut [u8]) {
+    if let Some(marks) = page_one.get_mut(18..20) {
+        marks.fill(1);
+    }
+}
+
+impl Flow {
+    fn write(&mut self, offset: u64, content: &[u8]) -> Result<()> {
+        if self.page_size == 0 {
+            self.page_size = content.len();
+        }
+        let page_size = self.page_size as u64;
+        if content.len() != self.page_size || page_size == 0 || !offset.is_multiple_of(page_size) {
+            return Err(Error::internal("SQLite wrote something other than a page"));
+        }
+        let number = u32::try_from(offset / page_size + 1)
+            .map_err(|_| Error::internal("SQLite wrote behind the last possible page"))?;
+        self.length = self.length.max(offset + page_size);
+        if number == 1 {
+            self.page_one.clear();
+            self.page_one.extend_from_slice(content);
+            return Ok(());
+        }
+        if number <= self.last_page {
+            return Err(Error::internal(format!("page {number} came after page {}", self.last_page)));
+        }
+        self.last_page = number;
+        self.visitor.page(number, content)
+    }
+
+    /// Fills `target` as far as page 1 is known; true when all of it was.
+    fn read(&self, offset: u64, target: &mut [u8]) -> bool {
+        target.fill(0);
+        let Ok(start) = usize::try_from(offset) else {
+            return false;
+        };
+        let Some(known) = self.page_one.get(start..) else {
+            return false;
+        };
+        let length = known.len().min(target.len());
+        target[..length].copy_from_slice(&known[..length]);
+        length == target.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    type Seen = Arc<Mutex<Vec<(u32, usize)>>>;
+
+    struct Pages(Seen);
+
+    impl PageVisitor for Pages {
+        fn page(&mut self, number: u32, content: &[u8]) -> Result<()> {
+            if number == 13 {
+                return Err(Error::new(ffi::SQLITE_FULL, "thirteen"));
+            }
+            lock(&self.0).push((number, content.len()));
+            Ok(())
+        }
+    }
+
+    fn sink() -> (Sink, Seen) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        (Sink::new(Box::new(Pages(Arc::clone(&seen)))), seen)
+    }
+
+    #[test]
+    fn page_one_is_delivered_last_with_its_wal_marks_cleared() {
+        let (sink, seen) = sink();
+        let mut first = vec![7; 512];
+        first[18..20].fill(2);
+        lock(&sink.flow).write(0, &first).unwrap();
+        lock(&sink.flow).write(512, &[1; 512]).unwrap();
+        lock(&sink.flow).write(2048, &[1; 512]).unwrap();
+        let mut header = [0; 100];
+        assert!(lock(&sink.flow).read(0, &mut header));
+        assert_eq!(header[18], 2, "SQLite must read what it wrote");
+        let geometry = sink.finish().unwrap();
+        assert_eq!(geometry, Geometry { page_size: 512, page_count: 5 });
+        assert_eq!(*lock(&seen), [(2, 512), (5, 512), (1, 512)]);
+        clear_wal_marks(&mut first);
+        assert_eq!(first[18..20], [1, 1]);
+    }
+
+    #[test]
+    fn a_page_out_of_order_or_of_another_size_is_an_error() {
+        let (sink, _) = sink();
+        let mut flow = lock(&sink.flow);
+        flow.write(1024, &[0; 512]).unwrap();
+        assert!(flow.write(512, &[0; 512]).is_err());
+        assert!(flow.write(1536, &[0; 100]).is_err());
+        assert!(flow.write(1700, &[0; 512]).is_err());
+    }
+
+    #[test]
+    fn a_walk_without_page_one_is_an_error_and_a_visitors_error_is_kept() {
+        let (empty, _) = sink();
+        assert!(empty.finish().is_err());
+        let (sink, _) = sink();
+        let error = lock(&sink.flow).write(12 * 512, &[0; 512]).unwrap_err();
+        assert_eq!(error.code(), ffi::SQLITE_FULL);
+    }
+
+    #[test]
+    fn reads_beyond_page_one_are_short_and_zero() {
+        let (sink, _) = sink();
+        let mut target = [9; 16];
+        assert!(!lock(&sink.flow).read(0, &mut target));
+        assert_eq!(target, [0; 16]);
+    }
+}

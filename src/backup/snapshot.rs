@@ -1,0 +1,199 @@
+//! Every page of one snapshot, handed to a visitor, with no copy of the database on disk.
+//!
+//! # Promise
+//!
+//! - The pages are those of **one commit**, whatever other connections commit meanwhile.
+//! - The walk **always finishes**: it never starts over. `sqlite3 .backup` and `Connection.backup(pages=100, …)` begin
+//!   again whenever another process has committed, since they let go of the database between their steps
+//!   (<https://www.sqlite.org/backup.html>); here one read transaction is held from the first page to the last.
+//! - In WAL mode other connections read and write undisturbed; only the WAL cannot be reset until the walk ends, so
+//!   a budget ends the walk if the WAL grows by more. With a rollback journal, writers wait until the walk ends.
+//! - The caller's interrupt ends it between two steps (at most a few megabytes).
+//!
+//! # How
+//!
+//! A sidecar begins a read transaction and is the source of SQLite's backup API; the destination is a
+//! [`Sink`](super::sink::Sink). A held read transaction pins the snapshot, so the source never changes under the
+//! backup. Databases without a file, and those that the caller keeps for itself (`locking_mode=EXCLUSIVE`), are read
+//! through the caller's own connection: while our function runs, its mutex is held, so nobody else can use it.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use rusqlite::Connection;
+use rusqlite::backup::{Backup, StepResult};
+
+use super::sink::{Geometry, PageVisitor, Sink};
+use crate::connection::{Caller, Sidecar, Standing, read_pragma};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::host::Transaction;
+use crate::progress::Watch;
+use crate::{clock, host};
+
+/// Bytes between two looks at the clock, the caller and the WAL: about a millisecond's work.
+const STEP_BYTES: u32 = 4 << 20;
+
+/// A snapshot that is being held.
+pub struct Snapshot<'c> {
+    source: Source<'c>,
+    wal: Option<WalBudget>,
+    /// When it was taken.
+    pub taken_at: DateTime<Utc>,
+    /// What the caller held at that time.
+    pub standing: Standing,
+    /// The size of a page in bytes.
+    pub page_size: u32,
+    /// The number of pages.
+    pub page_count: u32,
+    since: Instant,
+}
+
+enum Source<'c> {
+    Sidecar(Sidecar),
+    Caller(&'c Connection),
+}
+
+struct WalBudget {
+    path: PathBuf,
+    limit: u64,
+    budget_mb: u64,
+}
+
+impl<'c> Snapshot<'c> {
+    /// Takes a snapshot of the caller's main database and holds it until dropped.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_BUSY` when the caller is in its own way, or others are for longer than the caller's patience; whatever
+    /// else SQLite says to opening and reading the file.
+    pub fn take(caller: &'c Caller, wal_budget_mb: u64, watch: &mut Watch<'_>) -> Result<Self> {
+        let standing = caller.standing()?;
+        let file = caller.file();
+        let own = file.is_none() || (standing.exclusive && standing.transaction != Transaction::Write);
+        let source = if own {
+            if standing.transaction == Transaction::Write {
+                return Err(Error::busy(
+                    "this in-memory database has an open write transaction; COMMIT or ROLLBACK it and call again",
+                ));
+            }
+            Source::Caller(caller.connection())
+        } else {
+            let sidecar = Sidecar::open_reader(caller, &standing)?;
+            sidecar.begin_read(caller, &standing, watch)?;
+            Source::Sidecar(sidecar)
+        };
+        let taken_at = clock::now();
+        let conn = source.connection();
+        let wal = file.filter(|_| standing.wal()).map(|file| {
+            let path = files::with_suffix(&file, "-wal");
+            WalBudget {
+                limit: files::length(&path).saturating_add(wal_budget_mb.saturating_mul(1 << 20)),
+                path,
+                budget_mb: wal_budget_mb,
+            }
+        });
+        Ok(Self {
+            page_size: read_pragma(conn, "page_size")?,
+            page_count: read_pragma(conn, "page_count")?,
+            source,
+            wal,
+            taken_at,
+            standing,
+            since: Instant::now(),
+        })
+    }
+
+    /// A connection that sees the snapshot, for reading what else shall be recorded of it.
+    pub fn connection(&self) -> &Connection {
+        self.source.connection()
+    }
+
+    /// Hands every page to `visitor`, as [`PageVisitor`] describes.
+    ///
+    /// # Errors
+    ///
+    /// The visitor's, the source's, `SQLITE_INTERRUPT`, or `SQLITE_FULL` when the WAL outgrows its budget.
+    pub fn walk(&self, visitor: Box<dyn PageVisitor>, watch: &mut Watch<'_>) -> Result<Geometry> {
+        let sink = Sink::new(visitor);
+        let mut target = sink.connect()?;
+        if let Err(error) = self.copy(&mut target, watch) {
+            drop(target);
+            return Err(sink.take_error().unwrap_or(error));
+        }
+        drop(target);
+        let geometry = sink.finish()?;
+        // An empty file is a database of no pages; its copy gets page 1.
+        if geometry.page_count != self.page_count.max(1) {
+            return Err(Error::internal(format!(
+                "the page walk delivered {} of {} pages",
+                geometry.page_count, self.page_count
+            )));
+        }
+        Ok(geometry)
+    }
+
+    fn copy(&self, target: &mut Connection, watch: &mut Watch<'_>) -> Result<()> {
+        let pages_a_step = i32::try_from((STEP_BYTES / self.page_size.max(512)).max(16)).unwrap_or(16);
+        let backup = Backup::new(self.source.connection(), target)?;
+        loop {
+            let step = backup.step(pages_a_step).map_err(|error| {
+                Error::from(error)
+                    .context("cannot read the database")
+                    .advice("if it is damaged, PRAGMA integrity_check tells where")
+            })?;
+            let progress = backup.progress();
+            let total = u64::try_from(progress.pagecount).unwrap_or_default();
+            let left = u64::try_from(progress.remaining).unwrap_or_default();
+            match step {
+                StepResult::Done => return watch.progress(total, total),
+                StepResult::More => watch.progress(total.saturating_sub(left), total)?,
+                _ => return Err(Error::busy("the database is locked although a snapshot of it is held")),
+            }
+            self.check_wal()?;
+        }
+    }
+
+    fn check_wal(&self) -> Result<()> {
+        let Some(wal) = &self.wal else { return Ok(()) };
+        if files::length(&wal.path) <= wal.limit {
+            return Ok(());
+        }
+        Err(Error::new(
+            rusqlite::ffi::SQLITE_FULL,
+            format!(
+                "the WAL '{}' grew by more than {} MB while the backup held its snapshot; back up to a faster disk or \
+                 at a quieter time, or raise the setting wal_budget_mb",
+                wal.path.display(),
+                wal.budget_mb
+            ),
+        ))
+    }
+
+    /// Lets go of the snapshot; how long writers may have waited for it (not at all in WAL mode).
+    pub fn release(self) -> Duration {
+        let held = self.since.elapsed();
+        if self.standing.wal() || matches!(self.source, Source::Caller(_)) { Duration::ZERO } else { held }
+    }
+
+    /// What somebody who reads the result should know about the caller's own transaction.
+    pub fn note(&self) -> Option<&'static str> {
+        (self.standing.transaction == Transaction::Write)
+            .then_some("taken at the last commit: the uncommitted changes of this connection are not in it")
+    }
+
+    /// The version of the SQLite that read it.
+    pub fn database_version(&self) -> String {
+        format!("SQLite {}", host::sqlite_version())
+    }
+}
+
+impl Source<'_> {
+    fn connection(&self) -> &Connection {
+        match self {
+            Self::Sidecar(sidecar) => sidecar.connection(),
+            Self::Caller(conn) => conn,
+        }
+    }
+}

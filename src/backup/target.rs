@@ -1,0 +1,288 @@
+//! Where a backup goes: the caller's words made into a directory and perhaps a file name.
+//!
+//! # Promise
+//!
+//! - No path at all: the default directory, which is the setting `backup_dir`, else `backups/` beside the database.
+//! - A directory that exists, or any path with a trailing separator (made if missing, with what is missing above it):
+//!   the artifact gets a name of its own, `queue_backup_[NAME_]YYYYMMDD_HHMMSS.db` in UTC, and `_2`, `_3` … behind that
+//!   when the second is taken.
+//! - Anything else: a file, whose directory must exist. It is never overwritten unless that was asked for.
+//! - A target that is a live database, belongs to one, would get one's journal, or is one of the catalog's own files
+//!   is refused before anything is made.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+
+use super::catalog::MANIFEST;
+use crate::clock;
+use crate::connection::Caller;
+use crate::error::{Error, Result};
+use crate::files::{self, LiveFiles};
+use crate::settings;
+
+/// The longest series name, in bytes: file names of 255 bytes are allowed nearly everywhere.
+const LONGEST_NAME: usize = 64;
+
+/// A place for one backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The directory, absolute.
+    pub directory: PathBuf,
+    /// The file's name, if the caller gave one.
+    pub file_name: Option<String>,
+    /// Whether the directory may be made.
+    pub may_make_directory: bool,
+}
+
+/// The default directory of the caller's database.
+///
+/// # Errors
+///
+/// A database without a file has no default directory.
+pub fn default_directory(caller: &Caller) -> Result<PathBuf> {
+    let configured = settings::text(caller.connection(), settings::BACKUP_DIR)?;
+    match (configured, caller.file()) {
+        (Some(directory), Some(file)) => Ok(files::parent_of(&file).join(directory)),
+        (Some(directory), None) => absolute(Path::new(&directory)),
+        (None, Some(file)) => Ok(files::parent_of(&file).join("backups")),
+        (None, None) => {
+            Err(Error::usage("an in-memory or temporary database has no default backup directory; pass a path"))
+        }
+    }
+}
+
+/// The directory that an argument names, or the default one; it need not exist.
+///
+/// # Errors
+///
+/// An argument that cannot be a path, or one that names something other than a directory.
+pub fn directory(caller: &Caller, argument: Option<&str>) -> Result<PathBuf> {
+    let Some(text) = argument else {
+        return default_directory(caller);
+    };
+    check_text(text, "directory")?;
+    let path = absolute(Path::new(text))?;
+    match fs::metadata(&path) {
+        Ok(found) if found.is_dir() => Ok(path),
+        Ok(_) => Err(Error::usage(format!(
+            "'{}' is not a directory; pass the directory that holds the backups",
+            path.display()
+        ))),
+        Err(error) => Err(Error::io("find the backup directory", &path, &error)),
+    }
+}
+
+impl Target {
+    /// Reads the caller's `path` argument.
+    ///
+    /// # Errors
+    ///
+    /// An argument that cannot be a path.
+    pub fn resolve(caller: &Caller, argument: Option<&str>) -> Result<Self> {
+        let Some(text) = argument else {
+            return Ok(Self::in_directory(default_directory(caller)?, true));
+        };
+        check_text(text, "path")?;
+        let path = absolute(Path::new(text))?;
+        if text.ends_with(std::path::is_separator) {
+            return Ok(Self::in_directory(path, true));
+        }
+        if path.is_dir() {
+            return Ok(Self::in_directory(path, false));
+        }
+        let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else {
+            return Err(Error::usage(format!("'{text}' names no file; pass a file or a directory")));
+        };
+        Ok(Self {
+            directory: files::parent_of(&path).to_path_buf(),
+            file_name: Some(name),
+            may_make_directory: false,
+        })
+    }
+
+    fn in_directory(directory: PathBuf, may_make_directory: bool) -> Self {
+        Self { directory, file_name: None, may_make_directory }
+    }
+
+    /// Refuses targets that could do harm, before anything is made.
+    ///
+    /// # Errors
+    ///
+    /// An error that names the path and the reason.
+    pub fn check(&self, live: &LiveFiles, overwrite: bool) -> Result<()> {
+        if !self.directory.is_dir() && (!self.may_make_directory || self.directory.exists()) {
+            return Err(Error::new(
+                rusqlite::ffi::SQLITE_CANTOPEN,
+                format!(
+                    "the directory '{}' does not exist; create it, or pass a directory with a trailing '/' to have \
+                     it made",
+                    self.directory.display()
+                ),
+            ));
+        }
+        let Some(name) = &self.file_name else { return Ok(()) };
+        let path = self.directory.join(name);
+        live.refuse(&path)?;
+        check_file_name(name, &path)?;
+        for companion in ["-wal", "-journal"] {
+            let companion = files::with_suffix(&path, companion);
+            if fs::symlink_metadata(&companion).is_ok() {
+                return Err(Error::usage(format!(
+                    "'{}' lies beside the target and would be replayed over the backup when it is opened; move it \
+                     away or choose another name",
+                    companion.display()
+                )));
+            }
+        }
+        check_existing(&path, overwrite)
+    }
+
+    /// The names to try, in this order, until one is free.
+    pub fn names(&self, series: Option<&str>, taken_at: DateTime<Utc>) -> impl Iterator<Item = String> {
+        let given = self.file_name.clone();
+        let stamp = clock::file_stamp(taken_at);
+        let stem = match series {
+            Some(series) => format!("queue_backup_{series}_{stamp}"),
+            None => format!("queue_backup_{stamp}"),
+        };
+        let own = given.is_none();
+        (1..=10_000u32).filter_map(move |attempt| match (&given, attempt) {
+            (Some(name), 1) => Some(name.clone()),
+            (None, 1) => Some(format!("{stem}.db")),
+            (None, _) if own => Some(format!("{stem}_{attempt}.db")),
+            _ => None,
+        })
+    }
+}
+
+fn check_text(text: &str, what: &str) -> Result<()> {
+    if text.is_empty() {
+        return Err(Error::usage(format!(
+            "the {what} is an empty text; pass a {what}, or NULL for the default directory"
+        )));
+    }
+    if text.contains('\0') {
+        return Err(Error::usage(format!("the {what} contains a NUL character, which no path can")));
+    }
+    Ok(())
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| Error::io("resolve the path", path, &error))
+}
+
+fn check_file_name(name: &str, path: &Path) -> Result<()> {
+    let refuse = |why: &str| Err(Error::usage(format!("'{}' cannot be a backup: {why}", path.display())));
+    if name.starts_with(MANIFEST) {
+        return refuse("this name belongs to the catalog of the directory");
+    }
+    if name.starts_with(".queuekeeper-") {
+        return refuse("names that start like this are temporary files of queuekeeper and get swept");
+    }
+    if ["-wal", "-shm", "-journal"].iter().any(|suffix| name.ends_with(suffix)) {
+        return refuse("SQLite would take a file of this name for the journal of another database");
+    }
+    if name.ends_with(".gz") || name.ends_with(".zst") {
+        return refuse("its ending asks for compression, but full backups are stored plain; end the name in .db");
+    }
+    Ok(())
+}
+
+fn check_existing(path: &Path, overwrite: bool) -> Result<()> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io("look at", path, &error)),
+    };
+    if !overwrite {
+        return Err(taken(path));
+    }
+    if !found.is_file() {
+        return Err(Error::usage(format!(
+            "'{}' is not a regular file and won't be overwritten; choose another name",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// What to say of a name that is taken.
+pub fn taken(path: &Path) -> Error {
+    Error::usage(format!("'{}' exists already; choose another name, or pass {{\"overwrite\": true}}", path.display()))
+}
+
+/// Checks the option `name`.
+///
+/// # Errors
+///
+/// A name that would not make a good part of a file name.
+pub fn check_series(name: &str) -> Result<()> {
+    let fine = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > LONGEST_NAME || name.starts_with('.') || !name.chars().all(fine) {
+        return Err(Error::usage(format!(
+            "the option name is '{name}'; a name has 1 to {LONGEST_NAME} bytes of letters, digits, '-', '_' and '.', \
+             and does not start with '.'",
+            name = name.escape_debug()
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(file_name: Option<&str>, series: Option<&str>) -> Vec<String> {
+        let target = Target {
+            directory: PathBuf::from("/b"),
+            file_name: file_name.map(Into::into),
+            may_make_directory: false,
+        };
+        let time = clock::parse_rfc3339("2026-11-05T14:30:22Z").unwrap();
+        target.names(series, time).take(3).collect()
+    }
+
+    #[test]
+    fn generated_names_count_up_and_given_ones_do_not() {
+        assert_eq!(
+            names(None, Some("daily")),
+            [
+                "queue_backup_daily_20261105_143022.db",
+                "queue_backup_daily_20261105_143022_2.db",
+                "queue_backup_daily_20261105_143022_3.db"
+            ]
+        );
+        assert_eq!(names(None, None)[0], "queue_backup_20261105_143022.db");
+        assert_eq!(names(Some("x.db"), Some("daily")), ["x.db"]);
+    }
+
+    #[test]
+    fn series_names_are_parts_of_file_names() {
+        for good in ["daily", "before_restore", "v1.2-rc", "täglich"] {
+            assert!(check_series(good).is_ok(), "{good}");
+        }
+        let long = "x".repeat(65);
+        for bad in ["", "a/b", "..", ".x", "a b", "a\0b", "a'b", long.as_str()] {
+            assert!(check_series(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_mean_something_to_sqlite_or_to_us_are_refused() {
+        for bad in [
+            "backup_manifest.json",
+            "backup_manifest.json.lock",
+            ".queuekeeper-x.tmp",
+            "a.db-wal",
+            "a.db-journal",
+            "a.db.gz",
+            "a.db.zst",
+        ] {
+            assert!(check_file_name(bad, Path::new(bad)).is_err(), "{bad}");
+        }
+        assert!(check_file_name("a.db", Path::new("a.db")).is_ok());
+    }
+}

@@ -1,0 +1,157 @@
+//! What callers pass, made into what the core takes.
+//!
+//! # Promise
+//!
+//! NULL counts as absent, except where a number is required. A value of the wrong kind is an error that says what was
+//! passed and what should have been. A REAL without a fraction counts as a whole number; a TEXT never counts as one.
+
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// One SQL value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Argument {
+    /// NULL.
+    Null,
+    /// INTEGER.
+    Integer(i64),
+    /// REAL.
+    Real(f64),
+    /// TEXT; `None` when it is not UTF-8.
+    Text(Option<String>),
+    /// BLOB.
+    Blob,
+}
+
+impl Argument {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "NULL",
+            Self::Integer(_) => "INTEGER",
+            Self::Real(_) => "REAL",
+            Self::Text(Some(_)) => "TEXT",
+            Self::Text(None) => "TEXT that is not UTF-8",
+            Self::Blob => "BLOB",
+        }
+    }
+
+    fn whole(&self) -> Option<i64> {
+        /// 2^63: the first REAL that is no i64.
+        const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+        match self {
+            Self::Integer(number) => Some(*number),
+            #[allow(clippy::cast_possible_truncation)] // The range was checked.
+            Self::Real(number) if number.fract() == 0.0 && (-LIMIT..LIMIT).contains(number) => Some(*number as i64),
+            _ => None,
+        }
+    }
+}
+
+/// The arguments of one call.
+pub struct Arguments(Vec<Argument>);
+
+impl Arguments {
+    /// The arguments in their order; what was left out may be missing.
+    pub fn new(values: Vec<Argument>) -> Self {
+        Self(values)
+    }
+
+    /// The argument at `place`, NULL if it was left out.
+    pub fn get(&self, place: usize) -> &Argument {
+        self.0.get(place).unwrap_or(&Argument::Null)
+    }
+
+    /// A text that may be absent.
+    ///
+    /// # Errors
+    ///
+    /// A value that is no text.
+    pub fn text(&self, place: usize, what: &str) -> Result<Option<&str>> {
+        match self.get(place) {
+            Argument::Null => Ok(None),
+            Argument::Text(Some(text)) => Ok(Some(text)),
+            other => Err(Error::usage(format!("{what} must be TEXT, but is {}", other.kind()))),
+        }
+    }
+
+    /// A whole number that must be there.
+    ///
+    /// # Errors
+    ///
+    /// Anything else.
+    pub fn integer(&self, place: usize, what: &str) -> Result<i64> {
+        let given = self.get(place);
+        given.whole().ok_or_else(|| Error::usage(format!("{what} must be a whole number, but is {}", given.kind())))
+    }
+
+    /// A whole number, or `default` when it is absent.
+    ///
+    /// # Errors
+    ///
+    /// Anything else.
+    pub fn integer_or(&self, place: usize, what: &str, default: i64) -> Result<i64> {
+        match self.get(place) {
+            Argument::Null => Ok(default),
+            _ => self.integer(place, what),
+        }
+    }
+
+    /// Options as a JSON object, or the defaults when they are absent.
+    ///
+    /// # Errors
+    ///
+    /// Malformed JSON, anything but an object, unknown keys, values of the wrong kind.
+    pub fn options<T: DeserializeOwned + Default>(&self, place: usize) -> Result<T> {
+        let Some(text) = self.text(place, "options")? else {
+            return Ok(T::default());
+        };
+        // serde reads a struct from an array, too.
+        if !text.trim_start().starts_with('{') {
+            return Err(Error::usage(
+                "options must be a JSON object such as {\"name\": \"daily\"}; leave them out or pass NULL for the defaults",
+            ));
+        }
+        serde_json::from_str(text).map_err(|error| Error::usage(format!("options are not understood: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers() {
+        let given = Arguments::new(vec![
+            Argument::Integer(-3),
+            Argument::Real(300.0),
+            Argument::Real(0.5),
+            Argument::Real(f64::INFINITY),
+            Argument::Real(9.3e18),
+            Argument::Text(Some("300".into())),
+        ]);
+        assert_eq!(given.integer(0, "secs").unwrap(), -3);
+        assert_eq!(given.integer(1, "secs").unwrap(), 300);
+        for place in 2..7 {
+            assert!(given.integer(place, "secs").is_err(), "{place}");
+        }
+        assert_eq!(given.integer_or(6, "secs", 5).unwrap(), 5);
+    }
+
+    #[test]
+    fn options_are_an_object_with_known_keys() {
+        #[derive(Debug, Default, serde::Deserialize, PartialEq)]
+        #[serde(deny_unknown_fields)]
+        struct Options {
+            name: Option<String>,
+        }
+        let parse = |text: &str| Arguments::new(vec![Argument::Text(Some(text.into()))]).options::<Options>(0);
+        assert_eq!(parse(" {\"name\": \"a\"}").unwrap().name.as_deref(), Some("a"));
+        assert_eq!(parse("{}").unwrap(), Options::default());
+        for bad in ["", "[]", "[\"a\"]", "null", "{\"nmae\": 1}", "{\"name\": 1}", "{", "{} x"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        let error = parse("{\"nmae\": 1}").unwrap_err();
+        assert!(error.message().contains("`nmae`") && error.message().contains("`name`"), "{error}");
+    }
+}

@@ -1,0 +1,190 @@
+//! The scalar functions: arguments in, core called, result out.
+//!
+//! # Promise
+//!
+//! Every function is `DIRECTONLY`: no view, trigger, index or default of a database file can call it. JSON results carry
+//! the JSON subtype, so that they nest in SQLite's JSON functions. Each function exists with exactly the numbers of
+//! arguments that are documented; SQLite itself refuses others.
+//!
+//! # How
+//!
+//! sqlite-loadable defines the functions. Values and results go through SQLite's API directly, since sqlite-loadable
+//! reports every error as code 1 and mishandles empty blobs and texts with a NUL. The closures capture nothing, so
+//! nothing is allocated for a registration, and nothing leaks when a connection closes.
+
+use std::ffi::{c_char, c_int};
+
+use rusqlite::{Connection, ffi};
+use sqlite_loadable::ext::{sqlite3, sqlite3_context, sqlite3_value};
+use sqlite_loadable::{FunctionFlags, define_scalar_function};
+
+use super::arguments::{Argument, Arguments};
+use super::guard::{guarded, reported_code, reported_message};
+use crate::backup::{create, rotate};
+use crate::clock;
+use crate::connection::Caller;
+use crate::error::{Error, Result};
+use crate::queue::leases;
+use crate::retention::policy::Policy;
+use crate::upkeep::stats;
+
+/// `'J'`: the subtype that SQLite's JSON functions give their results (<https://www.sqlite.org/json1.html>).
+const JSON_SUBTYPE: u32 = 74;
+/// `SQLITE_RESULT_SUBTYPE` (3.45), which older hosts ignore and newer ones require of who sets a subtype.
+const RESULT_SUBTYPE: i32 = 0x0100_0000;
+
+/// What a function returns.
+enum Output {
+    Integer(i64),
+    Text(String),
+    Json(String),
+}
+
+type Body = fn(&Caller, &Arguments) -> Result<Output>;
+
+/// Defines all functions on a connection.
+///
+/// # Errors
+///
+/// What SQLite says.
+pub fn define(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
+    macro_rules! function {
+        ($name:literal, $counts:expr, $body:expr) => {
+            for count in $counts {
+                let callback = |context: *mut sqlite3_context, values: &[*mut sqlite3_value]| {
+                    call($name, $body, context, values);
+                    Ok(())
+                };
+                define_scalar_function(db, $name, count, callback, flags())?;
+            }
+        };
+    }
+    function!("queue_backup", 0..=2, backup);
+    function!("queue_requeue_stale", 1..=1, requeue_stale);
+    function!("queue_rotate", 1..=2, rotate_backups);
+    function!("queue_stats", 0..=0, statistics);
+    function!("queue_version", 0..=0, version);
+    Ok(())
+}
+
+fn flags() -> FunctionFlags {
+    let known = FunctionFlags::UTF8 | FunctionFlags::DIRECTONLY;
+    // SAFETY: any bits may be in this type; SQLite ignores those that it does not know.
+    unsafe { FunctionFlags::from_bits_unchecked(known.bits() | RESULT_SUBTYPE) }
+}
+
+fn backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    let path = arguments.text(0, "path")?;
+    let options: create::Options = arguments.options(1)?;
+    create::backup(caller, path, &options, None).map(Output::Json)
+}
+
+fn requeue_stale(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    let grace = arguments.integer(0, "secs")?;
+    let requeued = leases::requeue(caller, grace, clock::now())?;
+    Ok(Output::Integer(i64::try_from(requeued).unwrap_or(i64::MAX)))
+}
+
+fn rotate_backups(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    let policy = match arguments.get(0) {
+        Argument::Text(Some(text)) => Policy::from_text(text)?,
+        _ => Policy::from_count(arguments.integer(0, "keep")?)?,
+    };
+    let deleted = rotate::rotate(caller, &policy, arguments.text(1, "dir")?)?;
+    Ok(Output::Integer(i64::try_from(deleted).unwrap_or(i64::MAX)))
+}
+
+fn statistics(caller: &Caller, _arguments: &Arguments) -> Result<Output> {
+    let stats = stats::stats(caller)?;
+    let json = serde_json::to_string(&stats);
+    json.map(Output::Json).map_err(|error| Error::internal(format!("the result cannot be written as JSON ({error})")))
+}
+
+fn version(_caller: &Caller, _arguments: &Arguments) -> Result<Output> {
+    Ok(Output::Text(crate::VERSION.into()))
+}
+
+fn call(name: &str, body: Body, context: *mut sqlite3_context, values: &[*mut sqlite3_value]) {
+    let context = context.cast::<ffi::sqlite3_context>();
+    let outcome = guarded(name, || {
+        // SAFETY: SQLite passes a live context, whose connection is open while the function runs.
+        let conn = unsafe { Connection::from_handle(ffi::sqlite3_context_db_handle(context)) }?;
+        let arguments = values
+            .iter()
+            // SAFETY: SQLite passes live values.
+            .map(|&value| unsafe { argument(value.cast::<ffi::sqlite3_value>()) })
+            .collect();
+        body(&Caller::new(conn), &Arguments::new(arguments))
+    });
+    // SAFETY: the context is live until this callback returns.
+    unsafe {
+        match outcome {
+            Ok(output) => give(context, &output),
+            Err(error) => refuse(context, &error),
+        }
+    }
+}
+
+/// # Safety
+///
+/// `value` is a value that SQLite passed to the running function.
+unsafe fn argument(value: *mut ffi::sqlite3_value) -> Argument {
+    // SAFETY: the caller vouches for the value; the text is copied before anything else is asked of it.
+    unsafe {
+        match ffi::sqlite3_value_type(value) {
+            ffi::SQLITE_INTEGER => Argument::Integer(ffi::sqlite3_value_int64(value)),
+            ffi::SQLITE_FLOAT => Argument::Real(ffi::sqlite3_value_double(value)),
+            ffi::SQLITE_TEXT => {
+                let text = ffi::sqlite3_value_text(value);
+                let length = usize::try_from(ffi::sqlite3_value_bytes(value)).unwrap_or_default();
+                if text.is_null() {
+                    // Out of memory while converting from UTF-16.
+                    return Argument::Text(None);
+                }
+                let bytes = std::slice::from_raw_parts(text, length);
+                Argument::Text(std::str::from_utf8(bytes).ok().map(str::to_owned))
+            }
+            ffi::SQLITE_NULL => Argument::Null,
+            _ => Argument::Blob,
+        }
+    }
+}
+
+/// # Safety
+///
+/// `context` is the context of the running function.
+unsafe fn give(context: *mut ffi::sqlite3_context, output: &Output) {
+    // SAFETY: SQLITE_TRANSIENT makes SQLite copy the text.
+    let text = |text: &str| unsafe {
+        match c_int::try_from(text.len()) {
+            Ok(length) => {
+                let start = text.as_ptr().cast::<c_char>();
+                ffi::sqlite3_result_text(context, start, length, ffi::SQLITE_TRANSIENT());
+            }
+            Err(_) => ffi::sqlite3_result_error_code(context, ffi::SQLITE_TOOBIG),
+        }
+    };
+    match output {
+        // SAFETY: as above.
+        Output::Integer(number) => unsafe { ffi::sqlite3_result_int64(context, *number) },
+        Output::Text(content) => text(content),
+        Output::Json(content) => {
+            text(content);
+            // SAFETY: as above.
+            unsafe { ffi::sqlite3_result_subtype(context, JSON_SUBTYPE) };
+        }
+    }
+}
+
+/// # Safety
+///
+/// `context` is the context of the running function.
+unsafe fn refuse(context: *mut ffi::sqlite3_context, error: &Error) {
+    let message = reported_message(error);
+    let length = c_int::try_from(message.len()).unwrap_or(c_int::MAX);
+    // SAFETY: SQLite copies the message. The code comes second: setting a message resets the code to SQLITE_ERROR.
+    unsafe {
+        ffi::sqlite3_result_error(context, message.as_ptr().cast::<c_char>(), length);
+        ffi::sqlite3_result_error_code(context, reported_code(error));
+    }
+}

@@ -1,0 +1,74 @@
+//! The one guard between the core and SQLite's callbacks.
+//!
+//! # Promise
+//!
+//! Whatever happens behind it, the host gets an error message and a result code: a panic must not unwind into C (that
+//! aborts the host), and an error keeps the code that fits. Nothing behind the guard has to think of it.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rusqlite::ffi;
+
+use crate::error::{Error, Result};
+
+/// Runs `body`; errors and panics come back as errors that begin with the name of what was called.
+pub fn guarded<T>(called: &str, body: impl FnOnce() -> Result<T>) -> Result<T> {
+    let outcome = catch_unwind(AssertUnwindSafe(body));
+    let result = outcome.unwrap_or_else(|panic| Err(Error::internal(format!("panicked ({})", text_of(&*panic)))));
+    result.map_err(|error| error.context(called))
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// The code to report for `error`. Some codes mean something else than failure to `sqlite3_step` (`SQLITE_SCHEMA` makes
+/// it run the statement again, up to 50 times), and none of ours may be taken for them.
+pub fn reported_code(error: &Error) -> i32 {
+    match error.primary_code() {
+        ffi::SQLITE_OK | ffi::SQLITE_SCHEMA | ffi::SQLITE_ROW | ffi::SQLITE_DONE => ffi::SQLITE_ERROR,
+        _ => error.code(),
+    }
+}
+
+/// The message to report for `error`; C strings end at a NUL.
+pub fn reported_message(error: &Error) -> String {
+    error.message().replace('\0', "\\0")
+}
+
+/// The error in rusqlite's words, for the callbacks that rusqlite wraps.
+pub fn to_rusqlite(error: &Error) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(reported_code(error)), Some(reported_message(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_with_its_message() {
+        let error = guarded("queue_x", || -> Result<()> { panic!("boom {}", 1) }).unwrap_err();
+        assert_eq!(error.code(), ffi::SQLITE_INTERNAL);
+        assert!(error.message().starts_with("queue_x: panicked (boom 1)"), "{error}");
+        let error = guarded("queue_x", || -> Result<()> { std::panic::panic_any(7) }).unwrap_err();
+        assert!(error.message().contains("no message"));
+    }
+
+    #[test]
+    fn an_error_keeps_its_code_and_gets_the_name() {
+        let error = guarded("queue_x", || -> Result<()> { Err(Error::busy("held")) }).unwrap_err();
+        assert_eq!((error.code(), error.message()), (ffi::SQLITE_BUSY, "queue_x: held"));
+    }
+
+    #[test]
+    fn codes_that_steer_sqlite3_step_are_never_reported() {
+        for code in [ffi::SQLITE_OK, ffi::SQLITE_SCHEMA, ffi::SQLITE_ROW, ffi::SQLITE_DONE] {
+            assert_eq!(reported_code(&Error::new(code, "x")), ffi::SQLITE_ERROR);
+        }
+        let snapshot = Error::new(ffi::SQLITE_BUSY_SNAPSHOT, "x");
+        assert_eq!(reported_code(&snapshot), ffi::SQLITE_BUSY_SNAPSHOT);
+        assert_eq!(reported_message(&Error::usage("a\0b")), "a\\0b");
+    }
+}

@@ -1,0 +1,131 @@
+//! The files that must not be touched, and how to open one that may be.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::with_suffix;
+use crate::connection::Caller;
+use crate::error::{Error, Result};
+
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// What tells two names of one file from two files.
+#[cfg(unix)]
+type FileId = (u64, u64);
+#[cfg(not(unix))]
+type FileId = PathBuf;
+
+#[cfg(unix)]
+fn file_id(path: &Path) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    let found = fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
+}
+
+#[cfg(not(unix))]
+fn file_id(path: &Path) -> Option<FileId> {
+    fs::canonicalize(path).ok()
+}
+
+/// The files that must not be touched.
+pub struct LiveFiles {
+    ids: Vec<FileId>,
+    names: Vec<PathBuf>,
+}
+
+impl LiveFiles {
+    /// Every database attached to `caller`, with the files that SQLite keeps beside it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever SQLite says when it lists the attached databases.
+    pub fn of(caller: &Caller) -> Result<Self> {
+        let mut live = Self { ids: Vec::new(), names: Vec::new() };
+        for database in caller.attached_files()? {
+            live.add(&database);
+            for companion in COMPANIONS {
+                live.add(&with_suffix(&database, companion));
+            }
+        }
+        Ok(live)
+    }
+
+    fn add(&mut self, path: &Path) {
+        self.ids.extend(file_id(path));
+        self.names.push(resolved(path));
+    }
+
+    /// Whether `path` is one of them, under this or any other name.
+    pub fn contains(&self, path: &Path) -> bool {
+        self.names.contains(&resolved(path)) || file_id(path).is_some_and(|id| self.ids.contains(&id))
+    }
+
+    /// Refuses `path` if it is one of them.
+    ///
+    /// # Errors
+    ///
+    /// An error that names the path.
+    pub fn refuse(&self, path: &Path) -> Result<()> {
+        if self.contains(path) {
+            return Err(Error::usage(format!(
+                "'{}' is (or links to) a database that this connection has open, or one of its -wal, -shm and \
+                 -journal files; touching it could destroy the database; choose another path",
+                path.display()
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// `path` with its directory resolved, so that two spellings of one name compare equal.
+fn resolved(path: &Path) -> PathBuf {
+    let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
+    match (parent, path.file_name()) {
+        (Some(parent), Some(name)) => parent.join(name),
+        _ => path.to_path_buf(),
+    }
+}
+
+/// Opens a file that lies in a backup directory for reading, if it is there: a regular file, no link, not live.
+///
+/// # Errors
+///
+/// Anything else at that name, or a failure to open it.
+pub fn open_own(path: &Path, live: &LiveFiles) -> Result<Option<File>> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("look at", path, &error)),
+    };
+    if !found.is_file() {
+        let what = match found.file_type() {
+            kind if kind.is_symlink() => "a symbolic link",
+            kind if kind.is_dir() => "a directory",
+            _ => "no regular file",
+        };
+        return Err(Error::usage(format!(
+            "'{}' is {what}; queuekeeper made no such thing there, move it away",
+            path.display()
+        )));
+    }
+    live.refuse(path)?;
+    match no_follow(OpenOptions::new().read(true)).open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("open", path, &error)),
+    }
+}
+
+#[cfg(unix)]
+pub(super) fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    // NONBLOCK keeps a FIFO that took the file's place in the meantime from hanging the host.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    options.custom_flags(flags.bits().cast_signed())
+}
+
+#[cfg(not(unix))]
+pub(super) fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}

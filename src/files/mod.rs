@@ -1,0 +1,137 @@
+//! Everything that touches files, and everything that differs between platforms.
+//!
+//! # Promise
+//!
+//! - **Live databases are never opened here** (rule 2). On POSIX systems, closing any descriptor of a file drops all
+//!   locks that the process holds on it, so each file that is to be opened, replaced or deleted is first compared
+//!   with [`LiveFiles`]: every database attached to the caller and its `-wal`, `-shm` and `-journal`, by name and by
+//!   device and inode, which also finds hard and symbolic links. Comparing takes `stat` only.
+//! - **Nothing half-written is ever visible** (rule 4). A [`Staged`] file lives under a temporary name in its
+//!   target's own directory; [`Staged::place`] makes it durable, gives it its name without ever replacing another
+//!   file (unless told to), and makes that durable too.
+//! - **What a crash leaves is swept**: temporary files that no living process has locked ([`sweep`]).
+//!
+//! # How
+//!
+//! Locks are `std`'s (`flock` on Unix, `LockFileEx` on Windows): they belong to the open file, so threads exclude each
+//! other as processes do, and they do not interfere with SQLite's own (`fcntl`) locks. Temporary names, placing and
+//! renaming come from the `tempfile` crate (`RENAME_NOREPLACE` where there is one, else a hard link).
+
+mod live;
+mod lock;
+mod staged;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use live::{LiveFiles, open_own};
+pub use lock::DirectoryLock;
+pub use staged::{Staged, sweep};
+
+use crate::error::{Error, Result};
+
+/// `path` with something behind its name.
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Makes names in a directory durable.
+///
+/// # Errors
+///
+/// What the disk says.
+pub fn sync_directory(directory: &Path) -> Result<()> {
+    #[cfg(unix)]
+    File::open(directory)
+        .and_then(|opened| opened.sync_all())
+        .map_err(|error| Error::io("write to disk the directory", directory, &error))?;
+    // Windows makes names durable with the file, and has no such call for directories.
+    let _ = directory;
+    Ok(())
+}
+
+/// The directory of a file, `.` for a bare name.
+pub fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A SQLite URI that opens `path` as it lies there: no locks, no journal, no WAL, nothing written.
+pub fn immutable_uri(path: &Path) -> String {
+    let text = path.as_os_str().as_encoded_bytes();
+    let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file:" });
+    for &byte in text {
+        match byte {
+            b'\\' if cfg!(windows) => uri.push('/'),
+            b'/' | b'-' | b'_' | b'.' | b'~' | b':' => uri.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => uri.push(char::from(byte)),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
+}
+
+/// Bytes that this process may still write on the file system of `path`.
+///
+/// # Errors
+///
+/// What the operating system says.
+pub fn free_space(path: &Path) -> Result<u64> {
+    fs4::available_space(path).map_err(|error| Error::io("ask for the free space at", path, &error))
+}
+
+/// The length of a file that may be live (by `stat`), 0 if there is none.
+pub fn length(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |found| found.len())
+}
+
+/// Directories that were made for a work and go again if it fails.
+#[derive(Default)]
+pub struct MadeDirectories {
+    made: Vec<PathBuf>,
+}
+
+impl MadeDirectories {
+    /// Makes `directory` and what is missing above it.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn make(directory: &Path) -> Result<Self> {
+        let mut missing = Vec::new();
+        let mut place = directory;
+        while !place.exists() && !place.as_os_str().is_empty() {
+            missing.push(place.to_path_buf());
+            place = parent_of(place);
+        }
+        let mut made = Self::default();
+        for path in missing.into_iter().rev() {
+            match fs::create_dir(&path) {
+                Ok(()) => made.made.push(path),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+                Err(error) => return Err(Error::io("create the directory", &path, &error)),
+            }
+        }
+        Ok(made)
+    }
+
+    /// Keeps them: the work has succeeded.
+    pub fn keep(mut self) {
+        self.made.clear();
+    }
+}
+
+impl Drop for MadeDirectories {
+    fn drop(&mut self) {
+        for path in self.made.iter().rev() {
+            // Only an empty directory goes; somebody may have put something there.
+            let _ = fs::remove_dir(path);
+        }
+    }
+}

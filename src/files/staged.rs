@@ -1,0 +1,124 @@
+//! Files that appear whole or not at all, and the sweeping of what a crash left of them.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use super::{LiveFiles, open_own, parent_of, sync_directory};
+use crate::error::{Error, Result};
+
+const TEMP_PREFIX: &str = ".queuekeeper-";
+const TEMP_SUFFIX: &str = ".tmp";
+
+/// A file that is being written under a temporary name; dropping it deletes it.
+pub struct Staged {
+    temp: NamedTempFile,
+}
+
+impl Staged {
+    /// Makes and locks an empty temporary file in `directory`, readable by its owner alone.
+    ///
+    /// # Errors
+    ///
+    /// A directory that is not there, cannot be written, or is full.
+    pub fn new(directory: &Path) -> Result<Self> {
+        // A sweeper may take a file for abandoned between its creation and its lock; then it is made anew.
+        for _ in 0..16 {
+            let temp = tempfile::Builder::new()
+                .prefix(TEMP_PREFIX)
+                .suffix(TEMP_SUFFIX)
+                .rand_bytes(12)
+                .tempfile_in(directory)
+                .map_err(|error| Error::io("create a file in", directory, &error))?;
+            match temp.as_file().try_lock() {
+                Err(TryLockError::WouldBlock) => {}
+                // A file system without locks: the sweeper cannot lock there either, so it leaves the file alone.
+                Ok(()) | Err(TryLockError::Error(_)) => {
+                    if temp.path().exists() {
+                        return Ok(Self { temp });
+                    }
+                }
+            }
+        }
+        Err(Error::busy(format!("temporary files in '{}' disappear as soon as they are made", directory.display())))
+    }
+
+    /// A second handle to the file, for a writer that lives elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left.
+    pub fn handle(&self) -> Result<File> {
+        let copy = self.temp.as_file().try_clone();
+        copy.map_err(|error| Error::io("duplicate the handle of", self.path(), &error))
+    }
+
+    /// Where it lies for the time being.
+    pub fn path(&self) -> &Path {
+        self.temp.path()
+    }
+
+    /// Gives the file these permissions.
+    ///
+    /// # Errors
+    ///
+    /// When the file system refuses.
+    pub fn permit(&self, permissions: fs::Permissions) -> Result<()> {
+        let set = self.temp.as_file().set_permissions(permissions);
+        set.map_err(|error| Error::io("set the permissions of", self.path(), &error))
+    }
+
+    /// Makes the content durable.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    pub fn sync(&self) -> Result<()> {
+        let file = self.temp.as_file();
+        let synced = file.sync_all();
+        synced.map_err(|error| Error::io("write to disk", self.path(), &error))?;
+        // An exclusive lock keeps even this process's other handles from reading on Windows. The content is
+        // complete now, and a shared lock keeps sweepers off as well.
+        #[cfg(windows)]
+        let _ = file.unlock().and_then(|()| file.lock_shared());
+        Ok(())
+    }
+
+    /// Gives a synced file its name, durably. Without `overwrite`, `Ok(false)` says that the name was taken; nothing
+    /// was replaced and the file is gone.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn place(self, target: &Path, overwrite: bool) -> Result<bool> {
+        let placed = if overwrite { self.temp.persist(target) } else { self.temp.persist_noclobber(target) };
+        match placed {
+            Ok(_) => sync_directory(parent_of(target)).map(|()| true),
+            Err(refused) if !overwrite && refused.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(refused) => Err(Error::io("put in place", target, &refused.error)),
+        }
+    }
+}
+
+/// Deletes the temporary files that crashed runs left in `directory`. What cannot be looked at is left for later.
+pub fn sweep(directory: &Path, live: &LiveFiles) {
+    let Ok(listing) = fs::read_dir(directory) else {
+        return;
+    };
+    for entry in listing.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if !(name.starts_with(TEMP_PREFIX) && name.ends_with(TEMP_SUFFIX)) {
+            continue;
+        }
+        let path = entry.path();
+        if let Ok(Some(file)) = open_own(&path, live)
+            && file.try_lock().is_ok()
+        {
+            // A failure leaves the file for the next sweep; nobody else is hurt by it.
+            let _ = fs::remove_file(&path);
+        }
+    }
+}

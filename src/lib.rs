@@ -1,0 +1,39 @@
+//! queuekeeper keeps a SQLite-backed task queue healthy from inside SQLite itself: backups that finish while workers
+//! keep writing, retention, lease rescue and measures.
+//!
+//! It is one library with two doors onto one core: a loadable SQLite extension ([`extension`]) and a C ABI ([`ffi`]).
+//!
+//! # The map of the house
+//!
+//! | module | what lives there |
+//! | --- | --- |
+//! | [`extension`] | door: SQL functions and table-valued functions; only converts |
+//! | [`ffi`] | door: C functions; only converts |
+//! | [`backup`] | snapshot, sink, artifact, catalog; taking and rotating backups |
+//! | [`retention`] | policies and plans: which backups stay; pure |
+//! | [`upkeep`] | measuring the database |
+//! | [`queue`] | the queue's shape, leases and depth |
+//! | [`host`] | binding to the process's one SQLite |
+//! | [`connection`] | the caller's connection and the sidecar |
+//! | [`files`] | files, locks, temporary names; all that differs between platforms |
+//! | [`settings`], [`clock`], [`progress`], [`error`] | what the rest needs |
+//!
+//! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::sink`], [`extension`] and [`ffi`]
+//! alone; the compiler refuses it elsewhere.
+
+pub mod backup;
+pub mod clock;
+pub mod connection;
+pub mod error;
+pub mod extension;
+pub mod ffi;
+pub mod files;
+pub mod host;
+pub mod progress;
+pub mod queue;
+pub mod retention;
+pub mod settings;
+pub mod upkeep;
+
+/// The one version number of crate, header and `queue_version()`.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,75 @@
+//! What every long work does now and then: tell how far it is, and ask whether it shall go on.
+//!
+//! # Promise
+//!
+//! A caller's `sqlite3_interrupt()` (Ctrl-C in the shell) ends any work that takes a [`Watch`] within a fraction of
+//! a second, with `SQLITE_INTERRUPT`, and the work cleans up behind itself as for any other error. The same place
+//! carries progress to whoever wants to show it, who may answer "stop".
+//!
+//! # How
+//!
+//! `sqlite3_is_interrupted()` is younger than the oldest host (3.41), so the question is put to SQLite itself:
+//! while the caller's statement is running, any other statement on the same connection returns `SQLITE_INTERRUPT`.
+//! That costs a few microseconds, so it is done at most every [`EVERY`].
+
+use std::time::{Duration, Instant};
+
+use crate::connection::Caller;
+use crate::error::{Error, Result};
+
+/// The shortest time between two questions.
+const EVERY: Duration = Duration::from_millis(20);
+
+/// Hears of pages done and pages in all; answers whether to go on.
+pub type Listener<'a> = &'a mut dyn FnMut(u64, u64) -> bool;
+
+/// The eye on a long work.
+pub struct Watch<'a> {
+    caller: &'a Caller,
+    listener: Option<Listener<'a>>,
+    asked: Instant,
+}
+
+impl<'a> Watch<'a> {
+    /// Watches for the caller's interrupt, and reports to `listener` if there is one.
+    pub fn new(caller: &'a Caller, listener: Option<Listener<'a>>) -> Self {
+        Self { caller, listener, asked: Instant::now() }
+    }
+
+    /// Reports that `done` of `total` pages are done.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_INTERRUPT` when the caller or the listener wants the work to end.
+    pub fn progress(&mut self, done: u64, total: u64) -> Result<()> {
+        if let Some(listener) = self.listener.as_mut()
+            && !listener(done, total)
+        {
+            return Err(Error::interrupted());
+        }
+        self.check()
+    }
+
+    /// Asks whether to go on.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_INTERRUPT` when the caller wants the work to end.
+    pub fn check(&mut self) -> Result<()> {
+        if self.asked.elapsed() < EVERY {
+            return Ok(());
+        }
+        self.asked = Instant::now();
+        self.caller.check_interrupt()
+    }
+
+    /// Waits a moment for something that others hold, listening for an interrupt.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Watch::check`].
+    pub fn pause(&mut self, moment: Duration) -> Result<()> {
+        std::thread::sleep(moment);
+        self.check()
+    }
+}

@@ -1,0 +1,68 @@
+//! How many tasks there are in each status.
+//!
+//! # Promise
+//!
+//! One row for each status that any task has, in the order of the status. `oldest_utc` and `newest_utc` are the first
+//! and the last `created_at_utc` among them, NULL where the queue has no such column. Counting reads every task once.
+
+use rusqlite::Connection;
+use serde_json::{Map, Value};
+
+use super::shape::Shape;
+use crate::error::{Error, Result};
+
+/// The tasks of one status.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Depth {
+    /// The status, as the queue stores it.
+    pub status: rusqlite::types::Value,
+    /// How many tasks have it.
+    pub tasks: i64,
+    /// The first time of creation.
+    pub oldest_utc: rusqlite::types::Value,
+    /// The last time of creation.
+    pub newest_utc: rusqlite::types::Value,
+}
+
+/// The depth of the queue in the connection's main database.
+///
+/// # Errors
+///
+/// No task table, or whatever SQLite says.
+pub fn depth(conn: &Connection) -> Result<Vec<Depth>> {
+    let shape = Shape::require(conn, &["status"])?;
+    let created = shape.column("created_at_utc");
+    let sql = format!(
+        "SELECT status, count(*), min({created}), max({created}) FROM {} GROUP BY status ORDER BY status",
+        Shape::table()
+    );
+    let read = || -> rusqlite::Result<Vec<Depth>> {
+        let mut statement = conn.prepare(&sql)?;
+        let rows = statement.query_map([], |row| {
+            Ok(Depth { status: row.get(0)?, tasks: row.get(1)?, oldest_utc: row.get(2)?, newest_utc: row.get(3)? })
+        })?;
+        rows.collect()
+    };
+    read().map_err(|error| Error::from(error).context("cannot count the tasks"))
+}
+
+/// The number of tasks by status, `None` without a task table that has a status.
+///
+/// # Errors
+///
+/// Whatever SQLite says.
+pub fn counts(conn: &Connection) -> Result<Option<Map<String, Value>>> {
+    match Shape::find(conn)? {
+        Some(shape) if shape.has("status") => {}
+        _ => return Ok(None),
+    }
+    let sql =
+        format!("SELECT CAST(ifnull(status, 'NULL') AS TEXT), count(*) FROM {} GROUP BY status", Shape::table());
+    let read = || -> rusqlite::Result<Map<String, Value>> {
+        let mut statement = conn.prepare(&sql)?;
+        let rows =
+            statement.query_map([], |row| Ok((row.get::<_, String>(0)?, Value::from(row.get::<_, i64>(1)?))))?;
+        rows.collect()
+    };
+    read().map(Some).map_err(|error| Error::from(error).context("cannot count the tasks"))
+}

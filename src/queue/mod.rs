@@ -1,0 +1,5 @@
+//! The queue itself: its shape, its leases, its depth.
+
+pub mod depth;
+pub mod leases;
+pub mod shape;

@@ -1,0 +1,4 @@
+//! Retention: which backups stay. Pure: nothing here looks at a clock or a disk.
+
+pub mod plan;
+pub mod policy;

@@ -1,0 +1,3 @@
+//! Upkeep: measuring the database and keeping it in shape.
+
+pub mod stats;
