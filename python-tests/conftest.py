@@ -1,0 +1,129 @@
+"""Fixtures: the built library, the hosts that load it, and queues for it to look after."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from hosts import HOST_NAMES, Host, HostDiedError, Session, find_host
+from hosts.python_host import PythonSession
+from support.queues import Queue, Shape, make_queue
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE_NAMES = {"win32": "queuekeeper.dll", "darwin": "libqueuekeeper.dylib"}
+
+
+class OpenSession(Protocol):
+    """Opens a database in a process of a host, with the library loaded unless told otherwise."""
+
+    def __call__(
+        self, host: Host, path: Path | str, readonly: bool = False, load: bool = True
+    ) -> Session: ...
+
+
+class OpenPython(Protocol):
+    """The same on the host that is always there, whose sessions can do more."""
+
+    def __call__(
+        self, path: Path | str, readonly: bool = False, load: bool = True
+    ) -> PythonSession: ...
+
+
+class MakeQueue(Protocol):
+    """Makes a queue database of a shape, alone in a directory of its own."""
+
+    def __call__(self, shape: Shape | None = None, name: str = "queue.db") -> Queue: ...
+
+
+@pytest.fixture(scope="session")
+def library() -> Path:
+    """The release library, or the one that QUEUEKEEPER_LIBRARY names."""
+    named = os.environ.get("QUEUEKEEPER_LIBRARY")
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    name = FILE_NAMES.get(sys.platform, "libqueuekeeper.so")
+    path = Path(named) if named else target / "release" / name
+    if not path.exists():
+        pytest.exit(f"{path} is not there: run cargo build --release first", returncode=4)
+    return path.resolve()
+
+
+@pytest.fixture(params=HOST_NAMES)
+def host(request: pytest.FixtureRequest) -> Host:
+    """Each host in turn; one that isn't on this machine is skipped."""
+    found = find_host(request.param)
+    if found.missing:
+        # Without apsw, which requirements.txt installs, nearly nothing would be tested.
+        assert request.param != "apsw", found.missing
+        pytest.skip(found.missing)
+    return found
+
+
+@pytest.fixture
+def apsw() -> Host:
+    """The host that is always there, for what doesn't depend on the host."""
+    found = find_host("apsw")
+    assert not found.missing, found.missing
+    return found
+
+
+@pytest.fixture
+def open_session(library: Path) -> Iterator[OpenSession]:
+    """Sessions that are closed after the test; a host that crashes then fails it."""
+    sessions: list[Session] = []
+
+    def open_it(host: Host, path: Path | str, readonly: bool = False, load: bool = True) -> Session:
+        session = host.open(str(path), readonly)
+        sessions.append(session)
+        if load:
+            session.load(library)
+        return session
+
+    yield open_it
+    close_all(sessions)
+
+
+@pytest.fixture
+def open_python(apsw: Host, open_session: OpenSession) -> OpenPython:
+    """Sessions on apsw that are closed after the test."""
+
+    def open_it(path: Path | str, readonly: bool = False, load: bool = True) -> PythonSession:
+        session = open_session(apsw, path, readonly, load)
+        assert isinstance(session, PythonSession)
+        return session
+
+    return open_it
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> MakeQueue:
+    """Makes queues; each lies alone in its directory, so that new files are noticed."""
+    made = 0
+
+    def make_it(shape: Shape | None = None, name: str = "queue.db") -> Queue:
+        nonlocal made
+        made += 1
+        return make_queue(tmp_path / f"queue-{made}" / name, shape or Shape())
+
+    return make_it
+
+
+@pytest.fixture
+def queue(make: MakeQueue) -> Queue:
+    """A small queue in WAL mode, with dead workers' leases and live ones."""
+    return make(Shape(stale_leased=5, stale_processing=3, live_leases=4))
+
+
+def close_all(sessions: list[Session]) -> None:
+    """Closes every session, and only then complains about those that crashed."""
+    crashes = []
+    for session in sessions:
+        try:
+            session.close()
+        except HostDiedError as crash:
+            crashes.append(str(crash))
+    assert not crashes, crashes

@@ -1,0 +1,69 @@
+"""What loading the library must add, and nothing else; the README's table says the same."""
+
+from __future__ import annotations
+
+#: Each scalar function, and the numbers of arguments that it takes.
+FUNCTIONS = {
+    "queue_backup": (0, 1, 2),
+    "queue_requeue_stale": (1,),
+    "queue_rotate": (1, 2),
+    "queue_stats": (0,),
+    "queue_version": (0,),
+}
+
+#: Each table-valued function, its columns, and the names of its arguments.
+TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "queue_stats": (
+        (
+            "page_count",
+            "page_size",
+            "total_size_mb",
+            "freelist_count",
+            "wal_mode",
+            "wal_size_mb",
+            "path",
+            "size_bytes",
+            "wal_size_bytes",
+            "fragmentation_pct",
+            "free_disk_bytes",
+            "journal_mode",
+            "sqlite_version",
+        ),
+        (),
+    ),
+    "queue_depth": (("status", "tasks", "oldest_utc", "newest_utc"), ()),
+    "queue_stale": (
+        ("task_id", "status", "locked_by", "lease_until_utc", "overdue_seconds", "attempts"),
+        ("secs",),
+    ),
+    "queue_backups": (
+        (
+            "id",
+            "backup_type",
+            "name",
+            "source_path",
+            "backup_path",
+            "created_at",
+            "size_bytes",
+            "compressed",
+            "compression",
+            "checksum",
+            "database_version",
+            "page_count",
+            "page_size",
+            "parent_id",
+            "content_digest",
+            "hash_file_checksum",
+            "pages_stored",
+            "task_counts",
+            "duration_ms",
+            "verified_at",
+            "verified_level",
+            "object_digest",
+        ),
+        ("dir",),
+    ),
+}
+
+#: The fields that every object of queue_backup() has, "note" not counted.
+BACKUP_FIELDS = frozenset(TABLES["queue_backups"][0]) | {"blocked_writers_ms"}

@@ -1,0 +1,127 @@
+"""sqlite3_interrupt(), or Ctrl-C in the shell, ends the work and leaves nothing behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import MakeQueue, OpenPython, OpenSession
+
+from hosts import Host, SqlError
+from hosts.protocol import SQLITE_INTERRUPT
+from support import artifacts
+from support.eventually import until_writing
+from support.queues import Queue, Shape, grow, make_queue
+
+# Large enough that its copy is still going on when the interrupt comes.
+MEGABYTES = 400
+# An interrupt is heard within a fraction of a second; a busy machine may take longer.
+LONGEST_SECONDS = 5.0
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
+    """One large queue for all tests here, since it takes a while to make."""
+    queue = make_queue(tmp_path_factory.mktemp("large") / "queue.db", Shape(tasks=100))
+    grow(queue, MEGABYTES)
+    yield queue
+    queue.path.unlink()
+
+
+@pytest.mark.parametrize("options", ["{}", '{"verify": "full"}'])
+def test_an_interrupted_backup_ends_at_once_and_leaves_nothing(
+    options: str, host: Host, large: Queue, open_session: OpenSession
+) -> None:
+    files = large.files()
+    session = open_session(host, large.path)
+    session.start(f"SELECT queue_backup(NULL, '{options}')")
+    until_writing(large.backups)
+    begun = time.monotonic()
+    session.interrupt()
+    with pytest.raises(SqlError) as error:
+        session.result()
+    assert time.monotonic() - begun < LONGEST_SECONDS
+    assert error.value.primary_code == SQLITE_INTERRUPT
+    assert "interrupt" in error.value.message
+    # Neither the temporary file nor the directory that was made for it.
+    assert large.files() == files
+
+
+@pytest.mark.parametrize("least", [1, 200 << 20, MEGABYTES << 20])
+def test_at_whatever_moment_it_comes(least: int, large: Queue, open_python: OpenPython) -> None:
+    files = large.files()
+    session = open_python(large.path)
+    session.start('SELECT queue_backup(NULL, \'{"verify": "full"}\')')
+    until_writing(large.backups, least)
+    session.interrupt()
+    with pytest.raises(SqlError) as error:
+        session.result()
+    assert error.value.primary_code == SQLITE_INTERRUPT
+    assert large.files() == files
+
+
+def test_after_an_interrupt_the_connection_works_on(
+    host: Host, large: Queue, open_session: OpenSession
+) -> None:
+    if host.name == "shell":
+        pytest.skip("the shell ends after Ctrl-C when it reads a script")
+    session = open_session(host, large.path)
+    session.rows("BEGIN IMMEDIATE")
+    session.rows("UPDATE task_queue SET priority = priority WHERE id = 1")
+    session.start("SELECT queue_backup()")
+    until_writing(large.backups)
+    session.interrupt()
+    with pytest.raises(SqlError):
+        session.result()
+    # SQLite rolls back a transaction whose writing statement is interrupted; this one only read.
+    session.rows("COMMIT")
+    assert session.object("SELECT queue_stats()")["page_size"] == 4096
+    answer = session.object("SELECT queue_backup()")
+    copy = Path(answer["backup_path"])
+    assert artifacts.query(copy, "SELECT sum(priority) FROM task_queue") == [(10_000,)]
+    for path in large.backups.iterdir():
+        path.unlink()
+    large.backups.rmdir()
+
+
+def test_an_interrupted_requeue_keeps_what_it_has_done(
+    make: MakeQueue, open_python: OpenPython
+) -> None:
+    queue = make(Shape(tasks=10, stale_leased=20_000))
+    session = open_python(queue.path)
+    session.start("SELECT queue_requeue_stale(60)")
+    time.sleep(0.05)
+    session.interrupt()
+    rescued: object = "some"
+    try:
+        rescued = session.result().rows[0][0]
+    except SqlError as error:
+        assert error.primary_code == SQLITE_INTERRUPT
+    # Each task is either leased or queued, whole; and a second call completes the work.
+    assert queue.query(
+        "SELECT count(*) FROM task_queue WHERE (status = 'leased') = (locked_by IS NULL)"
+    ) == [(0,)]
+    ((left,),) = queue.query("SELECT count(*) FROM task_queue WHERE status = 'leased'")
+    assert (left == 0) == (rescued == 20_000)
+    assert session.value("SELECT queue_requeue_stale(60)") == left
+    assert session.value("PRAGMA integrity_check") == "ok"
+
+
+def test_an_interrupt_ends_the_wait_for_a_lock(make: MakeQueue, open_python: OpenPython) -> None:
+    queue = make(Shape(journal_mode="delete"))
+    holder, session = open_python(queue.path), open_python(queue.path)
+    # A connection that has not read the schema waits for it before it calls anything.
+    session.rows("SELECT count(*) FROM task_queue")
+    session.rows("PRAGMA busy_timeout=20000")
+    holder.rows("BEGIN EXCLUSIVE")
+    session.start("SELECT queue_backup()")
+    time.sleep(0.3)
+    begun = time.monotonic()
+    session.interrupt()
+    with pytest.raises(SqlError) as error:
+        session.result()
+    assert time.monotonic() - begun < LONGEST_SECONDS
+    assert error.value.primary_code == SQLITE_INTERRUPT
+    assert queue.files() == ["queue.db"]

@@ -1,0 +1,47 @@
+"""Runs a list of commands, stopping at the first that fails; for scripts/test and scripts/lint."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# The Rust tests are a crate of their own, so that the library's has none of their dependencies.
+RUST_TESTS = Path("tests") / "Cargo.toml"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One command and the name that the summary gives it."""
+
+    name: str
+    command: Sequence[str]
+
+
+def cargo() -> str:
+    """Cargo, also where only rustup's default directory has it."""
+    found = shutil.which("cargo") or shutil.which("cargo", path=str(Path.home() / ".cargo" / "bin"))
+    if found is None:
+        raise SystemExit("cargo is not installed: see https://rustup.rs, and run this again")
+    return found
+
+
+def run(name: str, parts: Sequence[Part]) -> int:
+    """Runs the parts in turn and prints one closing line; returns the exit status."""
+    begun = time.monotonic()
+    for part in parts:
+        print(f"== {part.name}", flush=True)
+        status = subprocess.run(part.command, cwd=ROOT, check=False).returncode
+        if status != 0:
+            print(f"{name}: {part.name} failed with status {status}", file=sys.stderr, flush=True)
+            return 1
+    seconds = time.monotonic() - begun
+    names = ", ".join(part.name for part in parts)
+    print(f"{name}: all passed in {seconds:.0f} s: {names}", flush=True)
+    return 0
