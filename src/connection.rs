@@ -16,7 +16,7 @@
 //! `SQLITE_BUSY` comes from somebody else and is waited for, as long as the caller's own `busy_timeout` says, with
 //! a loop of ours, because SQLite's busy handler cannot be interrupted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
@@ -155,6 +155,12 @@ impl Standing {
         self.journal.eq_ignore_ascii_case("wal")
     }
 
+    /// What somebody who reads the result of a backup should know about the caller's own transaction.
+    pub fn note(&self) -> Option<&'static str> {
+        (self.transaction == Transaction::Write)
+            .then_some("taken at the last commit: the uncommitted changes of this connection are not in it")
+    }
+
     /// The sentence to say when a second connection finds the database locked and the caller itself is the likely
     /// reason; `None` when it can only be somebody else.
     pub fn in_the_way(&self) -> Option<String> {
@@ -247,6 +253,33 @@ impl Sidecar {
                     .advice("another connection holds it; try again later, or raise PRAGMA busy_timeout"));
             }
             watch.pause(RETRY)?;
+        }
+    }
+
+    /// Writes a compact copy of the database to `path`, an empty file.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite says, or `SQLITE_INTERRUPT`.
+    pub fn vacuum_into(&self, caller: &Caller, path: &Path, watch: &mut Watch<'_>) -> Result<()> {
+        // Somebody else may begin to hold the database between the caller's check and this.
+        self.conn.busy_timeout(caller.patience())?;
+        let target = path.to_str().ok_or_else(|| {
+            Error::usage(format!(
+                "'{}' is not UTF-8, which VACUUM INTO needs; choose another directory",
+                path.display()
+            ))
+        })?;
+        let mut interrupted = None;
+        let mut stop = || {
+            interrupted = watch.check().err();
+            interrupted.is_some()
+        };
+        let done = host::interruptible(&self.conn, &mut stop, || self.conn.execute("VACUUM INTO ?1", [target]));
+        match (done, interrupted) {
+            (_, Some(error)) => Err(error),
+            (Err(error), None) => Err(Error::from(error).context("cannot write a compact copy (VACUUM INTO)")),
+            (Ok(_), None) => Ok(()),
         }
     }
 

@@ -5,8 +5,9 @@
 //! - The file is a JSON array with one [`Entry`] object a backup.
 //! - Readers need no lock: the file is only ever replaced whole. Writers exclude each other with a lock on
 //!   `backup_manifest.json.lock` beside it, and fields that this version does not know survive their rewrites.
-//! - What is not a catalog is never overwritten: a manifest that is damaged, or that names a file outside its
-//!   directory, is an error that says so, and every action leaves everything as it is.
+//! - A manifest that is missing, or is no JSON array of catalog objects, is rebuilt from the hash files (see
+//!   [`recover`](super::recover)); it is set aside, never overwritten. One that names a file outside its directory was written
+//!   with intent: it is an error, and every action leaves everything as it is.
 //! - **Deleting is crash-safe**: an entry is first marked `deleting`, then its file goes, then the entry. A crash in
 //!   between leaves a marked entry, which no reader shows and the next writer completes.
 
@@ -16,6 +17,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use super::entry::Entry;
+use super::{hashfile, recover};
 use crate::error::{Error, Result};
 use crate::files::{self, DirectoryLock, LiveFiles, Staged};
 use crate::progress::Watch;
@@ -46,6 +48,11 @@ impl<'a> Catalog<'a> {
         Ok(Self { directory, live })
     }
 
+    /// The files that must not be touched.
+    pub fn live(&self) -> &LiveFiles {
+        self.live
+    }
+
     /// Where it lies.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -57,7 +64,10 @@ impl<'a> Catalog<'a> {
     ///
     /// A manifest that cannot be read or is none.
     pub fn backups(&self) -> Result<Vec<Entry>> {
-        let mut entries = self.read()?;
+        let mut entries = match self.read()? {
+            Manifest::Catalog(entries) => entries,
+            Manifest::Missing | Manifest::Foreign => recover::all(&self.directory, self.live),
+        };
         entries.retain(|entry| !entry.is_going());
         newest_first(&mut entries);
         Ok(entries)
@@ -71,33 +81,57 @@ impl<'a> Catalog<'a> {
     pub fn open(&self, watch: &mut Watch<'_>) -> Result<Writer<'_>> {
         let lock_path = self.directory.join(format!("{MANIFEST}.lock"));
         let lock = DirectoryLock::take(&lock_path, self.live, PATIENCE, watch)?;
-        let mut writer = Writer { catalog: self, entries: self.read()?, _lock: lock };
         files::sweep(&self.directory, self.live);
+        let manifest = self.read()?;
+        let foreign = matches!(manifest, Manifest::Foreign);
+        let (entries, changed) = match manifest {
+            Manifest::Catalog(mut entries) => {
+                let unlisted = recover::unlisted(&self.directory, self.live, &entries, watch)?;
+                let changed = !unlisted.is_empty();
+                entries.extend(unlisted);
+                (entries, changed)
+            }
+            Manifest::Missing | Manifest::Foreign => {
+                let entries = recover::all(&self.directory, self.live);
+                let changed = foreign || !entries.is_empty();
+                (entries, changed)
+            }
+        };
+        if foreign {
+            recover::set_aside(&self.directory)?;
+        }
+        let mut writer = Writer { catalog: self, entries, _lock: lock };
         if writer.entries.iter().any(Entry::is_going) {
             writer.complete_deletions()?;
+        } else if changed {
+            writer.save()?;
         }
         Ok(writer)
     }
 
-    fn read(&self) -> Result<Vec<Entry>> {
+    fn read(&self) -> Result<Manifest> {
         let path = self.directory.join(MANIFEST);
         let Some(file) = files::open_own(&path, self.live)? else {
-            return Ok(Vec::new());
+            return Ok(Manifest::Missing);
         };
         let mut text = Vec::new();
         file.take(LARGEST).read_to_end(&mut text).map_err(|error| Error::io("read", &path, &error))?;
-        let entries: Vec<Entry> = serde_json::from_slice(&text).map_err(|error| {
-            Error::corrupt(format!(
-                "'{}' is not a backup catalog ({error}); nothing was changed; move it away, the backups beside it \
-                 are untouched",
-                path.display()
-            ))
-        })?;
+        let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(&text) else {
+            return Ok(Manifest::Foreign);
+        };
         for entry in &entries {
             check_name(&entry.backup_path, &path)?;
         }
-        Ok(entries)
+        Ok(Manifest::Catalog(entries))
     }
+}
+
+/// What lies at the manifest's name.
+enum Manifest {
+    Missing,
+    /// A file, but no catalog.
+    Foreign,
+    Catalog(Vec<Entry>),
 }
 
 /// An artifact lies in the directory itself: anything else could name any file of the machine.
@@ -176,7 +210,7 @@ impl Writer<'_> {
         if marked == 0 {
             return Ok(0);
         }
-        self.write(&self.entries, None)?.place(&self.manifest(), true)?;
+        self.save()?;
         match self.complete_deletions()? {
             None => Ok(marked),
             Some(error) => {
@@ -202,8 +236,38 @@ impl Writer<'_> {
         }
         self.entries = kept;
         files::sync_directory(&self.catalog.directory)?;
-        self.write(&self.entries, None)?.place(&self.manifest(), true)?;
+        self.save()?;
         Ok(resisted)
+    }
+
+    /// Takes the entry of an artifact that is to be replaced out of the catalog, so that at no time the catalog describes
+    /// what is not there.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn forget(&mut self, backup_path: &str) -> Result<()> {
+        let before = self.entries.len();
+        self.entries.retain(|entry| entry.backup_path != backup_path);
+        if self.entries.len() == before { Ok(()) } else { self.save() }
+    }
+
+    /// Changes the entry with this id, if it is still there.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn update(&mut self, id: &str, change: impl FnOnce(&mut Entry)) -> Result<()> {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) else {
+            return Ok(());
+        };
+        change(entry);
+        entry.seal();
+        self.save()
+    }
+
+    fn save(&self) -> Result<()> {
+        self.write(&self.entries, None)?.place(&self.manifest(), true).map(|_| ())
     }
 
     fn manifest(&self) -> PathBuf {
@@ -228,14 +292,18 @@ impl Writer<'_> {
     }
 }
 
+/// Removes an artifact, then its hash file; a hash file alone is swept by the next writer.
 fn remove_artifact(path: &Path, live: &LiveFiles) -> Result<()> {
     live.refuse(path)?;
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io("delete the backup", path, &error))
+    for path in [path, &hashfile::path_of(path)] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("delete the backup", path, &error));
+            }
+            _ => {}
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// A catalog that is on disk under a temporary name.

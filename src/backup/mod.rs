@@ -3,7 +3,17 @@
 pub mod artifact;
 pub mod catalog;
 pub mod create;
+pub mod delta;
 pub mod entry;
+pub mod frames;
+pub mod full;
+pub mod hashfile;
+pub mod options;
+pub mod parent;
+pub mod produce;
+pub mod publish;
+pub mod rebuild;
+pub mod recover;
 pub mod rotate;
 pub mod sink;
 pub mod snapshot;

@@ -25,12 +25,12 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::sink::{Geometry, PageVisitor, Sink};
+use crate::clock;
 use crate::connection::{Caller, Sidecar, Standing, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::host::Transaction;
 use crate::progress::Watch;
-use crate::{clock, host};
 
 /// Bytes between two looks at the clock, the caller and the WAL: about a millisecond's work.
 const STEP_BYTES: u32 = 4 << 20;
@@ -177,15 +177,9 @@ impl<'c> Snapshot<'c> {
         if self.standing.wal() || matches!(self.source, Source::Caller(_)) { Duration::ZERO } else { held }
     }
 
-    /// What somebody who reads the result should know about the caller's own transaction.
+    /// What somebody who reads the result should know.
     pub fn note(&self) -> Option<&'static str> {
-        (self.standing.transaction == Transaction::Write)
-            .then_some("taken at the last commit: the uncommitted changes of this connection are not in it")
-    }
-
-    /// The version of the SQLite that read it.
-    pub fn database_version(&self) -> String {
-        format!("SQLite {}", host::sqlite_version())
+        self.standing.note()
     }
 }
 

@@ -4,8 +4,8 @@
 //!
 //! - No path at all: the default directory, which is the setting `backup_dir`, else `backups/` beside the database.
 //! - A directory that exists, or any path with a trailing separator (made if missing, with what is missing above it):
-//!   the artifact gets a name of its own, `queue_backup_[NAME_]YYYYMMDD_HHMMSS.db` in UTC, and `_2`, `_3` … behind that
-//!   when the second is taken.
+//!   the artifact gets a name of its own, `queue_backup_[NAME_]YYYYMMDD_HHMMSS.db` in UTC (`.delta.db` for an incremental,
+//!   and `.gz` or `.zst` behind it), with `_2`, `_3` … in it when the second is taken.
 //! - Anything else: a file, whose directory must exist. It is never overwritten unless that was asked for.
 //! - A target that is a live database, belongs to one, would get one's journal, or is one of the catalog's own files
 //!   is refused before anything is made.
@@ -35,6 +35,8 @@ pub struct Target {
     pub file_name: Option<String>,
     /// Whether the directory may be made.
     pub may_make_directory: bool,
+    /// What errors call it: the file if it has a name, else the directory.
+    pub shown: PathBuf,
 }
 
 /// The default directory of the caller's database.
@@ -100,11 +102,12 @@ impl Target {
             directory: files::parent_of(&path).to_path_buf(),
             file_name: Some(name),
             may_make_directory: false,
+            shown: path,
         })
     }
 
     fn in_directory(directory: PathBuf, may_make_directory: bool) -> Self {
-        Self { directory, file_name: None, may_make_directory }
+        Self { shown: directory.clone(), directory, file_name: None, may_make_directory }
     }
 
     /// Refuses targets that could do harm, before anything is made.
@@ -139,23 +142,16 @@ impl Target {
         }
         check_existing(&path, overwrite)
     }
+}
 
-    /// The names to try, in this order, until one is free.
-    pub fn names(&self, series: Option<&str>, taken_at: DateTime<Utc>) -> impl Iterator<Item = String> {
-        let given = self.file_name.clone();
-        let stamp = clock::file_stamp(taken_at);
-        let stem = match series {
-            Some(series) => format!("queue_backup_{series}_{stamp}"),
-            None => format!("queue_backup_{stamp}"),
-        };
-        let own = given.is_none();
-        (1..=10_000u32).filter_map(move |attempt| match (&given, attempt) {
-            (Some(name), 1) => Some(name.clone()),
-            (None, 1) => Some(format!("{stem}.db")),
-            (None, _) if own => Some(format!("{stem}_{attempt}.db")),
-            _ => None,
-        })
-    }
+/// The names to try, in this order, until one is free.
+pub fn generated_names(series: Option<&str>, taken_at: DateTime<Utc>, ending: &str) -> impl Iterator<Item = String> {
+    let series = series.map_or_else(String::new, |series| format!("{series}_"));
+    let stem = format!("queue_backup_{series}{}", clock::file_stamp(taken_at));
+    (1..=10_000u32).map(move |attempt| match attempt {
+        1 => format!("{stem}{ending}"),
+        _ => format!("{stem}_{attempt}{ending}"),
+    })
 }
 
 fn check_text(text: &str, what: &str) -> Result<()> {
@@ -185,8 +181,8 @@ fn check_file_name(name: &str, path: &Path) -> Result<()> {
     if ["-wal", "-shm", "-journal"].iter().any(|suffix| name.ends_with(suffix)) {
         return refuse("SQLite would take a file of this name for the journal of another database");
     }
-    if name.ends_with(".gz") || name.ends_with(".zst") {
-        return refuse("its ending asks for compression, but full backups are stored plain; end the name in .db");
+    if name.ends_with(".hashes") {
+        return refuse("names that end like this are the hash files of backups");
     }
     Ok(())
 }
@@ -235,28 +231,19 @@ pub fn check_series(name: &str) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn names(file_name: Option<&str>, series: Option<&str>) -> Vec<String> {
-        let target = Target {
-            directory: PathBuf::from("/b"),
-            file_name: file_name.map(Into::into),
-            may_make_directory: false,
-        };
-        let time = clock::parse_rfc3339("2026-11-05T14:30:22Z").unwrap();
-        target.names(series, time).take(3).collect()
-    }
-
     #[test]
-    fn generated_names_count_up_and_given_ones_do_not() {
+    fn generated_names_count_up() {
+        let time = clock::parse_rfc3339("2026-11-05T14:30:22Z").unwrap();
+        let names = |series, ending| generated_names(series, time, ending).take(3).collect::<Vec<_>>();
         assert_eq!(
-            names(None, Some("daily")),
+            names(Some("daily"), ".db"),
             [
                 "queue_backup_daily_20261105_143022.db",
                 "queue_backup_daily_20261105_143022_2.db",
                 "queue_backup_daily_20261105_143022_3.db"
             ]
         );
-        assert_eq!(names(None, None)[0], "queue_backup_20261105_143022.db");
-        assert_eq!(names(Some("x.db"), Some("daily")), ["x.db"]);
+        assert_eq!(names(None, ".delta.db.zst")[0], "queue_backup_20261105_143022.delta.db.zst");
     }
 
     #[test]
@@ -278,8 +265,7 @@ mod tests {
             ".queuekeeper-x.tmp",
             "a.db-wal",
             "a.db-journal",
-            "a.db.gz",
-            "a.db.zst",
+            "a.db.hashes",
         ] {
             assert!(check_file_name(bad, Path::new(bad)).is_err(), "{bad}");
         }

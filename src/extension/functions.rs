@@ -20,6 +20,7 @@ use sqlite_loadable::{FunctionFlags, define_scalar_function};
 
 use super::arguments::{Argument, Arguments};
 use super::guard::{guarded, reported_code, reported_message};
+use crate::backup::options::Options;
 use crate::backup::{create, rotate};
 use crate::clock;
 use crate::connection::Caller;
@@ -75,8 +76,8 @@ fn flags() -> FunctionFlags {
 
 fn backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let path = arguments.text(0, "path")?;
-    let options: create::Options = arguments.options(1)?;
-    create::backup(caller, path, &options, None).map(Output::Json)
+    let options: Options = arguments.options(1)?;
+    create::backup(caller, path, &options, None)?.json().map(Output::Json)
 }
 
 fn requeue_stale(caller: &Caller, arguments: &Arguments) -> Result<Output> {

@@ -106,6 +106,27 @@ pub fn status_index(conn: &Connection) -> Result<String> {
     Ok(name.map_or_else(String::new, |name| format!("INDEXED BY {}", quoted(&name))))
 }
 
+/// The tables whose rows have a rowid that is no column of theirs, so that `VACUUM` may number them anew: without an INTEGER
+/// PRIMARY KEY, and not WITHOUT ROWID.
+///
+/// # Errors
+///
+/// Whatever SQLite says to reading the schema.
+pub fn tables_without_own_rowid(conn: &Connection) -> Result<Vec<String>> {
+    // A table that has an INTEGER PRIMARY KEY has no index for it, and one WITHOUT ROWID has one with origin 'pk'.
+    let sql = "SELECT list.name FROM pragma_table_list AS list
+               WHERE list.schema = 'main' AND list.type = 'table' AND NOT list.wr AND list.name NOT LIKE 'sqlite~_%' ESCAPE '~'
+                 AND NOT (EXISTS (SELECT 1 FROM pragma_table_info(list.name, 'main') WHERE pk > 0)
+                          AND NOT EXISTS (SELECT 1 FROM pragma_index_list(list.name, 'main') WHERE origin = 'pk'))
+               ORDER BY list.name";
+    let read = || -> rusqlite::Result<Vec<String>> {
+        let mut names = conn.prepare(sql)?;
+        let names = names.query_map([], |row| row.get(0))?;
+        names.collect()
+    };
+    read().map_err(|error| Error::from(error).context("cannot read the schema"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
