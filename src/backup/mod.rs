@@ -2,12 +2,15 @@
 
 pub mod artifact;
 pub mod catalog;
+pub mod check;
 pub mod create;
+pub mod delete;
 pub mod delta;
 pub mod entry;
 pub mod frames;
 pub mod full;
 pub mod hashfile;
+pub mod locate;
 pub mod options;
 pub mod parent;
 pub mod produce;

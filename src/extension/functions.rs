@@ -21,7 +21,7 @@ use sqlite_loadable::{FunctionFlags, define_scalar_function};
 use super::arguments::{Argument, Arguments};
 use super::guard::{guarded, reported_code, reported_message};
 use crate::backup::options::Options;
-use crate::backup::{create, rotate};
+use crate::backup::{check, create, delete, rotate};
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
@@ -61,9 +61,11 @@ pub fn define(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
         };
     }
     function!("queue_backup", 0..=2, backup);
+    function!("queue_delete_backup", 1..=2, delete_backup);
     function!("queue_requeue_stale", 1..=1, requeue_stale);
     function!("queue_rotate", 1..=2, rotate_backups);
     function!("queue_stats", 0..=0, statistics);
+    function!("queue_verify", 1..=3, verify);
     function!("queue_version", 0..=0, version);
     Ok(())
 }
@@ -78,6 +80,17 @@ fn backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let path = arguments.text(0, "path")?;
     let options: Options = arguments.options(1)?;
     create::backup(caller, path, &options, None)?.json().map(Output::Json)
+}
+
+fn verify(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    let (backup, level) = (arguments.text(0, "backup")?, arguments.text(1, "level")?);
+    let options: check::Options = arguments.options(2)?;
+    json(&check::check(caller, backup, level, &options, None)?)
+}
+
+fn delete_backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    let options: delete::Options = arguments.options(1)?;
+    json(&delete::delete(caller, arguments.text(0, "backup")?, &options)?)
 }
 
 fn requeue_stale(caller: &Caller, arguments: &Arguments) -> Result<Output> {
@@ -99,6 +112,11 @@ fn statistics(caller: &Caller, _arguments: &Arguments) -> Result<Output> {
     let stats = stats::stats(caller)?;
     let json = serde_json::to_string(&stats);
     json.map(Output::Json).map_err(|error| Error::internal(format!("the result cannot be written as JSON ({error})")))
+}
+
+fn json(result: &impl serde::Serialize) -> Result<Output> {
+    let text = serde_json::to_string(result);
+    text.map(Output::Json).map_err(|error| Error::internal(format!("the result cannot be written as JSON ({error})")))
 }
 
 fn version(_caller: &Caller, _arguments: &Arguments) -> Result<Output> {
