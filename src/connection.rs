@@ -48,6 +48,17 @@ impl Caller {
         &self.conn
     }
 
+    /// A caller of our own making: a connection to another database, with the same SQLite and VFS, and the same patience.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_CANTOPEN` and its kin.
+    pub fn beside(&self, file: &Path) -> Result<Self> {
+        let sidecar = Sidecar::open_writer(self, file)?;
+        sidecar.conn.busy_timeout(self.patience())?;
+        Ok(Self::new(sidecar.conn))
+    }
+
     /// The main database's file; `None` for in-memory and temporary databases.
     pub fn file(&self) -> Option<PathBuf> {
         host::database_file(&self.conn, host::MAIN)
@@ -208,10 +219,25 @@ impl Sidecar {
         // A reader needs write access to roll back a crashed writer's journal and to set up the WAL index.
         let access =
             if standing.readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
+        let sidecar = Self::open(caller, &file, access)?;
+        sidecar.conn.execute_batch("PRAGMA query_only=ON")?;
+        Ok(sidecar)
+    }
+
+    /// Opens a connection for writing to a database file, through the VFS of the caller.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_CANTOPEN` and its kin. Whether the file is a database shows only when it is read.
+    pub fn open_writer(caller: &Caller, file: &Path) -> Result<Self> {
+        Self::open(caller, file, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    fn open(caller: &Caller, file: &Path, access: OpenFlags) -> Result<Self> {
         let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
         let conn = match host::vfs_name(caller.connection()) {
-            Some(vfs) => Connection::open_with_flags_and_vfs(&file, flags, vfs.as_c_str()),
-            None => Connection::open_with_flags(&file, flags),
+            Some(vfs) => Connection::open_with_flags_and_vfs(file, flags, vfs.as_c_str()),
+            None => Connection::open_with_flags(file, flags),
         };
         let conn = conn.map_err(|error| {
             Error::from(error).context(format!("cannot open a second connection to '{}'", file.display()))
@@ -219,8 +245,33 @@ impl Sidecar {
         conn.busy_timeout(Duration::ZERO)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         // A mapped database would turn an I/O error into a SIGBUS of the host.
-        conn.execute_batch("PRAGMA query_only=ON; PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0")?;
+        conn.execute_batch("PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0")?;
         Ok(Self { conn })
+    }
+
+    /// The connection itself, to be written to.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.conn
+    }
+
+    /// Takes the write lock, waiting for others until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_BUSY` when the wait was in vain.
+    pub fn begin_immediate(&self, deadline: Instant, watch: &mut Watch<'_>) -> Result<()> {
+        loop {
+            let Err(error) = self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Error::from) else { return Ok(()) };
+            if error.primary_code() != ffi::SQLITE_BUSY {
+                return Err(error.context("cannot take the write lock"));
+            }
+            if Instant::now() >= deadline {
+                return Err(error
+                    .context("cannot take the write lock")
+                    .advice("another connection holds it; try again later, or raise PRAGMA busy_timeout"));
+            }
+            watch.pause(RETRY)?;
+        }
     }
 
     /// The connection itself.

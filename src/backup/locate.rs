@@ -59,7 +59,9 @@ fn by_path<'a>(live: &'a LiveFiles, words: &str) -> Result<(Catalog<'a>, Entry)>
     let name = match path.file_name().and_then(|name| name.to_str()) {
         Some(name) if !words.ends_with(std::path::is_separator) && !path.is_dir() => name.to_owned(),
         _ => {
-            return Err(Error::usage(format!("'{words}' is not a backup; pass the path of one, its id, or 'latest'")));
+            return Err(Error::usage(format!(
+                "'{words}' is not a backup; pass the path of one, its id, or 'latest'"
+            )));
         }
     };
     if files::open_own(path, live)?.is_none() {

@@ -17,6 +17,7 @@ pub mod produce;
 pub mod publish;
 pub mod rebuild;
 pub mod recover;
+pub mod restore;
 pub mod rotate;
 pub mod sink;
 pub mod snapshot;

@@ -32,6 +32,7 @@ use super::options::{Kind, Wish};
 use super::parent;
 use super::sink::Geometry;
 use super::snapshot::Snapshot;
+use super::verify;
 use crate::connection::{Caller, Sidecar, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
@@ -110,7 +111,7 @@ impl Order<'_> {
                 Err(reason) => notes.push(format!("a full backup instead of an incremental: {reason}")),
             }
         }
-        let task_counts = depth::counts(snapshot.connection())?;
+        let task_counts = counts(snapshot.connection(), &mut notes)?;
         let taken_at = snapshot.taken_at;
         let walked = match parent {
             Some(parent) => self.walk_delta(snapshot, parent, watch)?,
@@ -193,7 +194,7 @@ impl Order<'_> {
         let held = if standing.wal() { 0 } else { since.elapsed().as_millis() };
         drop(sidecar);
         let copy = artifact::open_immutable(plain.path())?;
-        let task_counts = depth::counts(&copy)?;
+        let task_counts = counts(&copy, &mut notes)?;
         let page_size: u32 = read_pragma(&copy, "page_size")?;
         drop(copy);
         let hashes = artifact::page_hashes(&mut plain.handle()?, self.shown, page_size, watch)?;
@@ -276,6 +277,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn released(snapshot: Snapshot<'_>) -> u64 {
     u64::try_from(snapshot.release().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The tasks by status. A damaged table must not keep its database from being saved, but be known.
+fn counts(conn: &Connection, notes: &mut Vec<String>) -> Result<Option<Map<String, Value>>> {
+    match depth::counts(conn) {
+        Err(error) if verify::is_damage(&error) => {
+            notes.push(format!("the database is damaged ({error}); check it with PRAGMA integrity_check"));
+            Ok(None)
+        }
+        counts => counts,
+    }
 }
 
 /// A note on the tables whose rows `VACUUM INTO` may number anew.

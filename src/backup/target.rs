@@ -126,22 +126,60 @@ impl Target {
                 ),
             ));
         }
-        let Some(name) = &self.file_name else { return Ok(()) };
-        let path = self.directory.join(name);
-        live.refuse(&path)?;
-        check_file_name(name, &path)?;
-        for companion in ["-wal", "-journal"] {
-            let companion = files::with_suffix(&path, companion);
-            if fs::symlink_metadata(&companion).is_ok() {
-                return Err(Error::usage(format!(
-                    "'{}' lies beside the target and would be replayed over the backup when it is opened; move it \
-                     away or choose another name",
-                    companion.display()
-                )));
-            }
+        if self.file_name.is_none() {
+            return Ok(());
         }
-        check_existing(&path, overwrite)
+        live.refuse(&self.shown)?;
+        check_beside(&self.shown)?;
+        check_existing(&self.shown, overwrite)
     }
+}
+
+/// Refuses the path of a new database that would be mistaken for something else, or that something would be replayed over.
+fn check_beside(path: &Path) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    check_file_name(&name, path)?;
+    for companion in ["-wal", "-journal"] {
+        let companion = files::with_suffix(path, companion);
+        if fs::symlink_metadata(&companion).is_ok() {
+            return Err(Error::usage(format!(
+                "'{}' lies beside the target and would be replayed over it when it is opened; move it away or choose another \
+                 name",
+                companion.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Reads an argument that names a file.
+///
+/// # Errors
+///
+/// A text that cannot be the path of a file.
+pub fn file_path(text: &str, what: &str) -> Result<PathBuf> {
+    check_text(text, what)?;
+    let path = absolute(Path::new(text))?;
+    if text.ends_with(std::path::is_separator) || path.is_dir() || path.file_name().is_none() {
+        return Err(Error::usage(format!("the {what} '{text}' is a directory; pass a file")));
+    }
+    Ok(path)
+}
+
+/// Checks the path of a database that is to be made.
+///
+/// # Errors
+///
+/// A directory that does not exist, or a name that would do harm.
+pub fn check_new(path: &Path) -> Result<()> {
+    let directory = files::parent_of(path);
+    if !directory.is_dir() {
+        return Err(Error::new(
+            rusqlite::ffi::SQLITE_CANTOPEN,
+            format!("the directory '{}' does not exist; create it first", directory.display()),
+        ));
+    }
+    check_beside(path)
 }
 
 /// The names to try, in this order, until one is free.

@@ -126,7 +126,11 @@ fn check_pages(entry: &Entry, path: &Path, watch: &mut Watch<'_>) -> Result<()> 
 }
 
 /// What SQLite, and at level `full` the count of the tasks, find in a plain database.
-fn check_database(path: &Path, entry: &Entry, level: Level, watch: &mut Watch<'_>) -> Result<Vec<String>> {
+///
+/// # Errors
+///
+/// When the question could not be answered.
+pub fn check_database(path: &Path, entry: &Entry, level: Level, watch: &mut Watch<'_>) -> Result<Vec<String>> {
     let conn = artifact::open_immutable(path)?;
     let mut stopped = None;
     let mut stop = || {
@@ -146,7 +150,8 @@ fn check_database(path: &Path, entry: &Entry, level: Level, watch: &mut Watch<'_
     }
 }
 
-fn is_damage(error: &Error) -> bool {
+/// Whether an error says that content is not what it should be.
+pub fn is_damage(error: &Error) -> bool {
     matches!(error.primary_code(), ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB)
 }
 

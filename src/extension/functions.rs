@@ -21,7 +21,7 @@ use sqlite_loadable::{FunctionFlags, define_scalar_function};
 use super::arguments::{Argument, Arguments};
 use super::guard::{guarded, reported_code, reported_message};
 use crate::backup::options::Options;
-use crate::backup::{check, create, delete, rotate};
+use crate::backup::{check, create, delete, restore, rotate};
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
@@ -63,6 +63,7 @@ pub fn define(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
     function!("queue_backup", 0..=2, backup);
     function!("queue_delete_backup", 1..=2, delete_backup);
     function!("queue_requeue_stale", 1..=1, requeue_stale);
+    function!("queue_restore", 1..=3, restore_backup);
     function!("queue_rotate", 1..=2, rotate_backups);
     function!("queue_stats", 0..=0, statistics);
     function!("queue_verify", 1..=3, verify);
@@ -80,6 +81,12 @@ fn backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let path = arguments.text(0, "path")?;
     let options: Options = arguments.options(1)?;
     create::backup(caller, path, &options, None)?.json().map(Output::Json)
+}
+
+fn restore_backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    let (backup, target) = (arguments.text(0, "backup")?, arguments.text(1, "target")?);
+    let options: restore::Options = arguments.options(2)?;
+    json(&restore::restore(caller, backup, target, &options, None)?)
 }
 
 fn verify(caller: &Caller, arguments: &Arguments) -> Result<Output> {

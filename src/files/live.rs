@@ -28,6 +28,11 @@ fn file_id(path: &Path) -> Option<FileId> {
     fs::canonicalize(path).ok()
 }
 
+/// Whether two paths lead to the same file.
+pub fn same_file(one: &Path, other: &Path) -> bool {
+    resolved(one) == resolved(other) || file_id(one).is_some_and(|id| file_id(other) == Some(id))
+}
+
 /// The files that must not be touched.
 pub struct LiveFiles {
     ids: Vec<FileId>,

@@ -109,6 +109,26 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<usize>
     if alone { update.in_batches(caller) } else { update.once(-1) }
 }
 
+/// Puts every task that a worker holds back into the queue, stale or not: in a database that was restored, the workers of that
+/// time know nothing of their leases any more. Nothing, if there is no task table.
+///
+/// # Errors
+///
+/// Whatever SQLite says.
+pub fn requeue_all(conn: &Connection, now: DateTime<Utc>) -> Result<usize> {
+    let shape = match Shape::find(conn)? {
+        Some(shape) if shape.has("status") => shape,
+        _ => return Ok(0),
+    };
+    let [leased, processing] = LEASED;
+    let sql = format!(
+        "UPDATE {} SET {} WHERE status IN ('{leased}', '{processing}') AND ?2 IS NOT NULL",
+        Shape::table(),
+        changes(&shape)
+    );
+    conn.execute(&sql, params![rusqlite::types::Null, clock::sqlite_text(now)]).map_err(|error| explain(error.into()))
+}
+
 fn require(conn: &Connection) -> Result<Shape> {
     Shape::require(conn, &["id", "status", "lease_until_utc"])
 }
@@ -129,8 +149,8 @@ fn stale_condition() -> String {
     format!("status IN ('{leased}', '{processing}') AND CAST(strftime('%s', lease_until_utc) AS INTEGER) < ?1")
 }
 
-/// One statement for both ways: with a limit for batches, with -1 (no limit) inside the caller's transaction.
-fn update_sql(shape: &Shape, index: &str) -> String {
+/// What requeuing changes; ?2 is the present time.
+fn changes(shape: &Shape) -> String {
     let mut changes = vec![format!("status = '{QUEUED}'")];
     for column in ["locked_by", "lease_until_utc", "reserved_at_utc"] {
         if shape.has(column) {
@@ -140,10 +160,15 @@ fn update_sql(shape: &Shape, index: &str) -> String {
     if shape.has("updated_at_utc") {
         changes.push("updated_at_utc = ?2".into());
     }
+    changes.join(", ")
+}
+
+/// One statement for both ways: with a limit for batches, with -1 (no limit) inside the caller's transaction.
+fn update_sql(shape: &Shape, index: &str) -> String {
     format!(
         "UPDATE {table} SET {changes} WHERE id IN (SELECT id FROM {table} {index} WHERE {stale} LIMIT ?3)",
         table = Shape::table(),
-        changes = changes.join(", "),
+        changes = changes(shape),
         stale = stale_condition()
     )
 }
