@@ -184,6 +184,16 @@ pub fn page_hashes(file: &mut File, path: &Path, page_size: u32, watch: &mut Wat
     }
 }
 
+/// Reads from the beginning of a file; how much there was. The next read goes on behind that.
+///
+/// # Errors
+///
+/// What the disk says.
+pub fn read_at_start(file: &mut File, buffer: &mut [u8], path: &Path) -> Result<usize> {
+    rewind(file, path)?;
+    read_full(file, buffer, path)
+}
+
 fn rewind(file: &mut File, path: &Path) -> Result<()> {
     let rewound = file.rewind();
     rewound.map_err(|error| Error::io("read", path, &error))

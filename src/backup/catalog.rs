@@ -69,8 +69,7 @@ impl<'a> Catalog<'a> {
             Manifest::Missing | Manifest::Foreign => recover::all(&self.directory, self.live),
         };
         entries.retain(|entry| !entry.is_going());
-        newest_first(&mut entries);
-        Ok(entries)
+        Ok(ordered(entries))
     }
 
     /// Takes the writers' lock and completes what a crashed writer left.
@@ -147,9 +146,16 @@ fn check_name(name: &str, manifest: &Path) -> Result<()> {
     )))
 }
 
-fn newest_first(entries: &mut [Entry]) {
+/// Orders entries that stand as in a catalog, or are ordered already.
+fn ordered(mut entries: Vec<Entry>) -> Vec<Entry> {
     // Within one millisecond the one that stands later in the file is newer.
     entries.reverse();
+    newest_first(&mut entries);
+    entries
+}
+
+/// Orders entries by time, the newest first; those of one time keep their order.
+pub fn newest_first(entries: &mut [Entry]) {
     entries.sort_by(|a, b| b.created_at.cmp(&a.created_at));
 }
 
@@ -163,9 +169,7 @@ pub struct Writer<'a> {
 impl Writer<'_> {
     /// The backups, newest first.
     pub fn backups(&self) -> Vec<Entry> {
-        let mut entries = self.entries.clone();
-        newest_first(&mut entries);
-        entries
+        ordered(self.entries.clone())
     }
 
     /// Prepares the catalog with `entry` in it, in place of any that has the same artifact. Everything that can
@@ -329,12 +333,12 @@ mod tests {
 
     #[test]
     fn newest_first_and_the_later_of_two_at_one_time() {
-        let mut entries = vec![
+        let entries = vec![
             entry("old", "2026-01-01T00:00:00.000Z"),
             entry("first", "2026-01-02T00:00:00.000Z"),
             entry("second", "2026-01-02T00:00:00.000Z"),
         ];
-        newest_first(&mut entries);
+        let entries = ordered(entries);
         let names: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
         assert_eq!(names, ["second", "first", "old"]);
     }

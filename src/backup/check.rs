@@ -64,8 +64,8 @@ pub fn check<'a>(
         })?,
     };
     let live = LiveFiles::of(caller)?;
-    let (catalog, entry) = locate::backup(caller, &live, words, options.dir.as_deref())?;
     let mut watch = Watch::new(caller, listener);
+    let (catalog, entry) = locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
     let mut details = verify::findings(&catalog, &entry, None, level, &mut watch)?;
     if !entry.is_intact() {
         details.insert(0, "its catalog entry is not as it was written".into());

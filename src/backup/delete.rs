@@ -41,12 +41,16 @@ pub struct Outcome {
 /// No such backup, one that others build on, a live database, or what the file system says.
 pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result<Outcome> {
     let live = LiveFiles::of(caller)?;
-    let (catalog, named) = locate::backup(caller, &live, words, options.dir.as_deref())?;
     let mut watch = Watch::new(caller, None);
+    let (catalog, named) = locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
     let mut writer = catalog.open(&mut watch)?;
     let entries = writer.backups();
     let Some(named) = entries.iter().find(|entry| entry.id == named.id) else {
-        return Err(Error::usage(format!("the backup '{}' was deleted in the meantime", named.backup_path)));
+        return Err(Error::usage(format!(
+            "the catalog in '{}' does not list '{}' (any more); queue_backups() shows what it lists",
+            catalog.directory().display(),
+            named.backup_path
+        )));
     };
     let doomed = with_dependants(&entries, named);
     if doomed.len() > 1 && !options.dependants.unwrap_or(false) {

@@ -4,8 +4,8 @@
 //!
 //! - `latest` is the newest backup in the catalog of `dir`, else of the default directory.
 //! - An id is looked up in the same catalog.
-//! - Anything else is a path. The catalog is then that of the path's own directory (`dir` is not needed), and the artifact
-//!   must be listed there, because only the catalog knows what it should be and what it builds on.
+//! - Anything else is a path. The catalog is then that of the path's own directory (`dir` is not needed). An artifact that it
+//!   does not list is described by [`foreign`](super::foreign).
 //!
 //! A path that is a live database, or leads to one, is refused before anything is opened.
 
@@ -13,10 +13,11 @@ use std::path::Path;
 
 use super::catalog::Catalog;
 use super::entry::Entry;
-use super::target;
+use super::{foreign, target};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
+use crate::progress::Watch;
 
 /// Finds the backup that `words` mean; the catalog that lists it, and its entry.
 ///
@@ -28,6 +29,7 @@ pub fn backup<'a>(
     live: &'a LiveFiles,
     words: Option<&str>,
     dir: Option<&str>,
+    watch: &mut Watch<'_>,
 ) -> Result<(Catalog<'a>, Entry)> {
     let Some(words) = words.filter(|words| !words.is_empty()) else {
         return Err(Error::usage("the backup is missing; pass its path, its id, or 'latest'"));
@@ -48,12 +50,12 @@ pub fn backup<'a>(
     }
     if uuid::Uuid::parse_str(words).is_ok() && !Path::new(words).exists() {
         let catalog = Catalog::of(&target::directory(caller, dir)?, live)?;
-        return find(catalog, "id", words, |entry| entry.id.eq_ignore_ascii_case(words));
+        return by_id(catalog, words);
     }
-    by_path(live, words)
+    by_path(live, words, watch)
 }
 
-fn by_path<'a>(live: &'a LiveFiles, words: &str) -> Result<(Catalog<'a>, Entry)> {
+fn by_path<'a>(live: &'a LiveFiles, words: &str, watch: &mut Watch<'_>) -> Result<(Catalog<'a>, Entry)> {
     let path = Path::new(words);
     live.refuse(path)?;
     let name = match path.file_name().and_then(|name| name.to_str()) {
@@ -64,27 +66,20 @@ fn by_path<'a>(live: &'a LiveFiles, words: &str) -> Result<(Catalog<'a>, Entry)>
             )));
         }
     };
-    if files::open_own(path, live)?.is_none() {
-        return Err(Error::new(
-            rusqlite::ffi::SQLITE_CANTOPEN,
-            format!("there is no backup '{words}'; queue_backups() lists those that there are"),
-        ));
-    }
     let catalog = Catalog::of(files::parent_of(path), live)?;
-    find(catalog, "path", words, |entry| entry.backup_path == name)
+    let listed = catalog.backups()?.into_iter().find(|entry| entry.backup_path == name);
+    match listed {
+        Some(entry) => Ok((catalog, entry)),
+        None => foreign::describe(path, live, watch).map(|entry| (catalog, entry)),
+    }
 }
 
-fn find<'a>(
-    catalog: Catalog<'a>,
-    what: &str,
-    words: &str,
-    is_it: impl Fn(&Entry) -> bool,
-) -> Result<(Catalog<'a>, Entry)> {
-    let found = catalog.backups()?.into_iter().find(is_it);
+fn by_id<'a>(catalog: Catalog<'a>, id: &str) -> Result<(Catalog<'a>, Entry)> {
+    let found = catalog.backups()?.into_iter().find(|entry| entry.id.eq_ignore_ascii_case(id));
     match found {
         Some(entry) => Ok((catalog, entry)),
         None => Err(Error::usage(format!(
-            "the catalog in '{}' lists no backup with the {what} '{words}'; queue_backups() shows what it lists",
+            "the catalog in '{}' lists no backup with the id '{id}'; queue_backups() shows what it lists",
             catalog.directory().display()
         ))),
     }

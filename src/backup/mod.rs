@@ -1,5 +1,6 @@
 //! Backups: taking a snapshot, storing it as an artifact, recording it in a catalog.
 
+pub mod adopted;
 pub mod artifact;
 pub mod catalog;
 pub mod check;
@@ -7,6 +8,7 @@ pub mod create;
 pub mod delete;
 pub mod delta;
 pub mod entry;
+pub mod foreign;
 pub mod frames;
 pub mod full;
 pub mod hashfile;

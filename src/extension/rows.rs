@@ -4,7 +4,8 @@ use rusqlite::types::Value;
 
 use super::arguments::Arguments;
 use super::tables::Spec;
-use crate::backup::catalog::Catalog;
+use crate::backup::adopted;
+use crate::backup::catalog::{Catalog, newest_first};
 use crate::backup::entry::Entry;
 use crate::backup::target;
 use crate::clock;
@@ -106,7 +107,9 @@ fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let directory = target::directory(caller, argument)?;
     let live = LiveFiles::of(caller)?;
     let catalog = Catalog::of(&directory, &live)?;
-    let entries = catalog.backups()?;
+    let mut entries = catalog.backups()?;
+    entries.extend(adopted::list(catalog.directory(), &live, &entries));
+    newest_first(&mut entries);
     Ok(entries.iter().map(|entry| backup(entry.shown(catalog.directory()))).collect())
 }
 

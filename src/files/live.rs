@@ -83,6 +83,14 @@ impl LiveFiles {
     }
 }
 
+/// Whether this process has the file open, as far as that can be known: on Linux, from the list of its descriptors.
+pub fn open_in_this_process(path: &Path) -> bool {
+    let Some(id) = file_id(path) else { return false };
+    let descriptors = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    // `stat` follows the link of a descriptor to the file itself.
+    descriptors.into_iter().any(|descriptor| file_id(&descriptor.path()).is_some_and(|open| open == id))
+}
+
 /// `path` with its directory resolved, so that two spellings of one name compare equal.
 fn resolved(path: &Path) -> PathBuf {
     let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());

@@ -25,7 +25,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use live::{LiveFiles, open_own, same_file};
+pub use live::{LiveFiles, open_in_this_process, open_own, same_file};
 pub use lock::DirectoryLock;
 pub use staged::{Staged, sweep};
 

@@ -93,14 +93,14 @@ pub fn restore<'a>(
     let started = Instant::now();
     let live = LiveFiles::of(caller)?;
     let place = Place::find(caller, &live, target, options.overwrite.unwrap_or(false))?;
-    let (catalog, entry) = locate::backup(caller, &live, words, options.dir.as_deref())?;
+    let mut watch = Watch::new(caller, listener);
+    let (catalog, entry) = locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
     if !entry.is_intact() {
         return Err(Error::corrupt(format!(
             "the catalog entry of '{}' is not as it was written, so it cannot be trusted; see queue_verify()",
             entry.backup_path
         )));
     }
-    let mut watch = Watch::new(caller, listener);
     let job = Job { caller, catalog: &catalog, entry: &entry, options };
     let mut outcome = job.run(&place, &mut watch)?;
     outcome.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
