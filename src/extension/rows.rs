@@ -6,7 +6,7 @@ use super::arguments::Arguments;
 use super::tables::Spec;
 use crate::backup::catalog::Catalog;
 use crate::backup::entry::Entry;
-use crate::backup::target;
+use crate::backup::{rotate, target};
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::Result;
@@ -15,7 +15,7 @@ use crate::queue::{depth, leases};
 use crate::upkeep::stats;
 
 /// All tables.
-pub const TABLES: &[&Spec] = &[&BACKUPS, &DEPTH, &STALE, &STATS];
+pub const TABLES: &[&Spec] = &[&BACKUPS, &DEPTH, &ROTATION, &STALE, &STATS];
 
 static BACKUPS: Spec = Spec {
     name: "queue_backups",
@@ -54,6 +54,14 @@ static DEPTH: Spec = Spec {
     arguments: &[],
     looks_at_files: false,
     rows: depth_rows,
+};
+
+static ROTATION: Spec = Spec {
+    name: "queue_rotation",
+    columns: &["backup_path TEXT", "created_at TEXT", "decision TEXT", "reasons TEXT"],
+    arguments: &["keep", "dir"],
+    looks_at_files: true,
+    rows: rotation,
 };
 
 static STALE: Spec = Spec {
@@ -143,6 +151,20 @@ fn depth_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>
     let values =
         rows.into_iter().map(|row| vec![row.status, Value::Integer(row.tasks), row.oldest_utc, row.newest_utc]);
     Ok(values.collect())
+}
+
+fn rotation(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+    let policy = arguments.policy(0)?;
+    let planned = rotate::planned(caller, &policy, arguments.text(1, "dir")?)?;
+    let row = |one: rotate::Planned| {
+        vec![
+            text(Some(one.entry.backup_path)),
+            text(Some(one.entry.created_at)),
+            text(Some(if one.keep { "keep" } else { "delete" })),
+            text(Some(one.reasons.join(", "))),
+        ]
+    };
+    Ok(planned.into_iter().map(row).collect())
 }
 
 fn stale(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
