@@ -26,7 +26,6 @@ use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::queue::leases;
-use crate::retention::policy::Policy;
 use crate::upkeep::stats;
 
 /// `'J'`: the subtype that SQLite's JSON functions give their results (<https://www.sqlite.org/json1.html>).
@@ -107,10 +106,7 @@ fn requeue_stale(caller: &Caller, arguments: &Arguments) -> Result<Output> {
 }
 
 fn rotate_backups(caller: &Caller, arguments: &Arguments) -> Result<Output> {
-    let policy = match arguments.get(0) {
-        Argument::Text(Some(text)) => Policy::from_text(text)?,
-        _ => Policy::from_count(arguments.integer(0, "keep")?)?,
-    };
+    let policy = arguments.policy(0)?;
     let deleted = rotate::rotate(caller, &policy, arguments.text(1, "dir")?)?;
     Ok(Output::Integer(i64::try_from(deleted).unwrap_or(i64::MAX)))
 }
