@@ -23,6 +23,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::host::{self, Transaction};
 use crate::progress::Watch;
 
@@ -61,25 +62,59 @@ impl Caller {
 
     /// The main database's file; `None` for in-memory and temporary databases.
     pub fn file(&self) -> Option<PathBuf> {
-        host::database_file(&self.conn, host::MAIN)
+        // The names of memdb's databases look like paths and are none.
+        let in_memory = host::vfs_name(&self.conn).is_some_and(|vfs| vfs.as_c_str() == c"memdb");
+        if in_memory { None } else { host::database_file(&self.conn, host::MAIN) }
     }
 
     /// The files of all attached databases, the main one included.
     ///
     /// # Errors
     ///
-    /// Whatever SQLite says to `PRAGMA database_list`.
+    /// Whatever SQLite says to `PRAGMA database_list`, or a database whose file is not at its path any more: what lies there now is
+    /// another file, and nobody could tell the caller's own from others.
     pub fn attached_files(&self) -> Result<Vec<PathBuf>> {
-        let mut list = self.conn.prepare("PRAGMA database_list")?;
-        let mut rows = list.query([])?;
         let mut files = Vec::new();
-        while let Some(row) = rows.next()? {
-            let name: String = row.get(1)?;
-            let name = std::ffi::CString::new(name)
-                .map_err(|_| Error::internal("an attached database has a NUL in its name"))?;
-            files.extend(host::database_file(&self.conn, &name));
+        for name in self.schemas()? {
+            let Some(file) = host::database_file(&self.conn, &name) else { continue };
+            if host::has_moved(&self.conn, &name) {
+                return Err(Error::new(
+                    ffi::SQLITE_READONLY_DBMOVED,
+                    format!(
+                        "the file '{}' was moved, replaced or deleted since this connection opened it; close the connection \
+                         and open the database where it is now",
+                        file.display()
+                    ),
+                ));
+            }
+            files.push(file);
         }
         Ok(files)
+    }
+
+    fn schemas(&self) -> Result<Vec<std::ffi::CString>> {
+        let mut list = self.conn.prepare("PRAGMA database_list")?;
+        let mut rows = list.query([])?;
+        let mut names = Vec::new();
+        while let Some(row) = rows.next()? {
+            let name = row.get_ref(1)?.as_bytes().unwrap_or_default();
+            names.extend(std::ffi::CString::new(name).ok());
+        }
+        Ok(names)
+    }
+
+    /// The transaction that is open on the main database's file, also where it is attached a second time.
+    fn transaction_on_file(&self) -> Result<Transaction> {
+        let main = host::transaction(&self.conn);
+        let Some(file) = self.file() else { return Ok(main) };
+        let mut most = main;
+        for name in self.schemas()? {
+            let same = host::database_file(&self.conn, &name).is_some_and(|other| files::same_file(&file, &other));
+            if same {
+                most = most.max(host::transaction_on(&self.conn, &name));
+            }
+        }
+        Ok(most)
     }
 
     /// What the caller holds at this moment.
@@ -92,7 +127,8 @@ impl Caller {
         let locking: String = self.pragma("locking_mode")?;
         let readonly = self.conn.is_readonly(host::MAIN)?;
         Ok(Standing {
-            transaction: host::transaction(&self.conn),
+            transaction: self.transaction_on_file()?,
+            unlocked: host::is_unlocked(&self.conn),
             autocommit: self.conn.is_autocommit(),
             journal,
             exclusive: locking.eq_ignore_ascii_case("exclusive"),
@@ -142,7 +178,7 @@ impl Caller {
 /// Whatever SQLite says to it.
 pub fn read_pragma<T: rusqlite::types::FromSql>(conn: &Connection, name: &str) -> Result<T> {
     let value = conn.query_row(&format!("PRAGMA main.{name}"), [], |row| row.get(0));
-    value.map_err(|error| Error::from(error).context(format!("cannot read the database (PRAGMA {name})")))
+    value.map_err(|error| Error::from(error).explained().context("cannot read the database"))
 }
 
 /// What a caller holds on its main database.
@@ -156,6 +192,8 @@ pub struct Standing {
     pub journal: String,
     /// `locking_mode=EXCLUSIVE`.
     pub exclusive: bool,
+    /// The connection takes no locks.
+    pub unlocked: bool,
     /// The connection cannot write.
     pub readonly: bool,
 }
@@ -172,6 +210,11 @@ impl Standing {
             .then_some("taken at the last commit: the uncommitted changes of this connection are not in it")
     }
 
+    /// Whether no second connection can use the database beside this one.
+    pub fn alone(&self) -> bool {
+        self.exclusive || self.unlocked
+    }
+
     /// The sentence to say when a second connection finds the database locked and the caller itself is the likely
     /// reason; `None` when it can only be somebody else.
     pub fn in_the_way(&self) -> Option<String> {
@@ -179,6 +222,13 @@ impl Standing {
             return Some(
                 "this connection's own locking_mode=EXCLUSIVE keeps every other connection out, queuekeeper's too; \
                  set PRAGMA locking_mode=NORMAL, read any table once, and call again"
+                    .into(),
+            );
+        }
+        if self.unlocked {
+            return Some(
+                "this connection takes no locks (nolock=1, or a VFS without them), so no second one can be used beside it; COMMIT \
+                 or ROLLBACK what is open, or open the database with locks"
                     .into(),
             );
         }

@@ -25,7 +25,8 @@ pub const WAL_BUDGET_MB: Number = Number { name: "wal_budget_mb", default: 4096 
 pub const FULL_EVERY: Number = Number { name: "full_every", default: 7 };
 
 fn value(conn: &Connection, name: &str) -> Result<Option<rusqlite::types::Value>> {
-    let exists = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = 'queuekeeper_settings'";
+    let exists = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0
+                  AND name = 'queuekeeper_settings' COLLATE NOCASE";
     let look = || -> rusqlite::Result<Option<rusqlite::types::Value>> {
         if conn.query_row(exists, [], |_| Ok(())).optional()?.is_none() {
             return Ok(None);
@@ -37,7 +38,7 @@ fn value(conn: &Connection, name: &str) -> Result<Option<rusqlite::types::Value>
         )
         .optional()
     };
-    look().map_err(|error| Error::from(error).context(format!("cannot read the setting {name}")))
+    look().map_err(|error| Error::from(error).explained().context("cannot read the database's settings"))
 }
 
 /// A setting that is a text; `None` when it is not set.

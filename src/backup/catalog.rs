@@ -19,13 +19,13 @@ use std::time::Duration;
 use super::entry::Entry;
 use super::{hashfile, recover};
 use crate::error::{Error, Result};
-use crate::files::{self, DirectoryLock, LiveFiles, Staged};
+use crate::files::{self, DirectoryLock, LiveFiles, Placed, Staged};
 use crate::progress::Watch;
 
 /// The catalog's file name.
 pub const MANIFEST: &str = "backup_manifest.json";
-/// More than a million backups; a larger file is none of ours.
-const LARGEST: u64 = 1 << 30;
+/// Fifty thousand backups; a larger file is none of ours, and reading it could take all memory.
+const LARGEST: u64 = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The catalog of one directory.
@@ -70,6 +70,12 @@ impl<'a> Catalog<'a> {
         };
         entries.retain(|entry| !entry.is_going());
         Ok(ordered(entries))
+    }
+
+    /// Whether there is nothing that a writer could read, complete or sweep.
+    pub fn is_untouched(&self) -> bool {
+        let manifest = fs::symlink_metadata(self.directory.join(MANIFEST)).is_err();
+        manifest && recover::all(&self.directory, self.live).is_empty()
     }
 
     /// Takes the writers' lock and completes what a crashed writer left.
@@ -188,14 +194,16 @@ impl Writer<'_> {
         Ok(StagedCatalog { staged, entry: sealed })
     }
 
-    /// Puts a prepared catalog in place; the entry as it stands there.
+    /// Puts a prepared catalog in place; the entry as it stands there, and what the disk said if it may not be durable.
     ///
     /// # Errors
     ///
-    /// What the file system says.
-    pub fn commit(&self, staged: StagedCatalog) -> Result<Entry> {
-        staged.staged.place(&self.manifest(), true)?;
-        Ok(staged.entry)
+    /// What the file system says; the catalog is as it was then.
+    pub fn commit(&self, staged: StagedCatalog) -> Result<(Entry, Option<Error>)> {
+        match staged.staged.place(&self.manifest(), true)? {
+            Placed::Fragile(error) => Ok((staged.entry, Some(error))),
+            Placed::Durable | Placed::Taken => Ok((staged.entry, None)),
+        }
     }
 
     /// Deletes the backups with these ids, artifacts first marked, then removed. The number that is gone.
@@ -206,7 +214,8 @@ impl Writer<'_> {
     pub fn delete(&mut self, ids: &[String]) -> Result<usize> {
         let mut marked = 0;
         for entry in &mut self.entries {
-            if ids.contains(&entry.id) {
+            // On the word of an entry that somebody changed, nothing is deleted.
+            if ids.contains(&entry.id) && entry.is_intact() {
                 entry.mark_deleting();
                 marked += 1;
             }
@@ -271,7 +280,10 @@ impl Writer<'_> {
     }
 
     fn save(&self) -> Result<()> {
-        self.write(&self.entries, None)?.place(&self.manifest(), true).map(|_| ())
+        match self.write(&self.entries, None)?.place(&self.manifest(), true)? {
+            Placed::Fragile(error) => Err(error),
+            Placed::Durable | Placed::Taken => Ok(()),
+        }
     }
 
     fn manifest(&self) -> PathBuf {

@@ -31,7 +31,7 @@ use super::verify;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::files::{LiveFiles, MadeDirectories};
+use crate::files::{self, LiveFiles, MadeDirectories};
 use crate::progress::{Listener, Watch};
 
 /// A backup that was taken.
@@ -80,6 +80,8 @@ pub fn backup<'a>(
     let catalog = Catalog::of(&target.directory, &live)?;
     // A directory whose catalog is none must be refused before the work, not after it.
     catalog.backups()?;
+    // What a crash left may be what fills the disk.
+    files::sweep(catalog.directory(), &live);
     let mut watch = Watch::new(caller, listener);
     let mut parent_went = None;
     loop {

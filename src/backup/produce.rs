@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 use serde_json::{Map, Value};
 
 use super::artifact::{self, Fingerprint, PageHash};
@@ -32,7 +32,6 @@ use super::options::{Kind, Wish};
 use super::parent;
 use super::sink::Geometry;
 use super::snapshot::Snapshot;
-use super::verify;
 use crate::connection::{Caller, Sidecar, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
@@ -111,7 +110,7 @@ impl Order<'_> {
                 Err(reason) => notes.push(format!("a full backup instead of an incremental: {reason}")),
             }
         }
-        let task_counts = counts(snapshot.connection(), &mut notes)?;
+        let task_counts = counts(snapshot.connection(), &mut notes, watch)?;
         let taken_at = snapshot.taken_at;
         let walked = match parent {
             Some(parent) => self.walk_delta(snapshot, parent, watch)?,
@@ -179,6 +178,10 @@ impl Order<'_> {
 
     fn vacuum_into(&self, watch: &mut Watch<'_>) -> Result<Produced> {
         let standing = self.caller.standing()?;
+        if standing.alone() {
+            let reason = standing.in_the_way().unwrap_or_default();
+            return Err(Error::busy(format!("type snapshot needs a second connection: {reason}; or use type full")));
+        }
         let sidecar = Sidecar::open_reader(self.caller, &standing)?;
         sidecar.begin_read(self.caller, &standing, watch)?;
         let conn = sidecar.connection();
@@ -194,7 +197,7 @@ impl Order<'_> {
         let held = if standing.wal() { 0 } else { since.elapsed().as_millis() };
         drop(sidecar);
         let copy = artifact::open_immutable(plain.path())?;
-        let task_counts = counts(&copy, &mut notes)?;
+        let task_counts = counts(&copy, &mut notes, watch)?;
         let page_size: u32 = read_pragma(&copy, "page_size")?;
         drop(copy);
         let hashes = artifact::page_hashes(&mut plain.handle()?, self.shown, page_size, watch)?;
@@ -250,9 +253,15 @@ impl Order<'_> {
         }
         let mut file = staged.handle()?;
         std::thread::scope(|scope| {
-            let syncing = scope.spawn(|| staged.sync());
+            let thread = std::thread::Builder::new().name("queuekeeper-sync".into());
+            let syncing = thread.spawn_scoped(scope, || staged.sync());
             let fingerprint = artifact::fingerprint(&mut file, self.shown, watch);
-            match syncing.join() {
+            let synced = match syncing {
+                Ok(syncing) => syncing.join(),
+                // No thread to be had: one after the other, then.
+                Err(_) => Ok(staged.sync()),
+            };
+            match synced {
                 Ok(synced) => synced.and(fingerprint),
                 Err(_) => Err(Error::internal("the thread that syncs the backup panicked")),
             }
@@ -279,14 +288,22 @@ fn released(snapshot: Snapshot<'_>) -> u64 {
     u64::try_from(snapshot.release().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The tasks by status. A damaged table must not keep its database from being saved, but be known.
-fn counts(conn: &Connection, notes: &mut Vec<String>) -> Result<Option<Map<String, Value>>> {
-    match depth::counts(conn) {
-        Err(error) if verify::is_damage(&error) => {
-            notes.push(format!("the database is damaged ({error}); check it with PRAGMA integrity_check"));
+/// The tasks by status. What keeps them from being counted must not keep the database from being saved, but be known.
+fn counts(conn: &Connection, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<Option<Map<String, Value>>> {
+    let mut interrupted = None;
+    let mut stop = || {
+        interrupted = watch.check().err();
+        interrupted.is_some()
+    };
+    let counts = host::interruptible(conn, &mut stop, || depth::counts(conn));
+    match (counts, interrupted) {
+        (_, Some(error)) => Err(error),
+        (Err(error), None) if matches!(error.primary_code(), ffi::SQLITE_NOMEM | ffi::SQLITE_INTERRUPT) => Err(error),
+        (Err(error), None) => {
+            notes.push(format!("the tasks could not be counted: {error}"));
             Ok(None)
         }
-        counts => counts,
+        (Ok(counts), None) => Ok(counts),
     }
 }
 

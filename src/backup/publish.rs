@@ -22,7 +22,7 @@ use super::verify::Level;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::files::{self, Staged};
+use crate::files::{self, Placed, Staged};
 use crate::progress::Watch;
 
 /// What is to be published, and where.
@@ -97,14 +97,31 @@ impl Job<'_> {
         let staged = writer.stage(&entry, self.permissions())?;
         let hash_path = hashfile::path_of(&path);
         writer.forget(&entry.backup_path)?;
-        hashes.place(&hash_path, true)?;
-        let overwrite = self.overwrites();
-        let placed = match produced.staged.place(&path, overwrite) {
-            Ok(true) => writer.commit(staged),
-            Ok(false) => Err(target::taken(&path)),
-            Err(error) => Err(error),
+        if let Placed::Fragile(error) = hashes.place(&hash_path, true)? {
+            self.take_back(&[&hash_path]);
+            return Err(error);
+        }
+        let refused = match produced.staged.place(&path, self.overwrites())? {
+            Placed::Durable => None,
+            Placed::Fragile(error) => Some((error, vec![path.as_path(), &hash_path])),
+            // The file of this name is somebody else's.
+            Placed::Taken => Some((target::taken(&path), vec![hash_path.as_path()])),
         };
-        placed.map(Some).inspect_err(|error| self.take_back(error, &path, &hash_path))
+        if let Some((error, placed)) = refused {
+            self.take_back(&placed);
+            return Err(error);
+        }
+        match writer.commit(staged) {
+            Ok((entry, None)) => Ok(Some(entry)),
+            Ok((_, Some(error))) => Err(error.context(format!(
+                "the backup '{}' is made and listed, but may not survive a power cut",
+                path.display()
+            ))),
+            Err(error) => {
+                self.take_back(&[&path, &hash_path]);
+                Err(error)
+            }
+        }
     }
 
     fn overwrites(&self) -> bool {
@@ -141,16 +158,13 @@ impl Job<'_> {
         )))
     }
 
-    /// Undoes what was placed. An artifact that replaced another stays: it is all there is.
-    fn take_back(&self, error: &Error, path: &Path, hash_path: &Path) {
-        if self.overwrites() {
-            return;
+    /// Undoes what was placed. An artifact that replaced another stays: it is all there is, and the next writer lists it.
+    fn take_back(&self, placed: &[&Path]) {
+        if !self.overwrites() {
+            for path in placed {
+                let _ = fs::remove_file(path);
+            }
         }
-        // A name that was taken belongs to somebody else.
-        if error.message() != target::taken(path).message() {
-            let _ = fs::remove_file(path);
-        }
-        let _ = fs::remove_file(hash_path);
     }
 
     /// The first name that neither the directory nor the catalog has; the writers' lock keeps it free.

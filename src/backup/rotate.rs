@@ -14,16 +14,18 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
-use super::catalog::Catalog;
+use super::adopted::{self, ADOPTED};
+use super::catalog::{Catalog, newest_first};
 use super::entry::Entry;
 use super::target;
 use crate::clock;
 use crate::connection::Caller;
-use crate::error::Result;
-use crate::files::LiveFiles;
+use crate::error::{Error, Result};
+use crate::files::{self, LiveFiles};
 use crate::progress::Watch;
 use crate::retention::plan::{self, Item};
 use crate::retention::policy::Policy;
@@ -65,8 +67,10 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Resu
     }
     let live = LiveFiles::of(caller)?;
     let catalog = Catalog::of(&place, &live)?;
-    // Without backups there is nothing to lock, and no lock file to leave.
-    if catalog.backups()?.is_empty() {
+    files::sweep(catalog.directory(), &live);
+    // Where nothing is, there is nothing to lock, and no lock file to leave.
+    let nothing_adopted = !policy.adopted || adopted::list(catalog.directory(), &live, &[]).is_empty();
+    if nothing_adopted && catalog.is_untouched() {
         return Ok(0);
     }
     let mut watch = Watch::new(caller, None);
@@ -74,8 +78,17 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Resu
     let mut entries = writer.backups();
     entries.retain(|entry| !entry.is_going());
     let planned = decide(entries, &catalog, &live, policy, clock::now());
-    let doomed: Vec<String> = planned.into_iter().filter(|one| !one.keep).map(|one| one.entry.id).collect();
-    writer.delete(&doomed)
+    let (adopted, catalogued): (Vec<Planned>, Vec<Planned>) =
+        planned.into_iter().filter(|one| !one.keep).partition(|one| one.entry.backup_type == ADOPTED);
+    let doomed: Vec<String> = catalogued.into_iter().map(|one| one.entry.id).collect();
+    let mut deleted = writer.delete(&doomed)?;
+    for one in adopted {
+        let path = Path::new(&one.entry.backup_path);
+        live.refuse(path)?;
+        fs::remove_file(path).map_err(|error| Error::io("delete the adopted backup", path, &error))?;
+        deleted += 1;
+    }
+    Ok(deleted)
 }
 
 fn check(policy: &Policy) -> Result<()> {
@@ -83,12 +96,14 @@ fn check(policy: &Policy) -> Result<()> {
 }
 
 fn decide(
-    entries: Vec<Entry>,
+    mut entries: Vec<Entry>,
     catalog: &Catalog<'_>,
     live: &LiveFiles,
     policy: &Policy,
     now: DateTime<Utc>,
 ) -> Vec<Planned> {
+    entries.extend(adopted::list(catalog.directory(), live, &entries));
+    newest_first(&mut entries);
     let ids = repeated(entries.iter().map(|entry| entry.id.as_str()));
     let files = repeated(entries.iter().map(|entry| entry.backup_path.as_str()));
     let item = |entry: &Entry| {
@@ -112,7 +127,8 @@ fn repeated<'a>(keys: impl Iterator<Item = &'a str>) -> HashSet<&'a str> {
 
 /// Why an entry is not to be believed or its file not to be touched, if so.
 fn unfit(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'static str> {
-    if !entry.is_intact() {
+    let adopted = entry.backup_type == ADOPTED;
+    if !adopted && !entry.is_intact() {
         return Some("its catalog entry was changed by somebody else");
     }
     if clock::parse_rfc3339(&entry.created_at).is_none() {
@@ -121,6 +137,10 @@ fn unfit(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'sta
     let path = entry.place(catalog.directory());
     if live.contains(&path) {
         return Some("a live database");
+    }
+    let in_use = |companion: &&str| fs::symlink_metadata(files::with_suffix(&path, companion)).is_ok();
+    if ["-wal", "-journal"].iter().any(in_use) {
+        return Some("in use as a database: a journal lies beside it");
     }
     match fs::symlink_metadata(&path) {
         Ok(found) if !found.is_file() => Some("no regular file"),
@@ -141,8 +161,7 @@ fn item(entry: &Entry, untouchable: Option<&'static str>) -> Item {
         name: entry.name.clone(),
         parent_id: entry.parent_id.clone(),
         verified: entry.verified_at.is_some(),
-        // The catalog lists none so far.
-        adopted: false,
+        adopted: entry.backup_type == ADOPTED,
         untouchable,
     }
 }

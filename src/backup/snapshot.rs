@@ -71,12 +71,15 @@ impl<'c> Snapshot<'c> {
     pub fn take(caller: &'c Caller, wal_budget_mb: u64, watch: &mut Watch<'_>) -> Result<Self> {
         let standing = caller.standing()?;
         let file = caller.file();
-        let own = file.is_none() || (standing.exclusive && standing.transaction != Transaction::Write);
+        let own =
+            file.is_none() || (standing.alone() && standing.transaction != Transaction::Write) || standing.unlocked;
         let source = if own {
             if standing.transaction == Transaction::Write {
-                return Err(Error::busy(
-                    "this in-memory database has an open write transaction; COMMIT or ROLLBACK it and call again",
-                ));
+                let reason = standing.in_the_way().filter(|_| file.is_some());
+                return Err(Error::busy(reason.unwrap_or_else(|| {
+                    "this in-memory database has an open write transaction; COMMIT or ROLLBACK it and call again"
+                        .into()
+                })));
             }
             Source::Caller(caller.connection())
         } else {
@@ -135,14 +138,17 @@ impl<'c> Snapshot<'c> {
     }
 
     fn copy(&self, target: &mut Connection, watch: &mut Watch<'_>) -> Result<()> {
-        let pages_a_step = i32::try_from((STEP_BYTES / self.page_size.max(512)).max(16)).unwrap_or(16);
+        let pages_a_step = match self.source {
+            Source::Sidecar(_) => i32::try_from((STEP_BYTES / self.page_size.max(512)).max(16)).unwrap_or(16),
+            // No transaction of ours is open between steps on the caller's connection, and a shared cache may have other
+            // users, so all is copied in one step.
+            Source::Caller(_) => -1,
+        };
         let backup = Backup::new(self.source.connection(), target)?;
         loop {
-            let step = backup.step(pages_a_step).map_err(|error| {
-                Error::from(error)
-                    .context("cannot read the database")
-                    .advice("if it is damaged, PRAGMA integrity_check tells where")
-            })?;
+            let step = backup
+                .step(pages_a_step)
+                .map_err(|error| Error::from(error).explained().context("cannot read the database"))?;
             let progress = backup.progress();
             let total = u64::try_from(progress.pagecount).unwrap_or_default();
             let left = u64::try_from(progress.remaining).unwrap_or_default();

@@ -123,11 +123,28 @@ pub fn open_own(path: &Path, live: &LiveFiles) -> Result<Option<File>> {
         )));
     }
     live.refuse(path)?;
+    if has_other_names(&found) && open_in_this_process(path) {
+        return Err(Error::usage(format!(
+            "'{}' is a hard link to a file that this process has open; it may be a live database, so it is left alone",
+            path.display()
+        )));
+    }
     match no_follow(OpenOptions::new().read(true)).open(path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("open", path, &error)),
     }
+}
+
+#[cfg(unix)]
+fn has_other_names(found: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    found.nlink() > 1
+}
+
+#[cfg(not(unix))]
+fn has_other_names(_found: &fs::Metadata) -> bool {
+    false
 }
 
 #[cfg(unix)]

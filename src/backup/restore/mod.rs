@@ -35,7 +35,7 @@ use super::{locate, rebuild, verify};
 use crate::clock;
 use crate::connection::{Caller, read_pragma};
 use crate::error::{Error, Result};
-use crate::files::{self, LiveFiles, Staged};
+use crate::files::{self, LiveFiles, Placed, Staged};
 use crate::progress::{Listener, Watch};
 use crate::queue::{leases, shape};
 use place::Place;
@@ -117,6 +117,7 @@ struct Job<'a> {
 impl Job<'_> {
     fn run(&self, place: &Place, watch: &mut Watch<'_>) -> Result<Outcome> {
         let directory = files::parent_of(place.path());
+        files::sweep(directory, self.catalog.live());
         self.check_space(place, directory)?;
         let mut outcome = self.outcome(place.path())?;
         match place {
@@ -176,7 +177,13 @@ impl Job<'_> {
             rebuilt.permit(found.permissions())?;
         }
         rebuilt.sync()?;
-        if rebuilt.place(path, false)? { Ok(()) } else { Err(super::target::taken(path)) }
+        match rebuilt.place(path, false)? {
+            Placed::Durable => Ok(()),
+            Placed::Fragile(error) => {
+                Err(error.context(format!("'{}' is restored, but may not survive a power cut", path.display())))
+            }
+            Placed::Taken => Err(super::target::taken(path)),
+        }
     }
 
     fn check_space(&self, place: &Place, directory: &Path) -> Result<()> {
