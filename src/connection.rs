@@ -123,17 +123,16 @@ impl Caller {
     ///
     /// Whatever SQLite says when it reads the schema: `SQLITE_BUSY`, `SQLITE_NOTADB`, and so on.
     pub fn standing(&self) -> Result<Standing> {
-        let journal: String = self.pragma("journal_mode")?;
         let locking: String = self.pragma("locking_mode")?;
         let readonly = self.conn.is_readonly(host::MAIN)?;
-        Ok(Standing {
-            transaction: self.transaction_on_file()?,
-            unlocked: host::is_unlocked(&self.conn),
-            autocommit: self.conn.is_autocommit(),
-            journal,
-            exclusive: locking.eq_ignore_ascii_case("exclusive"),
-            readonly,
-        })
+        let exclusive = locking.eq_ignore_ascii_case("exclusive");
+        let transaction = self.transaction_on_file()?;
+        let unlocked = host::is_unlocked(&self.conn);
+        // Asking for the journal mode may read the schema, and so wait, uninterruptibly, for a lock that others hold; but not
+        // while this connection holds one itself.
+        let knows = transaction != Transaction::None || exclusive || unlocked || self.file().is_none();
+        let journal = if knows { self.pragma("journal_mode")? } else { String::new() };
+        Ok(Standing { transaction, unlocked, autocommit: self.conn.is_autocommit(), journal, exclusive, readonly })
     }
 
     /// How long the caller is willing to wait for a lock that others hold.
@@ -188,7 +187,7 @@ pub struct Standing {
     pub transaction: Transaction,
     /// False inside `BEGIN` or a savepoint.
     pub autocommit: bool,
-    /// SQLite's name of the journal mode.
+    /// SQLite's name of the journal mode; empty as long as nobody has read the database, see [`Sidecar::begin_read`].
     pub journal: String,
     /// `locking_mode=EXCLUSIVE`.
     pub exclusive: bool,
@@ -220,8 +219,8 @@ impl Standing {
     pub fn in_the_way(&self) -> Option<String> {
         if self.exclusive {
             return Some(
-                "this connection's own locking_mode=EXCLUSIVE keeps every other connection out, queuekeeper's too; \
-                 set PRAGMA locking_mode=NORMAL, read any table once, and call again"
+                "this connection's own locking_mode=EXCLUSIVE keeps every other connection out, queuekeeper's too; COMMIT or \
+                 ROLLBACK what is open, or set PRAGMA locking_mode=NORMAL and read any table once, and call again"
                     .into(),
             );
         }
@@ -329,16 +328,19 @@ impl Sidecar {
         &self.conn
     }
 
-    /// Opens a read transaction: from here on the sidecar sees one snapshot.
+    /// Opens a read transaction: from here on the sidecar sees one snapshot, and `standing` knows the journal mode.
     ///
     /// # Errors
     ///
     /// `SQLITE_BUSY` at once when the caller itself is in the way, after the caller's patience when others are.
-    pub fn begin_read(&self, caller: &Caller, standing: &Standing, watch: &mut Watch<'_>) -> Result<()> {
+    pub fn begin_read(&self, caller: &Caller, standing: &mut Standing, watch: &mut Watch<'_>) -> Result<()> {
         let deadline = Instant::now() + caller.patience();
         loop {
             let attempt = self.conn.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1").map_err(Error::from);
-            let Err(error) = attempt else { return Ok(()) };
+            let Err(error) = attempt else {
+                standing.journal = read_pragma(&self.conn, "journal_mode")?;
+                return Ok(());
+            };
             if !self.conn.is_autocommit() {
                 self.conn.execute_batch("ROLLBACK")?;
             }

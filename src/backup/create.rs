@@ -72,7 +72,8 @@ pub fn backup<'a>(
     listener: Option<Listener<'a>>,
 ) -> Result<Taken> {
     let started = Instant::now();
-    let target = Target::resolve(caller, path)?;
+    let mut watch = Watch::new(caller, listener);
+    let target = Target::resolve(caller, path, &mut watch)?;
     let mut wish = options.wish(target.file_name.as_deref())?;
     let live = LiveFiles::of(caller)?;
     target.check(&live, wish.overwrite)?;
@@ -82,7 +83,6 @@ pub fn backup<'a>(
     catalog.backups()?;
     // What a crash left may be what fills the disk.
     files::sweep(catalog.directory(), &live);
-    let mut watch = Watch::new(caller, listener);
     let mut parent_went = None;
     loop {
         let produced = order(caller, &wish, &catalog, &target).produce(&mut watch)?;

@@ -38,7 +38,7 @@ pub fn backup<'a>(
         return Err(Error::usage("the backup contains a NUL character, which neither a path nor an id can"));
     }
     if words == "latest" {
-        let catalog = Catalog::of(&target::directory(caller, dir)?, live)?;
+        let catalog = Catalog::of(&target::directory(caller, dir, watch)?, live)?;
         let newest = catalog.backups()?.into_iter().next();
         let entry = newest.ok_or_else(|| {
             Error::usage(format!(
@@ -49,7 +49,7 @@ pub fn backup<'a>(
         return Ok((catalog, entry));
     }
     if uuid::Uuid::parse_str(words).is_ok() && !Path::new(words).exists() {
-        let catalog = Catalog::of(&target::directory(caller, dir)?, live)?;
+        let catalog = Catalog::of(&target::directory(caller, dir, watch)?, live)?;
         return by_id(catalog, words);
     }
     by_path(live, words, watch)

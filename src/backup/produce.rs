@@ -98,9 +98,8 @@ impl Order<'_> {
     }
 
     fn walk(&self, watch: &mut Watch<'_>) -> Result<Produced> {
-        let budget = settings::number(self.caller.connection(), &settings::WAL_BUDGET_MB)?;
-        let full_every = settings::number(self.caller.connection(), &settings::FULL_EVERY)?;
-        let snapshot = Snapshot::take(self.caller, budget, watch)?;
+        let snapshot = Snapshot::take(self.caller, watch)?;
+        let full_every = settings::number(snapshot.connection(), &settings::FULL_EVERY)?;
         let mut notes: Vec<String> = snapshot.note().into_iter().map(str::to_owned).collect();
         let mut parent = None;
         if self.wish.kind == Kind::Incremental {
@@ -177,13 +176,13 @@ impl Order<'_> {
     }
 
     fn vacuum_into(&self, watch: &mut Watch<'_>) -> Result<Produced> {
-        let standing = self.caller.standing()?;
+        let mut standing = self.caller.standing()?;
         if standing.alone() {
             let reason = standing.in_the_way().unwrap_or_default();
             return Err(Error::busy(format!("type snapshot needs a second connection: {reason}; or use type full")));
         }
         let sidecar = Sidecar::open_reader(self.caller, &standing)?;
-        sidecar.begin_read(self.caller, &standing, watch)?;
+        sidecar.begin_read(self.caller, &mut standing, watch)?;
         let conn = sidecar.connection();
         let size = read_pragma::<i64>(conn, "page_count")? * read_pragma::<i64>(conn, "page_size")?;
         self.check_space(size.unsigned_abs())?;

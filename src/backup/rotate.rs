@@ -48,7 +48,7 @@ pub struct Planned {
 /// A series name that none can have, a directory that does not exist, or a manifest that is none.
 pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Result<Vec<Planned>> {
     check(policy)?;
-    let place = target::directory(caller, directory)?;
+    let place = target::directory(caller, directory, &mut Watch::new(caller, None))?;
     let live = LiveFiles::of(caller)?;
     let catalog = Catalog::of(&place, &live)?;
     Ok(decide(catalog.backups()?, &catalog, &live, policy, clock::now()))
@@ -61,7 +61,8 @@ pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Res
 /// As for [`planned`], or what the file system says.
 pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Result<usize> {
     check(policy)?;
-    let place = target::directory(caller, directory)?;
+    let mut watch = Watch::new(caller, None);
+    let place = target::directory(caller, directory, &mut watch)?;
     if directory.is_none() && !place.exists() {
         return Ok(0);
     }
@@ -73,7 +74,6 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Resu
     if nothing_adopted && catalog.is_untouched() {
         return Ok(0);
     }
-    let mut watch = Watch::new(caller, None);
     let mut writer = catalog.open(&mut watch)?;
     let mut entries = writer.backups();
     entries.retain(|entry| !entry.is_going());

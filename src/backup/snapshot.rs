@@ -25,12 +25,12 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::sink::{Geometry, PageVisitor, Sink};
-use crate::clock;
 use crate::connection::{Caller, Sidecar, Standing, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::host::Transaction;
 use crate::progress::Watch;
+use crate::{clock, settings};
 
 /// Bytes between two looks at the clock, the caller and the WAL: about a millisecond's work.
 const STEP_BYTES: u32 = 4 << 20;
@@ -68,8 +68,8 @@ impl<'c> Snapshot<'c> {
     ///
     /// `SQLITE_BUSY` when the caller is in its own way, or others are for longer than the caller's patience; whatever
     /// else SQLite says to opening and reading the file.
-    pub fn take(caller: &'c Caller, wal_budget_mb: u64, watch: &mut Watch<'_>) -> Result<Self> {
-        let standing = caller.standing()?;
+    pub fn take(caller: &'c Caller, watch: &mut Watch<'_>) -> Result<Self> {
+        let mut standing = caller.standing()?;
         let file = caller.file();
         let own =
             file.is_none() || (standing.alone() && standing.transaction != Transaction::Write) || standing.unlocked;
@@ -84,11 +84,12 @@ impl<'c> Snapshot<'c> {
             Source::Caller(caller.connection())
         } else {
             let sidecar = Sidecar::open_reader(caller, &standing)?;
-            sidecar.begin_read(caller, &standing, watch)?;
+            sidecar.begin_read(caller, &mut standing, watch)?;
             Source::Sidecar(sidecar)
         };
         let taken_at = clock::now();
         let conn = source.connection();
+        let wal_budget_mb = settings::number(conn, &settings::WAL_BUDGET_MB)?;
         let wal = file.filter(|_| standing.wal()).map(|file| {
             let path = files::with_suffix(&file, "-wal");
             WalBudget {

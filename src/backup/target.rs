@@ -18,9 +18,11 @@ use chrono::{DateTime, Utc};
 
 use super::catalog::MANIFEST;
 use crate::clock;
-use crate::connection::Caller;
+use crate::connection::{Caller, Sidecar};
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
+use crate::host::Transaction;
+use crate::progress::Watch;
 use crate::settings;
 
 /// The longest series name, in bytes: file names of 255 bytes are allowed nearly everywhere.
@@ -44,8 +46,8 @@ pub struct Target {
 /// # Errors
 ///
 /// A database without a file has no default directory.
-pub fn default_directory(caller: &Caller) -> Result<PathBuf> {
-    let configured = settings::text(caller.connection(), settings::BACKUP_DIR)?;
+pub fn default_directory(caller: &Caller, watch: &mut Watch<'_>) -> Result<PathBuf> {
+    let configured = configured(caller, watch)?;
     match (configured, caller.file()) {
         (Some(directory), Some(file)) => Ok(files::parent_of(&file).join(directory)),
         (Some(directory), None) => absolute(Path::new(&directory)),
@@ -56,14 +58,25 @@ pub fn default_directory(caller: &Caller) -> Result<PathBuf> {
     }
 }
 
+/// The setting, read through a sidecar: the caller's own busy handler could not be interrupted.
+fn configured(caller: &Caller, watch: &mut Watch<'_>) -> Result<Option<String>> {
+    let mut standing = caller.standing()?;
+    if caller.file().is_none() || standing.alone() || standing.transaction != Transaction::None {
+        return settings::text(caller.connection(), settings::BACKUP_DIR);
+    }
+    let sidecar = Sidecar::open_reader(caller, &standing)?;
+    sidecar.begin_read(caller, &mut standing, watch)?;
+    settings::text(sidecar.connection(), settings::BACKUP_DIR)
+}
+
 /// The directory that an argument names, or the default one; it need not exist.
 ///
 /// # Errors
 ///
 /// An argument that cannot be a path, or one that names something other than a directory.
-pub fn directory(caller: &Caller, argument: Option<&str>) -> Result<PathBuf> {
+pub fn directory(caller: &Caller, argument: Option<&str>, watch: &mut Watch<'_>) -> Result<PathBuf> {
     let Some(text) = argument else {
-        return default_directory(caller);
+        return default_directory(caller, watch);
     };
     check_text(text, "directory")?;
     let path = absolute(Path::new(text))?;
@@ -83,9 +96,9 @@ impl Target {
     /// # Errors
     ///
     /// An argument that cannot be a path.
-    pub fn resolve(caller: &Caller, argument: Option<&str>) -> Result<Self> {
+    pub fn resolve(caller: &Caller, argument: Option<&str>, watch: &mut Watch<'_>) -> Result<Self> {
         let Some(text) = argument else {
-            return Ok(Self::in_directory(default_directory(caller)?, true));
+            return Ok(Self::in_directory(default_directory(caller, watch)?, true));
         };
         check_text(text, "path")?;
         let path = absolute(Path::new(text))?;
@@ -116,7 +129,10 @@ impl Target {
     ///
     /// An error that names the path and the reason.
     pub fn check(&self, live: &LiveFiles, overwrite: bool) -> Result<()> {
-        if !self.directory.is_dir() && (!self.may_make_directory || self.directory.exists()) {
+        if self.directory.exists() && !self.directory.is_dir() {
+            return Err(not_a_directory(&self.directory));
+        }
+        if !self.directory.is_dir() && !self.may_make_directory {
             return Err(Error::new(
                 rusqlite::ffi::SQLITE_CANTOPEN,
                 format!(
@@ -190,6 +206,13 @@ pub fn generated_names(series: Option<&str>, taken_at: DateTime<Utc>, ending: &s
         1 => format!("{stem}{ending}"),
         _ => format!("{stem}_{attempt}{ending}"),
     })
+}
+
+fn not_a_directory(path: &Path) -> Error {
+    Error::new(
+        rusqlite::ffi::SQLITE_CANTOPEN,
+        format!("'{}' is not a directory; pass a directory, or a file in one", path.display()),
+    )
 }
 
 fn check_text(text: &str, what: &str) -> Result<()> {

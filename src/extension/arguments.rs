@@ -131,7 +131,11 @@ impl Arguments {
                 "options must be a JSON object such as {\"name\": \"daily\"}; leave them out or pass NULL for the defaults",
             ));
         }
-        serde_json::from_str(text).map_err(|error| Error::usage(format!("options are not understood: {error}")))
+        serde_json::from_str(text).map_err(|error| {
+            Error::usage(format!(
+                "options are not understood ({error}); pass a JSON object such as {{\"name\": \"daily\"}}"
+            ))
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use crate::clock;
 use crate::connection::Caller;
 use crate::error::Result;
 use crate::files::LiveFiles;
+use crate::progress::Watch;
 use crate::queue::{depth, leases};
 use crate::upkeep::stats;
 
@@ -112,7 +113,7 @@ fn integer(value: Option<impl TryInto<i64>>) -> Value {
 
 fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let argument = arguments.text(0, "dir")?;
-    let directory = target::directory(caller, argument)?;
+    let directory = target::directory(caller, argument, &mut Watch::new(caller, None))?;
     let live = LiveFiles::of(caller)?;
     let catalog = Catalog::of(&directory, &live)?;
     let mut entries = catalog.backups()?;
