@@ -91,6 +91,21 @@ impl Error {
         self
     }
 
+    /// The same error with the advice that fits its code, for errors of the host's database.
+    #[must_use]
+    pub fn explained(self) -> Self {
+        match self.primary_code() {
+            ffi::SQLITE_BUSY => {
+                self.advice("another connection holds the database; try again later, or raise PRAGMA busy_timeout")
+            }
+            ffi::SQLITE_NOTADB => {
+                self.advice("the file is not a SQLite database, or it is encrypted with a key that was not given")
+            }
+            ffi::SQLITE_CORRUPT => self.advice("PRAGMA integrity_check tells where it is damaged"),
+            _ => self,
+        }
+    }
+
     /// The same error with a piece of advice behind it.
     #[must_use]
     pub fn advice(mut self, advice: impl fmt::Display) -> Self {

@@ -180,6 +180,7 @@ fn check_functions(api: &ffi::sqlite3_api_routines, version: &str) -> Result<()>
         step,
         stmt_readonly,
         txn_state,
+        uri_boolean,
         user_data,
         value_blob,
         value_bytes,
@@ -202,7 +203,7 @@ fn check_functions(api: &ffi::sqlite3_api_routines, version: &str) -> Result<()>
 }
 
 /// What a connection has open on its main database (`sqlite3_txn_state`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Transaction {
     /// No transaction.
     None,
@@ -214,8 +215,13 @@ pub enum Transaction {
 
 /// The state of the main database's transaction on this connection.
 pub fn transaction(conn: &Connection) -> Transaction {
+    transaction_on(conn, MAIN)
+}
+
+/// The state of an attached database's transaction on this connection.
+pub fn transaction_on(conn: &Connection, schema: &CStr) -> Transaction {
     // SAFETY: the handle is open as long as `conn` is, and the schema name is a C string.
-    match unsafe { ffi::sqlite3_txn_state(conn.handle(), MAIN.as_ptr()) } {
+    match unsafe { ffi::sqlite3_txn_state(conn.handle(), schema.as_ptr()) } {
         ffi::SQLITE_TXN_NONE => Transaction::None,
         ffi::SQLITE_TXN_READ => Transaction::Read,
         _ => Transaction::Write,
@@ -244,6 +250,33 @@ fn path_from_bytes(bytes: &[u8]) -> PathBuf {
 #[cfg(not(unix))]
 fn path_from_bytes(bytes: &[u8]) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// Whether the connection takes no locks on its database (`nolock=1`, or a VFS without locks). Then a second connection would take
+/// its journal for that of a crashed writer.
+pub fn is_unlocked(conn: &Connection) -> bool {
+    let without_locks = [c"unix-none", c"win32-none"];
+    // SAFETY: the handle is open; the file name of a database is one that sqlite3_uri_boolean may be asked about.
+    let asked = unsafe {
+        let name = ffi::sqlite3_db_filename(conn.handle(), MAIN.as_ptr());
+        !name.is_null() && ffi::sqlite3_uri_boolean(name, c"nolock".as_ptr(), 0) != 0
+    };
+    asked || vfs_name(conn).is_some_and(|vfs| without_locks.contains(&vfs.as_c_str()))
+}
+
+/// Whether the file of an attached database was renamed, replaced or deleted since it was opened. VFSes that cannot tell say no.
+pub fn has_moved(conn: &Connection, schema: &CStr) -> bool {
+    let mut moved: c_int = 0;
+    // SAFETY: this opcode writes one int to the place given.
+    let rc = unsafe {
+        ffi::sqlite3_file_control(
+            conn.handle(),
+            schema.as_ptr(),
+            ffi::SQLITE_FCNTL_HAS_MOVED,
+            (&raw mut moved).cast::<c_void>(),
+        )
+    };
+    rc == ffi::SQLITE_OK && moved != 0
 }
 
 /// The name of the VFS that serves the connection's main database.

@@ -12,13 +12,21 @@ use crate::error::{Error, Result};
 
 /// The backup directory; a relative one starts at the database's directory.
 pub const BACKUP_DIR: &str = "backup_dir";
-/// Megabytes (2^20 bytes) by which the WAL may grow while a backup holds its snapshot.
-pub const WAL_BUDGET_MB: &str = "wal_budget_mb";
 
-const WAL_BUDGET_DEFAULT: u64 = 4096;
+/// A setting that is a whole number above 0.
+pub struct Number {
+    name: &'static str,
+    default: u64,
+}
+
+/// Megabytes (2^20 bytes) by which the WAL may grow while a backup holds its snapshot.
+pub const WAL_BUDGET_MB: Number = Number { name: "wal_budget_mb", default: 4096 };
+/// How many backups a chain may have: a full one and the incrementals that build on it.
+pub const FULL_EVERY: Number = Number { name: "full_every", default: 7 };
 
 fn value(conn: &Connection, name: &str) -> Result<Option<rusqlite::types::Value>> {
-    let exists = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = 'queuekeeper_settings'";
+    let exists = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0
+                  AND name = 'queuekeeper_settings' COLLATE NOCASE";
     let look = || -> rusqlite::Result<Option<rusqlite::types::Value>> {
         if conn.query_row(exists, [], |_| Ok(())).optional()?.is_none() {
             return Ok(None);
@@ -30,7 +38,7 @@ fn value(conn: &Connection, name: &str) -> Result<Option<rusqlite::types::Value>
         )
         .optional()
     };
-    look().map_err(|error| Error::from(error).context(format!("cannot read the setting {name}")))
+    look().map_err(|error| Error::from(error).explained().context("cannot read the database's settings"))
 }
 
 /// A setting that is a text; `None` when it is not set.
@@ -47,17 +55,17 @@ pub fn text(conn: &Connection, name: &str) -> Result<Option<String>> {
     }
 }
 
-/// A setting that is a number of megabytes.
+/// A setting that is a number.
 ///
 /// # Errors
 ///
 /// A value that is no positive whole number.
-pub fn number(conn: &Connection, name: &str) -> Result<u64> {
+pub fn number(conn: &Connection, setting: &Number) -> Result<u64> {
     use rusqlite::types::Value;
-    match value(conn, name)? {
-        None => Ok(WAL_BUDGET_DEFAULT),
+    match value(conn, setting.name)? {
+        None => Ok(setting.default),
         Some(Value::Integer(number)) if number > 0 => Ok(number.unsigned_abs()),
-        Some(_) => Err(unusable(name, "a whole number above 0")),
+        Some(_) => Err(unusable(setting.name, "a whole number above 0")),
     }
 }
 

@@ -11,7 +11,7 @@ fn backups_in(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(directory)
         .map(|listing| listing.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
         .unwrap_or_default();
-    names.retain(|name| !name.starts_with("backup_manifest.json"));
+    names.retain(|name| name.ends_with(".db"));
     names.sort();
     names
 }

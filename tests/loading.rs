@@ -13,6 +13,10 @@ use rusqlite::{Connection, ffi};
 type Api = sqlite3ext_sys::sqlite3_api_routines;
 type Init = unsafe extern "C" fn(*mut ffi::sqlite3, *mut *mut c_char, *mut Api) -> c_int;
 
+/// The same, in the words of rusqlite.
+type SqliteInit =
+    unsafe extern "C" fn(*mut ffi::sqlite3, *mut *mut c_char, *const ffi::sqlite3_api_routines) -> c_int;
+
 static TABLE: Mutex<usize> = Mutex::new(0);
 
 unsafe extern "C" fn remember(_db: *mut ffi::sqlite3, _message: *mut *mut c_char, api: *mut Api) -> c_int {
@@ -24,7 +28,7 @@ unsafe extern "C" fn remember(_db: *mut ffi::sqlite3, _message: *mut *mut c_char
 fn copy_of_table() -> Box<Api> {
     // SAFETY: the callback has the signature that SQLite calls it with, and is cancelled again.
     unsafe {
-        let entry = std::mem::transmute::<Init, _>(remember as Init);
+        let entry = std::mem::transmute::<Init, SqliteInit>(remember as Init);
         ffi::sqlite3_auto_extension(Some(entry));
         let conn = Connection::open_in_memory().expect("open");
         ffi::sqlite3_cancel_auto_extension(Some(entry));

@@ -2,7 +2,9 @@
 //!
 //! # Promise
 //!
-//! - A `full` artifact is an ordinary SQLite database: every page of the snapshot at its place.
+//! - Every artifact is a SQLite database, as it is or in standard gzip or zstd frames: `full` is the snapshot itself,
+//!   `snapshot` its compact copy, `incremental` a database of the pages that differ from the parent's (see
+//!   [`delta`](super::delta)).
 //! - `checksum` is the SHA-256 of the file as it lies on disk, so that `sha256sum` checks it.
 //! - `content_digest` is a digest of the snapshot's pages, the same for every way of storing them, so that a rebuilt
 //!   database can be proved equal to the snapshot. It is the SHA-256 (hex) of: the ASCII text
@@ -16,15 +18,17 @@
 //! say nothing of the content, so they count as zero in its hash.
 
 use std::fs::File;
-use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::sink::{Geometry, PageVisitor};
+use super::sink::Geometry;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::progress::Watch;
 
 /// One page's hash.
@@ -64,7 +68,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
@@ -74,73 +78,40 @@ fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// Writes the pages to their places in a file, and remembers their hashes.
-pub struct PlainWriter {
-    out: BufWriter<File>,
-    path: PathBuf,
-    position: u64,
-    page_size: u32,
+/// The hashes of all pages, as they become known.
+#[derive(Debug, Default)]
+pub struct HashList {
+    page_size: usize,
     hashes: Vec<PageHash>,
 }
 
-impl PlainWriter {
-    /// Writes to `file`, which is empty; errors speak of `path`.
-    pub fn new(file: File, path: &Path) -> Self {
-        Self {
-            out: BufWriter::with_capacity(BUFFER, file),
-            path: path.to_path_buf(),
-            position: 0,
-            page_size: 0,
-            hashes: Vec::new(),
-        }
-    }
-
-    /// Completes the file after the walk; the hashes of all pages.
-    ///
-    /// # Errors
-    ///
-    /// What the disk says.
-    pub fn finish(&mut self, geometry: Geometry) -> Result<Vec<PageHash>> {
-        let size = u64::from(geometry.page_size) * u64::from(geometry.page_count);
-        let done = self.out.flush().and_then(|()| self.out.get_ref().set_len(size));
-        done.map_err(|error| Error::io("write the backup", &self.path, &error))?;
-        self.grow_hashes(geometry.page_count);
-        Ok(std::mem::take(&mut self.hashes))
-    }
-
-    /// Pages that never come (the lock-byte page) are zero.
-    fn grow_hashes(&mut self, count: u32) {
-        let count = count as usize;
-        if self.hashes.len() < count {
-            let zero = xxh3_128(&vec![0; self.page_size as usize]).to_le_bytes();
-            self.hashes.resize(count, zero);
-        }
-    }
-
-    fn put(&mut self, offset: u64, content: &[u8]) -> std::io::Result<()> {
-        if offset != self.position {
-            self.out.seek(SeekFrom::Start(offset))?;
-        }
-        self.out.write_all(content)?;
-        self.position = offset + content.len() as u64;
-        Ok(())
-    }
-}
-
-impl PageVisitor for PlainWriter {
-    fn page(&mut self, number: u32, content: &[u8]) -> Result<()> {
-        self.page_size = u32::try_from(content.len()).unwrap_or_default();
-        let offset = u64::from(number - 1) * u64::from(self.page_size);
-        self.put(offset, content).map_err(|error| Error::io("write the backup", &self.path, &error))?;
+impl HashList {
+    /// Takes the hash of a page. Pages come in ascending order, except for page 1, which comes last.
+    pub fn put(&mut self, number: u32, content: &[u8]) -> PageHash {
+        self.page_size = content.len();
         let hash = page_hash(number, content);
         let index = (number - 1) as usize;
         if index < self.hashes.len() {
             self.hashes[index] = hash;
         } else {
-            self.grow_hashes(number - 1);
+            self.fill(index);
             self.hashes.push(hash);
         }
-        Ok(())
+        hash
+    }
+
+    /// The list for a database of this many pages.
+    pub fn finish(&mut self, page_count: u32) -> Vec<PageHash> {
+        self.fill(page_count as usize);
+        std::mem::take(&mut self.hashes)
+    }
+
+    /// Pages that never come (the lock-byte page) are zero.
+    fn fill(&mut self, count: usize) {
+        if self.hashes.len() < count {
+            let zero = xxh3_128(&vec![0; self.page_size]).to_le_bytes();
+            self.hashes.resize(count, zero);
+        }
     }
 }
 
@@ -175,6 +146,22 @@ pub fn fingerprint(file: &mut File, path: &Path, watch: &mut Watch<'_>) -> Resul
     }
 }
 
+/// Opens a plain artifact as it lies there: nothing is locked, nothing is written.
+///
+/// # Errors
+///
+/// What SQLite says.
+pub fn open_immutable(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
+    let conn = Connection::open_with_flags(files::immutable_uri(path), flags)?;
+    // A mapped file would turn an I/O error into a SIGBUS of the host.
+    conn.execute_batch("PRAGMA mmap_size=0")?;
+    Ok(conn)
+}
+
 /// The hashes of all pages of a plain artifact; a broken last page counts as one.
 ///
 /// # Errors
@@ -195,6 +182,16 @@ pub fn page_hashes(file: &mut File, path: &Path, page_size: u32, watch: &mut Wat
         hashes.push(page_hash(number, &page[..length]));
         watch.check()?;
     }
+}
+
+/// Reads from the beginning of a file; how much there was. The next read goes on behind that.
+///
+/// # Errors
+///
+/// What the disk says.
+pub fn read_at_start(file: &mut File, buffer: &mut [u8], path: &Path) -> Result<usize> {
+    rewind(file, path)?;
+    read_full(file, buffer, path)
 }
 
 fn rewind(file: &mut File, path: &Path) -> Result<()> {
@@ -233,22 +230,18 @@ mod tests {
     }
 
     #[test]
-    fn the_writer_puts_pages_at_their_places_and_a_page_that_never_comes_is_zero() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.db");
-        let mut writer = PlainWriter::new(File::create(&path).unwrap(), &path);
-        writer.page(2, &[2; 512]).unwrap();
-        writer.page(4, &[4; 512]).unwrap();
-        writer.page(1, &[1; 512]).unwrap();
-        let geometry = Geometry { page_size: 512, page_count: 4 };
-        let hashes = writer.finish(geometry).unwrap();
-        let stored = std::fs::read(&path).unwrap();
-        assert_eq!(stored.len(), 2048);
-        assert_eq!((stored[0], stored[512], stored[1024], stored[2047]), (1, 2, 0, 4));
-        let expected: Vec<PageHash> =
-            (1..=4u32).map(|number| page_hash(number, &stored[(number as usize - 1) * 512..][..512])).collect();
+    fn a_page_that_never_comes_is_zero_and_order_matters_to_the_digest() {
+        let mut list = HashList::default();
+        list.put(2, &[2; 512]);
+        list.put(4, &[4; 512]);
+        list.put(1, &[1; 512]);
+        let hashes = list.finish(5);
+        let expected: Vec<PageHash> = (1u32..=5)
+            .map(|number| page_hash(number, &[if matches!(number, 3 | 5) { 0 } else { number as u8 }; 512]))
+            .collect();
         assert_eq!(hashes, expected);
-        let swapped = [expected[0], expected[2], expected[1], expected[3]];
+        let geometry = Geometry { page_size: 512, page_count: 5 };
+        let swapped = [expected[0], expected[2], expected[1], expected[3], expected[4]];
         assert_ne!(content_digest(geometry, &expected), content_digest(geometry, &swapped));
     }
 }

@@ -5,8 +5,9 @@
 //! - The file is a JSON array with one [`Entry`] object a backup.
 //! - Readers need no lock: the file is only ever replaced whole. Writers exclude each other with a lock on
 //!   `backup_manifest.json.lock` beside it, and fields that this version does not know survive their rewrites.
-//! - What is not a catalog is never overwritten: a manifest that is damaged, or that names a file outside its
-//!   directory, is an error that says so, and every action leaves everything as it is.
+//! - A manifest that is missing, or is no JSON array of catalog objects, is rebuilt from the hash files (see
+//!   [`recover`](super::recover)); it is set aside, never overwritten. One that names a file outside its directory was written
+//!   with intent: it is an error, and every action leaves everything as it is.
 //! - **Deleting is crash-safe**: an entry is first marked `deleting`, then its file goes, then the entry. A crash in
 //!   between leaves a marked entry, which no reader shows and the next writer completes.
 
@@ -16,14 +17,15 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use super::entry::Entry;
+use super::{hashfile, recover};
 use crate::error::{Error, Result};
-use crate::files::{self, DirectoryLock, LiveFiles, Staged};
+use crate::files::{self, DirectoryLock, LiveFiles, Placed, Staged};
 use crate::progress::Watch;
 
 /// The catalog's file name.
 pub const MANIFEST: &str = "backup_manifest.json";
-/// More than a million backups; a larger file is none of ours.
-const LARGEST: u64 = 1 << 30;
+/// Fifty thousand backups; a larger file is none of ours, and reading it could take all memory.
+const LARGEST: u64 = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The catalog of one directory.
@@ -46,6 +48,11 @@ impl<'a> Catalog<'a> {
         Ok(Self { directory, live })
     }
 
+    /// The files that must not be touched.
+    pub fn live(&self) -> &LiveFiles {
+        self.live
+    }
+
     /// Where it lies.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -57,10 +64,18 @@ impl<'a> Catalog<'a> {
     ///
     /// A manifest that cannot be read or is none.
     pub fn backups(&self) -> Result<Vec<Entry>> {
-        let mut entries = self.read()?;
+        let mut entries = match self.read()? {
+            Manifest::Catalog(entries) => entries,
+            Manifest::Missing | Manifest::Foreign => recover::all(&self.directory, self.live),
+        };
         entries.retain(|entry| !entry.is_going());
-        newest_first(&mut entries);
-        Ok(entries)
+        Ok(ordered(entries))
+    }
+
+    /// Whether there is nothing that a writer could read, complete or sweep.
+    pub fn is_untouched(&self) -> bool {
+        let manifest = fs::symlink_metadata(self.directory.join(MANIFEST)).is_err();
+        manifest && recover::all(&self.directory, self.live).is_empty()
     }
 
     /// Takes the writers' lock and completes what a crashed writer left.
@@ -71,33 +86,57 @@ impl<'a> Catalog<'a> {
     pub fn open(&self, watch: &mut Watch<'_>) -> Result<Writer<'_>> {
         let lock_path = self.directory.join(format!("{MANIFEST}.lock"));
         let lock = DirectoryLock::take(&lock_path, self.live, PATIENCE, watch)?;
-        let mut writer = Writer { catalog: self, entries: self.read()?, _lock: lock };
         files::sweep(&self.directory, self.live);
+        let manifest = self.read()?;
+        let foreign = matches!(manifest, Manifest::Foreign);
+        let (entries, changed) = match manifest {
+            Manifest::Catalog(mut entries) => {
+                let unlisted = recover::unlisted(&self.directory, self.live, &entries, watch)?;
+                let changed = !unlisted.is_empty();
+                entries.extend(unlisted);
+                (entries, changed)
+            }
+            Manifest::Missing | Manifest::Foreign => {
+                let entries = recover::all(&self.directory, self.live);
+                let changed = foreign || !entries.is_empty();
+                (entries, changed)
+            }
+        };
+        if foreign {
+            recover::set_aside(&self.directory)?;
+        }
+        let mut writer = Writer { catalog: self, entries, _lock: lock };
         if writer.entries.iter().any(Entry::is_going) {
             writer.complete_deletions()?;
+        } else if changed {
+            writer.save()?;
         }
         Ok(writer)
     }
 
-    fn read(&self) -> Result<Vec<Entry>> {
+    fn read(&self) -> Result<Manifest> {
         let path = self.directory.join(MANIFEST);
         let Some(file) = files::open_own(&path, self.live)? else {
-            return Ok(Vec::new());
+            return Ok(Manifest::Missing);
         };
         let mut text = Vec::new();
         file.take(LARGEST).read_to_end(&mut text).map_err(|error| Error::io("read", &path, &error))?;
-        let entries: Vec<Entry> = serde_json::from_slice(&text).map_err(|error| {
-            Error::corrupt(format!(
-                "'{}' is not a backup catalog ({error}); nothing was changed; move it away, the backups beside it \
-                 are untouched",
-                path.display()
-            ))
-        })?;
+        let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(&text) else {
+            return Ok(Manifest::Foreign);
+        };
         for entry in &entries {
             check_name(&entry.backup_path, &path)?;
         }
-        Ok(entries)
+        Ok(Manifest::Catalog(entries))
     }
+}
+
+/// What lies at the manifest's name.
+enum Manifest {
+    Missing,
+    /// A file, but no catalog.
+    Foreign,
+    Catalog(Vec<Entry>),
 }
 
 /// An artifact lies in the directory itself: anything else could name any file of the machine.
@@ -113,9 +152,16 @@ fn check_name(name: &str, manifest: &Path) -> Result<()> {
     )))
 }
 
-fn newest_first(entries: &mut [Entry]) {
+/// Orders entries that stand as in a catalog, or are ordered already.
+fn ordered(mut entries: Vec<Entry>) -> Vec<Entry> {
     // Within one millisecond the one that stands later in the file is newer.
     entries.reverse();
+    newest_first(&mut entries);
+    entries
+}
+
+/// Orders entries by time, the newest first; those of one time keep their order.
+pub fn newest_first(entries: &mut [Entry]) {
     entries.sort_by(|a, b| b.created_at.cmp(&a.created_at));
 }
 
@@ -129,9 +175,7 @@ pub struct Writer<'a> {
 impl Writer<'_> {
     /// The backups, newest first.
     pub fn backups(&self) -> Vec<Entry> {
-        let mut entries = self.entries.clone();
-        newest_first(&mut entries);
-        entries
+        ordered(self.entries.clone())
     }
 
     /// Prepares the catalog with `entry` in it, in place of any that has the same artifact. Everything that can
@@ -150,14 +194,16 @@ impl Writer<'_> {
         Ok(StagedCatalog { staged, entry: sealed })
     }
 
-    /// Puts a prepared catalog in place; the entry as it stands there.
+    /// Puts a prepared catalog in place; the entry as it stands there, and what the disk said if it may not be durable.
     ///
     /// # Errors
     ///
-    /// What the file system says.
-    pub fn commit(&self, staged: StagedCatalog) -> Result<Entry> {
-        staged.staged.place(&self.manifest(), true)?;
-        Ok(staged.entry)
+    /// What the file system says; the catalog is as it was then.
+    pub fn commit(&self, staged: StagedCatalog) -> Result<(Entry, Option<Error>)> {
+        match staged.staged.place(&self.manifest(), true)? {
+            Placed::Fragile(error) => Ok((staged.entry, Some(error))),
+            Placed::Durable | Placed::Taken => Ok((staged.entry, None)),
+        }
     }
 
     /// Deletes the backups with these ids, artifacts first marked, then removed. The number that is gone.
@@ -168,7 +214,8 @@ impl Writer<'_> {
     pub fn delete(&mut self, ids: &[String]) -> Result<usize> {
         let mut marked = 0;
         for entry in &mut self.entries {
-            if ids.contains(&entry.id) {
+            // On the word of an entry that somebody changed, nothing is deleted.
+            if ids.contains(&entry.id) && entry.is_intact() {
                 entry.mark_deleting();
                 marked += 1;
             }
@@ -176,7 +223,7 @@ impl Writer<'_> {
         if marked == 0 {
             return Ok(0);
         }
-        self.write(&self.entries, None)?.place(&self.manifest(), true)?;
+        self.save()?;
         match self.complete_deletions()? {
             None => Ok(marked),
             Some(error) => {
@@ -202,8 +249,41 @@ impl Writer<'_> {
         }
         self.entries = kept;
         files::sync_directory(&self.catalog.directory)?;
-        self.write(&self.entries, None)?.place(&self.manifest(), true)?;
+        self.save()?;
         Ok(resisted)
+    }
+
+    /// Takes the entry of an artifact that is to be replaced out of the catalog, so that at no time the catalog describes
+    /// what is not there.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn forget(&mut self, backup_path: &str) -> Result<()> {
+        let before = self.entries.len();
+        self.entries.retain(|entry| entry.backup_path != backup_path);
+        if self.entries.len() == before { Ok(()) } else { self.save() }
+    }
+
+    /// Changes the entry with this id, if it is still there.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn update(&mut self, id: &str, change: impl FnOnce(&mut Entry)) -> Result<()> {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) else {
+            return Ok(());
+        };
+        change(entry);
+        entry.seal();
+        self.save()
+    }
+
+    fn save(&self) -> Result<()> {
+        match self.write(&self.entries, None)?.place(&self.manifest(), true)? {
+            Placed::Fragile(error) => Err(error),
+            Placed::Durable | Placed::Taken => Ok(()),
+        }
     }
 
     fn manifest(&self) -> PathBuf {
@@ -228,14 +308,18 @@ impl Writer<'_> {
     }
 }
 
+/// Removes an artifact, then its hash file; a hash file alone is swept by the next writer.
 fn remove_artifact(path: &Path, live: &LiveFiles) -> Result<()> {
     live.refuse(path)?;
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io("delete the backup", path, &error))
+    for path in [path, &hashfile::path_of(path)] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("delete the backup", path, &error));
+            }
+            _ => {}
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// A catalog that is on disk under a temporary name.
@@ -261,12 +345,12 @@ mod tests {
 
     #[test]
     fn newest_first_and_the_later_of_two_at_one_time() {
-        let mut entries = vec![
+        let entries = vec![
             entry("old", "2026-01-01T00:00:00.000Z"),
             entry("first", "2026-01-02T00:00:00.000Z"),
             entry("second", "2026-01-02T00:00:00.000Z"),
         ];
-        newest_first(&mut entries);
+        let entries = ordered(entries);
         let names: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
         assert_eq!(names, ["second", "first", "old"]);
     }

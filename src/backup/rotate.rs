@@ -2,59 +2,166 @@
 //!
 //! # Promise
 //!
-//! Only artifacts that the directory's catalog lists are ever deleted, and never one that
-//! [`plan`](crate::retention::plan) protects. Deleting is crash-safe (see [`catalog`](super::catalog)). A default
-//! directory that does not exist yet holds no backups, so nothing is deleted and nothing is made.
+//! - [`planned`] says what [`rotate`] would do; both go through the same [`plan`], on the same view of the catalog.
+//!   `planned` writes nothing and takes no lock.
+//! - Only artifacts that the directory's catalog lists are ever deleted, and never one that [`plan`] protects. Deleting
+//!   is crash-safe (see [`catalog`](super::catalog)).
+//! - What is not as the catalog says does not count, and is not deleted on its word: an entry that somebody changed or
+//!   doubled, a file that is live, missing, or not as long as it was. So backups that were lost to something else never
+//!   push the remaining ones out.
+//! - A default directory that does not exist yet holds no backups, so nothing is deleted and nothing is made.
 
-use super::catalog::Catalog;
+use std::collections::HashSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use super::adopted::{self, ADOPTED};
+use super::catalog::{Catalog, newest_first};
 use super::entry::Entry;
 use super::target;
+use crate::clock;
 use crate::connection::Caller;
-use crate::error::Result;
-use crate::files::LiveFiles;
+use crate::error::{Error, Result};
+use crate::files::{self, LiveFiles};
 use crate::progress::Watch;
 use crate::retention::plan::{self, Item};
 use crate::retention::policy::Policy;
+
+/// What becomes of one backup.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// The backup, as results show it.
+    pub entry: Entry,
+    /// Whether it stays.
+    pub keep: bool,
+    /// Why; never empty.
+    pub reasons: Vec<String>,
+}
+
+/// What [`rotate`] would do now, newest first.
+///
+/// # Errors
+///
+/// A series name that none can have, a directory that does not exist, or a manifest that is none.
+pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Result<Vec<Planned>> {
+    check(policy)?;
+    let place = target::directory(caller, directory, &mut Watch::new(caller, None))?;
+    let live = LiveFiles::of(caller)?;
+    let catalog = Catalog::of(&place, &live)?;
+    Ok(decide(catalog.backups()?, &catalog, &live, policy, clock::now()))
+}
 
 /// Deletes what `policy` does not keep; the number of backups deleted.
 ///
 /// # Errors
 ///
-/// A directory that does not exist, a manifest that is none, or what the file system says.
+/// As for [`planned`], or what the file system says.
 pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Result<usize> {
-    let place = target::directory(caller, directory)?;
+    check(policy)?;
+    let mut watch = Watch::new(caller, None);
+    let place = target::directory(caller, directory, &mut watch)?;
     if directory.is_none() && !place.exists() {
         return Ok(0);
     }
     let live = LiveFiles::of(caller)?;
     let catalog = Catalog::of(&place, &live)?;
-    // Without backups there is nothing to lock, and no lock file to leave.
-    if catalog.backups()?.is_empty() {
+    files::sweep(catalog.directory(), &live);
+    // Where nothing is, there is nothing to lock, and no lock file to leave.
+    let nothing_adopted = !policy.adopted || adopted::list(catalog.directory(), &live, &[]).is_empty();
+    if nothing_adopted && catalog.is_untouched() {
         return Ok(0);
     }
-    let mut watch = Watch::new(caller, None);
     let mut writer = catalog.open(&mut watch)?;
-    let items: Vec<Item> = writer.backups().iter().map(|entry| item(entry, &catalog, &live)).collect();
-    let doomed: Vec<String> = plan::plan(&items, policy)
-        .into_iter()
-        .filter(|decision| !decision.keeps())
-        .map(|decision| decision.id)
-        .collect();
-    writer.delete(&doomed)
+    let mut entries = writer.backups();
+    entries.retain(|entry| !entry.is_going());
+    let planned = decide(entries, &catalog, &live, policy, clock::now());
+    let (adopted, catalogued): (Vec<Planned>, Vec<Planned>) =
+        planned.into_iter().filter(|one| !one.keep).partition(|one| one.entry.backup_type == ADOPTED);
+    let doomed: Vec<String> = catalogued.into_iter().map(|one| one.entry.id).collect();
+    let mut deleted = writer.delete(&doomed)?;
+    for one in adopted {
+        let path = Path::new(&one.entry.backup_path);
+        live.refuse(path)?;
+        fs::remove_file(path).map_err(|error| Error::io("delete the adopted backup", path, &error))?;
+        deleted += 1;
+    }
+    Ok(deleted)
 }
 
-fn item(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Item {
-    let untouchable = if !entry.is_intact() {
-        Some("its catalog entry was changed by somebody else")
-    } else if live.contains(&catalog.directory().join(&entry.backup_path)) {
-        Some("a live database")
-    } else {
-        None
+fn check(policy: &Policy) -> Result<()> {
+    policy.name.as_deref().map_or(Ok(()), target::check_series)
+}
+
+fn decide(
+    mut entries: Vec<Entry>,
+    catalog: &Catalog<'_>,
+    live: &LiveFiles,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> Vec<Planned> {
+    entries.extend(adopted::list(catalog.directory(), live, &entries));
+    newest_first(&mut entries);
+    let ids = repeated(entries.iter().map(|entry| entry.id.as_str()));
+    let files = repeated(entries.iter().map(|entry| entry.backup_path.as_str()));
+    let item = |entry: &Entry| {
+        let doubled = ids.contains(entry.id.as_str()) || files.contains(entry.backup_path.as_str());
+        item(entry, if doubled { Some("listed twice in the catalog") } else { unfit(entry, catalog, live) })
     };
+    let items: Vec<Item> = entries.iter().map(item).collect();
+    let decisions = plan::plan(now, &items, policy);
+    let shown = |place: usize| entries[place].shown(catalog.directory());
+    decisions
+        .into_iter()
+        .map(|one| Planned { entry: shown(one.place), keep: one.keep, reasons: one.reasons })
+        .collect()
+}
+
+/// What occurs more than once.
+fn repeated<'a>(keys: impl Iterator<Item = &'a str>) -> HashSet<&'a str> {
+    let mut seen = HashSet::new();
+    keys.filter(|key| !seen.insert(*key)).collect()
+}
+
+/// Why an entry is not to be believed or its file not to be touched, if so.
+fn unfit(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'static str> {
+    let adopted = entry.backup_type == ADOPTED;
+    if !adopted && !entry.is_intact() {
+        return Some("its catalog entry was changed by somebody else");
+    }
+    if clock::parse_rfc3339(&entry.created_at).is_none() {
+        return Some("its catalog entry has no time that could be read");
+    }
+    let path = entry.place(catalog.directory());
+    if live.contains(&path) {
+        return Some("a live database");
+    }
+    let in_use = |companion: &&str| fs::symlink_metadata(files::with_suffix(&path, companion)).is_ok();
+    if ["-wal", "-journal"].iter().any(in_use) {
+        return Some("in use as a database: a journal lies beside it");
+    }
+    match fs::symlink_metadata(&path) {
+        Ok(found) if !found.is_file() => Some("no regular file"),
+        Ok(found) if found.len() != entry.size_bytes => Some("its file is not as long as the catalog says"),
+        Ok(_) => None,
+        Err(error) if error.kind() == ErrorKind::NotFound => Some("its file is missing"),
+        Err(_) => Some("its file cannot be looked at"),
+    }
+}
+
+fn item(entry: &Entry, untouchable: Option<&'static str>) -> Item {
     Item {
         id: entry.id.clone(),
+        label: entry.backup_path.clone(),
+        // One that cannot be read is untouchable; any time will do.
+        created_at: clock::parse_rfc3339(&entry.created_at).unwrap_or_default(),
+        size_bytes: entry.size_bytes,
+        name: entry.name.clone(),
         parent_id: entry.parent_id.clone(),
         verified: entry.verified_at.is_some(),
+        adopted: entry.backup_type == ADOPTED,
         untouchable,
     }
 }

@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::host::Transaction;
 use crate::progress::Watch;
-use crate::{clock, host};
+use crate::{clock, settings};
 
 /// Bytes between two looks at the clock, the caller and the WAL: about a millisecond's work.
 const STEP_BYTES: u32 = 4 << 20;
@@ -68,24 +68,28 @@ impl<'c> Snapshot<'c> {
     ///
     /// `SQLITE_BUSY` when the caller is in its own way, or others are for longer than the caller's patience; whatever
     /// else SQLite says to opening and reading the file.
-    pub fn take(caller: &'c Caller, wal_budget_mb: u64, watch: &mut Watch<'_>) -> Result<Self> {
-        let standing = caller.standing()?;
+    pub fn take(caller: &'c Caller, watch: &mut Watch<'_>) -> Result<Self> {
+        let mut standing = caller.standing()?;
         let file = caller.file();
-        let own = file.is_none() || (standing.exclusive && standing.transaction != Transaction::Write);
+        let own =
+            file.is_none() || (standing.alone() && standing.transaction != Transaction::Write) || standing.unlocked;
         let source = if own {
             if standing.transaction == Transaction::Write {
-                return Err(Error::busy(
-                    "this in-memory database has an open write transaction; COMMIT or ROLLBACK it and call again",
-                ));
+                let reason = standing.in_the_way().filter(|_| file.is_some());
+                return Err(Error::busy(reason.unwrap_or_else(|| {
+                    "this in-memory database has an open write transaction; COMMIT or ROLLBACK it and call again"
+                        .into()
+                })));
             }
             Source::Caller(caller.connection())
         } else {
             let sidecar = Sidecar::open_reader(caller, &standing)?;
-            sidecar.begin_read(caller, &standing, watch)?;
+            sidecar.begin_read(caller, &mut standing, watch)?;
             Source::Sidecar(sidecar)
         };
         let taken_at = clock::now();
         let conn = source.connection();
+        let wal_budget_mb = settings::number(conn, &settings::WAL_BUDGET_MB)?;
         let wal = file.filter(|_| standing.wal()).map(|file| {
             let path = files::with_suffix(&file, "-wal");
             WalBudget {
@@ -135,14 +139,17 @@ impl<'c> Snapshot<'c> {
     }
 
     fn copy(&self, target: &mut Connection, watch: &mut Watch<'_>) -> Result<()> {
-        let pages_a_step = i32::try_from((STEP_BYTES / self.page_size.max(512)).max(16)).unwrap_or(16);
+        let pages_a_step = match self.source {
+            Source::Sidecar(_) => i32::try_from((STEP_BYTES / self.page_size.max(512)).max(16)).unwrap_or(16),
+            // No transaction of ours is open between steps on the caller's connection, and a shared cache may have other
+            // users, so all is copied in one step.
+            Source::Caller(_) => -1,
+        };
         let backup = Backup::new(self.source.connection(), target)?;
         loop {
-            let step = backup.step(pages_a_step).map_err(|error| {
-                Error::from(error)
-                    .context("cannot read the database")
-                    .advice("if it is damaged, PRAGMA integrity_check tells where")
-            })?;
+            let step = backup
+                .step(pages_a_step)
+                .map_err(|error| Error::from(error).explained().context("cannot read the database"))?;
             let progress = backup.progress();
             let total = u64::try_from(progress.pagecount).unwrap_or_default();
             let left = u64::try_from(progress.remaining).unwrap_or_default();
@@ -177,15 +184,9 @@ impl<'c> Snapshot<'c> {
         if self.standing.wal() || matches!(self.source, Source::Caller(_)) { Duration::ZERO } else { held }
     }
 
-    /// What somebody who reads the result should know about the caller's own transaction.
+    /// What somebody who reads the result should know.
     pub fn note(&self) -> Option<&'static str> {
-        (self.standing.transaction == Transaction::Write)
-            .then_some("taken at the last commit: the uncommitted changes of this connection are not in it")
-    }
-
-    /// The version of the SQLite that read it.
-    pub fn database_version(&self) -> String {
-        format!("SQLite {}", host::sqlite_version())
+        self.standing.note()
     }
 }
 

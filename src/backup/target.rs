@@ -4,8 +4,8 @@
 //!
 //! - No path at all: the default directory, which is the setting `backup_dir`, else `backups/` beside the database.
 //! - A directory that exists, or any path with a trailing separator (made if missing, with what is missing above it):
-//!   the artifact gets a name of its own, `queue_backup_[NAME_]YYYYMMDD_HHMMSS.db` in UTC, and `_2`, `_3` … behind that
-//!   when the second is taken.
+//!   the artifact gets a name of its own, `queue_backup_[NAME_]YYYYMMDD_HHMMSS.db` in UTC (`.delta.db` for an incremental,
+//!   and `.gz` or `.zst` behind it), with `_2`, `_3` … in it when the second is taken.
 //! - Anything else: a file, whose directory must exist. It is never overwritten unless that was asked for.
 //! - A target that is a live database, belongs to one, would get one's journal, or is one of the catalog's own files
 //!   is refused before anything is made.
@@ -18,9 +18,11 @@ use chrono::{DateTime, Utc};
 
 use super::catalog::MANIFEST;
 use crate::clock;
-use crate::connection::Caller;
+use crate::connection::{Caller, Sidecar};
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
+use crate::host::Transaction;
+use crate::progress::Watch;
 use crate::settings;
 
 /// The longest series name, in bytes: file names of 255 bytes are allowed nearly everywhere.
@@ -35,6 +37,8 @@ pub struct Target {
     pub file_name: Option<String>,
     /// Whether the directory may be made.
     pub may_make_directory: bool,
+    /// What errors call it: the file if it has a name, else the directory.
+    pub shown: PathBuf,
 }
 
 /// The default directory of the caller's database.
@@ -42,8 +46,8 @@ pub struct Target {
 /// # Errors
 ///
 /// A database without a file has no default directory.
-pub fn default_directory(caller: &Caller) -> Result<PathBuf> {
-    let configured = settings::text(caller.connection(), settings::BACKUP_DIR)?;
+pub fn default_directory(caller: &Caller, watch: &mut Watch<'_>) -> Result<PathBuf> {
+    let configured = configured(caller, watch)?;
     match (configured, caller.file()) {
         (Some(directory), Some(file)) => Ok(files::parent_of(&file).join(directory)),
         (Some(directory), None) => absolute(Path::new(&directory)),
@@ -54,14 +58,25 @@ pub fn default_directory(caller: &Caller) -> Result<PathBuf> {
     }
 }
 
+/// The setting, read through a sidecar: the caller's own busy handler could not be interrupted.
+fn configured(caller: &Caller, watch: &mut Watch<'_>) -> Result<Option<String>> {
+    let mut standing = caller.standing()?;
+    if caller.file().is_none() || standing.alone() || standing.transaction != Transaction::None {
+        return settings::text(caller.connection(), settings::BACKUP_DIR);
+    }
+    let sidecar = Sidecar::open_reader(caller, &standing)?;
+    sidecar.begin_read(caller, &mut standing, watch)?;
+    settings::text(sidecar.connection(), settings::BACKUP_DIR)
+}
+
 /// The directory that an argument names, or the default one; it need not exist.
 ///
 /// # Errors
 ///
 /// An argument that cannot be a path, or one that names something other than a directory.
-pub fn directory(caller: &Caller, argument: Option<&str>) -> Result<PathBuf> {
+pub fn directory(caller: &Caller, argument: Option<&str>, watch: &mut Watch<'_>) -> Result<PathBuf> {
     let Some(text) = argument else {
-        return default_directory(caller);
+        return default_directory(caller, watch);
     };
     check_text(text, "directory")?;
     let path = absolute(Path::new(text))?;
@@ -81,9 +96,9 @@ impl Target {
     /// # Errors
     ///
     /// An argument that cannot be a path.
-    pub fn resolve(caller: &Caller, argument: Option<&str>) -> Result<Self> {
+    pub fn resolve(caller: &Caller, argument: Option<&str>, watch: &mut Watch<'_>) -> Result<Self> {
         let Some(text) = argument else {
-            return Ok(Self::in_directory(default_directory(caller)?, true));
+            return Ok(Self::in_directory(default_directory(caller, watch)?, true));
         };
         check_text(text, "path")?;
         let path = absolute(Path::new(text))?;
@@ -100,11 +115,12 @@ impl Target {
             directory: files::parent_of(&path).to_path_buf(),
             file_name: Some(name),
             may_make_directory: false,
+            shown: path,
         })
     }
 
     fn in_directory(directory: PathBuf, may_make_directory: bool) -> Self {
-        Self { directory, file_name: None, may_make_directory }
+        Self { shown: directory.clone(), directory, file_name: None, may_make_directory }
     }
 
     /// Refuses targets that could do harm, before anything is made.
@@ -113,7 +129,10 @@ impl Target {
     ///
     /// An error that names the path and the reason.
     pub fn check(&self, live: &LiveFiles, overwrite: bool) -> Result<()> {
-        if !self.directory.is_dir() && (!self.may_make_directory || self.directory.exists()) {
+        if self.directory.exists() && !self.directory.is_dir() {
+            return Err(not_a_directory(&self.directory));
+        }
+        if !self.directory.is_dir() && !self.may_make_directory {
             return Err(Error::new(
                 rusqlite::ffi::SQLITE_CANTOPEN,
                 format!(
@@ -123,39 +142,77 @@ impl Target {
                 ),
             ));
         }
-        let Some(name) = &self.file_name else { return Ok(()) };
-        let path = self.directory.join(name);
-        live.refuse(&path)?;
-        check_file_name(name, &path)?;
-        for companion in ["-wal", "-journal"] {
-            let companion = files::with_suffix(&path, companion);
-            if fs::symlink_metadata(&companion).is_ok() {
-                return Err(Error::usage(format!(
-                    "'{}' lies beside the target and would be replayed over the backup when it is opened; move it \
-                     away or choose another name",
-                    companion.display()
-                )));
-            }
+        if self.file_name.is_none() {
+            return Ok(());
         }
-        check_existing(&path, overwrite)
+        live.refuse(&self.shown)?;
+        check_beside(&self.shown)?;
+        check_existing(&self.shown, overwrite)
     }
+}
 
-    /// The names to try, in this order, until one is free.
-    pub fn names(&self, series: Option<&str>, taken_at: DateTime<Utc>) -> impl Iterator<Item = String> {
-        let given = self.file_name.clone();
-        let stamp = clock::file_stamp(taken_at);
-        let stem = match series {
-            Some(series) => format!("queue_backup_{series}_{stamp}"),
-            None => format!("queue_backup_{stamp}"),
-        };
-        let own = given.is_none();
-        (1..=10_000u32).filter_map(move |attempt| match (&given, attempt) {
-            (Some(name), 1) => Some(name.clone()),
-            (None, 1) => Some(format!("{stem}.db")),
-            (None, _) if own => Some(format!("{stem}_{attempt}.db")),
-            _ => None,
-        })
+/// Refuses the path of a new database that would be mistaken for something else, or that something would be replayed over.
+fn check_beside(path: &Path) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    check_file_name(&name, path)?;
+    for companion in ["-wal", "-journal"] {
+        let companion = files::with_suffix(path, companion);
+        if fs::symlink_metadata(&companion).is_ok() {
+            return Err(Error::usage(format!(
+                "'{}' lies beside the target and would be replayed over it when it is opened; move it away or choose another \
+                 name",
+                companion.display()
+            )));
+        }
     }
+    Ok(())
+}
+
+/// Reads an argument that names a file.
+///
+/// # Errors
+///
+/// A text that cannot be the path of a file.
+pub fn file_path(text: &str, what: &str) -> Result<PathBuf> {
+    check_text(text, what)?;
+    let path = absolute(Path::new(text))?;
+    if text.ends_with(std::path::is_separator) || path.is_dir() || path.file_name().is_none() {
+        return Err(Error::usage(format!("the {what} '{text}' is a directory; pass a file")));
+    }
+    Ok(path)
+}
+
+/// Checks the path of a database that is to be made.
+///
+/// # Errors
+///
+/// A directory that does not exist, or a name that would do harm.
+pub fn check_new(path: &Path) -> Result<()> {
+    let directory = files::parent_of(path);
+    if !directory.is_dir() {
+        return Err(Error::new(
+            rusqlite::ffi::SQLITE_CANTOPEN,
+            format!("the directory '{}' does not exist; create it first", directory.display()),
+        ));
+    }
+    check_beside(path)
+}
+
+/// The names to try, in this order, until one is free.
+pub fn generated_names(series: Option<&str>, taken_at: DateTime<Utc>, ending: &str) -> impl Iterator<Item = String> {
+    let series = series.map_or_else(String::new, |series| format!("{series}_"));
+    let stem = format!("queue_backup_{series}{}", clock::file_stamp(taken_at));
+    (1..=10_000u32).map(move |attempt| match attempt {
+        1 => format!("{stem}{ending}"),
+        _ => format!("{stem}_{attempt}{ending}"),
+    })
+}
+
+fn not_a_directory(path: &Path) -> Error {
+    Error::new(
+        rusqlite::ffi::SQLITE_CANTOPEN,
+        format!("'{}' is not a directory; pass a directory, or a file in one", path.display()),
+    )
 }
 
 fn check_text(text: &str, what: &str) -> Result<()> {
@@ -185,8 +242,8 @@ fn check_file_name(name: &str, path: &Path) -> Result<()> {
     if ["-wal", "-shm", "-journal"].iter().any(|suffix| name.ends_with(suffix)) {
         return refuse("SQLite would take a file of this name for the journal of another database");
     }
-    if name.ends_with(".gz") || name.ends_with(".zst") {
-        return refuse("its ending asks for compression, but full backups are stored plain; end the name in .db");
+    if name.ends_with(".hashes") {
+        return refuse("names that end like this are the hash files of backups");
     }
     Ok(())
 }
@@ -235,28 +292,19 @@ pub fn check_series(name: &str) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn names(file_name: Option<&str>, series: Option<&str>) -> Vec<String> {
-        let target = Target {
-            directory: PathBuf::from("/b"),
-            file_name: file_name.map(Into::into),
-            may_make_directory: false,
-        };
-        let time = clock::parse_rfc3339("2026-11-05T14:30:22Z").unwrap();
-        target.names(series, time).take(3).collect()
-    }
-
     #[test]
-    fn generated_names_count_up_and_given_ones_do_not() {
+    fn generated_names_count_up() {
+        let time = clock::parse_rfc3339("2026-11-05T14:30:22Z").unwrap();
+        let names = |series, ending| generated_names(series, time, ending).take(3).collect::<Vec<_>>();
         assert_eq!(
-            names(None, Some("daily")),
+            names(Some("daily"), ".db"),
             [
                 "queue_backup_daily_20261105_143022.db",
                 "queue_backup_daily_20261105_143022_2.db",
                 "queue_backup_daily_20261105_143022_3.db"
             ]
         );
-        assert_eq!(names(None, None)[0], "queue_backup_20261105_143022.db");
-        assert_eq!(names(Some("x.db"), Some("daily")), ["x.db"]);
+        assert_eq!(names(None, ".delta.db.zst")[0], "queue_backup_20261105_143022.delta.db.zst");
     }
 
     #[test]
@@ -278,8 +326,7 @@ mod tests {
             ".queuekeeper-x.tmp",
             "a.db-wal",
             "a.db-journal",
-            "a.db.gz",
-            "a.db.zst",
+            "a.db.hashes",
         ] {
             assert!(check_file_name(bad, Path::new(bad)).is_err(), "{bad}");
         }

@@ -4,21 +4,25 @@
 //!
 //! Three levels, each with all that the one before it does:
 //!
-//! - `checksum`: the file is byte for byte what was written (length and SHA-256);
+//! - `checksum`: the file is byte for byte what was written (length and SHA-256), and so are those that it builds on;
 //! - `quick`: its pages are those of the snapshot (`content_digest`), and `PRAGMA quick_check` finds nothing;
 //! - `full`: `PRAGMA integrity_check` and `PRAGMA foreign_key_check` find nothing, and the tasks by status are those
 //!   that were counted when the snapshot was taken.
 //!
-//! Verifying writes nothing: the artifact is opened as immutable.
+//! A plain artifact is opened where it lies, as immutable. A compressed one or an incremental is rebuilt in a temporary file
+//! in its own directory first, through its whole chain.
 
 use std::fs::File;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, ffi};
+use rusqlite::{Connection, ffi};
 use serde_json::{Map, Value};
 
-use super::artifact;
-use super::sink::Geometry;
+use super::catalog::Catalog;
+use super::entry::Entry;
+use super::frames::Compression;
+use super::options::Kind;
+use super::{artifact, parent, rebuild};
 use crate::error::{Error, Result};
 use crate::progress::Watch;
 use crate::queue::depth;
@@ -54,72 +58,104 @@ impl Level {
     }
 }
 
-/// What an artifact should be.
-#[derive(Debug)]
-pub struct Expected<'a> {
-    /// SHA-256 of the file.
-    pub checksum: &'a str,
-    /// Its length.
-    pub size: u64,
-    /// The pages' shape.
-    pub geometry: Geometry,
-    /// The pages' digest.
-    pub content_digest: &'a str,
-    /// Tasks by status, if there is a task table.
-    pub task_counts: Option<&'a Map<String, Value>>,
-}
-
-/// What is wrong with the plain artifact at `path`; nothing, if the list is empty.
+/// What is wrong with the backup of `entry`; nothing, if the list is empty. `file` is where its artifact lies, if that is not
+/// its place in the directory yet.
 ///
 /// # Errors
 ///
-/// When the question could not be answered: an unreadable file, an interrupt.
-pub fn findings(path: &Path, expected: &Expected<'_>, level: Level, watch: &mut Watch<'_>) -> Result<Vec<String>> {
-    let mut file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
-    let found = artifact::fingerprint(&mut file, path, watch)?;
-    if found.size != expected.size || found.checksum != expected.checksum {
-        return Ok(vec![format!(
-            "the file has {} bytes with SHA-256 {}, but {} bytes with {} were written",
-            found.size, found.checksum, expected.size, expected.checksum
-        )]);
+/// When the question could not be answered: an unreadable file, a full disk, an interrupt.
+pub fn findings(
+    catalog: &Catalog<'_>,
+    entry: &Entry,
+    file: Option<&Path>,
+    level: Level,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<String>> {
+    let place = entry.place(catalog.directory());
+    let path = file.unwrap_or(&place);
+    let plain = entry.compression == Compression::None.word() && entry.backup_type != Kind::Incremental.word();
+    let outcome = if level == Level::Checksum {
+        check_files(catalog, entry, path, watch).map(|()| Vec::new())
+    } else if plain {
+        check_files(catalog, entry, path, watch).and_then(|()| {
+            check_pages(entry, path, watch)?;
+            check_database(path, entry, level, watch)
+        })
+    } else {
+        rebuild::rebuild(catalog, entry, file, catalog.directory(), watch)
+            .and_then(|rebuilt| check_database(rebuilt.path(), entry, level, watch))
+    };
+    match outcome {
+        Err(error) if is_damage(&error) => Ok(vec![error.message().to_owned()]),
+        outcome => outcome,
     }
-    if level == Level::Checksum {
-        return Ok(Vec::new());
-    }
-    let hashes = artifact::page_hashes(&mut file, path, expected.geometry.page_size, watch)?;
-    if artifact::content_digest(expected.geometry, &hashes) != expected.content_digest {
-        return Ok(vec!["its pages are not those of the snapshot".into()]);
-    }
-    check_database(path, expected, level, watch)
 }
 
-fn check_database(path: &Path, expected: &Expected<'_>, level: Level, watch: &mut Watch<'_>) -> Result<Vec<String>> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_URI
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-    let conn = Connection::open_with_flags(files::immutable_uri(path), flags)?;
+/// Every artifact of the chain is what was written.
+fn check_files(catalog: &Catalog<'_>, entry: &Entry, path: &Path, watch: &mut Watch<'_>) -> Result<()> {
+    let entries = catalog.backups()?;
+    for link in parent::chain(&entries, entry).map_err(Error::corrupt)? {
+        let place = link.place(catalog.directory());
+        let path = if link.id == entry.id { path } else { &place };
+        let Some(mut file) = files::open_own(path, catalog.live())? else {
+            return Err(Error::corrupt(format!("the backup '{}' is missing", path.display())));
+        };
+        let found = artifact::fingerprint(&mut file, path, watch)?;
+        if found.size != link.size_bytes || found.checksum != link.checksum {
+            return Err(Error::corrupt(format!(
+                "'{}' has {} bytes with SHA-256 {}, but {} bytes with {} were written",
+                path.display(),
+                found.size,
+                found.checksum,
+                link.size_bytes,
+                link.checksum
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_pages(entry: &Entry, path: &Path, watch: &mut Watch<'_>) -> Result<()> {
+    if entry.content_digest.is_none() {
+        // Nobody recorded what a foreign backup should be.
+        return Ok(());
+    }
+    let geometry = rebuild::geometry_of(entry)?;
+    let mut file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
+    let hashes = artifact::page_hashes(&mut file, path, geometry.page_size, watch)?;
+    if Some(artifact::content_digest(geometry, &hashes)) == entry.content_digest {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!("the pages of '{}' are not those of the snapshot", path.display())))
+}
+
+/// What SQLite, and at level `full` the count of the tasks, find in a plain database.
+///
+/// # Errors
+///
+/// When the question could not be answered.
+pub fn check_database(path: &Path, entry: &Entry, level: Level, watch: &mut Watch<'_>) -> Result<Vec<String>> {
+    let conn = artifact::open_immutable(path)?;
     let mut stopped = None;
     let mut stop = || {
         stopped = watch.check().err();
         stopped.is_some()
     };
     let outcome = host::interruptible(&conn, &mut stop, || {
-        conn.execute_batch("PRAGMA mmap_size=0")?;
         let mut found = pragma_findings(&conn, level)?;
         if level == Level::Full && found.is_empty() {
-            found.extend(count_findings(&conn, expected.task_counts)?);
+            found.extend(count_findings(&conn, entry.task_counts.as_ref())?);
         }
         Ok(found)
     });
-    match (outcome, stopped) {
-        (_, Some(interrupt)) => Err(interrupt),
-        (Err(error), None) if is_damage(&error) => Ok(vec![error.message().to_owned()]),
-        (outcome, None) => outcome,
+    match stopped {
+        Some(interrupt) => Err(interrupt),
+        None => outcome,
     }
 }
 
-fn is_damage(error: &Error) -> bool {
+/// Whether an error says that content is not what it should be.
+pub fn is_damage(error: &Error) -> bool {
     matches!(error.primary_code(), ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB)
 }
 

@@ -3,11 +3,13 @@
 //! # Promise
 //!
 //! NULL counts as absent, except where a number is required. A value of the wrong kind is an error that says what was
-//! passed and what should have been. A REAL without a fraction counts as a whole number; a TEXT never counts as one.
+//! passed and what should have been. A REAL without a fraction counts as a whole number; a TEXT never counts as one, except
+//! in a retention policy, which may be written as text.
 
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::retention::policy::{FORMS, Policy};
 
 /// One SQL value.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +31,7 @@ impl Argument {
         match self {
             Self::Null => "NULL",
             Self::Integer(_) => "INTEGER",
+            Self::Real(number) if number.fract() != 0.0 => "REAL with a fraction",
             Self::Real(_) => "REAL",
             Self::Text(Some(_)) => "TEXT",
             Self::Text(None) => "TEXT that is not UTF-8",
@@ -97,6 +100,22 @@ impl Arguments {
         }
     }
 
+    /// A retention policy, as a number or as text.
+    ///
+    /// # Errors
+    ///
+    /// NULL or nothing at all, and whatever is no policy.
+    pub fn policy(&self, place: usize) -> Result<Policy> {
+        match self.get(place) {
+            Argument::Null => Err(Error::usage(format!("keep is required, but is missing or NULL; pass {FORMS}"))),
+            Argument::Text(Some(text)) => Policy::from_text(text),
+            given => match given.whole() {
+                Some(count) => Policy::from_count(count),
+                None => Err(Error::usage(format!("keep is no policy, but {}; pass {FORMS}", given.kind()))),
+            },
+        }
+    }
+
     /// Options as a JSON object, or the defaults when they are absent.
     ///
     /// # Errors
@@ -112,7 +131,11 @@ impl Arguments {
                 "options must be a JSON object such as {\"name\": \"daily\"}; leave them out or pass NULL for the defaults",
             ));
         }
-        serde_json::from_str(text).map_err(|error| Error::usage(format!("options are not understood: {error}")))
+        serde_json::from_str(text).map_err(|error| {
+            Error::usage(format!(
+                "options are not understood ({error}); pass a JSON object such as {{\"name\": \"daily\"}}"
+            ))
+        })
     }
 }
 
@@ -136,6 +159,28 @@ mod tests {
             assert!(given.integer(place, "secs").is_err(), "{place}");
         }
         assert_eq!(given.integer_or(6, "secs", 5).unwrap(), 5);
+    }
+
+    #[test]
+    fn policies_are_numbers_or_text() {
+        let seven = Policy::from_count(7).unwrap();
+        let text = |text: &str| Argument::Text(Some(text.into()));
+        for given in [Argument::Integer(7), Argument::Real(7.0), text("7"), text("{\"keep_last\": 7}")] {
+            assert_eq!(Arguments::new(vec![given]).policy(0).unwrap(), seven);
+        }
+        for (given, named) in [
+            (Argument::Null, "required"),
+            (Argument::Real(7.5), "REAL with a fraction"),
+            (Argument::Real(f64::NAN), "REAL"),
+            (Argument::Blob, "BLOB"),
+            (Argument::Text(None), "not UTF-8"),
+            (text("x"), "'x'"),
+        ] {
+            let error = Arguments::new(vec![given]).policy(0).unwrap_err();
+            assert!(error.message().contains(named) && error.message().contains("such as '7/4/12'"), "{error}");
+        }
+        assert!(Arguments::new(vec![Argument::Integer(0)]).policy(0).is_err());
+        assert!(Arguments::new(Vec::new()).policy(0).is_err());
     }
 
     #[test]

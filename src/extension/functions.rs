@@ -20,12 +20,12 @@ use sqlite_loadable::{FunctionFlags, define_scalar_function};
 
 use super::arguments::{Argument, Arguments};
 use super::guard::{guarded, reported_code, reported_message};
-use crate::backup::{create, rotate};
+use crate::backup::options::Options;
+use crate::backup::{check, create, delete, restore, rotate};
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::queue::leases;
-use crate::retention::policy::Policy;
 use crate::upkeep::stats;
 
 /// `'J'`: the subtype that SQLite's JSON functions give their results (<https://www.sqlite.org/json1.html>).
@@ -60,9 +60,12 @@ pub fn define(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
         };
     }
     function!("queue_backup", 0..=2, backup);
+    function!("queue_delete_backup", 1..=2, delete_backup);
     function!("queue_requeue_stale", 1..=1, requeue_stale);
+    function!("queue_restore", 1..=3, restore_backup);
     function!("queue_rotate", 1..=2, rotate_backups);
     function!("queue_stats", 0..=0, statistics);
+    function!("queue_verify", 1..=3, verify);
     function!("queue_version", 0..=0, version);
     Ok(())
 }
@@ -75,8 +78,25 @@ fn flags() -> FunctionFlags {
 
 fn backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let path = arguments.text(0, "path")?;
-    let options: create::Options = arguments.options(1)?;
-    create::backup(caller, path, &options, None).map(Output::Json)
+    let options: Options = arguments.options(1)?;
+    create::backup(caller, path, &options, None)?.json().map(Output::Json)
+}
+
+fn restore_backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    let (backup, target) = (arguments.text(0, "backup")?, arguments.text(1, "target")?);
+    let options: restore::Options = arguments.options(2)?;
+    json(&restore::restore(caller, backup, target, &options, None)?)
+}
+
+fn verify(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    let (backup, level) = (arguments.text(0, "backup")?, arguments.text(1, "level")?);
+    let options: check::Options = arguments.options(2)?;
+    json(&check::check(caller, backup, level, &options, None)?)
+}
+
+fn delete_backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    let options: delete::Options = arguments.options(1)?;
+    json(&delete::delete(caller, arguments.text(0, "backup")?, &options)?)
 }
 
 fn requeue_stale(caller: &Caller, arguments: &Arguments) -> Result<Output> {
@@ -86,10 +106,7 @@ fn requeue_stale(caller: &Caller, arguments: &Arguments) -> Result<Output> {
 }
 
 fn rotate_backups(caller: &Caller, arguments: &Arguments) -> Result<Output> {
-    let policy = match arguments.get(0) {
-        Argument::Text(Some(text)) => Policy::from_text(text)?,
-        _ => Policy::from_count(arguments.integer(0, "keep")?)?,
-    };
+    let policy = arguments.policy(0)?;
     let deleted = rotate::rotate(caller, &policy, arguments.text(1, "dir")?)?;
     Ok(Output::Integer(i64::try_from(deleted).unwrap_or(i64::MAX)))
 }
@@ -98,6 +115,11 @@ fn statistics(caller: &Caller, _arguments: &Arguments) -> Result<Output> {
     let stats = stats::stats(caller)?;
     let json = serde_json::to_string(&stats);
     json.map(Output::Json).map_err(|error| Error::internal(format!("the result cannot be written as JSON ({error})")))
+}
+
+fn json(result: &impl serde::Serialize) -> Result<Output> {
+    let text = serde_json::to_string(result);
+    text.map(Output::Json).map_err(|error| Error::internal(format!("the result cannot be written as JSON ({error})")))
 }
 
 fn version(_caller: &Caller, _arguments: &Arguments) -> Result<Output> {

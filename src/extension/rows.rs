@@ -4,18 +4,20 @@ use rusqlite::types::Value;
 
 use super::arguments::Arguments;
 use super::tables::Spec;
-use crate::backup::catalog::Catalog;
+use crate::backup::adopted;
+use crate::backup::catalog::{Catalog, newest_first};
 use crate::backup::entry::Entry;
-use crate::backup::target;
+use crate::backup::{rotate, target};
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::Result;
 use crate::files::LiveFiles;
+use crate::progress::Watch;
 use crate::queue::{depth, leases};
 use crate::upkeep::stats;
 
 /// All tables.
-pub const TABLES: &[&Spec] = &[&BACKUPS, &DEPTH, &STALE, &STATS];
+pub const TABLES: &[&Spec] = &[&BACKUPS, &DEPTH, &ROTATION, &STALE, &STATS];
 
 static BACKUPS: Spec = Spec {
     name: "queue_backups",
@@ -54,6 +56,14 @@ static DEPTH: Spec = Spec {
     arguments: &[],
     looks_at_files: false,
     rows: depth_rows,
+};
+
+static ROTATION: Spec = Spec {
+    name: "queue_rotation",
+    columns: &["backup_path TEXT", "created_at TEXT", "decision TEXT", "reasons TEXT"],
+    arguments: &["keep", "dir"],
+    looks_at_files: true,
+    rows: rotation,
 };
 
 static STALE: Spec = Spec {
@@ -103,10 +113,12 @@ fn integer(value: Option<impl TryInto<i64>>) -> Value {
 
 fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let argument = arguments.text(0, "dir")?;
-    let directory = target::directory(caller, argument)?;
+    let directory = target::directory(caller, argument, &mut Watch::new(caller, None))?;
     let live = LiveFiles::of(caller)?;
     let catalog = Catalog::of(&directory, &live)?;
-    let entries = catalog.backups()?;
+    let mut entries = catalog.backups()?;
+    entries.extend(adopted::list(catalog.directory(), &live, &entries));
+    newest_first(&mut entries);
     Ok(entries.iter().map(|entry| backup(entry.shown(catalog.directory()))).collect())
 }
 
@@ -143,6 +155,20 @@ fn depth_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>
     let values =
         rows.into_iter().map(|row| vec![row.status, Value::Integer(row.tasks), row.oldest_utc, row.newest_utc]);
     Ok(values.collect())
+}
+
+fn rotation(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+    let policy = arguments.policy(0)?;
+    let planned = rotate::planned(caller, &policy, arguments.text(1, "dir")?)?;
+    let row = |one: rotate::Planned| {
+        vec![
+            text(Some(one.entry.backup_path)),
+            text(Some(one.entry.created_at)),
+            text(Some(if one.keep { "keep" } else { "delete" })),
+            text(Some(one.reasons.join(", "))),
+        ]
+    };
+    Ok(planned.into_iter().map(row).collect())
 }
 
 fn stale(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {

@@ -28,6 +28,11 @@ fn file_id(path: &Path) -> Option<FileId> {
     fs::canonicalize(path).ok()
 }
 
+/// Whether two paths lead to the same file.
+pub fn same_file(one: &Path, other: &Path) -> bool {
+    resolved(one) == resolved(other) || file_id(one).is_some_and(|id| file_id(other) == Some(id))
+}
+
 /// The files that must not be touched.
 pub struct LiveFiles {
     ids: Vec<FileId>,
@@ -78,6 +83,14 @@ impl LiveFiles {
     }
 }
 
+/// Whether this process has the file open, as far as that can be known: on Linux, from the list of its descriptors.
+pub fn open_in_this_process(path: &Path) -> bool {
+    let Some(id) = file_id(path) else { return false };
+    let descriptors = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    // `stat` follows the link of a descriptor to the file itself.
+    descriptors.into_iter().any(|descriptor| file_id(&descriptor.path()).is_some_and(|open| open == id))
+}
+
 /// `path` with its directory resolved, so that two spellings of one name compare equal.
 fn resolved(path: &Path) -> PathBuf {
     let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
@@ -110,11 +123,28 @@ pub fn open_own(path: &Path, live: &LiveFiles) -> Result<Option<File>> {
         )));
     }
     live.refuse(path)?;
+    if has_other_names(&found) && open_in_this_process(path) {
+        return Err(Error::usage(format!(
+            "'{}' is a hard link to a file that this process has open; it may be a live database, so it is left alone",
+            path.display()
+        )));
+    }
     match no_follow(OpenOptions::new().read(true)).open(path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("open", path, &error)),
     }
+}
+
+#[cfg(unix)]
+fn has_other_names(found: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    found.nlink() > 1
+}
+
+#[cfg(not(unix))]
+fn has_other_names(_found: &fs::Metadata) -> bool {
+    false
 }
 
 #[cfg(unix)]

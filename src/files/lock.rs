@@ -12,7 +12,14 @@ use crate::progress::Watch;
 
 /// An OS lock on a lock file, held until dropped. The file stays: deleting it would let two holders in.
 pub struct DirectoryLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Closing would not do: a process that was forked meanwhile has the same open file, and would go on holding the lock.
+        let _ = self.file.unlock();
+    }
 }
 
 impl DirectoryLock {
@@ -31,7 +38,7 @@ impl DirectoryLock {
         let deadline = Instant::now() + patience;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) => return Ok(Self { file }),
                 Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, &error)),
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
                     return Err(Error::busy(format!(

@@ -21,13 +21,15 @@ mod live;
 mod lock;
 mod staged;
 
-use std::fs::{self, File};
+use std::fs;
+#[cfg(unix)]
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use live::{LiveFiles, open_own};
+pub use live::{LiveFiles, open_in_this_process, open_own, same_file};
 pub use lock::DirectoryLock;
-pub use staged::{Staged, sweep};
+pub use staged::{Placed, Staged, sweep};
 
 use crate::error::{Error, Result};
 
@@ -38,19 +40,48 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// A directory, to make the names in it durable.
+pub struct Names {
+    #[cfg(unix)]
+    directory: File,
+    path: PathBuf,
+}
+
+impl Names {
+    /// Opens the directory.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn of(path: &Path) -> Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            directory: File::open(path).map_err(|error| Error::io("open the directory", path, &error))?,
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// Makes its names durable. Windows makes names durable with the file, and has no such call for directories.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    pub fn sync(&self) -> Result<()> {
+        #[cfg(unix)]
+        let synced = self.directory.sync_all();
+        #[cfg(not(unix))]
+        let synced: io::Result<()> = Ok(());
+        synced.map_err(|error| Error::io("write to disk the directory", &self.path, &error))
+    }
+}
+
 /// Makes names in a directory durable.
 ///
 /// # Errors
 ///
 /// What the disk says.
 pub fn sync_directory(directory: &Path) -> Result<()> {
-    #[cfg(unix)]
-    File::open(directory)
-        .and_then(|opened| opened.sync_all())
-        .map_err(|error| Error::io("write to disk the directory", directory, &error))?;
-    // Windows makes names durable with the file, and has no such call for directories.
-    let _ = directory;
-    Ok(())
+    Names::of(directory)?.sync()
 }
 
 /// The directory of a file, `.` for a bare name.
@@ -64,7 +95,8 @@ pub fn parent_of(path: &Path) -> &Path {
 /// A SQLite URI that opens `path` as it lies there: no locks, no journal, no WAL, nothing written.
 pub fn immutable_uri(path: &Path) -> String {
     let text = path.as_os_str().as_encoded_bytes();
-    let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file:" });
+    // With an authority, even an empty one, a path that begins with two slashes is still a path.
+    let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file://" });
     for &byte in text {
         match byte {
             b'\\' if cfg!(windows) => uri.push('/'),
@@ -113,7 +145,11 @@ impl MadeDirectories {
         let mut made = Self::default();
         for path in missing.into_iter().rev() {
             match fs::create_dir(&path) {
-                Ok(()) => made.made.push(path),
+                Ok(()) => {
+                    let parent = parent_of(&path).to_path_buf();
+                    made.made.push(path);
+                    sync_directory(&parent)?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
                 Err(error) => return Err(Error::io("create the directory", &path, &error)),
             }

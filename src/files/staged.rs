@@ -6,11 +6,22 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::{LiveFiles, open_own, parent_of, sync_directory};
+use super::{LiveFiles, Names, open_own, parent_of};
 use crate::error::{Error, Result};
 
 const TEMP_PREFIX: &str = ".queuekeeper-";
 const TEMP_SUFFIX: &str = ".tmp";
+
+/// What came of giving a file its name.
+#[must_use]
+pub enum Placed {
+    /// It has its name, and will have it after a power cut.
+    Durable,
+    /// It has its name, but the disk would not say that the name is durable.
+    Fragile(Error),
+    /// The name belongs to another file, which was not touched; ours is gone.
+    Taken,
+}
 
 /// A file that is being written under a temporary name; dropping it deletes it.
 pub struct Staged {
@@ -86,17 +97,18 @@ impl Staged {
         Ok(())
     }
 
-    /// Gives a synced file its name, durably. Without `overwrite`, `Ok(false)` says that the name was taken; nothing
-    /// was replaced and the file is gone.
+    /// Gives a synced file its name, durably. Without `overwrite`, nothing is ever replaced.
     ///
     /// # Errors
     ///
-    /// What the file system says.
-    pub fn place(self, target: &Path, overwrite: bool) -> Result<bool> {
+    /// What the file system says; the file is gone then, and the name as it was.
+    pub fn place(self, target: &Path, overwrite: bool) -> Result<Placed> {
+        // Whatever can fail about the directory should do so before the file has its name.
+        let names = Names::of(parent_of(target))?;
         let placed = if overwrite { self.temp.persist(target) } else { self.temp.persist_noclobber(target) };
         match placed {
-            Ok(_) => sync_directory(parent_of(target)).map(|()| true),
-            Err(refused) if !overwrite && refused.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Ok(_) => Ok(names.sync().map_or_else(Placed::Fragile, |()| Placed::Durable)),
+            Err(refused) if !overwrite && refused.error.kind() == io::ErrorKind::AlreadyExists => Ok(Placed::Taken),
             Err(refused) => Err(Error::io("put in place", target, &refused.error)),
         }
     }

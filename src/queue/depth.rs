@@ -56,12 +56,17 @@ pub fn counts(conn: &Connection) -> Result<Option<Map<String, Value>>> {
         Some(shape) if shape.has("status") => {}
         _ => return Ok(None),
     }
-    let sql =
-        format!("SELECT CAST(ifnull(status, 'NULL') AS TEXT), count(*) FROM {} GROUP BY status", Shape::table());
+    let sql = format!(
+        "SELECT CAST(ifnull(status, 'NULL') AS TEXT), count(*) FROM {} GROUP BY status COLLATE BINARY",
+        Shape::table()
+    );
     let read = || -> rusqlite::Result<Map<String, Value>> {
         let mut statement = conn.prepare(&sql)?;
-        let rows =
-            statement.query_map([], |row| Ok((row.get::<_, String>(0)?, Value::from(row.get::<_, i64>(1)?))))?;
+        let rows = statement.query_map([], |row| {
+            // A status need not be UTF-8.
+            let status = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default()).into_owned();
+            Ok((status, Value::from(row.get::<_, i64>(1)?)))
+        })?;
         rows.collect()
     };
     read().map(Some).map_err(|error| Error::from(error).context("cannot count the tasks"))

@@ -11,18 +11,22 @@
 //! - Inside a transaction of the caller it is one statement of that transaction, to be committed or rolled back with
 //!   it. Otherwise it runs in batches, each a transaction of its own, short enough for other writers to get their turn
 //!   in between.
-//! - The cost follows the number of leases, not of tasks, given an index that `status` leads.
+//! - The cost follows the number of leases, not of tasks, given an index that `status` leads; without one, all tasks are read
+//!   once.
 //!
 //! # How
 //!
-//! An `UPDATE` that our function runs inside the caller's `SELECT` commits by itself when it ends, as any statement
-//! in autocommit does, so no BEGIN or COMMIT is needed. The size of a batch follows the clock: [`BATCH_TIME`] each.
-//! Waiting writers poll (SQLite's busy handler sleeps 1, 2, 5, 10 … 100 ms), so the pause after a batch is twice as long
-//! as the batch was: most polls find the database free.
+//! The stale leases are listed first, by rowid, then requeued by that list, each judged again: so a lease that a trigger makes
+//! anew is not taken twice, and the work ends. An `UPDATE` that our function runs inside the caller's `SELECT` commits by itself
+//! when it ends, as any statement in autocommit does, so no BEGIN or COMMIT is needed. (Inside a statement that writes another
+//! schema it does not; then there is no sense in pausing.) The size of a batch follows the clock: [`BATCH_TIME`] each. Waiting
+//! writers poll (SQLite's busy handler sleeps 1, 2, 5, 10 … 100 ms), so the pause after a batch is twice as long as the batch
+//! was: most polls find the database free.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use rusqlite::types::Value;
 use rusqlite::{Connection, ffi, params};
 
 use super::shape::{self, LEASED, QUEUED, Shape};
@@ -38,24 +42,26 @@ pub const DEFAULT_GRACE: i64 = 300;
 const LONGEST_GRACE: i64 = 3_155_760_000;
 
 const BATCH_TIME: Duration = Duration::from_millis(5);
-const FIRST_BATCH: i64 = 64;
-const LARGEST_BATCH: i64 = 4096;
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+const FIRST_BATCH: usize = 64;
+const SMALLEST_BATCH: usize = 16;
+const LARGEST_BATCH: usize = 1024;
 
 /// A lease whose time is over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StaleLease {
     /// The task.
-    pub task_id: rusqlite::types::Value,
+    pub task_id: Value,
     /// `leased` or `processing`.
     pub status: String,
     /// The worker.
-    pub locked_by: rusqlite::types::Value,
+    pub locked_by: Value,
     /// When the lease ended.
-    pub lease_until_utc: rusqlite::types::Value,
+    pub lease_until_utc: Value,
     /// How long ago that was.
     pub overdue_seconds: i64,
     /// Attempts so far.
-    pub attempts: rusqlite::types::Value,
+    pub attempts: Value,
 }
 
 /// The stale leases, longest overdue first.
@@ -103,10 +109,34 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<usize>
     let conn = caller.connection();
     let limit = limit(grace, now)?;
     let shape = require(conn)?;
-    let alone = conn.is_autocommit() && host::transaction(conn) == Transaction::None;
-    let update =
-        Requeue { conn, sql: update_sql(&shape, &shape::status_index(conn)?), limit, now: clock::sqlite_text(now) };
-    if alone { update.in_batches(caller) } else { update.once(-1) }
+    let index = shape::status_index(conn)?;
+    let work = Requeue { caller, conn, shape, limit, now: clock::sqlite_text(now) };
+    if conn.is_autocommit() && host::transaction(conn) == Transaction::None {
+        work.in_batches(&index)
+    } else {
+        work.once(&index)
+    }
+}
+
+/// Puts every task that a worker holds back into the queue, stale or not: in a database that was restored, the workers of that
+/// time know nothing of their leases any more. Nothing, if there is no task table.
+///
+/// # Errors
+///
+/// Whatever SQLite says.
+pub fn requeue_all(conn: &Connection, now: DateTime<Utc>) -> Result<usize> {
+    let shape = match Shape::find(conn)? {
+        Some(shape) if shape.has("status") => shape,
+        _ => return Ok(0),
+    };
+    let [leased, processing] = LEASED;
+    let sql = format!(
+        "UPDATE {} SET {} WHERE status IN ('{leased}', '{processing}') AND ?2 IS NOT NULL",
+        Shape::table(),
+        changes(&shape)
+    );
+    conn.execute(&sql, params![Value::Null, clock::sqlite_text(now)])
+        .map_err(|error| Error::from(error).context("cannot requeue the leases"))
 }
 
 fn require(conn: &Connection) -> Result<Shape> {
@@ -125,74 +155,116 @@ fn limit(grace: i64, now: DateTime<Utc>) -> Result<i64> {
 
 fn stale_condition() -> String {
     let [leased, processing] = LEASED;
-    // The cast makes an unreadable time NULL, which no comparison accepts.
-    format!("status IN ('{leased}', '{processing}') AND CAST(strftime('%s', lease_until_utc) AS INTEGER) < ?1")
-}
-
-/// One statement for both ways: with a limit for batches, with -1 (no limit) inside the caller's transaction.
-fn update_sql(shape: &Shape, index: &str) -> String {
-    let mut changes = vec![format!("status = '{QUEUED}'")];
-    for column in ["locked_by", "lease_until_utc", "reserved_at_utc"] {
-        if shape.has(column) {
-            changes.push(format!("{column} = NULL"));
-        }
-    }
-    if shape.has("updated_at_utc") {
-        changes.push("updated_at_utc = ?2".into());
-    }
+    // The pattern keeps out what strftime would read as something else: a bare number is a Julian day to it, and a bare time one
+    // of the year 2000. A time that it cannot read is NULL, which no comparison accepts.
     format!(
-        "UPDATE {table} SET {changes} WHERE id IN (SELECT id FROM {table} {index} WHERE {stale} LIMIT ?3)",
-        table = Shape::table(),
-        changes = changes.join(", "),
-        stale = stale_condition()
+        "status IN ('{leased}', '{processing}') AND lease_until_utc GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
+         AND CAST(strftime('%s', lease_until_utc) AS INTEGER) < ?1"
     )
 }
 
+/// What requeuing changes; ?2 is the present time.
+fn changes(shape: &Shape) -> String {
+    let mut changes = vec![format!("status = '{QUEUED}'")];
+    for column in ["locked_by", "lease_until_utc", "reserved_at_utc"] {
+        if shape.can_set(column) {
+            changes.push(format!("{column} = NULL"));
+        }
+    }
+    if shape.can_set("updated_at_utc") {
+        changes.push("updated_at_utc = ?2".into());
+    }
+    changes.join(", ")
+}
+
 struct Requeue<'a> {
+    caller: &'a Caller,
     conn: &'a Connection,
-    sql: String,
+    shape: Shape,
     limit: i64,
     now: String,
 }
 
 impl Requeue<'_> {
-    fn once(&self, most: i64) -> Result<usize> {
-        self.conn.execute(&self.sql, params![self.limit, self.now, most]).map_err(|error| explain(error.into()))
+    fn once(&self, index: &str) -> Result<usize> {
+        let sql = format!(
+            // ?2 is bound whether or not there is a column for it.
+            "UPDATE {} {index} SET {} WHERE {} AND ?2 IS NOT NULL",
+            Shape::table(),
+            changes(&self.shape),
+            stale_condition()
+        );
+        self.conn.execute(&sql, params![self.limit, self.now]).map_err(|error| self.explain(error.into()))
     }
 
-    fn in_batches(&self, caller: &Caller) -> Result<usize> {
-        let mut watch = Watch::new(caller, None);
-        let mut batch = FIRST_BATCH;
-        let mut total = 0;
-        loop {
+    fn in_batches(&self, index: &str) -> Result<usize> {
+        let key = self.shape.row_key(self.conn);
+        let keys = self.stale_keys(&key, index).map_err(|error| self.explain(error.into()))?;
+        let mut watch = Watch::new(self.caller, None);
+        let (mut batch, mut total, mut rest) = (FIRST_BATCH, 0, keys.as_slice());
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(batch.min(rest.len()));
+            rest = later;
             let started = Instant::now();
-            let done =
-                self.once(batch).map_err(|error| error.context(format!("requeued {total} tasks, then stopped")))?;
+            let done = self.batch(&key, now).map_err(|error| {
+                self.explain(error.into()).context(format!("requeued {total} tasks, then stopped"))
+            })?;
             let took = started.elapsed();
             total += done;
-            if i64::try_from(done).unwrap_or(i64::MAX) < batch {
-                return Ok(total);
-            }
             batch = if took < BATCH_TIME { batch * 2 } else { batch / 2 };
-            batch = batch.clamp(FIRST_BATCH / 4, LARGEST_BATCH);
-            watch.pause(took * 2)?;
+            batch = batch.clamp(SMALLEST_BATCH, LARGEST_BATCH);
+            let committed = host::transaction(self.conn) != Transaction::Write;
+            if committed && !rest.is_empty() {
+                watch.pause((took * 2).min(LONGEST_PAUSE))?;
+            }
         }
+        Ok(total)
     }
-}
 
-fn explain(error: Error) -> Error {
-    match (error.primary_code(), error.code()) {
-        (_, ffi::SQLITE_BUSY_SNAPSHOT) => error.context("cannot requeue").advice(
-            "another connection has committed since this one began to read; finish its open statements or transaction \
-             and call again",
-        ),
-        (ffi::SQLITE_BUSY, _) => error
-            .context("cannot requeue")
-            .advice("another connection is writing; try again, or raise PRAGMA busy_timeout"),
-        (ffi::SQLITE_READONLY, _) => error
-            .context("cannot requeue")
-            .advice("open the database for writing"),
-        _ => error.context("cannot requeue"),
+    fn stale_keys(&self, key: &str, index: &str) -> rusqlite::Result<Vec<Value>> {
+        let sql = format!("SELECT {key} FROM {} {index} WHERE {}", Shape::table(), stale_condition());
+        let mut statement = self.conn.prepare(&sql)?;
+        let keys = statement.query_map([self.limit], |row| row.get(0))?;
+        keys.collect()
+    }
+
+    fn batch(&self, key: &str, keys: &[Value]) -> rusqlite::Result<usize> {
+        let sql = format!(
+            "UPDATE {} SET {} WHERE {key} IN ({}) AND {} AND ?2 IS NOT NULL",
+            Shape::table(),
+            changes(&self.shape),
+            (3..keys.len() + 3).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", "),
+            stale_condition()
+        );
+        let mut statement = self.conn.prepare(&sql)?;
+        statement.raw_bind_parameter(1, self.limit)?;
+        statement.raw_bind_parameter(2, &self.now)?;
+        for (place, key) in keys.iter().enumerate() {
+            statement.raw_bind_parameter(place + 3, key)?;
+        }
+        statement.raw_execute()
+    }
+
+    /// What stands in the way, and what to do about it.
+    fn explain(&self, error: Error) -> Error {
+        let error = error.context("cannot requeue");
+        match error.primary_code() {
+            ffi::SQLITE_BUSY => {}
+            ffi::SQLITE_READONLY => return error.advice("open the database for writing"),
+            _ => return error,
+        }
+        let Ok(standing) = self.caller.standing() else { return error };
+        if standing.wal() && standing.transaction == Transaction::Read {
+            return error.advice(
+                "another connection has committed since this one began to read; finish its open statements or transaction and call \
+                 again",
+            );
+        }
+        error.advice(
+            standing
+                .in_the_way()
+                .unwrap_or_else(|| "another connection is writing; try again, or raise PRAGMA busy_timeout".into()),
+        )
     }
 }
 

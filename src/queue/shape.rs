@@ -21,7 +21,14 @@ pub const QUEUED: &str = "queued";
 /// A queue that was found in a database.
 #[derive(Debug, Clone)]
 pub struct Shape {
-    columns: Vec<String>,
+    columns: Vec<Column>,
+}
+
+#[derive(Debug, Clone)]
+struct Column {
+    name: String,
+    /// False for a generated column.
+    stored: bool,
 }
 
 impl Shape {
@@ -31,16 +38,21 @@ impl Shape {
     ///
     /// Whatever SQLite says to reading the schema.
     pub fn find(conn: &Connection) -> Result<Option<Self>> {
-        let found = || -> rusqlite::Result<Option<Vec<String>>> {
-            let sql = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = ?1";
+        let found = || -> rusqlite::Result<Option<Vec<Column>>> {
+            // A virtual table has no root page.
+            let sql = "SELECT 1 FROM main.sqlite_schema
+                       WHERE type = 'table' AND rootpage > 0 AND name = ?1 COLLATE NOCASE";
             if conn.query_row(sql, [TABLE], |_| Ok(())).optional()?.is_none() {
                 return Ok(None);
             }
-            let mut names = conn.prepare("SELECT name FROM pragma_table_xinfo(?1, 'main')")?;
-            let names = names.query_map([TABLE], |row| row.get(0))?;
-            names.collect::<rusqlite::Result<_>>().map(Some)
+            // A pragma statement: a table could bear the name of the pragma's function.
+            let mut columns = conn.prepare(&format!("PRAGMA main.table_xinfo({})", quoted(TABLE)))?;
+            let columns = columns.query_map([], |row| {
+                Ok(Column { name: row.get("name")?, stored: row.get::<_, i64>("hidden")? == 0 })
+            })?;
+            columns.collect::<rusqlite::Result<_>>().map(Some)
         };
-        let columns = found().map_err(|error| Error::from(error).context("cannot read the schema"))?;
+        let columns = found().map_err(|error| Error::from(error).explained().context("cannot read the schema"))?;
         Ok(columns.map(|columns| Self { columns }))
     }
 
@@ -68,7 +80,23 @@ impl Shape {
 
     /// Whether the queue has this column.
     pub fn has(&self, column: &str) -> bool {
-        self.columns.iter().any(|name| name.eq_ignore_ascii_case(column))
+        self.find_column(column).is_some()
+    }
+
+    /// Whether the queue has this column and it can be written.
+    pub fn can_set(&self, column: &str) -> bool {
+        self.find_column(column).is_some_and(|column| column.stored)
+    }
+
+    fn find_column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    /// What identifies a row of the table for sure: its rowid, or `id` in a table that has none.
+    pub fn row_key(&self, conn: &Connection) -> String {
+        let free = ["rowid", "_rowid_", "oid"].into_iter().find(|name| !self.has(name));
+        let usable = |name: &&str| conn.prepare(&format!("SELECT {name} FROM {}", Self::table())).is_ok();
+        free.filter(usable).map_or_else(|| quoted("id"), str::to_owned)
     }
 
     /// The column as an expression: its quoted name, or `NULL` where the queue lacks it.
@@ -106,6 +134,27 @@ pub fn status_index(conn: &Connection) -> Result<String> {
     Ok(name.map_or_else(String::new, |name| format!("INDEXED BY {}", quoted(&name))))
 }
 
+/// The tables whose rows have a rowid that is no column of theirs, so that `VACUUM` may number them anew: without an INTEGER
+/// PRIMARY KEY, and not WITHOUT ROWID.
+///
+/// # Errors
+///
+/// Whatever SQLite says to reading the schema.
+pub fn tables_without_own_rowid(conn: &Connection) -> Result<Vec<String>> {
+    // A table that has an INTEGER PRIMARY KEY has no index for it, and one WITHOUT ROWID has one with origin 'pk'.
+    let sql = "SELECT list.name FROM pragma_table_list AS list
+               WHERE list.schema = 'main' AND list.type = 'table' AND NOT list.wr AND list.name NOT LIKE 'sqlite~_%' ESCAPE '~'
+                 AND NOT (EXISTS (SELECT 1 FROM pragma_table_info(list.name, 'main') WHERE pk > 0)
+                          AND NOT EXISTS (SELECT 1 FROM pragma_index_list(list.name, 'main') WHERE origin = 'pk'))
+               ORDER BY list.name";
+    let read = || -> rusqlite::Result<Vec<String>> {
+        let mut names = conn.prepare(sql)?;
+        let names = names.query_map([], |row| row.get(0))?;
+        names.collect()
+    };
+    read().map_err(|error| Error::from(error).context("cannot read the schema"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,7 +166,9 @@ mod tests {
 
     #[test]
     fn a_column_that_is_lacking_is_null() {
-        let shape = Shape { columns: vec!["id".into(), "Status".into()] };
+        let columns = ["id", "Status"].map(|name| Column { name: name.into(), stored: name == "id" });
+        let shape = Shape { columns: columns.into() };
+        assert!(shape.can_set("ID") && !shape.can_set("status") && shape.has("status"));
         assert_eq!(shape.column("status"), "\"status\"");
         assert_eq!(shape.column("locked_by"), "NULL");
     }

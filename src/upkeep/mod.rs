@@ -1,3 +1,4 @@
 //! Upkeep: measuring the database and keeping it in shape.
 
+pub mod checkpoint;
 pub mod stats;

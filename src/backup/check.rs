@@ -1,0 +1,111 @@
+//! Verifying a backup that the catalog lists, and remembering the outcome.
+//!
+//! # Promise
+//!
+//! The result has `status` `ok` or `corrupted`, and `details` with what was found. A pass is recorded in the catalog as
+//! `verified_at` and `verified_level`; a backup that failed is not called verified any longer. A catalog that cannot be
+//! written (a read-only directory) does not spoil the verification: the result then says that it was not recorded.
+
+use serde::{Deserialize, Serialize};
+
+use super::catalog::Catalog;
+use super::entry::Entry;
+use super::locate;
+use super::verify::{self, Level};
+use crate::clock;
+use crate::connection::Caller;
+use crate::error::{Error, Result};
+use crate::files::LiveFiles;
+use crate::progress::{Listener, Watch};
+
+/// The options of a verification or deletion that say where to look.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object such as {\"dir\": \"/backups\"}")]
+pub struct Options {
+    dir: Option<String>,
+}
+
+/// What a verification found.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// `ok` or `corrupted`.
+    pub status: &'static str,
+    /// How thoroughly it looked.
+    pub level: &'static str,
+    /// The backup.
+    pub id: String,
+    /// Its artifact.
+    pub backup_path: String,
+    /// What is wrong.
+    pub details: Vec<String>,
+    /// When it passed.
+    pub verified_at: Option<String>,
+    /// Why that could not be recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Verifies the backup that `words` mean at a level that is a word, `quick` by default.
+///
+/// # Errors
+///
+/// No such backup or level, or when the question could not be answered.
+pub fn check<'a>(
+    caller: &'a Caller,
+    words: Option<&str>,
+    level: Option<&str>,
+    options: &Options,
+    listener: Option<Listener<'a>>,
+) -> Result<Outcome> {
+    let level = match level {
+        None => Level::Quick,
+        Some(word) => Level::from_word(word).ok_or_else(|| {
+            Error::usage(format!("the level is '{}'; it can be checksum, quick or full", word.escape_debug()))
+        })?,
+    };
+    let live = LiveFiles::of(caller)?;
+    let mut watch = Watch::new(caller, listener);
+    let (catalog, entry) = locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
+    let mut details = verify::findings(&catalog, &entry, None, level, &mut watch)?;
+    if !entry.is_intact() {
+        details.insert(0, "its catalog entry is not as it was written".into());
+    }
+    let passed = details.is_empty();
+    let when = passed.then(|| clock::rfc3339(clock::now()));
+    let note = record(&catalog, &entry, when.as_deref(), level, &mut watch)
+        .err()
+        .map(|error| format!("the outcome could not be recorded in the catalog: {error}"));
+    Ok(Outcome {
+        status: if passed { "ok" } else { "corrupted" },
+        level: level.word(),
+        id: entry.id.clone(),
+        backup_path: entry.shown(catalog.directory()).backup_path,
+        details,
+        verified_at: when,
+        note,
+    })
+}
+
+fn record(
+    catalog: &Catalog<'_>,
+    entry: &Entry,
+    when: Option<&str>,
+    level: Level,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
+    // An entry that somebody changed stays as it is: signing it anew would make it ours.
+    if !entry.is_intact() || (when.is_none() && entry.verified_at.is_none()) {
+        return Ok(());
+    }
+    catalog.open(watch)?.update(&entry.id, |entry| {
+        entry.verified_at = when.map(str::to_owned);
+        entry.verified_level = when.map(|_| level.word().to_owned());
+    })
+}
+
+impl Options {
+    /// The directory whose catalog is meant.
+    pub fn dir(&self) -> Option<&str> {
+        self.dir.as_deref()
+    }
+}

@@ -1,0 +1,119 @@
+//! Deleting one backup by order.
+//!
+//! # Promise
+//!
+//! A backup that others build on is refused, with their names, unless `dependants` is true: then the whole of what builds on it
+//! goes with it, in one step. A live database is never deleted. Rotation's other protections are about plans, not orders: what
+//! somebody names is deleted, the newest verified backup included.
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::Entry;
+use super::locate;
+use crate::connection::Caller;
+use crate::error::{Error, Result};
+use crate::files::LiveFiles;
+use crate::progress::Watch;
+
+/// The options of a deletion.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object such as {\"dependants\": true}")]
+pub struct Options {
+    dir: Option<String>,
+    dependants: Option<bool>,
+}
+
+/// What was deleted.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// How many backups.
+    pub deleted: usize,
+    /// Their ids, the one that was named first.
+    pub ids: Vec<String>,
+    /// Their artifacts.
+    pub backup_paths: Vec<String>,
+}
+
+/// Deletes the backup that `words` mean.
+///
+/// # Errors
+///
+/// No such backup, one that others build on, a live database, or what the file system says.
+pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result<Outcome> {
+    let live = LiveFiles::of(caller)?;
+    let mut watch = Watch::new(caller, None);
+    let (catalog, named) = locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
+    let mut writer = catalog.open(&mut watch)?;
+    let entries = writer.backups();
+    let Some(named) = entries.iter().find(|entry| entry.id == named.id) else {
+        return Err(Error::usage(format!(
+            "the catalog in '{}' does not list '{}' (any more); queue_backups() shows what it lists",
+            catalog.directory().display(),
+            named.backup_path
+        )));
+    };
+    let doomed = with_dependants(&entries, named);
+    if doomed.len() > 1 && !options.dependants.unwrap_or(false) {
+        let names: Vec<&str> = doomed[1..].iter().map(|entry| entry.backup_path.as_str()).collect();
+        return Err(Error::usage(format!(
+            "'{}' cannot be deleted alone, because {} of the backups build on it: {}; delete those first, or pass \
+             {{\"dependants\": true}} to delete them with it",
+            named.backup_path,
+            names.len(),
+            names.join(", ")
+        )));
+    }
+    for entry in &doomed {
+        live.refuse(&entry.place(catalog.directory()))?;
+        if !entry.is_intact() {
+            return Err(Error::usage(format!(
+                "the catalog entry of '{}' was changed by somebody else, so nothing is deleted on its word; delete the file \
+                 yourself",
+                entry.backup_path
+            )));
+        }
+    }
+    let ids: Vec<String> = doomed.iter().map(|entry| entry.id.clone()).collect();
+    let backup_paths = doomed.iter().map(|entry| entry.shown(catalog.directory()).backup_path).collect();
+    let deleted = writer.delete(&ids)?;
+    Ok(Outcome { deleted, ids, backup_paths })
+}
+
+/// `first` and everything that builds on it, however far.
+fn with_dependants<'a>(entries: &'a [Entry], first: &'a Entry) -> Vec<&'a Entry> {
+    let mut doomed = vec![first];
+    let mut next = 0;
+    while let Some(parent) = doomed.get(next).map(|entry| entry.id.clone()) {
+        for entry in entries {
+            let is_child = entry.parent_id.as_ref() == Some(&parent);
+            if is_child && !doomed.iter().any(|known| known.id == entry.id) {
+                doomed.push(entry);
+            }
+        }
+        next += 1;
+    }
+    doomed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::tests::entry;
+    use super::*;
+
+    #[test]
+    fn dependants_of_dependants_and_no_end_in_a_circle() {
+        let child = |name: &str, parent: &str| Entry {
+            parent_id: Some(parent.into()),
+            ..entry(name, "2026-01-01T00:00:00.000Z")
+        };
+        let entries = [child("d", "c"), child("c", "b"), child("b", "a"), entry("a", ""), entry("other", "")];
+        let ids = |first: usize| -> Vec<&str> {
+            with_dependants(&entries, &entries[first]).iter().map(|entry| entry.id.as_str()).collect()
+        };
+        assert_eq!(ids(3), ["a", "b", "c", "d"]);
+        assert_eq!(ids(1), ["c", "d"]);
+        assert_eq!(ids(4), ["other"]);
+        let circle = [child("x", "y"), child("y", "x")];
+        assert_eq!(with_dependants(&circle, &circle[0]).len(), 2);
+    }
+}

@@ -1,0 +1,209 @@
+//! Writing and applying an `incremental` artifact: the pages that differ from the parent's.
+//!
+//! # Promise
+//!
+//! A delta is a SQLite database with two tables, so that it can be applied with stock tools: `delta_page(pgno, content)` with
+//! the pages that changed, and `delta_meta(key, value)` with `format` (1), `page_size`, `page_count`, `parent_id`,
+//! `parent_digest` and `content_digest`. Applied to exactly the database that `parent_digest` describes, it makes the one that
+//! `content_digest` describes: write each page to its place, then cut or extend the file to `page_count` pages.
+//!
+//! # How
+//!
+//! While the snapshot is walked, each page's hash is compared with the parent's; the live database is read once, and only
+//! what differs is written. The delta has pages of 65,536 bytes, which waste the least room around blobs of page size.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::artifact::{self, HashList, PageHash};
+use super::sink::{Geometry, PageVisitor};
+use crate::error::{Error, Result};
+use crate::progress::Watch;
+
+/// The format that this version writes, and the newest that it reads.
+const FORMAT: i64 = 1;
+/// Pages gathered for one use of a prepared statement.
+const GATHERED: usize = 64;
+
+/// The database that a delta builds on.
+#[derive(Debug)]
+pub struct Parent {
+    /// Its backup's id.
+    pub id: String,
+    /// Its content digest.
+    pub digest: String,
+    /// The hash of each page.
+    pub hashes: Vec<PageHash>,
+}
+
+/// Takes the pages of a snapshot and writes those that differ.
+pub struct DeltaWriter {
+    conn: Connection,
+    path: PathBuf,
+    parent: Parent,
+    gathered: Vec<(u32, Vec<u8>)>,
+    stored: u32,
+    hashes: HashList,
+}
+
+impl DeltaWriter {
+    /// Writes to the empty file at `at`; errors speak of `path`.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite says.
+    pub fn new(at: &Path, path: &Path, parent: Parent) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
+        let open = || -> rusqlite::Result<Connection> {
+            let conn = Connection::open_with_flags(at, flags)?;
+            conn.execute_batch(
+                "PRAGMA page_size=65536; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;
+                 PRAGMA mmap_size=0; BEGIN;
+                 CREATE TABLE delta_page(pgno INTEGER PRIMARY KEY, content BLOB NOT NULL);
+                 CREATE TABLE delta_meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;",
+            )?;
+            Ok(conn)
+        };
+        let conn = open().map_err(|error| failed(error, path))?;
+        Ok(Self {
+            conn,
+            path: path.to_path_buf(),
+            parent,
+            gathered: Vec::new(),
+            stored: 0,
+            hashes: HashList::default(),
+        })
+    }
+
+    /// The hashes of all pages, after the walk.
+    pub fn hashes(&mut self, geometry: Geometry) -> Vec<PageHash> {
+        self.hashes.finish(geometry.page_count)
+    }
+
+    /// Completes the file; the number of pages in it.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite says.
+    pub fn finish(&mut self, geometry: Geometry, content_digest: &str) -> Result<u32> {
+        self.flush()?;
+        let meta = [
+            ("format", Value::Integer(FORMAT)),
+            ("page_size", Value::Integer(geometry.page_size.into())),
+            ("page_count", Value::Integer(geometry.page_count.into())),
+            ("parent_id", Value::Text(self.parent.id.clone())),
+            ("parent_digest", Value::Text(self.parent.digest.clone())),
+            ("content_digest", Value::Text(content_digest.into())),
+        ];
+        let put = || -> rusqlite::Result<()> {
+            let mut insert = self.conn.prepare("INSERT INTO delta_meta VALUES (?1, ?2)")?;
+            for (key, value) in &meta {
+                insert.execute(params![key, value])?;
+            }
+            drop(insert);
+            self.conn.execute_batch("COMMIT")
+        };
+        put().map_err(|error| failed(error, &self.path))?;
+        Ok(self.stored)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let put = || -> rusqlite::Result<()> {
+            let mut insert = self.conn.prepare("INSERT INTO delta_page VALUES (?1, ?2)")?;
+            for (number, content) in &self.gathered {
+                insert.execute(params![number, content])?;
+            }
+            Ok(())
+        };
+        put().map_err(|error| failed(error, &self.path))?;
+        self.stored += u32::try_from(self.gathered.len()).unwrap_or(u32::MAX);
+        self.gathered.clear();
+        Ok(())
+    }
+}
+
+fn failed(error: rusqlite::Error, path: &Path) -> Error {
+    Error::from(error).context(format!("cannot write the delta '{}'", path.display()))
+}
+
+impl PageVisitor for DeltaWriter {
+    fn page(&mut self, number: u32, content: &[u8]) -> Result<()> {
+        let hash = self.hashes.put(number, content);
+        if self.parent.hashes.get((number - 1) as usize) == Some(&hash) {
+            return Ok(());
+        }
+        self.gathered.push((number, content.to_vec()));
+        if self.gathered.len() < GATHERED {
+            return Ok(());
+        }
+        self.flush()
+    }
+}
+
+/// Makes `base` (the parent's database) into the one that the plain delta at `delta` describes; its shape.
+///
+/// # Errors
+///
+/// A file that is no delta, one of a newer format, one for another parent, or what the disk says.
+pub fn apply(delta: &Path, base: &mut File, parent_digest: &str, watch: &mut Watch<'_>) -> Result<Geometry> {
+    let damaged = |error: rusqlite::Error| {
+        Error::from(error).context(format!("'{}' cannot be read as a delta", delta.display()))
+    };
+    let conn = artifact::open_immutable(delta)?;
+    let geometry = check_meta(&conn, delta, parent_digest)?;
+    let mut pages = conn.prepare("SELECT pgno, content FROM delta_page ORDER BY pgno").map_err(damaged)?;
+    let mut rows = pages.query([]).map_err(damaged)?;
+    while let Some(row) = rows.next().map_err(damaged)? {
+        let number: i64 = row.get(0).map_err(damaged)?;
+        let content = row.get_ref(1).map_err(damaged)?.as_blob().unwrap_or_default();
+        if !(1..=i64::from(geometry.page_count)).contains(&number) || content.len() != geometry.page_size as usize {
+            return Err(Error::corrupt(format!("'{}' has a page {number} that cannot be", delta.display())));
+        }
+        let offset = (number.unsigned_abs() - 1) * u64::from(geometry.page_size);
+        let put = base.seek(SeekFrom::Start(offset)).and_then(|_| base.write_all(content));
+        put.map_err(|error| Error::io("rebuild from", delta, &error))?;
+        watch.check()?;
+    }
+    let size = u64::from(geometry.page_size) * u64::from(geometry.page_count);
+    base.set_len(size).map_err(|error| Error::io("rebuild from", delta, &error))?;
+    Ok(geometry)
+}
+
+fn check_meta(conn: &Connection, delta: &Path, parent_digest: &str) -> Result<Geometry> {
+    let read = || -> rusqlite::Result<HashMap<String, Value>> {
+        let mut statement = conn.prepare("SELECT key, value FROM delta_meta")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect()
+    };
+    let meta = read()
+        .map_err(|error| Error::from(error).context(format!("'{}' cannot be read as a delta", delta.display())))?;
+    let number = |key: &str| match meta.get(key) {
+        Some(Value::Integer(number)) => Ok(*number),
+        _ => Err(Error::corrupt(format!("'{}' is a delta without {key}", delta.display()))),
+    };
+    let format = number("format")?;
+    if format != FORMAT {
+        return Err(Error::usage(format!(
+            "'{}' is a delta of format {format}, but this version reads format {FORMAT}; use the version that wrote it, or \
+             a newer one",
+            delta.display()
+        )));
+    }
+    if meta.get("parent_digest") != Some(&Value::Text(parent_digest.to_owned())) {
+        return Err(Error::corrupt(format!("'{}' builds on another backup than the one before it", delta.display())));
+    }
+    let (size, count) = (number("page_size")?, number("page_count")?);
+    match (u32::try_from(size), u32::try_from(count)) {
+        (Ok(page_size), Ok(page_count)) if page_size.is_power_of_two() && (512..=65536).contains(&page_size) => {
+            Ok(Geometry { page_size, page_count })
+        }
+        _ => Err(Error::corrupt(format!("'{}' describes a database that cannot be", delta.display()))),
+    }
+}

@@ -1,0 +1,170 @@
+//! Backups that no catalog lists: files of other tools, or of ours that came without their catalog.
+//!
+//! # Promise
+//!
+//! - A path that holds a whole SQLite database, plain or in gzip or zstd frames, can be verified and restored although nothing is
+//!   recorded of it: then only its own soundness can be judged (`quick_check`), not whether it is what was written. If its hash file
+//!   lies beside it, that says what was written, and counts.
+//! - A delta says nothing without the backups that it builds on, so without a catalog it is refused.
+//! - A file that this process has open is refused where that can be known (Linux): it may be a live database, and closing a second
+//!   descriptor of one drops its locks.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use serde_json::Map;
+
+use super::artifact;
+use super::entry::Entry;
+use super::frames::{self, Compression};
+use super::hashfile;
+use super::options::Kind;
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::files::{self, LiveFiles};
+use crate::progress::Watch;
+
+const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// Bytes of a database's header (<https://www.sqlite.org/fileformat.html>, section 1.3).
+const HEADER: usize = 100;
+
+/// What can be said of the artifact at `path`.
+///
+/// # Errors
+///
+/// Anything that is no database, or a file that must not be opened.
+pub fn describe(path: &Path, live: &LiveFiles, watch: &mut Watch<'_>) -> Result<Entry> {
+    live.refuse(path)?;
+    if files::open_in_this_process(path) {
+        return Err(Error::usage(format!(
+            "'{}' is open in this process and not in a catalog, so it may be a live database; pass a backup",
+            path.display()
+        )));
+    }
+    if let Some(entry) = beside(path, live)? {
+        return Ok(entry);
+    }
+    let Some(mut file) = files::open_own(path, live)? else {
+        return Err(Error::new(
+            rusqlite::ffi::SQLITE_CANTOPEN,
+            format!("there is no backup '{}'; queue_backups() lists those that there are", path.display()),
+        ));
+    };
+    let compression = compression_of(&mut file, path)?;
+    let fingerprint = artifact::fingerprint(&mut file, path, watch)?;
+    let page_size = page_size_of(&mut file, compression, path)?;
+    let plain = plain_length(&mut file, compression, path, watch)?;
+    let page_count = u32::try_from(plain / u64::from(page_size)).unwrap_or(u32::MAX);
+    let mut entry = Entry {
+        id: String::new(),
+        backup_type: Kind::Full.word().into(),
+        name: None,
+        source_path: String::new(),
+        backup_path: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        created_at: modified(&file),
+        size_bytes: fingerprint.size,
+        compressed: compression != Compression::None,
+        compression: compression.word().into(),
+        checksum: fingerprint.checksum,
+        database_version: None,
+        page_count: Some(page_count),
+        page_size: Some(page_size),
+        parent_id: None,
+        content_digest: None,
+        hash_file_checksum: None,
+        pages_stored: Some(page_count),
+        task_counts: None,
+        duration_ms: None,
+        verified_at: None,
+        verified_level: None,
+        object_digest: None,
+        others: Map::new(),
+    };
+    entry.seal();
+    Ok(entry)
+}
+
+/// The catalog object in the hash file beside it, unless it builds on something.
+fn beside(path: &Path, live: &LiveFiles) -> Result<Option<Entry>> {
+    let hash_path = hashfile::path_of(path);
+    let Some(file) = files::open_own(&hash_path, live)? else { return Ok(None) };
+    let Some(found) = hashfile::read(file, &hash_path)? else { return Ok(None) };
+    let mut entry = found.entry;
+    if entry.parent_id.is_some() {
+        return Err(Error::usage(format!(
+            "'{}' is an incremental, and the catalog of its directory does not list it; put it beside the backups that it builds \
+             on, with their hash files",
+            path.display()
+        )));
+    }
+    // It may have been renamed on its way.
+    entry.backup_path = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    entry.seal();
+    Ok(Some(entry))
+}
+
+fn compression_of(file: &mut File, path: &Path) -> Result<Compression> {
+    let mut magic = [0; 4];
+    let length = artifact::read_at_start(file, &mut magic, path)?;
+    Ok(match magic.get(..length) {
+        Some([0x1f, 0x8b, ..]) => Compression::Gzip,
+        Some([0x28, 0xb5, 0x2f, 0xfd]) => Compression::Zstd,
+        _ => Compression::None,
+    })
+}
+
+fn page_size_of(file: &mut File, compression: Compression, path: &Path) -> Result<u32> {
+    let mut header = [0; HEADER];
+    artifact::read_at_start(file, &mut [], path)?;
+    let read = frames::reader(file, compression).and_then(|mut plain| plain.read_exact(&mut header));
+    let not_one = || {
+        Error::new(
+            rusqlite::ffi::SQLITE_NOTADB,
+            format!("'{}' is not a backup: it holds no SQLite database", path.display()),
+        )
+    };
+    match read {
+        Err(error) if error.raw_os_error().is_some() => return Err(Error::io("read", path, &error)),
+        Err(_) => return Err(not_one()),
+        Ok(()) => {}
+    }
+    if &header[..16] != SQLITE_MAGIC {
+        return Err(not_one());
+    }
+    match u16::from_be_bytes([header[16], header[17]]) {
+        1 => Ok(65_536),
+        size if size.is_power_of_two() && size >= 512 => Ok(u32::from(size)),
+        _ => Err(not_one()),
+    }
+}
+
+/// The length of the plain content. A bomb is found out by the space that it would take.
+fn plain_length(file: &mut File, compression: Compression, path: &Path, watch: &mut Watch<'_>) -> Result<u64> {
+    let limit = files::free_space(files::parent_of(path))?;
+    artifact::read_at_start(file, &mut [], path)?;
+    let mut plain = frames::reader(file, compression).map_err(|error| Error::io("read", path, &error))?;
+    let mut buffer = vec![0; 1 << 20];
+    let mut length = 0;
+    loop {
+        watch.check()?;
+        match plain.read(&mut buffer) {
+            Ok(0) => return Ok(length),
+            Ok(more) => length += more as u64,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.raw_os_error().is_some() => return Err(Error::io("read", path, &error)),
+            Err(error) => return Err(Error::corrupt(format!("'{}' is damaged ({error})", path.display()))),
+        }
+        if length > limit {
+            return Err(Error::corrupt(format!(
+                "'{}' expands to more than the {limit} bytes that are free beside it",
+                path.display()
+            )));
+        }
+    }
+}
+
+fn modified(file: &File) -> String {
+    let time = file.metadata().and_then(|found| found.modified());
+    time.map_or_else(|_| String::new(), |time| clock::rfc3339(time.into()))
+}

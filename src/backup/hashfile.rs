@@ -1,0 +1,185 @@
+//! The hash file: what the next incremental backup, and a lost catalog, need to know of an artifact.
+//!
+//! # Promise
+//!
+//! `ARTIFACT.hashes` lies beside its artifact and holds the hash of every page and a copy of the catalog object, so that an
+//! incremental needs to read the live database only, and a catalog can be rebuilt. A file that is damaged anywhere is
+//! recognised as such, and counts as missing.
+//!
+//! # Format
+//!
+//! The 20 bytes `queuekeeper hashes 1`; the length of the object (4 bytes), the object (JSON, without `object_digest` and
+//! `hash_file_checksum`); page size and page count (4 bytes each); 16 bytes for each page; the SHA-256 of all that (32
+//! bytes). Numbers are little-endian.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::artifact::{self, PageHash};
+use super::entry::Entry;
+use super::sink::Geometry;
+use crate::error::{Error, Result};
+use crate::files;
+
+const MAGIC: &[u8; 20] = b"queuekeeper hashes 1";
+/// The catalog object is about a kilobyte; a longer one is damage.
+const LONGEST_OBJECT: u32 = 1 << 24;
+
+/// What its name has behind that of the artifact.
+pub const SUFFIX: &str = ".hashes";
+
+/// What a hash file says.
+#[derive(Debug)]
+pub struct HashFile {
+    /// The catalog object of the artifact.
+    pub entry: Entry,
+    /// The shape of the database.
+    pub geometry: Geometry,
+    /// The hash of each page.
+    pub hashes: Vec<PageHash>,
+    /// SHA-256 of the whole file.
+    pub checksum: String,
+}
+
+/// The hash file of an artifact.
+pub fn path_of(artifact: &Path) -> PathBuf {
+    files::with_suffix(artifact, SUFFIX)
+}
+
+/// Writes to `file`, which is empty; the SHA-256 of the whole file. Errors speak of `path`.
+///
+/// # Errors
+///
+/// What the disk says.
+pub fn write(file: File, path: &Path, entry: &Entry, geometry: Geometry, hashes: &[PageHash]) -> Result<String> {
+    let mut bare = entry.clone();
+    bare.object_digest = None;
+    bare.hash_file_checksum = None;
+    let object = serde_json::to_vec(&bare)
+        .map_err(|error| Error::internal(format!("the catalog object cannot be written as JSON ({error})")))?;
+    let length = u32::try_from(object.len()).map_err(|_| Error::internal("the catalog object is too long"))?;
+    let mut out = Digesting { inner: BufWriter::new(file), digest: Sha256::new() };
+    let mut put = || -> io::Result<String> {
+        out.write_all(MAGIC)?;
+        out.write_all(&length.to_le_bytes())?;
+        out.write_all(&object)?;
+        out.write_all(&geometry.page_size.to_le_bytes())?;
+        out.write_all(&geometry.page_count.to_le_bytes())?;
+        for hash in hashes {
+            out.write_all(hash)?;
+        }
+        let digest = out.digest.clone().finalize();
+        out.write_all(&digest)?;
+        out.flush()?;
+        Ok(artifact::hex(&out.digest.clone().finalize()))
+    };
+    put().map_err(|error| Error::io("write the hash file", path, &error))
+}
+
+struct Digesting<T> {
+    inner: T,
+    digest: Sha256,
+}
+
+impl<T: Write> Write for Digesting<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.digest.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<T: Read> Digesting<T> {
+    fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.inner.read_exact(&mut bytes)?;
+        self.digest.update(bytes);
+        Ok(bytes)
+    }
+}
+
+/// Reads a hash file; `None` when it is damaged.
+///
+/// # Errors
+///
+/// What the disk says.
+pub fn read(file: File, path: &Path) -> Result<Option<HashFile>> {
+    let length = file.metadata().map_or(0, |found| found.len());
+    let mut input = Digesting { inner: BufReader::new(file), digest: Sha256::new() };
+    match parse(&mut input, length) {
+        Ok(found) => Ok(found),
+        Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) => Ok(None),
+        Err(error) => Err(Error::io("read the hash file", path, &error)),
+    }
+}
+
+fn parse(input: &mut Digesting<impl Read>, length: u64) -> io::Result<Option<HashFile>> {
+    if input.array::<20>()? != *MAGIC {
+        return Ok(None);
+    }
+    let object_length = u32::from_le_bytes(input.array()?);
+    if object_length > LONGEST_OBJECT {
+        return Ok(None);
+    }
+    let mut object = vec![0; object_length as usize];
+    input.inner.read_exact(&mut object)?;
+    input.digest.update(&object);
+    let page_size = u32::from_le_bytes(input.array()?);
+    let page_count = u32::from_le_bytes(input.array()?);
+    // The count decides how much memory is asked for, so it must fit the file.
+    let fixed = 20 + 4 + u64::from(object_length) + 8 + 32;
+    if length != fixed + 16 * u64::from(page_count) {
+        return Ok(None);
+    }
+    let mut hashes = Vec::with_capacity(page_count as usize);
+    for _ in 0..page_count {
+        hashes.push(input.array()?);
+    }
+    let digest = input.digest.clone().finalize();
+    if input.array::<32>()? != digest[..] {
+        return Ok(None);
+    }
+    let Ok(entry) = serde_json::from_slice::<Entry>(&object) else { return Ok(None) };
+    let checksum = artifact::hex(&input.digest.clone().finalize());
+    Ok(Some(HashFile { entry, geometry: Geometry { page_size, page_count }, hashes, checksum }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::tests::entry;
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_and_any_flipped_byte_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.hashes");
+        let geometry = Geometry { page_size: 512, page_count: 3 };
+        let hashes = [[1; 16], [2; 16], [3; 16]];
+        let entry = entry("a.db", "2026-01-01T00:00:00.000Z");
+        let checksum = write(File::create(&path).unwrap(), &path, &entry, geometry, &hashes).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(checksum, artifact::sha256(&bytes));
+        let found = read(File::open(&path).unwrap(), &path).unwrap().unwrap();
+        assert_eq!((found.geometry, found.hashes.as_slice(), found.checksum), (geometry, &hashes[..], checksum));
+        assert_eq!(found.entry.id, "a.db");
+        for place in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 1;
+            std::fs::write(&path, &damaged).unwrap();
+            assert!(read(File::open(&path).unwrap(), &path).unwrap().is_none(), "byte {place}");
+        }
+        for length in [0, 10, bytes.len() - 1] {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            assert!(read(File::open(&path).unwrap(), &path).unwrap().is_none(), "length {length}");
+        }
+        std::fs::write(&path, [bytes.as_slice(), b"x"].concat()).unwrap();
+        assert!(read(File::open(&path).unwrap(), &path).unwrap().is_none());
+    }
+}

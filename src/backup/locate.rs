@@ -1,0 +1,86 @@
+//! Which backup is meant: a path, an id, or `latest`.
+//!
+//! # Promise
+//!
+//! - `latest` is the newest backup in the catalog of `dir`, else of the default directory.
+//! - An id is looked up in the same catalog.
+//! - Anything else is a path. The catalog is then that of the path's own directory (`dir` is not needed). An artifact that it
+//!   does not list is described by [`foreign`](super::foreign).
+//!
+//! A path that is a live database, or leads to one, is refused before anything is opened.
+
+use std::path::Path;
+
+use super::catalog::Catalog;
+use super::entry::Entry;
+use super::{foreign, target};
+use crate::connection::Caller;
+use crate::error::{Error, Result};
+use crate::files::{self, LiveFiles};
+use crate::progress::Watch;
+
+/// Finds the backup that `words` mean; the catalog that lists it, and its entry.
+///
+/// # Errors
+///
+/// No such backup, a directory without a catalog, or one that cannot be read.
+pub fn backup<'a>(
+    caller: &Caller,
+    live: &'a LiveFiles,
+    words: Option<&str>,
+    dir: Option<&str>,
+    watch: &mut Watch<'_>,
+) -> Result<(Catalog<'a>, Entry)> {
+    let Some(words) = words.filter(|words| !words.is_empty()) else {
+        return Err(Error::usage("the backup is missing; pass its path, its id, or 'latest'"));
+    };
+    if words.contains('\0') {
+        return Err(Error::usage("the backup contains a NUL character, which neither a path nor an id can"));
+    }
+    if words == "latest" {
+        let catalog = Catalog::of(&target::directory(caller, dir, watch)?, live)?;
+        let newest = catalog.backups()?.into_iter().next();
+        let entry = newest.ok_or_else(|| {
+            Error::usage(format!(
+                "'{}' holds no backups; make one with queue_backup()",
+                catalog.directory().display()
+            ))
+        })?;
+        return Ok((catalog, entry));
+    }
+    if uuid::Uuid::parse_str(words).is_ok() && !Path::new(words).exists() {
+        let catalog = Catalog::of(&target::directory(caller, dir, watch)?, live)?;
+        return by_id(catalog, words);
+    }
+    by_path(live, words, watch)
+}
+
+fn by_path<'a>(live: &'a LiveFiles, words: &str, watch: &mut Watch<'_>) -> Result<(Catalog<'a>, Entry)> {
+    let path = Path::new(words);
+    live.refuse(path)?;
+    let name = match path.file_name().and_then(|name| name.to_str()) {
+        Some(name) if !words.ends_with(std::path::is_separator) && !path.is_dir() => name.to_owned(),
+        _ => {
+            return Err(Error::usage(format!(
+                "'{words}' is not a backup; pass the path of one, its id, or 'latest'"
+            )));
+        }
+    };
+    let catalog = Catalog::of(files::parent_of(path), live)?;
+    let listed = catalog.backups()?.into_iter().find(|entry| entry.backup_path == name);
+    match listed {
+        Some(entry) => Ok((catalog, entry)),
+        None => foreign::describe(path, live, watch).map(|entry| (catalog, entry)),
+    }
+}
+
+fn by_id<'a>(catalog: Catalog<'a>, id: &str) -> Result<(Catalog<'a>, Entry)> {
+    let found = catalog.backups()?.into_iter().find(|entry| entry.id.eq_ignore_ascii_case(id));
+    match found {
+        Some(entry) => Ok((catalog, entry)),
+        None => Err(Error::usage(format!(
+            "the catalog in '{}' lists no backup with the id '{id}'; queue_backups() shows what it lists",
+            catalog.directory().display()
+        ))),
+    }
+}

@@ -1,0 +1,95 @@
+//! Which backup an incremental builds on, or why there is none.
+//!
+//! # Promise
+//!
+//! The parent is the newest full or incremental backup of the same database in the same series, if everything that a
+//! restore through it would need is there: the artifacts of its whole chain, and its own hash file as the catalog describes
+//! it. A chain has at most `full_every` backups. When there is no such parent, the reason is a sentence for the result, and
+//! the backup becomes a full one.
+
+use std::fs;
+
+use super::catalog::Catalog;
+use super::delta::Parent;
+use super::entry::Entry;
+use super::hashfile;
+use super::options::Kind;
+use crate::error::Result;
+use crate::files;
+
+/// The parent for a new incremental, or the reason why it has to be a full backup.
+///
+/// # Errors
+///
+/// What the disk says to reading the hash file.
+pub fn find(
+    catalog: &Catalog<'_>,
+    source_path: &str,
+    name: Option<&str>,
+    page_size: u32,
+    full_every: u64,
+) -> Result<std::result::Result<Parent, String>> {
+    let entries = catalog.backups()?;
+    let kinds = [Kind::Full.word(), Kind::Incremental.word()];
+    let newest = entries.iter().find(|entry| {
+        entry.source_path == source_path
+            && entry.name.as_deref() == name
+            && kinds.contains(&entry.backup_type.as_str())
+            && entry.is_intact()
+    });
+    let Some(newest) = newest else {
+        return Ok(Err("there is no earlier backup of this series to build on".into()));
+    };
+    let chain = match chain(&entries, newest) {
+        Ok(chain) => chain,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    if chain.len() as u64 >= full_every {
+        return Ok(Err(format!("the chain has {} backups, as many as full_every allows", chain.len())));
+    }
+    for entry in &chain {
+        let length = fs::symlink_metadata(entry.place(catalog.directory())).map(|found| found.len());
+        if length.ok() != Some(entry.size_bytes) {
+            return Ok(Err(format!("the earlier backup '{}' is missing or damaged", entry.backup_path)));
+        }
+    }
+    if newest.page_size != Some(page_size) {
+        return Ok(Err("the page size has changed since the last backup".into()));
+    }
+    read_hashes(catalog, newest)
+}
+
+/// The backups that `last` builds on, itself first and the full one last.
+///
+/// # Errors
+///
+/// A sentence about what is missing.
+pub fn chain<'a>(entries: &'a [Entry], last: &'a Entry) -> std::result::Result<Vec<&'a Entry>, String> {
+    let mut chain = vec![last];
+    let mut child = last;
+    while child.backup_type == Kind::Incremental.word() {
+        let parent = entries.iter().find(|entry| Some(&entry.id) == child.parent_id.as_ref());
+        match parent {
+            Some(parent) if !chain.iter().any(|entry| entry.id == parent.id) => {
+                chain.push(parent);
+                child = parent;
+            }
+            Some(_) => return Err(format!("the backups that '{}' builds on go in a circle", last.backup_path)),
+            None => return Err(format!("the backup that '{}' builds on is not in the catalog", child.backup_path)),
+        }
+    }
+    Ok(chain)
+}
+
+fn read_hashes(catalog: &Catalog<'_>, newest: &Entry) -> Result<std::result::Result<Parent, String>> {
+    let path = hashfile::path_of(&newest.place(catalog.directory()));
+    let unusable =
+        || Ok(Err(format!("the hash file of the last backup, '{}', is missing or damaged", path.display())));
+    let Some(file) = files::open_own(&path, catalog.live())? else { return unusable() };
+    let Some(found) = hashfile::read(file, &path)? else { return unusable() };
+    if newest.hash_file_checksum.as_ref() != Some(&found.checksum) {
+        return unusable();
+    }
+    let Some(digest) = newest.content_digest.clone() else { return unusable() };
+    Ok(Ok(Parent { id: newest.id.clone(), digest, hashes: found.hashes }))
+}

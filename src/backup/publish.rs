@@ -1,0 +1,206 @@
+//! Giving an artifact its name and its place in the catalog.
+//!
+//! # Promise
+//!
+//! Under the catalog's lock: hash file, artifact, catalog, in this order, each durable before the next. A crash after the
+//! artifact has its name is completed by the next writer, from the hash file; one before leaves a hash file without an
+//! artifact, which the next writer deletes. An artifact that others build on is never replaced.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde_json::Map;
+
+use super::catalog::Catalog;
+use super::entry::Entry;
+use super::hashfile;
+use super::options::Wish;
+use super::produce::{self, Produced};
+use super::target::{self, Target};
+use super::verify::Level;
+use crate::clock;
+use crate::connection::Caller;
+use crate::error::{Error, Result};
+use crate::files::{self, Placed, Staged};
+use crate::progress::Watch;
+
+/// What is to be published, and where.
+pub struct Job<'a> {
+    /// Who asked.
+    pub caller: &'a Caller,
+    /// What was asked for.
+    pub wish: &'a Wish,
+    /// Where it shall go.
+    pub target: &'a Target,
+    /// The catalog of that directory.
+    pub catalog: &'a Catalog<'a>,
+    /// When the work began.
+    pub started: Instant,
+    /// When and how the artifact was verified.
+    pub verified: Option<(String, Level)>,
+}
+
+/// The catalog object of an artifact that has no name yet.
+pub fn entry_of(produced: &Produced, wish: &Wish, source_path: String) -> Entry {
+    let compression = wish.compression.0;
+    Entry {
+        id: uuid::Uuid::new_v4().to_string(),
+        backup_type: produced.kind.word().into(),
+        name: wish.name.clone(),
+        source_path,
+        backup_path: String::new(),
+        created_at: clock::rfc3339(produced.taken_at),
+        size_bytes: produced.fingerprint.size,
+        compressed: compression != super::frames::Compression::None,
+        compression: compression.word().into(),
+        checksum: produced.fingerprint.checksum.clone(),
+        database_version: Some(produce::database_version()),
+        page_count: Some(produced.geometry.page_count),
+        page_size: Some(produced.geometry.page_size),
+        parent_id: produced.parent_id.clone(),
+        content_digest: Some(produced.content_digest.clone()),
+        hash_file_checksum: None,
+        pages_stored: Some(produced.pages_stored),
+        task_counts: produced.task_counts.clone(),
+        duration_ms: None,
+        verified_at: None,
+        verified_level: None,
+        object_digest: None,
+        others: Map::new(),
+    }
+}
+
+impl Job<'_> {
+    /// Publishes the artifact; `None` when the backup that it builds on is gone.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says, or a name that was taken. Nothing is left behind.
+    pub fn publish(&self, produced: Produced, watch: &mut Watch<'_>) -> Result<Option<Entry>> {
+        let mut writer = self.catalog.open(watch)?;
+        let entries = writer.backups();
+        if let Some(parent) = &produced.parent_id
+            && !entries.iter().any(|entry| entry.id == *parent)
+        {
+            return Ok(None);
+        }
+        let mut entry = entry_of(&produced, self.wish, produce::source_path(self.caller));
+        entry.backup_path = self.free_name(&produced, &entries)?;
+        entry.duration_ms = Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        if let Some((when, level)) = &self.verified {
+            entry.verified_at = Some(when.clone());
+            entry.verified_level = Some(level.word().into());
+        }
+        let path = entry.place(self.catalog.directory());
+        let hashes = self.stage_hashes(&produced, &mut entry, &path)?;
+        let staged = writer.stage(&entry, self.permissions())?;
+        let hash_path = hashfile::path_of(&path);
+        writer.forget(&entry.backup_path)?;
+        if let Placed::Fragile(error) = hashes.place(&hash_path, true)? {
+            self.take_back(&[&hash_path]);
+            return Err(error);
+        }
+        let refused = match produced.staged.place(&path, self.overwrites())? {
+            Placed::Durable => None,
+            Placed::Fragile(error) => Some((error, vec![path.as_path(), &hash_path])),
+            // The file of this name is somebody else's.
+            Placed::Taken => Some((target::taken(&path), vec![hash_path.as_path()])),
+        };
+        if let Some((error, placed)) = refused {
+            self.take_back(&placed);
+            return Err(error);
+        }
+        match writer.commit(staged) {
+            Ok((entry, None)) => Ok(Some(entry)),
+            Ok((_, Some(error))) => Err(error.context(format!(
+                "the backup '{}' is made and listed, but may not survive a power cut",
+                path.display()
+            ))),
+            Err(error) => {
+                self.take_back(&[&path, &hash_path]);
+                Err(error)
+            }
+        }
+    }
+
+    fn overwrites(&self) -> bool {
+        self.wish.overwrite && self.target.file_name.is_some()
+    }
+
+    fn permissions(&self) -> Option<fs::Permissions> {
+        let found = fs::metadata(self.caller.file()?).ok()?;
+        Some(found.permissions())
+    }
+
+    fn stage_hashes(&self, produced: &Produced, entry: &mut Entry, path: &Path) -> Result<Staged> {
+        let hash_path = hashfile::path_of(path);
+        self.check_hash_path(&hash_path)?;
+        let staged = Staged::new(self.catalog.directory())?;
+        let checksum = hashfile::write(staged.handle()?, &hash_path, entry, produced.geometry, &produced.hashes)?;
+        if let Some(permissions) = self.permissions() {
+            staged.permit(permissions)?;
+        }
+        staged.sync()?;
+        entry.hash_file_checksum = Some(checksum);
+        Ok(staged)
+    }
+
+    /// Only a hash file may be replaced: the rest of an artifact that is gone or is being overwritten.
+    fn check_hash_path(&self, path: &Path) -> Result<()> {
+        let Some(file) = files::open_own(path, self.catalog.live())? else { return Ok(()) };
+        if hashfile::read(file, path)?.is_some() {
+            return Ok(());
+        }
+        Err(Error::usage(format!(
+            "'{}' is in the way of the backup's hash file and is none; move it away",
+            path.display()
+        )))
+    }
+
+    /// Undoes what was placed. An artifact that replaced another stays: it is all there is, and the next writer lists it.
+    fn take_back(&self, placed: &[&Path]) {
+        if !self.overwrites() {
+            for path in placed {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
+    /// The first name that neither the directory nor the catalog has; the writers' lock keeps it free.
+    fn free_name(&self, produced: &Produced, entries: &[Entry]) -> Result<String> {
+        let directory = self.catalog.directory();
+        let ending = format!("{}{}", produced.kind.ending(), self.wish.compression.0.suffix());
+        if let Some(name) = &self.target.file_name {
+            let path = directory.join(name);
+            check_free(&path, name, entries, self.overwrites())?;
+            return Ok(name.clone());
+        }
+        let names = target::generated_names(self.wish.name.as_deref(), produced.taken_at, &ending);
+        let taken = |name: &str| {
+            fs::symlink_metadata(directory.join(name)).is_ok()
+                || entries.iter().any(|entry| entry.backup_path == name)
+        };
+        let mut free = names.filter(|name| !taken(name));
+        free.next().ok_or_else(|| target::taken(&directory.join("queue_backup_…")))
+    }
+}
+
+fn check_free(path: &PathBuf, name: &str, entries: &[Entry], overwrite: bool) -> Result<()> {
+    if !overwrite {
+        return match fs::symlink_metadata(path) {
+            Ok(_) => Err(target::taken(path)),
+            Err(_) => Ok(()),
+        };
+    }
+    let replaced = entries.iter().find(|entry| entry.backup_path == name);
+    let dependant = replaced.and_then(|old| entries.iter().find(|entry| entry.parent_id.as_ref() == Some(&old.id)));
+    match dependant {
+        Some(dependant) => Err(Error::usage(format!(
+            "'{}' cannot be overwritten, because the backup '{}' builds on it; choose another name",
+            path.display(),
+            dependant.backup_path
+        ))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,202 @@
+//! From a backup back to a database file: decompressing, following the chain, comparing digests.
+//!
+//! # Promise
+//!
+//! What comes out is a plain database file, under a temporary name, whose pages are exactly those of the snapshot: each
+//! artifact of the chain had the checksum that the catalog says, each delta built on the one before it, and the result has
+//! the `content_digest` of the backup. Anything else is an error that names the file, before anybody could use the result.
+//! A file that expands to more than its catalog entry says is given up at that size.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::artifact;
+use super::catalog::Catalog;
+use super::delta;
+use super::entry::Entry;
+use super::frames::{self, Compression};
+use super::parent;
+use super::sink::Geometry;
+use crate::error::{Error, Result};
+use crate::files::{self, Staged};
+use crate::progress::Watch;
+
+const BUFFER: usize = 1 << 20;
+/// A delta holds pages, a number for each and a few pages of its own: never more than this much beyond its pages.
+const DELTA_EXTRA: u64 = 1 << 20;
+
+/// Rebuilds the database of `entry` in `directory`. `file` is where its artifact lies, if that is not its place yet.
+///
+/// # Errors
+///
+/// See the module's head.
+pub fn rebuild(
+    catalog: &Catalog<'_>,
+    entry: &Entry,
+    file: Option<&Path>,
+    directory: &Path,
+    watch: &mut Watch<'_>,
+) -> Result<Staged> {
+    let entries = catalog.backups()?;
+    let mut chain = parent::chain(&entries, entry).map_err(Error::corrupt)?;
+    chain.reverse();
+    let job = Job { catalog, directory };
+    let path_of = |link: &Entry| match file {
+        Some(file) if link.id == entry.id => file.to_path_buf(),
+        _ => link.place(catalog.directory()),
+    };
+    let mut links = chain.into_iter();
+    let Some(first) = links.next() else {
+        return Err(Error::internal("a chain of no backups"));
+    };
+    let geometry = geometry_of(first)?;
+    let size = u64::from(geometry.page_size) * u64::from(geometry.page_count);
+    let staged = job.expand(first, &path_of(first), size, watch)?;
+    let mut parent = first;
+    for link in links {
+        job.apply(link, &path_of(link), parent, &staged, watch)?;
+        parent = link;
+    }
+    job.compare(entry, &staged, watch)?;
+    Ok(staged)
+}
+
+/// The shape of the database of a backup, as the catalog has it.
+///
+/// # Errors
+///
+/// An entry without it.
+pub fn geometry_of(entry: &Entry) -> Result<Geometry> {
+    match (entry.page_size, entry.page_count) {
+        (Some(page_size), Some(page_count)) if page_size >= 512 => Ok(Geometry { page_size, page_count }),
+        _ => Err(Error::corrupt(format!(
+            "the catalog does not know the page size and count of '{}'",
+            entry.backup_path
+        ))),
+    }
+}
+
+struct Job<'a> {
+    catalog: &'a Catalog<'a>,
+    directory: &'a Path,
+}
+
+impl Job<'_> {
+    /// The plain content of an artifact, in a temporary file.
+    fn expand(&self, entry: &Entry, path: &Path, limit: u64, watch: &mut Watch<'_>) -> Result<Staged> {
+        let compression = Compression::from_word(&entry.compression).ok_or_else(|| {
+            Error::usage(format!("'{}' has the unknown compression {}", path.display(), entry.compression))
+        })?;
+        let file = open(path, self.catalog)?;
+        let staged = Staged::new(self.directory)?;
+        let mut digesting = Checked { inner: file, digest: Sha256::new(), size: 0 };
+        let out = staged.handle()?;
+        copy(&mut digesting, compression, &out, limit, path, watch)?;
+        let found = digesting.finish().map_err(|error| Error::io("read", path, &error))?;
+        if found != (entry.size_bytes, entry.checksum.clone()) {
+            return Err(Error::corrupt(format!(
+                "'{}' is not what was written: {} bytes with SHA-256 {}, not {} bytes with {}",
+                path.display(),
+                found.0,
+                found.1,
+                entry.size_bytes,
+                entry.checksum
+            )));
+        }
+        Ok(staged)
+    }
+
+    fn apply(&self, link: &Entry, path: &Path, parent: &Entry, base: &Staged, watch: &mut Watch<'_>) -> Result<()> {
+        let pages = u64::from(link.pages_stored.unwrap_or_default());
+        let page_size = geometry_of(link)?.page_size;
+        let limit = (pages * (u64::from(page_size) + 64)) * 9 / 8 + DELTA_EXTRA;
+        let plain = self.expand(link, path, limit, watch)?;
+        let digest = parent.content_digest.as_deref().unwrap_or_default();
+        let geometry = delta::apply(plain.path(), &mut base.handle()?, digest, watch)
+            .map_err(|error| error.context(format!("cannot apply '{}'", path.display())))?;
+        if geometry != geometry_of(link)? || Some(geometry.page_size) != parent.page_size {
+            return Err(Error::corrupt(format!("'{}' is for a database of another shape", path.display())));
+        }
+        Ok(())
+    }
+
+    fn compare(&self, entry: &Entry, staged: &Staged, watch: &mut Watch<'_>) -> Result<()> {
+        if entry.content_digest.is_none() {
+            // Nobody recorded what a foreign backup should be.
+            return Ok(());
+        }
+        let geometry = geometry_of(entry)?;
+        let hashes = artifact::page_hashes(&mut staged.handle()?, staged.path(), geometry.page_size, watch)?;
+        if Some(artifact::content_digest(geometry, &hashes)) == entry.content_digest {
+            return Ok(());
+        }
+        Err(Error::corrupt(format!("the pages of '{}' are not those of the snapshot", entry.backup_path)))
+    }
+}
+
+fn open(path: &Path, catalog: &Catalog<'_>) -> Result<File> {
+    files::open_own(path, catalog.live())?.ok_or_else(|| {
+        Error::new(rusqlite::ffi::SQLITE_CANTOPEN, format!("the backup '{}' is missing", path.display()))
+    })
+}
+
+/// Counts and digests what is read.
+struct Checked {
+    inner: File,
+    digest: Sha256,
+    size: u64,
+}
+
+impl Read for Checked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.digest.update(&buffer[..length]);
+        self.size += length as u64;
+        Ok(length)
+    }
+}
+
+impl Checked {
+    /// Reads what the decoder has left; the length and the SHA-256 of the file.
+    fn finish(mut self) -> io::Result<(u64, String)> {
+        let mut rest = vec![0; BUFFER];
+        while self.read(&mut rest)? > 0 {}
+        Ok((self.size, artifact::hex(&self.digest.finalize())))
+    }
+}
+
+fn copy(
+    from: &mut Checked,
+    compression: Compression,
+    mut to: &File,
+    limit: u64,
+    path: &Path,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
+    let mut plain = frames::reader(from, compression).map_err(|error| Error::io("read", path, &error))?;
+    let mut buffer = vec![0; BUFFER];
+    let mut size = 0;
+    loop {
+        watch.check()?;
+        let length = match plain.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.raw_os_error().is_some() => return Err(Error::io("read", path, &error)),
+            Err(error) => {
+                return Err(Error::corrupt(format!("'{}' is damaged ({error})", path.display())));
+            }
+        };
+        size += length as u64;
+        if size > limit {
+            return Err(Error::corrupt(format!(
+                "'{}' expands to more than the {limit} bytes that its catalog entry allows",
+                path.display()
+            )));
+        }
+        to.write_all(&buffer[..length]).map_err(|error| Error::io("rebuild from", path, &error))?;
+    }
+}

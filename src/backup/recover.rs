@@ -1,0 +1,124 @@
+//! What a crash or a loss left of a catalog, put together again from the hash files.
+//!
+//! # Promise
+//!
+//! A manifest that is missing, truncated or not ours never loses backups: each hash file carries its artifact's catalog object.
+//! Readers rebuild the list in memory; the next writer puts it on disk, after setting a foreign manifest aside under a name of
+//! its own. The same completes a backup that crashed after its artifact had its name, and deletes the hash file of one that
+//! crashed before. What was verified since is forgotten, which costs a new verification and no backup.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::artifact;
+use super::catalog::MANIFEST;
+use super::entry::Entry;
+use super::hashfile;
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::files::{self, LiveFiles};
+use crate::progress::Watch;
+
+/// A hash file whose artifact the catalog does not list.
+struct Stray {
+    path: PathBuf,
+    entry: Entry,
+}
+
+impl Stray {
+    /// The artifact beside it, with its length, if it is there.
+    fn artifact(&self, directory: &Path) -> Option<(PathBuf, u64)> {
+        let path = self.entry.place(directory);
+        let found = fs::symlink_metadata(&path).ok()?;
+        found.is_file().then_some((path, found.len()))
+    }
+}
+
+/// The backups of a directory without a usable manifest, oldest first: those whose artifact is there in its full length.
+pub fn all(directory: &Path, live: &LiveFiles) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = strays(directory, live, &[])
+        .into_iter()
+        .filter(|stray| stray.artifact(directory).is_some_and(|(_, size)| size == stray.entry.size_bytes))
+        .map(|stray| stray.entry)
+        .collect();
+    entries.sort_by(|a, b| a.created_at.cmp(&b.created_at));
+    entries
+}
+
+/// The backups that crashed between getting their name and getting into the catalog, which has `entries`. Hash files without
+/// an artifact are deleted.
+///
+/// # Errors
+///
+/// `SQLITE_INTERRUPT`, or an artifact that cannot be read.
+pub fn unlisted(directory: &Path, live: &LiveFiles, entries: &[Entry], watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
+    let mut found = Vec::new();
+    for stray in strays(directory, live, entries) {
+        let complete = match stray.artifact(directory) {
+            Some((path, size)) if size == stray.entry.size_bytes => is_artifact(&stray.entry, &path, live, watch)?,
+            _ => false,
+        };
+        if complete {
+            found.push(stray.entry);
+        } else {
+            // It is nothing without its artifact; one that cannot be deleted is tried again by the next writer.
+            let _ = fs::remove_file(&stray.path);
+        }
+    }
+    Ok(found)
+}
+
+fn is_artifact(entry: &Entry, path: &Path, live: &LiveFiles, watch: &mut Watch<'_>) -> Result<bool> {
+    match files::open_own(path, live)? {
+        Some(mut file) => Ok(artifact::fingerprint(&mut file, path, watch)?.checksum == entry.checksum),
+        None => Ok(false),
+    }
+}
+
+fn strays(directory: &Path, live: &LiveFiles, entries: &[Entry]) -> Vec<Stray> {
+    let Ok(listing) = fs::read_dir(directory) else { return Vec::new() };
+    let known: HashSet<&str> = entries.iter().map(|entry| entry.backup_path.as_str()).collect();
+    let ids: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+    let mut strays = Vec::new();
+    for found in listing.flatten() {
+        let Ok(name) = found.file_name().into_string() else { continue };
+        let Some(artifact) = name.strip_suffix(hashfile::SUFFIX) else { continue };
+        if known.contains(artifact) {
+            continue;
+        }
+        let path = found.path();
+        // What is no hash file, or one of another artifact, is somebody else's.
+        let Ok(Some(file)) = files::open_own(&path, live) else { continue };
+        let Ok(Some(hashes)) = hashfile::read(file, &path) else { continue };
+        let mut entry = hashes.entry;
+        if entry.backup_path == artifact && !ids.contains(entry.id.as_str()) {
+            entry.hash_file_checksum = Some(hashes.checksum);
+            entry.seal();
+            strays.push(Stray { path, entry });
+        }
+    }
+    strays
+}
+
+/// Moves a manifest that is none of ours out of the way, never over anything.
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn set_aside(directory: &Path) -> Result<()> {
+    let manifest = directory.join(MANIFEST);
+    let stamp = clock::file_stamp(clock::now());
+    for attempt in 1..1000u32 {
+        let aside = match attempt {
+            1 => directory.join(format!("{MANIFEST}.corrupt-{stamp}")),
+            _ => directory.join(format!("{MANIFEST}.corrupt-{stamp}_{attempt}")),
+        };
+        if fs::symlink_metadata(&aside).is_err() {
+            // The writers' lock keeps the name free.
+            fs::rename(&manifest, &aside).map_err(|error| Error::io("set aside", &manifest, &error))?;
+            return files::sync_directory(directory);
+        }
+    }
+    Err(Error::usage(format!("'{}' is not a catalog and cannot be set aside; move it away", manifest.display())))
+}

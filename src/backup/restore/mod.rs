@@ -1,0 +1,255 @@
+//! Restoring a backup: from the caller's words to a database with that content.
+//!
+//! # Promise
+//!
+//! - The backup is rebuilt aside and checked (checksums, digest, `quick_check`) before the target is touched; whatever is wrong
+//!   with it leaves the target as it is.
+//! - Into a **live database** the content goes through SQLite, as one transaction: readers keep their snapshot, a kill in the
+//!   middle leaves the old content, no stale WAL can be replayed over the new. What the database held is saved first, as a backup
+//!   named `before_restore`. In WAL mode the write lock is held from before that backup to the commit, so each commit that a
+//!   writer was told had succeeded is in it or comes after the restore. With a rollback journal SQLite offers no way to hold
+//!   the lock from one to the other: a commit in the moment between them is overwritten and in neither.
+//! - A target that is **no database any more** is moved aside, with its `-wal`, `-shm` and `-journal`, as
+//!   `NAME.corrupt-YYYYMMDD_HHMMSS`; nothing is deleted.
+//! - A **new target** appears whole or not at all, with journal mode `delete`.
+//!
+//! # How
+//!
+//! The page size must be the target's: a WAL database cannot change its own, so a rebuilt copy with another gets it by VACUUM
+//! first, which may renumber the rows of tables without an INTEGER PRIMARY KEY; a note says so. The journal mode stays the target's
+//! by itself, since artifacts carry no WAL marks.
+
+mod live;
+mod place;
+
+use std::path::Path;
+use std::time::Instant;
+
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+
+use super::catalog::Catalog;
+use super::entry::Entry;
+use super::verify::Level;
+use super::{locate, rebuild, verify};
+use crate::clock;
+use crate::connection::{Caller, read_pragma};
+use crate::error::{Error, Result};
+use crate::files::{self, LiveFiles, Placed, Staged};
+use crate::progress::{Listener, Watch};
+use crate::queue::{leases, shape};
+use place::Place;
+
+/// The options of a restore.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object such as {\"requeue_leases\": true}")]
+pub struct Options {
+    dir: Option<String>,
+    overwrite: Option<bool>,
+    requeue_leases: Option<bool>,
+}
+
+/// What was restored.
+#[derive(Debug, Default, Serialize)]
+pub struct Outcome {
+    /// The backup's id.
+    pub id: String,
+    /// Its artifact.
+    pub backup_path: String,
+    /// When its snapshot was taken.
+    pub created_at: String,
+    /// The database that has its content now.
+    pub target_path: String,
+    /// What that held before, as a backup; `null` when it held nothing that could be saved.
+    pub safety_backup: Option<String>,
+    /// Where a broken target was moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved_aside: Option<String>,
+    /// How many leases were requeued, if that was asked for.
+    pub requeued: Option<usize>,
+    /// Pages of the database.
+    pub page_count: u32,
+    /// Bytes a page.
+    pub page_size: u32,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// What else the caller should know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Restores the backup that `words` mean into `target`, or into the caller's own database.
+///
+/// # Errors
+///
+/// See the module's head for what an error leaves behind.
+pub fn restore<'a>(
+    caller: &'a Caller,
+    words: Option<&str>,
+    target: Option<&str>,
+    options: &Options,
+    listener: Option<Listener<'a>>,
+) -> Result<Outcome> {
+    let started = Instant::now();
+    let live = LiveFiles::of(caller)?;
+    let place = Place::find(caller, &live, target, options.overwrite.unwrap_or(false))?;
+    let mut watch = Watch::new(caller, listener);
+    let (catalog, entry) = locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
+    if !entry.is_intact() {
+        return Err(Error::corrupt(format!(
+            "the catalog entry of '{}' is not as it was written, so it cannot be trusted; see queue_verify()",
+            entry.backup_path
+        )));
+    }
+    let job = Job { caller, catalog: &catalog, entry: &entry, options };
+    let mut outcome = job.run(&place, &mut watch)?;
+    outcome.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(outcome)
+}
+
+struct Job<'a> {
+    caller: &'a Caller,
+    catalog: &'a Catalog<'a>,
+    entry: &'a Entry,
+    options: &'a Options,
+}
+
+impl Job<'_> {
+    fn run(&self, place: &Place, watch: &mut Watch<'_>) -> Result<Outcome> {
+        let directory = files::parent_of(place.path());
+        files::sweep(directory, self.catalog.live());
+        self.check_space(place, directory)?;
+        let mut outcome = self.outcome(place.path())?;
+        match place {
+            Place::New(path) => {
+                let rebuilt = self.rebuilt(directory, watch)?;
+                self.requeue(&rebuilt, &mut outcome)?;
+                self.put(rebuilt, path)?;
+            }
+            Place::Existing(path) => self.replace(path, directory, &mut outcome, watch)?,
+        }
+        Ok(outcome)
+    }
+
+    fn replace(&self, path: &Path, directory: &Path, outcome: &mut Outcome, watch: &mut Watch<'_>) -> Result<()> {
+        let target = live::Target::open(self.caller, path, watch)?;
+        let rebuilt = self.rebuilt(directory, watch)?;
+        self.requeue(&rebuilt, outcome)?;
+        let Some(target) = target else {
+            outcome.moved_aside = Some(place::move_aside(path)?.to_string_lossy().into_owned());
+            return self.put(rebuilt, path);
+        };
+        let page_size = target.page_size()?;
+        if page_size != outcome.page_size {
+            outcome.note = convert(&rebuilt, page_size)?;
+            outcome.page_count =
+                u32::try_from(files::length(rebuilt.path()) / u64::from(page_size)).unwrap_or(u32::MAX);
+            outcome.page_size = page_size;
+        }
+        outcome.safety_backup = Some(target.receive(rebuilt.path(), watch)?);
+        Ok(())
+    }
+
+    /// The database of the backup, rebuilt in `directory` and checked.
+    fn rebuilt(&self, directory: &Path, watch: &mut Watch<'_>) -> Result<Staged> {
+        let rebuilt = rebuild::rebuild(self.catalog, self.entry, None, directory, watch)?;
+        let findings = verify::check_database(rebuilt.path(), self.entry, Level::Quick, watch)?;
+        match findings.first() {
+            None => Ok(rebuilt),
+            Some(first) => Err(Error::corrupt(format!(
+                "'{}' is not a sound database, so it was not restored: {first}",
+                self.entry.backup_path
+            ))),
+        }
+    }
+
+    fn requeue(&self, rebuilt: &Staged, outcome: &mut Outcome) -> Result<()> {
+        if self.options.requeue_leases.unwrap_or(false) {
+            let conn = open_rebuilt(rebuilt.path())?;
+            outcome.requeued = Some(leases::requeue_all(&conn, clock::now())?);
+        }
+        Ok(())
+    }
+
+    /// Gives the rebuilt database the name of a target that is not there.
+    fn put(&self, rebuilt: Staged, path: &Path) -> Result<()> {
+        if let Some(found) = self.caller.file().and_then(|file| std::fs::metadata(file).ok()) {
+            rebuilt.permit(found.permissions())?;
+        }
+        rebuilt.sync()?;
+        match rebuilt.place(path, false)? {
+            Placed::Durable => Ok(()),
+            Placed::Fragile(error) => {
+                Err(error.context(format!("'{}' is restored, but may not survive a power cut", path.display())))
+            }
+            Placed::Taken => Err(super::target::taken(path)),
+        }
+    }
+
+    fn check_space(&self, place: &Place, directory: &Path) -> Result<()> {
+        let geometry = rebuild::geometry_of(self.entry)?;
+        let size = u64::from(geometry.page_size) * u64::from(geometry.page_count);
+        // Beside the rebuilt copy: the target's WAL or journal, and the backup of what it holds.
+        let needed = match place {
+            Place::New(_) => size,
+            Place::Existing(path) => size.saturating_mul(2).saturating_add(files::length(path)),
+        };
+        let free = files::free_space(directory)?;
+        if free >= needed {
+            return Ok(());
+        }
+        Err(Error::new(
+            rusqlite::ffi::SQLITE_FULL,
+            format!(
+                "the restore needs {needed} bytes, but '{}' has {free} left; free some space there",
+                directory.display()
+            ),
+        ))
+    }
+
+    fn outcome(&self, target: &Path) -> Result<Outcome> {
+        let geometry = rebuild::geometry_of(self.entry)?;
+        Ok(Outcome {
+            id: self.entry.id.clone(),
+            backup_path: self.entry.shown(self.catalog.directory()).backup_path,
+            created_at: self.entry.created_at.clone(),
+            target_path: target.to_string_lossy().into_owned(),
+            page_count: geometry.page_count,
+            page_size: geometry.page_size,
+            ..Outcome::default()
+        })
+    }
+}
+
+/// Opens the rebuilt copy for changes before it is used. It has no name yet, so nothing has to survive a crash.
+fn open_rebuilt(path: &Path) -> Result<Connection> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE
+        | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | rusqlite::OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.execute_batch("PRAGMA mmap_size=0; PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF")?;
+    Ok(conn)
+}
+
+/// Gives the rebuilt copy another page size; a note about rows that may have got new rowids.
+fn convert(rebuilt: &Staged, page_size: u32) -> Result<Option<String>> {
+    let conn = open_rebuilt(rebuilt.path())?;
+    let tables = shape::tables_without_own_rowid(&conn)?;
+    conn.execute_batch(&format!("PRAGMA page_size={page_size}; VACUUM"))
+        .map_err(|error| Error::from(error).context("cannot give the backup the page size of the target"))?;
+    let reached: u32 = read_pragma(&conn, "page_size")?;
+    if reached != page_size {
+        return Err(Error::usage(format!(
+            "the backup has pages of {reached} bytes and the target of {page_size}, which cannot be reconciled; restore into a \
+             new file"
+        )));
+    }
+    Ok(Some(match tables.as_slice() {
+        [] => format!("stored with the target's page size of {page_size} bytes"),
+        tables => format!(
+            "stored with the target's page size of {page_size} bytes; rows of tables without an INTEGER PRIMARY KEY may have got \
+             new rowids: {}",
+            tables.join(", ")
+        ),
+    }))
+}

@@ -1,0 +1,82 @@
+//! Where a restore goes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::backup::target;
+use crate::clock;
+use crate::connection::Caller;
+use crate::error::{Error, Result};
+use crate::files::{self, LiveFiles};
+
+/// The target of a restore.
+#[derive(Debug)]
+pub enum Place {
+    /// A file that is not there.
+    New(PathBuf),
+    /// A database that may be in use, the caller's own perhaps.
+    Existing(PathBuf),
+}
+
+impl Place {
+    /// Reads the caller's `target` argument; absent means its own database.
+    ///
+    /// # Errors
+    ///
+    /// A target that cannot be, that exists without `overwrite`, or that is another database of the caller.
+    pub fn find(caller: &Caller, live: &LiveFiles, argument: Option<&str>, overwrite: bool) -> Result<Self> {
+        let own = caller.file();
+        let Some(text) = argument else {
+            return own.map(Self::Existing).ok_or_else(|| {
+                Error::usage("an in-memory or temporary database cannot be restored into; pass the path of a target")
+            });
+        };
+        let path = target::file_path(text, "target")?;
+        if own.as_ref().is_some_and(|own| files::same_file(own, &path)) {
+            return Ok(Self::Existing(path));
+        }
+        live.refuse(&path)?;
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_file() && overwrite => Ok(Self::Existing(path)),
+            Ok(found) if found.is_file() => Err(target::taken(&path)),
+            Ok(_) => Err(Error::usage(format!("'{}' is not a regular file; pass another target", path.display()))),
+            Err(_) => {
+                target::check_new(&path)?;
+                Ok(Self::New(path))
+            }
+        }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::New(path) | Self::Existing(path) => path,
+        }
+    }
+}
+
+/// Moves a file that is no database any more out of the way, with what SQLite keeps beside it; where it is now.
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn move_aside(path: &Path) -> Result<PathBuf> {
+    let stamp = clock::file_stamp(clock::now());
+    let aside = (1..1000u32)
+        .map(|attempt| match attempt {
+            1 => files::with_suffix(path, &format!(".corrupt-{stamp}")),
+            _ => files::with_suffix(path, &format!(".corrupt-{stamp}_{attempt}")),
+        })
+        .find(|aside| fs::symlink_metadata(aside).is_err())
+        .ok_or_else(|| Error::usage(format!("'{}' cannot be moved aside; move it away yourself", path.display())))?;
+    // The companions first: a WAL that stayed would be replayed over what comes to its database's place.
+    for companion in ["-wal", "-shm", "-journal", ""] {
+        let from = files::with_suffix(path, companion);
+        if fs::symlink_metadata(&from).is_ok() {
+            fs::rename(&from, files::with_suffix(&aside, companion))
+                .map_err(|error| Error::io("move aside", &from, &error))?;
+        }
+    }
+    files::sync_directory(files::parent_of(path))?;
+    Ok(aside)
+}
