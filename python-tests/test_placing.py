@@ -197,13 +197,14 @@ def test_files_get_the_permissions_of_the_database(
         assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
-def test_nothing_lies_beside_a_backup_but_the_catalog_and_its_lock(
+def test_nothing_lies_beside_a_backup_but_its_hashes_the_catalog_and_its_lock(
     host: Host, queue: Queue, open_session: OpenSession
 ) -> None:
     session = open_session(host, queue.path)
     path = Path(session.object('SELECT queue_backup(NULL, \'{"verify": "full"}\')')["backup_path"])
     names = {entry.name for entry in queue.backups.iterdir()}
-    assert names == {path.name, artifacts.CATALOG, artifacts.CATALOG + ".lock"}
+    hashes = path.name + ".hashes"
+    assert names == {path.name, hashes, artifacts.CATALOG, artifacts.CATALOG + ".lock"}
 
 
 @pytest.mark.parametrize("level", ["checksum", "quick", "full"])

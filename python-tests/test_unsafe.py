@@ -15,9 +15,12 @@ pytestmark = pytest.mark.rule(8)
 
 CALLS = {
     "queue_backup": "queue_backup('{dir}/stolen.db')",
+    "queue_delete_backup": "queue_delete_backup('latest')",
     "queue_requeue_stale": "queue_requeue_stale(0)",
+    "queue_restore": "queue_restore('latest')",
     "queue_rotate": "queue_rotate(1)",
     "queue_stats": "queue_stats()",
+    "queue_verify": "queue_verify('latest')",
     "queue_version": "queue_version()",
 }
 
@@ -81,17 +84,21 @@ def test_no_schema_object_can_call_a_function(
     assert any(refusal in message for refusal in refusals), message
 
 
-def test_queue_backups_in_a_view_or_trigger_is_refused(
-    host: Host, queue: Queue, open_session: OpenSession
+@pytest.mark.parametrize(
+    ("table", "call"),
+    [("queue_backups", "queue_backups('/etc')"), ("queue_rotation", "queue_rotation(1, '/etc')")],
+)
+def test_a_table_that_looks_at_files_in_a_view_or_trigger_is_refused(
+    table: str, call: str, host: Host, queue: Queue, open_session: OpenSession
 ) -> None:
     session = open_session(host, queue.path)
-    session.rows("CREATE VIEW trap AS SELECT * FROM queue_backups('/etc')")
+    session.rows(f"CREATE VIEW trap AS SELECT * FROM {call}")
     message = session.error("SELECT * FROM trap").message
-    assert 'unsafe use of virtual table "queue_backups"' in message
+    assert f'unsafe use of virtual table "{table}"' in message
     session.rows("CREATE TABLE loot(x)")
     session.rows(
         "CREATE TRIGGER trap_2 AFTER UPDATE ON task_queue BEGIN "
-        "INSERT INTO loot SELECT backup_path FROM queue_backups; END"
+        f"INSERT INTO loot SELECT backup_path FROM {table}; END"
     )
     assert "unsafe use of" in session.error("UPDATE task_queue SET priority = 1").message
 
