@@ -13,9 +13,9 @@
 **     .mode box
 **     .read sql/demo.sql
 **
-** Mind that it acts: it requeues the tasks of dead workers, writes three
-** backups into the directory "backups" beside the database, and then keeps only
-** the newest two backups in there.
+** Mind that it acts: it requeues the tasks of dead workers, writes backups into
+** the directory "backups" beside the database, restores one of them into a new
+** file beside it, and then keeps only the newest two backups in there.
 **
 ** Plain SQL with no dot commands, so that any program that can load an
 ** extension can run it. What it relies on:
@@ -27,6 +27,10 @@
 **     queue_requeue_stale(secs)          INTEGER, tasks put back
 **     queue_backup([path [, options]])   JSON, the entry in the catalog
 **     queue_backups([dir])               table, a row a backup
+**     queue_verify(backup [, level])     JSON, ok or what is wrong
+**     queue_restore(backup [, target])   JSON, what was restored where
+**     queue_delete_backup(backup)        JSON, what was deleted
+**     queue_rotation(keep [, dir])       table, what queue_rotate would do
 **     queue_rotate(keep [, dir])         INTEGER, backups deleted
 **
 ** Functions act and tables show: everything after FROM only reads, and composes
@@ -100,13 +104,31 @@ SELECT created_at, name, size_bytes, page_count, duration_ms, verified_level,
        substr(checksum, 1, 12) AS sha256
   FROM queue_backups();
 
--- 4. Keep the newest two
+-- 4. Only what changed, compressed; verified; restored into a file of its own
+
+SELECT key, value FROM json_each(queue_backup(NULL, '{"type":"incremental","compression":"zstd"}'))
+ WHERE key IN ('backup_type', 'parent_id', 'note', 'size_bytes', 'pages_stored', 'page_count');
+
+-- The whole chain, rebuilt aside and checked.
+SELECT queue_verify('latest', 'full');
+
+-- Without a target it would go into the live database, as one transaction.
+SELECT queue_restore('latest', (SELECT path || '-restored.db' FROM queue_stats()));
+
+SELECT queue_delete_backup('latest');
+
+-- 5. Keep the newest two
+
+-- First the plan, and why: rotation and this table share it.
+SELECT decision, reasons, backup_path FROM queue_rotation('7/4/12');
+
+SELECT decision, reasons, backup_path FROM queue_rotation(2);
 
 SELECT queue_rotate(2) AS deleted;
 
 SELECT name, backup_path FROM queue_backups() ORDER BY created_at;
 
--- 5. Tables compose: one JSON document for the dashboard
+-- 6. Tables compose: one JSON document for the dashboard
 
 SELECT json_object(
          'waiting', (SELECT tasks FROM queue_depth() WHERE status = 'queued'),
