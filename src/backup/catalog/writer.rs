@@ -1,0 +1,183 @@
+//! Changing a catalog while its lock is held.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::{Catalog, MANIFEST, ordered};
+use crate::backup::entry::Entry;
+use crate::backup::hashfile;
+use crate::error::{Error, Result};
+use crate::files::{self, DirectoryLock, LiveFiles, Placed, Staged};
+
+/// The catalog while its lock is held.
+pub struct Writer<'a> {
+    catalog: &'a Catalog<'a>,
+    entries: Vec<Entry>,
+    _lock: DirectoryLock,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(catalog: &'a Catalog<'a>, entries: Vec<Entry>, lock: DirectoryLock) -> Self {
+        Self { catalog, entries, _lock: lock }
+    }
+
+    /// Whether a deletion has begun that was not completed.
+    pub(super) fn has_deletions(&self) -> bool {
+        self.entries.iter().any(Entry::is_going)
+    }
+
+    /// The backups, newest first.
+    pub fn backups(&self) -> Vec<Entry> {
+        ordered(self.entries.clone())
+    }
+
+    /// Prepares the catalog with `entry` in it, in place of any that has the same artifact. Everything that can
+    /// fail for want of space fails here, before the artifact is put in place. A first catalog gets `permissions`.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    pub fn stage(&self, entry: &Entry, permissions: Option<fs::Permissions>) -> Result<StagedCatalog> {
+        let mut entries = self.entries.clone();
+        entries.retain(|other| other.backup_path != entry.backup_path);
+        let mut sealed = entry.clone();
+        sealed.seal();
+        entries.push(sealed.clone());
+        let staged = self.write(&entries, permissions)?;
+        Ok(StagedCatalog { staged, entry: sealed })
+    }
+
+    /// Puts a prepared catalog in place; the entry as it stands there, and what the disk said if it may not be durable.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says; the catalog is as it was then.
+    pub fn commit(&self, staged: StagedCatalog) -> Result<(Entry, Option<Error>)> {
+        match staged.staged.place(&self.manifest(), true)? {
+            Placed::Fragile(error) => Ok((staged.entry, Some(error))),
+            Placed::Durable | Placed::Taken => Ok((staged.entry, None)),
+        }
+    }
+
+    /// Deletes the backups with these ids, artifacts first marked, then removed. The number that is gone.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says; what could not be deleted stays marked and is tried again by the next writer.
+    pub fn delete(&mut self, ids: &[String]) -> Result<usize> {
+        let mut marked = 0;
+        for entry in &mut self.entries {
+            // On the word of an entry that somebody changed, nothing is deleted.
+            if ids.contains(&entry.id) && entry.is_intact() {
+                entry.mark_deleting();
+                marked += 1;
+            }
+        }
+        if marked == 0 {
+            return Ok(0);
+        }
+        self.save()?;
+        match self.complete_deletions()? {
+            None => Ok(marked),
+            Some(error) => {
+                Err(error.advice("the other backups to delete are gone, this one is tried again next time"))
+            }
+        }
+    }
+
+    /// Removes the artifacts of marked entries, then those entries. The first artifact that resisted is returned; its
+    /// entry stays marked.
+    pub(super) fn complete_deletions(&mut self) -> Result<Option<Error>> {
+        let mut resisted = None;
+        let mut kept = Vec::new();
+        for entry in self.entries.drain(..) {
+            if !(entry.is_going() && entry.is_intact()) {
+                kept.push(entry);
+                continue;
+            }
+            if let Err(error) = remove_artifact(&entry.place(&self.catalog.directory), self.catalog.live) {
+                resisted.get_or_insert(error);
+                kept.push(entry);
+            }
+        }
+        self.entries = kept;
+        files::sync_directory(&self.catalog.directory)?;
+        self.save()?;
+        Ok(resisted)
+    }
+
+    /// Takes the entry of an artifact that is to be replaced out of the catalog, so that at no time the catalog describes
+    /// what is not there.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn forget(&mut self, backup_path: &str) -> Result<()> {
+        let before = self.entries.len();
+        self.entries.retain(|entry| entry.backup_path != backup_path);
+        if self.entries.len() == before { Ok(()) } else { self.save() }
+    }
+
+    /// Changes the entry with this id, if it is still there.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn update(&mut self, id: &str, change: impl FnOnce(&mut Entry)) -> Result<()> {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) else {
+            return Ok(());
+        };
+        change(entry);
+        entry.seal();
+        self.save()
+    }
+
+    pub(super) fn save(&self) -> Result<()> {
+        match self.write(&self.entries, None)?.place(&self.manifest(), true)? {
+            Placed::Fragile(error) => Err(error),
+            Placed::Durable | Placed::Taken => Ok(()),
+        }
+    }
+
+    fn manifest(&self) -> PathBuf {
+        self.catalog.directory.join(MANIFEST)
+    }
+
+    fn write(&self, entries: &[Entry], first: Option<fs::Permissions>) -> Result<Staged> {
+        let staged = Staged::new(&self.catalog.directory)?;
+        let path = self.manifest();
+        let text = serde_json::to_vec_pretty(entries)
+            .map_err(|error| Error::internal(format!("the catalog cannot be written as JSON ({error})")))?;
+        let mut file = staged.handle()?;
+        file.write_all(&text)
+            .and_then(|()| file.write_all(b"\n"))
+            .map_err(|error| Error::io("write", &path, &error))?;
+        let old = fs::symlink_metadata(&path).map(|found| found.permissions()).ok();
+        if let Some(permissions) = old.or(first) {
+            staged.permit(permissions)?;
+        }
+        staged.sync()?;
+        Ok(staged)
+    }
+}
+
+/// Removes an artifact, then its hash file; a hash file alone is swept by the next writer.
+fn remove_artifact(path: &Path, live: &LiveFiles) -> Result<()> {
+    live.refuse(path)?;
+    for path in [path, &hashfile::path_of(path)] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("delete the backup", path, &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A catalog that is on disk under a temporary name.
+pub struct StagedCatalog {
+    staged: Staged,
+    entry: Entry,
+}

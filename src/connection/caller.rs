@@ -1,0 +1,152 @@
+//! The connection that called.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ffi};
+
+use super::{Sidecar, Standing, read_pragma};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::host::{self, Transaction};
+
+/// How long to wait for others when the caller has set no `busy_timeout`.
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The connection that called.
+pub struct Caller {
+    conn: Connection,
+}
+
+impl Caller {
+    /// Wraps a connection that belongs to somebody else: one made by `Connection::from_handle`.
+    pub fn new(conn: Connection) -> Self {
+        Self { conn }
+    }
+
+    /// The connection itself, for what belongs into the caller's own transaction.
+    pub fn connection(&self) -> &Connection {
+        &self.conn
+    }
+
+    /// A caller of our own making: a connection to another database, with the same SQLite and VFS, and the same patience.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_CANTOPEN` and its kin.
+    pub fn beside(&self, file: &Path) -> Result<Self> {
+        let sidecar = Sidecar::open_writer(self, file)?;
+        let conn = sidecar.into_connection();
+        conn.busy_timeout(self.patience())?;
+        Ok(Self::new(conn))
+    }
+
+    /// The main database's file; `None` for in-memory and temporary databases.
+    pub fn file(&self) -> Option<PathBuf> {
+        // The names of memdb's databases look like paths and are none.
+        let in_memory = host::vfs_name(&self.conn).is_some_and(|vfs| vfs.as_c_str() == c"memdb");
+        if in_memory { None } else { host::database_file(&self.conn, host::MAIN) }
+    }
+
+    /// The files of all attached databases, the main one included.
+    ///
+    /// # Errors
+    ///
+    /// Whatever SQLite says to `PRAGMA database_list`, or a database whose file is not at its path any more: what lies there now is
+    /// another file, and nobody could tell the caller's own from others.
+    pub fn attached_files(&self) -> Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for name in self.schemas()? {
+            let Some(file) = host::database_file(&self.conn, &name) else { continue };
+            if host::has_moved(&self.conn, &name) {
+                return Err(Error::new(
+                    ffi::SQLITE_READONLY_DBMOVED,
+                    format!(
+                        "the file '{}' was moved, replaced or deleted since this connection opened it; close the connection \
+                         and open the database where it is now",
+                        file.display()
+                    ),
+                ));
+            }
+            files.push(file);
+        }
+        Ok(files)
+    }
+
+    fn schemas(&self) -> Result<Vec<std::ffi::CString>> {
+        let mut list = self.conn.prepare("PRAGMA database_list")?;
+        let mut rows = list.query([])?;
+        let mut names = Vec::new();
+        while let Some(row) = rows.next()? {
+            let name = row.get_ref(1)?.as_bytes().unwrap_or_default();
+            names.extend(std::ffi::CString::new(name).ok());
+        }
+        Ok(names)
+    }
+
+    /// The transaction that is open on the main database's file, also where it is attached a second time.
+    fn transaction_on_file(&self) -> Result<Transaction> {
+        let main = host::transaction(&self.conn);
+        let Some(file) = self.file() else { return Ok(main) };
+        let mut most = main;
+        for name in self.schemas()? {
+            let same = host::database_file(&self.conn, &name).is_some_and(|other| files::same_file(&file, &other));
+            if same {
+                most = most.max(host::transaction_on(&self.conn, &name));
+            }
+        }
+        Ok(most)
+    }
+
+    /// What the caller holds at this moment.
+    ///
+    /// # Errors
+    ///
+    /// Whatever SQLite says when it reads the schema: `SQLITE_BUSY`, `SQLITE_NOTADB`, and so on.
+    pub fn standing(&self) -> Result<Standing> {
+        let locking: String = self.pragma("locking_mode")?;
+        let readonly = self.conn.is_readonly(host::MAIN)?;
+        let exclusive = locking.eq_ignore_ascii_case("exclusive");
+        let transaction = self.transaction_on_file()?;
+        let unlocked = host::is_unlocked(&self.conn);
+        // Asking for the journal mode may read the schema, and so wait, uninterruptibly, for a lock that others hold; but not
+        // while this connection holds one itself.
+        let knows = transaction != Transaction::None || exclusive || unlocked || self.file().is_none();
+        let journal = if knows { self.pragma("journal_mode")? } else { String::new() };
+        Ok(Standing { transaction, unlocked, autocommit: self.conn.is_autocommit(), journal, exclusive, readonly })
+    }
+
+    /// How long the caller is willing to wait for a lock that others hold.
+    pub fn patience(&self) -> Duration {
+        match self.pragma::<i64>("busy_timeout") {
+            Ok(milliseconds) if milliseconds > 0 => Duration::from_millis(milliseconds.unsigned_abs()),
+            _ => DEFAULT_PATIENCE,
+        }
+    }
+
+    /// Reads a pragma of the main database.
+    ///
+    /// # Errors
+    ///
+    /// Whatever SQLite says to it.
+    pub fn pragma<T: rusqlite::types::FromSql>(&self, name: &str) -> Result<T> {
+        read_pragma(&self.conn, name)
+    }
+
+    /// Whether the caller's statement was interrupted.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_INTERRUPT` if so.
+    pub fn check_interrupt(&self) -> Result<()> {
+        match self.conn.query_row("SELECT 1", [], |_| Ok(())) {
+            Err(rusqlite::Error::SqliteFailure(failure, _))
+                if failure.code == ffi::ErrorCode::OperationInterrupted =>
+            {
+                Err(Error::interrupted())
+            }
+            // Any other failure belongs to whoever uses the connection next for real work.
+            _ => Ok(()),
+        }
+    }
+}

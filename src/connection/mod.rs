@@ -1,0 +1,44 @@
+//! The caller's connection and the sidecar beside it.
+//!
+//! # Promise
+//!
+//! - The **caller** is the connection whose statement called us. We never end or begin its transaction, and never
+//!   wait for a lock that it holds itself.
+//! - The **sidecar** is a second connection to the same file, through the same SQLite and the same VFS, for work
+//!   that needs a transaction of its own. It sees the last commit, not the caller's uncommitted rows. It never
+//!   writes the database behind its user's back: no checkpoint on close, no automatic checkpoint.
+//!
+//! # How
+//!
+//! A function runs inside the caller's `SELECT`. A sidecar that waits for the caller would wait for ever, since the
+//! caller waits for us. So [`Standing`] looks at what the caller holds, and where the caller can be the reason for
+//! `SQLITE_BUSY`, the answer is an immediate error that says which of its own states is in the way. Otherwise
+//! `SQLITE_BUSY` comes from somebody else and is waited for, as long as the caller's own `busy_timeout` says, with
+//! a loop of ours, because SQLite's busy handler cannot be interrupted.
+
+mod caller;
+mod sidecar;
+mod standing;
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+pub use caller::Caller;
+pub use sidecar::Sidecar;
+pub use standing::Standing;
+
+use crate::error::{Error, Result};
+
+/// The time between two attempts at a lock.
+pub const RETRY: Duration = Duration::from_millis(10);
+
+/// Reads a pragma of a connection's main database.
+///
+/// # Errors
+///
+/// Whatever SQLite says to it.
+pub fn read_pragma<T: rusqlite::types::FromSql>(conn: &Connection, name: &str) -> Result<T> {
+    let value = conn.query_row(&format!("PRAGMA main.{name}"), [], |row| row.get(0));
+    value.map_err(|error| Error::from(error).explained().context("cannot read the database"))
+}

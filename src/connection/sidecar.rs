@@ -1,0 +1,166 @@
+//! The second connection.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, ffi};
+
+use super::{Caller, RETRY, Standing, read_pragma};
+use crate::error::{Error, Result};
+use crate::host;
+use crate::progress::Watch;
+
+/// The second connection.
+pub struct Sidecar {
+    conn: Connection,
+}
+
+impl Sidecar {
+    /// Opens a sidecar for reading beside the caller's main database.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_CANTOPEN` and its kin, or an in-memory database, which no second connection can see.
+    pub fn open_reader(caller: &Caller, standing: &Standing) -> Result<Self> {
+        let Some(file) = caller.file() else {
+            return Err(Error::usage(
+                "an in-memory or temporary database has no file that a second connection could open",
+            ));
+        };
+        // A reader needs write access to roll back a crashed writer's journal and to set up the WAL index.
+        let access =
+            if standing.readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
+        let sidecar = Self::open(caller, &file, access)?;
+        sidecar.conn.execute_batch("PRAGMA query_only=ON")?;
+        Ok(sidecar)
+    }
+
+    /// Opens a connection for writing to a database file, through the VFS of the caller.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_CANTOPEN` and its kin. Whether the file is a database shows only when it is read.
+    pub fn open_writer(caller: &Caller, file: &Path) -> Result<Self> {
+        Self::open(caller, file, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    fn open(caller: &Caller, file: &Path, access: OpenFlags) -> Result<Self> {
+        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
+        let conn = match host::vfs_name(caller.connection()) {
+            Some(vfs) => Connection::open_with_flags_and_vfs(file, flags, vfs.as_c_str()),
+            None => Connection::open_with_flags(file, flags),
+        };
+        let conn = conn.map_err(|error| {
+            Error::from(error).context(format!("cannot open a second connection to '{}'", file.display()))
+        })?;
+        conn.busy_timeout(Duration::ZERO)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // A mapped database would turn an I/O error into a SIGBUS of the host.
+        conn.execute_batch("PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0")?;
+        Ok(Self { conn })
+    }
+
+    /// The connection alone, to live on as a caller of its own.
+    pub(super) fn into_connection(self) -> Connection {
+        self.conn
+    }
+
+    /// The connection itself, to be written to.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.conn
+    }
+
+    /// Takes the write lock, waiting for others until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_BUSY` when the wait was in vain.
+    pub fn begin_immediate(&self, deadline: Instant, watch: &mut Watch<'_>) -> Result<()> {
+        loop {
+            let Err(error) = self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Error::from) else { return Ok(()) };
+            if error.primary_code() != ffi::SQLITE_BUSY {
+                return Err(error.context("cannot take the write lock"));
+            }
+            if Instant::now() >= deadline {
+                return Err(error
+                    .context("cannot take the write lock")
+                    .advice("another connection holds it; try again later, or raise PRAGMA busy_timeout"));
+            }
+            watch.pause(RETRY)?;
+        }
+    }
+
+    /// The connection itself.
+    pub fn connection(&self) -> &Connection {
+        &self.conn
+    }
+
+    /// Opens a read transaction: from here on the sidecar sees one snapshot, and `standing` knows the journal mode.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_BUSY` at once when the caller itself is in the way, after the caller's patience when others are.
+    pub fn begin_read(&self, caller: &Caller, standing: &mut Standing, watch: &mut Watch<'_>) -> Result<()> {
+        let deadline = Instant::now() + caller.patience();
+        loop {
+            let attempt = self.conn.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1").map_err(Error::from);
+            let Err(error) = attempt else {
+                standing.journal = read_pragma(&self.conn, "journal_mode")?;
+                return Ok(());
+            };
+            if !self.conn.is_autocommit() {
+                self.conn.execute_batch("ROLLBACK")?;
+            }
+            if error.primary_code() != ffi::SQLITE_BUSY {
+                return Err(self.unreadable(error));
+            }
+            if let Some(reason) = standing.in_the_way() {
+                return Err(Error::new(error.code(), format!("the database is locked: {reason}")));
+            }
+            if Instant::now() >= deadline {
+                return Err(error
+                    .context("cannot read the database")
+                    .advice("another connection holds it; try again later, or raise PRAGMA busy_timeout"));
+            }
+            watch.pause(RETRY)?;
+        }
+    }
+
+    /// Writes a compact copy of the database to `path`, an empty file.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite says, or `SQLITE_INTERRUPT`.
+    pub fn vacuum_into(&self, caller: &Caller, path: &Path, watch: &mut Watch<'_>) -> Result<()> {
+        // Somebody else may begin to hold the database between the caller's check and this.
+        self.conn.busy_timeout(caller.patience())?;
+        let target = path.to_str().ok_or_else(|| {
+            Error::usage(format!(
+                "'{}' is not UTF-8, which VACUUM INTO needs; choose another directory",
+                path.display()
+            ))
+        })?;
+        let mut interrupted = None;
+        let mut stop = || {
+            interrupted = watch.check().err();
+            interrupted.is_some()
+        };
+        let done = host::interruptible(&self.conn, &mut stop, || self.conn.execute("VACUUM INTO ?1", [target]));
+        match (done, interrupted) {
+            (_, Some(error)) => Err(error),
+            (Err(error), None) => Err(Error::from(error).context("cannot write a compact copy (VACUUM INTO)")),
+            (Ok(_), None) => Ok(()),
+        }
+    }
+
+    fn unreadable(&self, error: Error) -> Error {
+        let path = self.conn.path().unwrap_or_default();
+        let error = error.context(format!("cannot read '{path}' through a second connection"));
+        if error.primary_code() == ffi::SQLITE_NOTADB {
+            return error
+                .advice("it is not a SQLite database, or it is encrypted with a key that only the caller has");
+        }
+        error
+    }
+}
