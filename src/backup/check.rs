@@ -3,7 +3,8 @@
 //! # Promise
 //!
 //! The result has `status` `ok` or `corrupted`, and `details` with what was found. A pass is recorded in the catalog as
-//! `verified_at` and `verified_level`; a backup that failed is not called verified any longer. A catalog that cannot be
+//! `verified_at` and `verified_level`; a backup that failed is not called verified any longer, and gets `damaged_at`: no
+//! incremental builds on it. A catalog that cannot be
 //! written (a read-only directory) does not spoil the verification: the result then says that it was not recorded.
 
 use serde::{Deserialize, Serialize};
@@ -94,12 +95,11 @@ fn record(
     watch: &mut Watch<'_>,
 ) -> Result<()> {
     // An entry that somebody changed stays as it is: signing it anew would make it ours.
-    if !entry.is_intact() || (when.is_none() && entry.verified_at.is_none()) {
+    if !entry.is_intact() || !catalog.backups()?.iter().any(|listed| listed.id == entry.id) {
         return Ok(());
     }
     catalog.open(watch)?.update(&entry.id, |entry| {
-        entry.verified_at = when.map(str::to_owned);
-        entry.verified_level = when.map(|_| level.word().to_owned());
+        entry.record(when.map(|when| (when, level.word())), &clock::rfc3339(clock::now()));
     })
 }
 

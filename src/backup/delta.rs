@@ -157,15 +157,18 @@ pub fn apply(delta: &Path, base: &mut File, parent_digest: &str, watch: &mut Wat
         Error::from(error).context(format!("'{}' cannot be read as a delta", delta.display()))
     };
     let conn = artifact::open_immutable(delta)?;
+    check_tables(&conn, delta)?;
     let geometry = check_meta(&conn, delta, parent_digest)?;
     let mut pages = conn.prepare("SELECT pgno, content FROM delta_page ORDER BY pgno").map_err(damaged)?;
     let mut rows = pages.query([]).map_err(damaged)?;
+    let mut last = 0;
     while let Some(row) = rows.next().map_err(damaged)? {
         let number: i64 = row.get(0).map_err(damaged)?;
         let content = row.get_ref(1).map_err(damaged)?.as_blob().unwrap_or_default();
-        if !(1..=i64::from(geometry.page_count)).contains(&number) || content.len() != geometry.page_size as usize {
+        if number <= last || number > i64::from(geometry.page_count) || content.len() != geometry.page_size as usize {
             return Err(Error::corrupt(format!("'{}' has a page {number} that cannot be", delta.display())));
         }
+        last = number;
         let offset = (number.unsigned_abs() - 1) * u64::from(geometry.page_size);
         let put = base.seek(SeekFrom::Start(offset)).and_then(|_| base.write_all(content));
         put.map_err(|error| Error::io("rebuild from", delta, &error))?;
@@ -174,6 +177,17 @@ pub fn apply(delta: &Path, base: &mut File, parent_digest: &str, watch: &mut Wat
     let size = u64::from(geometry.page_size) * u64::from(geometry.page_count);
     base.set_len(size).map_err(|error| Error::io("rebuild from", delta, &error))?;
     Ok(geometry)
+}
+
+/// Both tables are tables: a view could have rows without end.
+fn check_tables(conn: &Connection, delta: &Path) -> Result<()> {
+    let sql = "SELECT count(*) FROM sqlite_schema
+               WHERE type = 'table' AND rootpage > 0 AND name IN ('delta_page', 'delta_meta')";
+    match conn.query_row(sql, [], |row| row.get::<_, i64>(0)) {
+        Ok(2) => Ok(()),
+        Ok(_) => Err(Error::corrupt(format!("'{}' is not a delta: its tables are missing", delta.display()))),
+        Err(error) => Err(Error::from(error).context(format!("'{}' cannot be read as a delta", delta.display()))),
+    }
 }
 
 fn check_meta(conn: &Connection, delta: &Path, parent_digest: &str) -> Result<Geometry> {

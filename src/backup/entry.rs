@@ -89,6 +89,8 @@ fn no_compression() -> String {
 }
 
 const DELETING: &str = "deleting";
+/// When its last verification failed.
+const DAMAGED: &str = "damaged_at";
 
 impl Entry {
     /// Whether its deletion has begun.
@@ -110,6 +112,21 @@ impl Entry {
     /// Signs the object as ours, as it is now.
     pub fn seal(&mut self) {
         self.object_digest = self.computed_digest();
+    }
+
+    /// Records the outcome of a verification: when it passed and at which level, or that it failed at `now`.
+    pub fn record(&mut self, passed: Option<(&str, &str)>, now: &str) {
+        self.verified_at = passed.map(|(when, _)| when.to_owned());
+        self.verified_level = passed.map(|(_, level)| level.to_owned());
+        match passed {
+            Some(_) => self.others.remove(DAMAGED),
+            None => self.others.insert(DAMAGED.into(), Value::String(now.into())),
+        };
+    }
+
+    /// Whether its last verification failed.
+    pub fn is_damaged(&self) -> bool {
+        self.others.contains_key(DAMAGED)
     }
 
     /// Marks it as one whose deletion has begun.

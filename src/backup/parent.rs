@@ -49,7 +49,7 @@ pub fn find(
     }
     for entry in &chain {
         let length = fs::symlink_metadata(entry.place(catalog.directory())).map(|found| found.len());
-        if length.ok() != Some(entry.size_bytes) {
+        if entry.is_damaged() || length.ok() != Some(entry.size_bytes) {
             return Ok(Err(format!("the earlier backup '{}' is missing or damaged", entry.backup_path)));
         }
     }

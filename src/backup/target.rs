@@ -153,8 +153,7 @@ impl Target {
 
 /// Refuses the path of a new database that would be mistaken for something else, or that something would be replayed over.
 fn check_beside(path: &Path) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    check_file_name(&name, path)?;
+    check_name(path)?;
     for companion in ["-wal", "-journal"] {
         let companion = files::with_suffix(path, companion);
         if fs::symlink_metadata(&companion).is_ok() {
@@ -180,6 +179,15 @@ pub fn file_path(text: &str, what: &str) -> Result<PathBuf> {
         return Err(Error::usage(format!("the {what} '{text}' is a directory; pass a file")));
     }
     Ok(path)
+}
+
+/// Refuses the path of a database whose name means something to SQLite or to us.
+///
+/// # Errors
+///
+/// An error that names the path and the reason.
+pub fn check_name(path: &Path) -> Result<()> {
+    check_file_name(&path.file_name().unwrap_or_default().to_string_lossy(), path)
 }
 
 /// Checks the path of a database that is to be made.
@@ -232,7 +240,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 }
 
 fn check_file_name(name: &str, path: &Path) -> Result<()> {
-    let refuse = |why: &str| Err(Error::usage(format!("'{}' cannot be a backup: {why}", path.display())));
+    let refuse = |why: &str| Err(Error::usage(format!("'{}' cannot be used: {why}", path.display())));
     if name.starts_with(MANIFEST) {
         return refuse("this name belongs to the catalog of the directory");
     }

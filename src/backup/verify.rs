@@ -22,7 +22,7 @@ use super::catalog::Catalog;
 use super::entry::Entry;
 use super::frames::Compression;
 use super::options::Kind;
-use super::{artifact, parent, rebuild};
+use super::{artifact, hashfile, parent, rebuild};
 use crate::error::{Error, Result};
 use crate::progress::Watch;
 use crate::queue::depth;
@@ -82,7 +82,8 @@ pub fn findings(
             check_database(path, entry, level, watch)
         })
     } else {
-        rebuild::rebuild(catalog, entry, file, catalog.directory(), watch)
+        check_hash_file(entry, path, catalog, watch)
+            .and_then(|()| rebuild::rebuild(catalog, entry, file, catalog.directory(), watch))
             .and_then(|rebuilt| check_database(rebuilt.path(), entry, level, watch))
     };
     match outcome {
@@ -100,6 +101,7 @@ fn check_files(catalog: &Catalog<'_>, entry: &Entry, path: &Path, watch: &mut Wa
         let Some(mut file) = files::open_own(path, catalog.live())? else {
             return Err(Error::corrupt(format!("the backup '{}' is missing", path.display())));
         };
+        check_hash_file(link, path, catalog, watch)?;
         let found = artifact::fingerprint(&mut file, path, watch)?;
         if found.size != link.size_bytes || found.checksum != link.checksum {
             return Err(Error::corrupt(format!(
@@ -113,6 +115,19 @@ fn check_files(catalog: &Catalog<'_>, entry: &Entry, path: &Path, watch: &mut Wa
         }
     }
     Ok(())
+}
+
+/// The hash file is what was written. Without it nothing is wrong with the backup; only the next incremental has to be full.
+fn check_hash_file(entry: &Entry, path: &Path, catalog: &Catalog<'_>, watch: &mut Watch<'_>) -> Result<()> {
+    let Some(checksum) = &entry.hash_file_checksum else { return Ok(()) };
+    let path = hashfile::path_of(path);
+    // Anything but a regular file in its place was not written by us.
+    let opened = files::open_own(&path, catalog.live()).map_err(|error| Error::corrupt(error.message()))?;
+    let Some(mut file) = opened else { return Ok(()) };
+    if artifact::fingerprint(&mut file, &path, watch)?.checksum == *checksum {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!("the hash file '{}' is not what was written", path.display())))
 }
 
 fn check_pages(entry: &Entry, path: &Path, watch: &mut Watch<'_>) -> Result<()> {

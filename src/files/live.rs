@@ -8,7 +8,8 @@ use super::with_suffix;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 
-const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+/// What SQLite has behind the name of a database for the files beside it.
+pub(super) const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// What tells two names of one file from two files.
 #[cfg(unix)]

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+use super::live::COMPANIONS;
 use super::{LiveFiles, Names, open_own, parent_of};
 use crate::error::{Error, Result};
 
@@ -114,23 +115,36 @@ impl Staged {
     }
 }
 
-/// Deletes the temporary files that crashed runs left in `directory`. What cannot be looked at is left for later.
+/// Deletes the temporary files that crashed runs left in `directory`, and what SQLite left beside them. What cannot be looked at
+/// is left for later.
 pub fn sweep(directory: &Path, live: &LiveFiles) {
     let Ok(listing) = fs::read_dir(directory) else {
         return;
     };
-    for entry in listing.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if !(name.starts_with(TEMP_PREFIX) && name.ends_with(TEMP_SUFFIX)) {
-            continue;
-        }
-        let path = entry.path();
+    let ours = |name: &str| name.starts_with(TEMP_PREFIX);
+    let names: Vec<String> = listing
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| ours(name))
+        .collect();
+    for path in names.iter().filter(|name| name.ends_with(TEMP_SUFFIX)).map(|name| directory.join(name)) {
         if let Ok(Some(file)) = open_own(&path, live)
             && file.try_lock().is_ok()
         {
             // A failure leaves the file for the next sweep; nobody else is hurt by it.
             let _ = fs::remove_file(&path);
+        }
+    }
+    for companion in COMPANIONS {
+        let beside = |name: &&String| name.strip_suffix(companion).is_some_and(|name| name.ends_with(TEMP_SUFFIX));
+        for name in names.iter().filter(beside) {
+            let path = directory.join(name);
+            let owner = directory.join(name.strip_suffix(companion).unwrap_or(name));
+            let alone = fs::symlink_metadata(&owner).is_err();
+            let plain = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+            if alone && plain && !live.contains(&path) {
+                let _ = fs::remove_file(&path);
+            }
         }
     }
 }

@@ -164,8 +164,8 @@ impl<'a> Writer<'a> {
 
 /// Removes an artifact, then its hash file; a hash file alone is swept by the next writer.
 fn remove_artifact(path: &Path, live: &LiveFiles) -> Result<()> {
-    live.refuse(path)?;
     for path in [path, &hashfile::path_of(path)] {
+        live.refuse(path)?;
         match fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::io("delete the backup", path, &error));

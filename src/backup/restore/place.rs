@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::backup::catalog::Catalog;
 use crate::backup::target;
 use crate::clock;
 use crate::connection::Caller;
@@ -32,10 +33,13 @@ impl Place {
             });
         };
         let path = target::file_path(text, "target")?;
-        if own.as_ref().is_some_and(|own| files::same_file(own, &path)) {
-            return Ok(Self::Existing(path));
+        if let Some(own) = own.filter(|own| files::same_file(own, &path)) {
+            // By the name that SQLite knows: `path` may be a link to it, and a link cannot be moved aside in its place.
+            return Ok(Self::Existing(own));
         }
         live.refuse(&path)?;
+        target::check_name(&path)?;
+        refuse_backup(&path, live)?;
         match fs::symlink_metadata(&path) {
             Ok(found) if found.is_file() && overwrite => Ok(Self::Existing(path)),
             Ok(found) if found.is_file() => Err(target::taken(&path)),
@@ -53,6 +57,19 @@ impl Place {
             Self::New(path) | Self::Existing(path) => path,
         }
     }
+}
+
+/// Refuses a path that a catalog lists: restoring into a backup would destroy it, and what builds on it.
+fn refuse_backup(path: &Path, live: &LiveFiles) -> Result<()> {
+    let catalog = Catalog::of(files::parent_of(path), live)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if catalog.backups()?.iter().any(|entry| entry.backup_path == name) {
+        return Err(Error::usage(format!(
+            "'{}' is a backup and cannot be a target; pass the path of a database",
+            path.display()
+        )));
+    }
+    Ok(())
 }
 
 /// Moves a file that is no database any more out of the way, with what SQLite keeps beside it; where it is now.
