@@ -279,6 +279,47 @@ pub fn has_moved(conn: &Connection, schema: &CStr) -> bool {
     rc == ffi::SQLITE_OK && moved != 0
 }
 
+/// A number that changes whenever another connection has committed to the main database, as of when this connection last looked
+/// (`SQLITE_FCNTL_DATA_VERSION`). Unlike the pragma of that name it may be asked for in the middle of a backup into it.
+pub fn data_version(conn: &Connection) -> Option<u32> {
+    let mut version: u32 = 0;
+    // SAFETY: this opcode writes one unsigned int to the place given.
+    let rc = unsafe {
+        ffi::sqlite3_file_control(
+            conn.handle(),
+            MAIN.as_ptr(),
+            ffi::SQLITE_FCNTL_DATA_VERSION,
+            (&raw mut version).cast::<c_void>(),
+        )
+    };
+    (rc == ffi::SQLITE_OK).then_some(version)
+}
+
+/// A second owner of a connection's handle, which lives no longer than the first and does not close it: rusqlite's backup
+/// borrows its target for good, and [`data_version`] has to be asked of that very connection.
+pub struct Alias<'a> {
+    conn: Connection,
+    first: std::marker::PhantomData<&'a Connection>,
+}
+
+/// See [`Alias`].
+///
+/// # Errors
+///
+/// None that is known.
+pub fn alias(conn: &Connection) -> Result<Alias<'_>> {
+    // SAFETY: the lifetime keeps the alias within that of the connection; neither is shared between threads.
+    let conn = unsafe { Connection::from_handle(conn.handle()) }?;
+    Ok(Alias { conn, first: std::marker::PhantomData })
+}
+
+impl Alias<'_> {
+    /// The connection.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.conn
+    }
+}
+
 /// The name of the VFS that serves the connection's main database.
 pub fn vfs_name(conn: &Connection) -> Option<CString> {
     let mut vfs: *mut ffi::sqlite3_vfs = ptr::null_mut();

@@ -94,8 +94,9 @@ impl<'a> Catalog<'a> {
         let foreign = matches!(manifest, Manifest::Foreign);
         let (entries, changed) = match manifest {
             Manifest::Catalog(mut entries) => {
+                let settled = recover::settle(&self.directory, self.live, &mut entries, watch)?;
                 let unlisted = recover::unlisted(&self.directory, self.live, &entries, watch)?;
-                let changed = !unlisted.is_empty();
+                let changed = settled || !unlisted.is_empty();
                 entries.extend(unlisted);
                 (entries, changed)
             }

@@ -95,10 +95,10 @@ fn record(
     watch: &mut Watch<'_>,
 ) -> Result<()> {
     // An entry that somebody changed stays as it is: signing it anew would make it ours.
-    if !entry.is_intact() || !catalog.backups()?.iter().any(|listed| listed.id == entry.id) {
+    if !entry.is_intact() || !catalog.backups()?.iter().any(|listed| listed.is_same(entry)) {
         return Ok(());
     }
-    catalog.open(watch)?.update(&entry.id, |entry| {
+    catalog.open(watch)?.update(entry, |entry| {
         entry.record(when.map(|when| (when, level.word())), &clock::rfc3339(clock::now()));
     })
 }

@@ -96,7 +96,7 @@ pub fn backup<'a>(
         }
         wish.kind = Kind::Full;
         parent_went =
-            Some("a full backup instead of an incremental: its parent was deleted in the meantime".to_owned());
+            Some("a full backup instead of an incremental: what it would build on was deleted in the meantime, or would be overwritten".to_owned());
     }
 }
 

@@ -12,7 +12,7 @@ use super::entry::Entry;
 use super::locate;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::files::LiveFiles;
+use crate::files::{self, LiveFiles};
 use crate::progress::Watch;
 
 /// The options of a deletion.
@@ -45,7 +45,7 @@ pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result
     let (catalog, named) = locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
     let mut writer = catalog.open(&mut watch)?;
     let entries = writer.backups();
-    let Some(named) = entries.iter().find(|entry| entry.id == named.id) else {
+    let Some(named) = entries.iter().find(|entry| entry.is_same(&named)) else {
         return Err(Error::usage(format!(
             "the catalog in '{}' does not list '{}' (any more); queue_backups() shows what it lists",
             catalog.directory().display(),
@@ -64,7 +64,20 @@ pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result
         )));
     }
     for entry in &doomed {
-        live.refuse(&entry.place(catalog.directory()))?;
+        let path = entry.place(catalog.directory());
+        live.refuse(&path)?;
+        if entries.iter().filter(|other| other.id == entry.id || other.backup_path == entry.backup_path).count() > 1 {
+            return Err(Error::usage(format!(
+                "the catalog lists '{}' or its id twice, so nothing is deleted on its word; delete the file yourself",
+                entry.backup_path
+            )));
+        }
+        if ["-wal", "-journal"].iter().any(|companion| files::length(&files::with_suffix(&path, companion)) > 0) {
+            return Err(Error::busy(format!(
+                "'{}' is in use as a database: a journal lies beside it; close what has it open",
+                path.display()
+            )));
+        }
         if !entry.is_intact() {
             return Err(Error::usage(format!(
                 "the catalog entry of '{}' was changed by somebody else, so nothing is deleted on its word; delete the file \

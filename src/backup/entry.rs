@@ -89,6 +89,7 @@ fn no_compression() -> String {
 }
 
 const DELETING: &str = "deleting";
+const REPLACING: &str = "replacing";
 /// When its last verification failed.
 const DAMAGED: &str = "damaged_at";
 
@@ -127,6 +128,32 @@ impl Entry {
     /// Whether its last verification failed.
     pub fn is_damaged(&self) -> bool {
         self.others.contains_key(DAMAGED)
+    }
+
+    /// Whether it is the same backup in the same file.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id && self.backup_path == other.backup_path
+    }
+
+    /// Marks it as one whose artifact is about to be replaced, or not any more.
+    pub fn mark_replacing(&mut self, replacing: bool) {
+        if replacing {
+            self.others.insert(REPLACING.into(), Value::Bool(true));
+        } else {
+            self.others.remove(REPLACING);
+        }
+        self.seal();
+    }
+
+    /// Whether its artifact was about to be replaced.
+    pub fn is_replacing(&self) -> bool {
+        self.others.get(REPLACING) == Some(&Value::Bool(true))
+    }
+
+    /// Forgets marks that only the catalog may set: a hash file is no order to delete.
+    pub fn unmark(&mut self) {
+        self.others.remove(DELETING);
+        self.others.remove(REPLACING);
     }
 
     /// Marks it as one whose deletion has begun.

@@ -42,6 +42,17 @@ pub fn describe(path: &Path, live: &LiveFiles, watch: &mut Watch<'_>) -> Result<
             path.display()
         )));
     }
+    for companion in ["-wal", "-journal"] {
+        let companion = files::with_suffix(path, companion);
+        if files::length(&companion) > 0 {
+            return Err(Error::usage(format!(
+                "'{}' lies beside '{}', which is no complete backup without it; open the database with SQLite and back it up with \
+                 queue_backup()",
+                companion.display(),
+                path.display()
+            )));
+        }
+    }
     if let Some(entry) = beside(path, live)? {
         return Ok(entry);
     }
@@ -98,6 +109,9 @@ fn beside(path: &Path, live: &LiveFiles) -> Result<Option<Entry>> {
             path.display()
         )));
     }
+    // The catalog may list the original of this copy: what is done to the one must not be taken for the other.
+    entry.id.clear();
+    entry.unmark();
     // It may have been renamed on its way.
     entry.backup_path = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     entry.seal();

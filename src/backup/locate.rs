@@ -2,7 +2,8 @@
 //!
 //! # Promise
 //!
-//! - `latest` is the newest backup in the catalog of `dir`, else of the default directory.
+//! - `latest` is the newest backup of the caller's database in the catalog of `dir`, else of the default directory; without one,
+//!   the newest of all. What was saved before a restore is not meant, unless there is nothing else.
 //! - An id is looked up in the same catalog.
 //! - Anything else is a path. The catalog is then that of the path's own directory (`dir` is not needed). An artifact that it
 //!   does not list is described by [`foreign`](super::foreign).
@@ -13,7 +14,8 @@ use std::path::Path;
 
 use super::catalog::Catalog;
 use super::entry::Entry;
-use super::{foreign, target};
+use super::restore::BEFORE_RESTORE;
+use super::{foreign, produce, target};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
@@ -39,7 +41,7 @@ pub fn backup<'a>(
     }
     if words == "latest" {
         let catalog = Catalog::of(&target::directory(caller, dir, watch)?, live)?;
-        let newest = catalog.backups()?.into_iter().next();
+        let newest = newest(catalog.backups()?, caller);
         let entry = newest.ok_or_else(|| {
             Error::usage(format!(
                 "'{}' holds no backups; make one with queue_backup()",
@@ -53,6 +55,20 @@ pub fn backup<'a>(
         return by_id(catalog, words);
     }
     by_path(live, words, watch)
+}
+
+/// The newest backup of the caller's own database, if there is one, else the newest of all. What was saved before a restore counts
+/// only where there is nothing else: a second restore is not meant to undo the first.
+fn newest(backups: Vec<Entry>, caller: &Caller) -> Option<Entry> {
+    let own = produce::source_path(caller);
+    let regular = |entry: &&Entry| entry.name.as_deref() != Some(BEFORE_RESTORE);
+    let found = backups
+        .iter()
+        .filter(regular)
+        .find(|entry| entry.source_path == own)
+        .or_else(|| backups.iter().find(regular))
+        .or_else(|| backups.first());
+    found.cloned()
 }
 
 fn by_path<'a>(live: &'a LiveFiles, words: &str, watch: &mut Watch<'_>) -> Result<(Catalog<'a>, Entry)> {

@@ -4,7 +4,8 @@
 //!
 //! Under the catalog's lock: hash file, artifact, catalog, in this order, each durable before the next. A crash after the
 //! artifact has its name is completed by the next writer, from the hash file; one before leaves a hash file without an
-//! artifact, which the next writer deletes. An artifact that others build on is never replaced.
+//! artifact, which the next writer deletes. An artifact that others build on is never replaced; the entry of one that is to be
+//! replaced is marked first, so that the next writer looks which of the two lies there, if a crash comes in between.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,7 +73,7 @@ pub fn entry_of(produced: &Produced, wish: &Wish, source_path: String) -> Entry 
 }
 
 impl Job<'_> {
-    /// Publishes the artifact; `None` when the backup that it builds on is gone.
+    /// Publishes the artifact; `None` when it has to be a full one: the backup that it builds on is gone, or would be replaced.
     ///
     /// # Errors
     ///
@@ -87,6 +88,11 @@ impl Job<'_> {
         }
         let mut entry = entry_of(&produced, self.wish, produce::source_path(self.caller));
         entry.backup_path = self.free_name(&produced, &entries)?;
+        let replaces = entries.iter().any(|other| other.backup_path == entry.backup_path);
+        if replaces && produced.parent_id.is_some() {
+            // It would replace something that it may build on.
+            return Ok(None);
+        }
         entry.duration_ms = Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
         if let Some((when, level)) = &self.verified {
             entry.verified_at = Some(when.clone());
@@ -96,7 +102,7 @@ impl Job<'_> {
         let hashes = self.stage_hashes(&produced, &mut entry, &path)?;
         let staged = writer.stage(&entry, self.permissions())?;
         let hash_path = hashfile::path_of(&path);
-        writer.forget(&entry.backup_path)?;
+        writer.announce_replacement(&entry.backup_path)?;
         if let Placed::Fragile(error) = hashes.place(&hash_path, true)? {
             self.take_back(&[&hash_path]);
             return Err(error);

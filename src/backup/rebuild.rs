@@ -25,7 +25,8 @@ use crate::files::{self, Staged};
 use crate::progress::Watch;
 
 const BUFFER: usize = 1 << 20;
-/// A delta holds pages, a number for each and a few pages of its own: never more than this much beyond its pages.
+/// What a delta may hold beside its pages: for each page, and in all.
+const DELTA_EXTRA_A_PAGE: u64 = 8192;
 const DELTA_EXTRA: u64 = 1 << 20;
 
 /// Rebuilds the database of `entry` in `directory`. `file` is where its artifact lies, if that is not its place yet.
@@ -71,7 +72,9 @@ pub fn rebuild(
 /// An entry without it.
 pub fn geometry_of(entry: &Entry) -> Result<Geometry> {
     match (entry.page_size, entry.page_count) {
-        (Some(page_size), Some(page_count)) if page_size >= 512 => Ok(Geometry { page_size, page_count }),
+        (Some(page_size), Some(page_count)) if page_size.is_power_of_two() && (512..=65536).contains(&page_size) => {
+            Ok(Geometry { page_size, page_count })
+        }
         _ => Err(Error::corrupt(format!(
             "the catalog does not know the page size and count of '{}'",
             entry.backup_path
@@ -110,9 +113,14 @@ impl Job<'_> {
     }
 
     fn apply(&self, link: &Entry, path: &Path, parent: &Entry, base: &Staged, watch: &mut Watch<'_>) -> Result<()> {
-        let pages = u64::from(link.pages_stored.unwrap_or_default());
-        let page_size = geometry_of(link)?.page_size;
-        let limit = (pages * (u64::from(page_size) + 64)) * 9 / 8 + DELTA_EXTRA;
+        let page_size = u64::from(geometry_of(link)?.page_size);
+        let limit = if link.compressed {
+            // A blob that does not fit its page beside others takes up to twice its size.
+            let pages = u64::from(link.pages_stored.unwrap_or_default());
+            pages.saturating_mul(2 * page_size + DELTA_EXTRA_A_PAGE).saturating_add(DELTA_EXTRA)
+        } else {
+            link.size_bytes
+        };
         let plain = self.expand(link, path, limit, watch)?;
         let digest = parent.content_digest.as_deref().unwrap_or_default();
         let geometry = delta::apply(plain.path(), &mut base.handle()?, digest, watch)

@@ -69,6 +69,42 @@ pub fn unlisted(directory: &Path, live: &LiveFiles, entries: &[Entry], watch: &m
     Ok(found)
 }
 
+/// Settles the entries whose artifact was about to be replaced when a writer crashed: the new artifact has the entry of its hash
+/// file, the old one keeps its own. True when there were any.
+///
+/// # Errors
+///
+/// `SQLITE_INTERRUPT`, or a file that cannot be read.
+pub fn settle(directory: &Path, live: &LiveFiles, entries: &mut [Entry], watch: &mut Watch<'_>) -> Result<bool> {
+    let mut settled = false;
+    for entry in entries.iter_mut().filter(|entry| entry.is_replacing() && entry.is_intact()) {
+        settled = true;
+        let path = entry.place(directory);
+        let hash_path = hashfile::path_of(&path);
+        let hashes = match files::open_own(&hash_path, live)? {
+            Some(file) => hashfile::read(file, &hash_path)?,
+            None => None,
+        };
+        if let Some(hashes) = hashes {
+            let mut new = hashes.entry;
+            new.hash_file_checksum = Some(hashes.checksum);
+            new.unmark();
+            new.seal();
+            let is_new = new.backup_path == entry.backup_path && new.id != entry.id;
+            if is_new && is_artifact(&new, &path, live, watch)? {
+                *entry = new;
+                continue;
+            }
+            if is_new {
+                // It came before its artifact, which never did.
+                let _ = fs::remove_file(&hash_path);
+            }
+        }
+        entry.mark_replacing(false);
+    }
+    Ok(settled)
+}
+
 fn is_artifact(entry: &Entry, path: &Path, live: &LiveFiles, watch: &mut Watch<'_>) -> Result<bool> {
     match files::open_own(path, live)? {
         Some(mut file) => Ok(artifact::fingerprint(&mut file, path, watch)?.checksum == entry.checksum),
@@ -94,6 +130,7 @@ fn strays(directory: &Path, live: &LiveFiles, entries: &[Entry]) -> Vec<Stray> {
         let mut entry = hashes.entry;
         if entry.backup_path == artifact && !ids.contains(entry.id.as_str()) {
             entry.hash_file_checksum = Some(hashes.checksum);
+            entry.unmark();
             entry.seal();
             strays.push(Stray { path, entry });
         }

@@ -107,25 +107,28 @@ impl<'a> Writer<'a> {
         Ok(resisted)
     }
 
-    /// Takes the entry of an artifact that is to be replaced out of the catalog, so that at no time the catalog describes
-    /// what is not there.
+    /// Marks the entry of an artifact that is about to be replaced, if there is one. Committing the new one takes it away; after a
+    /// crash the next writer looks which of the two lies there.
     ///
     /// # Errors
     ///
     /// What the file system says.
-    pub fn forget(&mut self, backup_path: &str) -> Result<()> {
-        let before = self.entries.len();
-        self.entries.retain(|entry| entry.backup_path != backup_path);
-        if self.entries.len() == before { Ok(()) } else { self.save() }
+    pub fn announce_replacement(&mut self, backup_path: &str) -> Result<()> {
+        let mut announced = false;
+        for entry in self.entries.iter_mut().filter(|entry| entry.backup_path == backup_path && entry.is_intact()) {
+            entry.mark_replacing(true);
+            announced = true;
+        }
+        if announced { self.save() } else { Ok(()) }
     }
 
-    /// Changes the entry with this id, if it is still there.
+    /// Changes the entry of this backup, if it is still there.
     ///
     /// # Errors
     ///
     /// What the file system says.
-    pub fn update(&mut self, id: &str, change: impl FnOnce(&mut Entry)) -> Result<()> {
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) else {
+    pub fn update(&mut self, backup: &Entry, change: impl FnOnce(&mut Entry)) -> Result<()> {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.is_same(backup)) else {
             return Ok(());
         };
         change(entry);

@@ -1,20 +1,26 @@
 //! Replacing the content of a database that others may be using, as one transaction.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::ffi;
+use rusqlite::{Connection, ffi};
 
 use crate::backup::options::Options;
 use crate::backup::verify::is_damage;
-use crate::backup::{artifact, create};
+use crate::backup::{artifact, create, delete};
 use crate::connection::{Caller, RETRY, Sidecar, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::host::Transaction;
+use crate::host::{self, Transaction};
 use crate::progress::Watch;
 use crate::upkeep::checkpoint;
+
+/// How often to save the present content anew, when others commit before it is replaced.
+const MOST_ATTEMPTS: usize = 10;
+
+/// How long SQLite may wait by itself, which cannot be interrupted.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Pages between two looks at the clock and the caller.
 const STEP: i32 = 1024;
@@ -74,28 +80,63 @@ impl<'a> Target<'a> {
     /// What the parts say; the database then has its old content.
     pub fn receive(mut self, source: &Path, watch: &mut Watch<'_>) -> Result<String> {
         let source = artifact::open_immutable(source)?;
-        let deadline = Instant::now() + self.caller.patience();
-        let saved = if self.wal {
-            let backup = Backup::new(&source, self.writer.connection_mut())?;
-            // The first page takes the write lock; nobody commits from here on.
-            step(&backup, 1, deadline, watch)?;
-            let saved = save(self.caller, &self.path)?;
-            pour(&backup, deadline, watch)?;
-            saved
-        } else {
-            self.writer.begin_immediate(deadline, watch)?;
-            let saved = save(self.caller, &self.path);
-            self.writer.connection().execute_batch("ROLLBACK")?;
-            let saved = saved?;
-            let backup = Backup::new(&source, self.writer.connection_mut())?;
-            pour(&backup, deadline, watch)?;
-            saved
-        };
+        let saved = if self.wal { self.receive_wal(&source, watch)? } else { self.receive_rollback(&source, watch)? };
         if self.wal {
             // The content is safe in the WAL; a checkpoint that cannot be made now will be made by the next writer.
             let _ = checkpoint::passive(self.caller, &self.path, watch);
         }
         Ok(saved)
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.caller.patience()
+    }
+
+    fn receive_wal(&mut self, source: &Connection, watch: &mut Watch<'_>) -> Result<String> {
+        let deadline = self.deadline();
+        let backup = Backup::new(source, self.writer.connection_mut())?;
+        // The first page takes the write lock; nobody commits from here on.
+        if step(&backup, 1, deadline, watch)? {
+            return Err(Error::internal("a copy of one page was committed before the target was saved"));
+        }
+        let saved = save(self.caller, &self.path)?;
+        pour(&backup, Instant::now() + self.caller.patience(), watch)?;
+        Ok(saved)
+    }
+
+    /// With a rollback journal the lock that the backup is made under cannot be kept for the copy, so others may commit in between.
+    /// Whether they did shows when the copy has the lock; then it is given up and all is done again.
+    fn receive_rollback(&self, source: &Connection, watch: &mut Watch<'_>) -> Result<String> {
+        let mut outdated: Option<String> = None;
+        for _ in 0..MOST_ATTEMPTS {
+            self.writer.begin_immediate(self.deadline(), watch)?;
+            let saved = save(self.caller, &self.path);
+            let version = host::data_version(self.writer.connection());
+            self.writer.connection().execute_batch("ROLLBACK")?;
+            let saved = saved?;
+            if let Some(outdated) = outdated.take() {
+                discard(self.caller, &outdated);
+            }
+            let deadline = self.deadline();
+            // While SQLite itself waits for readers to leave it holds the lock that keeps writers out; between our own attempts it
+            // would not.
+            self.writer.connection().busy_timeout(self.caller.patience().min(LONGEST_WAIT))?;
+            let mut target = host::alias(self.writer.connection())?;
+            let backup = Backup::new(source, target.connection_mut())?;
+            if step(&backup, 1, deadline, watch)? {
+                return Err(Error::internal("a copy of one page was committed before the target was compared"));
+            }
+            self.writer.connection().busy_timeout(Duration::ZERO)?;
+            if host::data_version(self.writer.connection()) == version {
+                pour(&backup, Instant::now() + self.caller.patience(), watch)?;
+                return Ok(saved);
+            }
+            outdated = Some(saved);
+        }
+        Err(Error::busy(
+            "other connections commit faster than the present content can be saved; it was saved, but nothing was restored; try \
+             again at a quieter time",
+        ))
     }
 }
 
@@ -107,6 +148,13 @@ fn check_caller(caller: &Caller) -> Result<()> {
         Err(error) if is_damage(&error) => return Ok(()),
         Err(error) => return Err(error),
     };
+    let query_only: i64 = caller.pragma("query_only")?;
+    if standing.readonly || query_only != 0 {
+        return Err(Error::new(
+            ffi::SQLITE_READONLY,
+            "this connection may only read its database; restore through one that may write",
+        ));
+    }
     let reads_in_rollback = standing.transaction == Transaction::Read && !standing.wal();
     if standing.exclusive || standing.transaction == Transaction::Write || reads_in_rollback {
         let reason = standing.in_the_way().unwrap_or_else(|| {
@@ -126,9 +174,14 @@ fn save(caller: &Caller, path: &Path) -> Result<String> {
         other = caller.beside(path)?;
         &other
     };
-    let taken = create::backup(holder, None, &Options::named("before_restore"), None)
+    let taken = create::backup(holder, None, &Options::named(super::BEFORE_RESTORE), None)
         .map_err(|error| error.context("cannot save the present content first, so nothing was restored"))?;
     Ok(taken.entry.backup_path)
+}
+
+/// Deletes what was saved of content that others have changed since. If that fails, there is one more backup.
+fn discard(caller: &Caller, path: &str) {
+    let _ = delete::delete(caller, Some(path), &delete::Options::default());
 }
 
 fn pour(backup: &Backup<'_, '_>, deadline: Instant, watch: &mut Watch<'_>) -> Result<()> {

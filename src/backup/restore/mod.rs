@@ -6,9 +6,9 @@
 //!   with it leaves the target as it is.
 //! - Into a **live database** the content goes through SQLite, as one transaction: readers keep their snapshot, a kill in the
 //!   middle leaves the old content, no stale WAL can be replayed over the new. What the database held is saved first, as a backup
-//!   named `before_restore`. In WAL mode the write lock is held from before that backup to the commit, so each commit that a
-//!   writer was told had succeeded is in it or comes after the restore. With a rollback journal SQLite offers no way to hold
-//!   the lock from one to the other: a commit in the moment between them is overwritten and in neither.
+//!   named `before_restore`. Each commit that a writer was told had succeeded is in it or comes after the restore: in WAL mode the
+//!   write lock is held from before that backup to the commit; with a rollback journal, which cannot be done so, it shows when
+//!   somebody has committed in between, and the backup is made again.
 //! - A target that is **no database any more** is moved aside, with its `-wal`, `-shm` and `-journal`, as
 //!   `NAME.corrupt-YYYYMMDD_HHMMSS`; nothing is deleted.
 //! - A **new target** appears whole or not at all, with journal mode `delete`.
@@ -22,6 +22,7 @@
 mod live;
 mod place;
 
+use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -39,6 +40,9 @@ use crate::files::{self, LiveFiles, Placed, Staged};
 use crate::progress::{Listener, Watch};
 use crate::queue::{leases, shape};
 use place::Place;
+
+/// The series of the backups that save what a target held.
+pub const BEFORE_RESTORE: &str = "before_restore";
 
 /// The options of a restore.
 #[derive(Debug, Default, Deserialize)]
@@ -136,9 +140,13 @@ impl Job<'_> {
         let rebuilt = self.rebuilt(directory, watch)?;
         self.requeue(&rebuilt, outcome)?;
         let Some(target) = target else {
+            rebuilt.sync()?;
             outcome.moved_aside = Some(place::move_aside(path)?.to_string_lossy().into_owned());
             return self.put(rebuilt, path);
         };
+        if outcome.page_count == 1 {
+            grow(&rebuilt)?;
+        }
         let page_size = target.page_size()?;
         if page_size != outcome.page_size {
             outcome.note = convert(&rebuilt, page_size)?;
@@ -153,6 +161,10 @@ impl Job<'_> {
     /// The database of the backup, rebuilt in `directory` and checked.
     fn rebuilt(&self, directory: &Path, watch: &mut Watch<'_>) -> Result<Staged> {
         let rebuilt = rebuild::rebuild(self.catalog, self.entry, None, directory, watch)?;
+        // A foreign backup may say that it is in WAL mode, which is for the target to say.
+        let mut file = rebuilt.handle()?;
+        let marked = file.seek(SeekFrom::Start(18)).and_then(|_| file.write_all(&[1, 1]));
+        marked.map_err(|error| Error::io("rebuild", rebuilt.path(), &error))?;
         let findings = verify::check_database(rebuilt.path(), self.entry, Level::Quick, watch)?;
         match findings.first() {
             None => Ok(rebuilt),
@@ -219,6 +231,14 @@ impl Job<'_> {
             ..Outcome::default()
         })
     }
+}
+
+/// Gives a copy of one page a second one, which is free: the first step of a copy of one page would be its commit, before what the
+/// target held was saved.
+fn grow(rebuilt: &Staged) -> Result<()> {
+    let conn = open_rebuilt(rebuilt.path())?;
+    conn.execute_batch("PRAGMA auto_vacuum=NONE; CREATE TABLE queuekeeper_page(x); DROP TABLE queuekeeper_page")
+        .map_err(|error| Error::from(error).context("cannot prepare the backup"))
 }
 
 /// Opens the rebuilt copy for changes before it is used. It has no name yet, so nothing has to survive a crash.
