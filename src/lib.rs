@@ -1,5 +1,5 @@
 //! queuekeeper keeps a SQLite-backed task queue healthy from inside SQLite itself: backups that finish while workers
-//! keep writing, retention, lease rescue and measures.
+//! keep writing, restores that are one transaction, retention, lease rescue and measures.
 //!
 //! It is one library with two doors onto one core: a loadable SQLite extension ([`extension`]) and a C ABI ([`ffi`]).
 //!
@@ -9,9 +9,9 @@
 //! | --- | --- |
 //! | [`extension`] | door: SQL functions and table-valued functions; only converts |
 //! | [`ffi`] | door: C functions; only converts |
-//! | [`backup`] | snapshot, sink, artifact, catalog; taking and rotating backups |
+//! | [`backup`] | snapshot, artifacts, catalog; taking, verifying, restoring, rotating and deleting backups |
 //! | [`retention`] | policies and plans: which backups stay; pure |
-//! | [`upkeep`] | measuring the database |
+//! | [`upkeep`] | measuring the database; checkpoints that race no commit |
 //! | [`queue`] | the queue's shape, leases and depth |
 //! | [`host`] | binding to the process's one SQLite |
 //! | [`connection`] | the caller's connection and the sidecar |
