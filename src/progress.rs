@@ -14,8 +14,11 @@
 
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
+
 use crate::connection::Caller;
 use crate::error::{Error, Result};
+use crate::host;
 
 /// The shortest time between two questions.
 const EVERY: Duration = Duration::from_millis(20);
@@ -61,6 +64,21 @@ impl<'a> Watch<'a> {
         }
         self.asked = Instant::now();
         self.caller.check_interrupt()
+    }
+
+    /// Runs `body`, which works on `conn`, a connection other than the caller's, and ends it when the caller wants that.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Watch::check`]; then what `body` came to does not matter.
+    pub fn over<T>(&mut self, conn: &Connection, body: impl FnOnce() -> T) -> Result<T> {
+        let mut interrupted = None;
+        let mut stop = || {
+            interrupted = self.check().err();
+            interrupted.is_some()
+        };
+        let outcome = host::interruptible(conn, &mut stop, body);
+        interrupted.map_or(Ok(outcome), Err)
     }
 
     /// Waits a moment for something that others hold, listening for an interrupt.

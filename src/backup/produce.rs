@@ -230,19 +230,8 @@ impl Order<'_> {
     }
 
     fn check_space(&self, needed: u64) -> Result<()> {
-        let directory = self.catalog.directory();
-        let free = files::free_space(directory)?;
-        if free >= needed {
-            return Ok(());
-        }
-        Err(Error::new(
-            rusqlite::ffi::SQLITE_FULL,
-            format!(
-                "the backup needs {needed} bytes, but '{}' has {free} left; free some space there or choose another \
-                 directory",
-                directory.display()
-            ),
-        ))
+        let advice = "free some space there or choose another directory";
+        files::require_space(self.catalog.directory(), needed, "backup", advice)
     }
 
     /// Makes the file durable and hashes it, both at once.
@@ -289,20 +278,12 @@ fn released(snapshot: Snapshot<'_>) -> u64 {
 
 /// The tasks by status. What keeps them from being counted must not keep the database from being saved, but be known.
 fn counts(conn: &Connection, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<Option<Map<String, Value>>> {
-    let mut interrupted = None;
-    let mut stop = || {
-        interrupted = watch.check().err();
-        interrupted.is_some()
-    };
-    let counts = host::interruptible(conn, &mut stop, || depth::counts(conn));
-    match (counts, interrupted) {
-        (_, Some(error)) => Err(error),
-        (Err(error), None) if matches!(error.primary_code(), ffi::SQLITE_NOMEM | ffi::SQLITE_INTERRUPT) => Err(error),
-        (Err(error), None) => {
+    match watch.over(conn, || depth::counts(conn))? {
+        Err(error) if !matches!(error.primary_code(), ffi::SQLITE_NOMEM | ffi::SQLITE_INTERRUPT) => {
             notes.push(format!("the tasks could not be counted: {error}"));
             Ok(None)
         }
-        (Ok(counts), None) => Ok(counts),
+        counts => counts,
     }
 }
 

@@ -24,9 +24,9 @@ use super::frames::Compression;
 use super::options::Kind;
 use super::{artifact, hashfile, parent, rebuild};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::progress::Watch;
 use crate::queue::depth;
-use crate::{files, host};
 
 /// More findings than this help nobody.
 const MOST_FINDINGS: usize = 20;
@@ -151,27 +151,19 @@ fn check_pages(entry: &Entry, path: &Path, watch: &mut Watch<'_>) -> Result<()> 
 /// When the question could not be answered.
 pub fn check_database(path: &Path, entry: &Entry, level: Level, watch: &mut Watch<'_>) -> Result<Vec<String>> {
     let conn = artifact::open_immutable(path)?;
-    let mut stopped = None;
-    let mut stop = || {
-        stopped = watch.check().err();
-        stopped.is_some()
-    };
-    let outcome: Result<Vec<String>> = host::interruptible(&conn, &mut stop, || {
+    let outcome: Result<Vec<String>> = watch.over(&conn, || {
         let mut found = pragma_findings(&conn, level)?;
         if level == Level::Full && found.is_empty() {
             found.extend(count_findings(&conn, entry.task_counts.as_ref())?);
         }
         Ok(found)
-    });
-    match (outcome, stopped) {
-        (_, Some(interrupt)) => Err(interrupt),
+    })?;
+    match outcome {
         // Only the application has its collations. The digest has proved the pages to be the snapshot's.
-        (Err(error), None)
-            if entry.content_digest.is_some() && error.message().contains("no such collation sequence") =>
-        {
+        Err(error) if entry.content_digest.is_some() && error.message().contains("no such collation sequence") => {
             Ok(Vec::new())
         }
-        (outcome, None) => outcome,
+        outcome => outcome,
     }
 }
 

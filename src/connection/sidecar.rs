@@ -141,17 +141,8 @@ impl Sidecar {
                 path.display()
             ))
         })?;
-        let mut interrupted = None;
-        let mut stop = || {
-            interrupted = watch.check().err();
-            interrupted.is_some()
-        };
-        let done = host::interruptible(&self.conn, &mut stop, || self.conn.execute("VACUUM INTO ?1", [target]));
-        match (done, interrupted) {
-            (_, Some(error)) => Err(error),
-            (Err(error), None) => Err(Error::from(error).context("cannot write a compact copy (VACUUM INTO)")),
-            (Ok(_), None) => Ok(()),
-        }
+        let done = watch.over(&self.conn, || self.conn.execute("VACUUM INTO ?1", [target]))?;
+        done.map(|_| ()).map_err(|error| Error::from(error).context("cannot write a compact copy (VACUUM INTO)"))
     }
 
     fn unreadable(&self, error: Error) -> Error {

@@ -118,6 +118,22 @@ pub fn free_space(path: &Path) -> Result<u64> {
     fs4::available_space(path).map_err(|error| Error::io("ask for the free space at", path, &error))
 }
 
+/// Refuses a work (`what`) that needs more bytes than are free in `directory`.
+///
+/// # Errors
+///
+/// `SQLITE_FULL` with both numbers and the advice, or what the operating system says.
+pub fn require_space(directory: &Path, needed: u64, what: &str, advice: &str) -> Result<()> {
+    let free = free_space(directory)?;
+    if free >= needed {
+        return Ok(());
+    }
+    Err(Error::new(
+        rusqlite::ffi::SQLITE_FULL,
+        format!("the {what} needs {needed} bytes, but '{}' has {free} left; {advice}", directory.display()),
+    ))
+}
+
 /// The length of a file that may be live (by `stat`), 0 if there is none.
 pub fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |found| found.len())

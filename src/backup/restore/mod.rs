@@ -206,17 +206,7 @@ impl Job<'_> {
             Place::New(_) => size,
             Place::Existing(path) => size.saturating_mul(2).saturating_add(files::length(path)),
         };
-        let free = files::free_space(directory)?;
-        if free >= needed {
-            return Ok(());
-        }
-        Err(Error::new(
-            rusqlite::ffi::SQLITE_FULL,
-            format!(
-                "the restore needs {needed} bytes, but '{}' has {free} left; free some space there",
-                directory.display()
-            ),
-        ))
+        files::require_space(directory, needed, "restore", "free some space there")
     }
 
     fn outcome(&self, target: &Path) -> Result<Outcome> {
