@@ -19,6 +19,7 @@ CALLS = {
     "queue_requeue_stale": "queue_requeue_stale(0)",
     "queue_restore": "queue_restore('latest')",
     "queue_rotate": "queue_rotate(1)",
+    "queue_set": "queue_set('backup_dir', '{dir}/stolen')",
     "queue_stats": "queue_stats()",
     "queue_verify": "queue_verify('latest')",
     "queue_version": "queue_version()",

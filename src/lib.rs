@@ -17,7 +17,8 @@
 //! | [`host`] | binding to the process's one SQLite |
 //! | [`connection`] | the caller's connection and the sidecar |
 //! | [`files`] | files, locks, temporary names; all that differs between platforms |
-//! | [`settings`], [`clock`], [`progress`], [`error`] | what the rest needs |
+//! | [`settings`] | values that users set, in the database itself |
+//! | [`schema`], [`clock`], [`progress`], [`error`] | what the rest needs |
 //!
 //! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::sink`], [`extension`] and [`ffi`]
 //! alone; the compiler refuses it elsewhere.
@@ -34,6 +35,7 @@ pub mod host;
 pub mod progress;
 pub mod queue;
 pub mod retention;
+pub mod schema;
 pub mod settings;
 pub mod upkeep;
 

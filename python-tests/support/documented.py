@@ -9,6 +9,7 @@ FUNCTIONS = {
     "queue_requeue_stale": (1,),
     "queue_restore": (1, 2, 3),
     "queue_rotate": (1, 2),
+    "queue_set": (2,),
     "queue_stats": (0,),
     "queue_verify": (1, 2, 3),
     "queue_version": (0,),
@@ -34,6 +35,7 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         (),
     ),
+    "queue_settings": (("name", "value", "default_value", "description"), ()),
     "queue_depth": (("status", "tasks", "oldest_utc", "newest_utc"), ()),
     "queue_stale": (
         ("task_id", "status", "locked_by", "lease_until_utc", "overdue_seconds", "attempts"),

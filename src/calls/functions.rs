@@ -2,6 +2,7 @@
 //!
 //! A function that works for long takes a listener, which hears of its progress and may stop it.
 
+use rusqlite::types::Value;
 use serde::Serialize;
 
 use super::arguments::Arguments;
@@ -11,6 +12,7 @@ use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::progress::Listener;
 use crate::queue::leases;
+use crate::settings;
 use crate::upkeep::stats as measuring;
 
 /// What a function returns.
@@ -22,6 +24,8 @@ pub enum Output {
     Text(String),
     /// A text that is JSON.
     Json(String),
+    /// A value as it is stored.
+    Value(Value),
 }
 
 /// `queue_backup([path [, options]])`
@@ -87,6 +91,18 @@ pub fn rotate(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let policy = arguments.policy(0)?;
     let deleted = rotating::rotate(caller, &policy, arguments.text(1, "dir")?)?;
     Ok(Output::Integer(i64::try_from(deleted).unwrap_or(i64::MAX)))
+}
+
+/// `queue_set(name, value)`
+///
+/// # Errors
+///
+/// See [`settings::set`].
+pub fn set(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    let name = arguments.text(0, "name")?;
+    let name =
+        name.ok_or_else(|| Error::usage("name is required, but is NULL; queue_settings() lists all settings"))?;
+    settings::set(caller.connection(), name, &arguments.value(1, "value")?).map(Output::Value)
 }
 
 /// `queue_stats()`

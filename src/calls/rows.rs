@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::files::LiveFiles;
 use crate::progress::Watch;
 use crate::queue::{depth, leases};
+use crate::settings::Settings;
 use crate::upkeep::stats;
 
 /// What a table is.
@@ -30,7 +31,7 @@ pub struct Spec {
 }
 
 /// All tables.
-pub const TABLES: &[&Spec] = &[&BACKUPS, &DEPTH, &ROTATION, &STALE, &STATS];
+pub const TABLES: &[&Spec] = &[&BACKUPS, &DEPTH, &ROTATION, &SETTINGS, &STALE, &STATS];
 
 /// `queue_backups`
 pub static BACKUPS: Spec = Spec {
@@ -82,12 +83,21 @@ pub static ROTATION: Spec = Spec {
     rows: rotation,
 };
 
+/// `queue_settings`
+pub static SETTINGS: Spec = Spec {
+    name: "queue_settings",
+    columns: &["name TEXT", "value", "default_value", "description TEXT"],
+    arguments: &[],
+    looks_at_files: false,
+    rows: settings_rows,
+};
+
 /// `queue_stale`
 pub static STALE: Spec = Spec {
     name: "queue_stale",
     columns: &[
         "task_id",
-        "status TEXT",
+        "status",
         "locked_by TEXT",
         "lease_until_utc TEXT",
         "overdue_seconds INTEGER",
@@ -189,13 +199,21 @@ fn rotation(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     Ok(planned.into_iter().map(row).collect())
 }
 
+fn settings_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+    let rows = Settings::of(caller.connection())?.rows();
+    let values = rows
+        .into_iter()
+        .map(|row| vec![Value::Text(row.name), row.value, row.default_value, Value::Text(row.description)]);
+    Ok(values.collect())
+}
+
 fn stale(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
-    let grace = arguments.integer_or(0, "secs", leases::DEFAULT_GRACE)?;
+    let grace = arguments.integer_if_given(0, "secs")?;
     let rows = leases::stale(caller.connection(), grace, clock::now())?;
     let values = rows.into_iter().map(|row| {
         vec![
             row.task_id,
-            Value::Text(row.status),
+            row.status,
             row.locked_by,
             row.lease_until_utc,
             Value::Integer(row.overdue_seconds),
