@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | [`extension`] | door: SQL functions and table-valued functions; only converts |
 //! | [`ffi`] | door: C functions; only converts |
+//! | [`calls`] | what both doors offer: each operation once, from arguments to a result, and the guard around it |
 //! | [`backup`] | snapshot, artifacts, catalog; taking, verifying, restoring, rotating and deleting backups |
 //! | [`retention`] | policies and plans: which backups stay; pure |
 //! | [`upkeep`] | measuring the database; checkpoints that race no commit |
@@ -22,6 +23,7 @@
 //! alone; the compiler refuses it elsewhere.
 
 pub mod backup;
+pub mod calls;
 pub mod clock;
 pub mod connection;
 pub mod error;

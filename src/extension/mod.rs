@@ -11,10 +11,7 @@
 
 #![allow(unsafe_code)]
 
-mod arguments;
 mod functions;
-mod guard;
-mod rows;
 mod tables;
 
 use std::ffi::{CString, c_char, c_int};
@@ -23,6 +20,7 @@ use rusqlite::{Connection, ffi};
 use sqlite_loadable::entrypoints::register_entrypoint;
 use sqlite_loadable::ext;
 
+use crate::calls::guard;
 use crate::error::{Error, Result};
 use crate::host;
 

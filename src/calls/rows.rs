@@ -3,7 +3,6 @@
 use rusqlite::types::Value;
 
 use super::arguments::Arguments;
-use super::tables::Spec;
 use crate::backup::adopted;
 use crate::backup::catalog::{Catalog, newest_first};
 use crate::backup::entry::Entry;
@@ -16,10 +15,25 @@ use crate::progress::Watch;
 use crate::queue::{depth, leases};
 use crate::upkeep::stats;
 
+/// What a table is.
+pub struct Spec {
+    /// Its name.
+    pub name: &'static str,
+    /// Its columns, as in `CREATE TABLE`.
+    pub columns: &'static [&'static str],
+    /// Its arguments: hidden columns behind the others.
+    pub arguments: &'static [&'static str],
+    /// Whether it looks at files.
+    pub looks_at_files: bool,
+    /// Its rows, each with a value for each column.
+    pub rows: fn(&Caller, &Arguments) -> Result<Vec<Vec<Value>>>,
+}
+
 /// All tables.
 pub const TABLES: &[&Spec] = &[&BACKUPS, &DEPTH, &ROTATION, &STALE, &STATS];
 
-static BACKUPS: Spec = Spec {
+/// `queue_backups`
+pub static BACKUPS: Spec = Spec {
     name: "queue_backups",
     columns: &[
         "id TEXT",
@@ -50,7 +64,8 @@ static BACKUPS: Spec = Spec {
     rows: backups,
 };
 
-static DEPTH: Spec = Spec {
+/// `queue_depth`
+pub static DEPTH: Spec = Spec {
     name: "queue_depth",
     columns: &["status TEXT", "tasks INTEGER", "oldest_utc TEXT", "newest_utc TEXT"],
     arguments: &[],
@@ -58,7 +73,8 @@ static DEPTH: Spec = Spec {
     rows: depth_rows,
 };
 
-static ROTATION: Spec = Spec {
+/// `queue_rotation`
+pub static ROTATION: Spec = Spec {
     name: "queue_rotation",
     columns: &["backup_path TEXT", "created_at TEXT", "decision TEXT", "reasons TEXT"],
     arguments: &["keep", "dir"],
@@ -66,7 +82,8 @@ static ROTATION: Spec = Spec {
     rows: rotation,
 };
 
-static STALE: Spec = Spec {
+/// `queue_stale`
+pub static STALE: Spec = Spec {
     name: "queue_stale",
     columns: &[
         "task_id",
@@ -81,7 +98,8 @@ static STALE: Spec = Spec {
     rows: stale,
 };
 
-static STATS: Spec = Spec {
+/// `queue_stats`
+pub static STATS: Spec = Spec {
     name: "queue_stats",
     columns: &[
         "page_count INTEGER",
