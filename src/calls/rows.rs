@@ -1,6 +1,7 @@
-//! The columns and rows of each table-valued function.
+//! The tables: the columns and rows of each.
 
 use rusqlite::types::Value;
+use serde::{Serialize, Serializer};
 
 use super::arguments::Arguments;
 use crate::backup::adopted;
@@ -9,7 +10,7 @@ use crate::backup::entry::Entry;
 use crate::backup::{rotate, target};
 use crate::clock;
 use crate::connection::Caller;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::LiveFiles;
 use crate::progress::Watch;
 use crate::queue::{depth, leases};
@@ -222,4 +223,51 @@ fn statistics(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>
         Value::Text(row.journal_mode),
         Value::Text(row.sqlite_version),
     ]])
+}
+
+/// The rows of a table as a JSON array of objects, with the columns in their order. A BLOB becomes its bytes in hexadecimal.
+///
+/// # Errors
+///
+/// None that is known.
+pub fn json(table: &Spec, rows: &[Vec<Value>]) -> Result<String> {
+    let names: Vec<&str> = table.columns.iter().map(|&column| column.split(' ').next().unwrap_or(column)).collect();
+    let rows: Vec<Row<'_>> = rows.iter().map(|values| Row { names: &names, values }).collect();
+    serde_json::to_string(&rows)
+        .map_err(|error| Error::internal(format!("the rows cannot be written as JSON ({error})")))
+}
+
+struct Row<'a> {
+    names: &'a [&'a str],
+    values: &'a [Value],
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let value = |value: &Value| match value {
+            Value::Null => serde_json::Value::Null,
+            Value::Integer(number) => (*number).into(),
+            Value::Real(number) => (*number).into(),
+            Value::Text(text) => text.as_str().into(),
+            Value::Blob(bytes) => bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>().into(),
+        };
+        serializer.collect_map(self.names.iter().zip(self.values.iter().map(value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_objects_with_the_columns_in_their_order() {
+        let values = |first: Value| vec![first, Value::Text("a\"b\0".into()), Value::Null, Value::Real(0.5)];
+        let rows = [values(Value::Integer(i64::MIN)), values(Value::Blob(vec![0, 0xab]))];
+        let text = r#""tasks":"a\"b\u0000","oldest_utc":null,"newest_utc":0.5}"#;
+        assert_eq!(
+            json(&DEPTH, &rows).unwrap(),
+            format!(r#"[{{"status":-9223372036854775808,{text},{{"status":"00AB",{text}]"#)
+        );
+        assert_eq!(json(&DEPTH, &[]).unwrap(), "[]");
+    }
 }
