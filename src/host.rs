@@ -11,7 +11,8 @@
 //! - a second, different SQLite is refused in words, before anything of the first is overwritten;
 //! - a SQLite older than [`OLDEST`], or one built without a function that is needed, is refused in words.
 //!
-//! Before `bind` has succeeded, no other part of the crate may call SQLite.
+//! Before `bind` has succeeded, no other part of the crate may call SQLite. Callers that are no SQLite have one found for them
+//! by [`discovery`], and [`sole`] watches that no file of theirs is open through another.
 //!
 //! # How
 //!
@@ -22,9 +23,15 @@
 
 #![allow(unsafe_code)]
 
+mod copies;
+pub mod discovery;
+mod libraries;
+pub mod sole;
+
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::path::PathBuf;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, ffi};
@@ -40,11 +47,16 @@ pub const MAIN: &CStr = c"main";
 struct Bound {
     /// Address of the API table, for comparison only.
     table: usize,
+    /// Address of one of its functions: what tells it from other copies.
+    anchor: usize,
     version: String,
     has_progress_handler: bool,
 }
 
 static BOUND: Mutex<Option<Bound>> = Mutex::new(None);
+
+/// Whether the embedder itself has said which SQLite is the right one.
+static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Binds the process to the SQLite that `table` belongs to, or says why not.
 ///
@@ -71,8 +83,43 @@ pub unsafe fn bind(table: *mut ffi::sqlite3_api_routines) -> Result<()> {
     // bindings (made for 3.34.1) read.
     unsafe { ffi::rusqlite_extension_init2(table) }
         .map_err(|refusal| Error::usage(format!("SQLite {version} cannot be used: {refusal}")))?;
-    *bound = Some(Bound { table: table as usize, version, has_progress_handler: api.progress_handler.is_some() });
+    *bound = Some(Bound {
+        table: table as usize,
+        anchor: api.libversion.map_or(0, |function| function as usize),
+        version,
+        has_progress_handler: api.progress_handler.is_some(),
+    });
     Ok(())
+}
+
+/// Binds as [`bind`] does, on the word of an embedder who knows which SQLite has the files open that it will name.
+///
+/// # Errors
+///
+/// As for [`bind`].
+///
+/// # Safety
+///
+/// As for [`bind`].
+pub unsafe fn bind_as_told(table: *mut ffi::sqlite3_api_routines) -> Result<()> {
+    // SAFETY: the caller vouches for the pointer.
+    unsafe { bind(table) }?;
+    TOLD.store(true, Ordering::SeqCst);
+    Ok(())
+}
+
+fn is_told() -> bool {
+    TOLD.load(Ordering::SeqCst)
+}
+
+/// Whether this process is bound.
+pub fn is_bound() -> bool {
+    BOUND.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+}
+
+fn anchor() -> usize {
+    let bound = BOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    bound.as_ref().map_or(0, |host| host.anchor)
 }
 
 /// The version of the SQLite that this process is bound to, or an empty text before that.
@@ -161,6 +208,7 @@ fn check_functions(api: &ffi::sqlite3_api_routines, version: &str) -> Result<()>
         finalize,
         free,
         get_autocommit,
+        interruptx,
         malloc,
         mprintf,
         mutex_alloc,

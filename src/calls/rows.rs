@@ -1,8 +1,9 @@
-//! The columns and rows of each table-valued function.
+//! The tables: the columns and rows of each.
 
 use rusqlite::types::Value;
 
 use super::arguments::Arguments;
+use super::table::Spec;
 use crate::backup::adopted;
 use crate::backup::catalog::{Catalog, newest_first};
 use crate::backup::entry::Entry;
@@ -15,20 +16,6 @@ use crate::progress::Watch;
 use crate::queue::{depth, leases};
 use crate::settings::Settings;
 use crate::upkeep::stats;
-
-/// What a table is.
-pub struct Spec {
-    /// Its name.
-    pub name: &'static str,
-    /// Its columns, as in `CREATE TABLE`.
-    pub columns: &'static [&'static str],
-    /// Its arguments: hidden columns behind the others.
-    pub arguments: &'static [&'static str],
-    /// Whether it looks at files.
-    pub looks_at_files: bool,
-    /// Its rows, each with a value for each column.
-    pub rows: fn(&Caller, &Arguments) -> Result<Vec<Vec<Value>>>,
-}
 
 /// All tables.
 pub const TABLES: &[&Spec] = &[&BACKUPS, &DEPTH, &ROTATION, &SETTINGS, &STALE, &STATS];

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ffi};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::{Sidecar, Standing, read_pragma};
 use crate::error::{Error, Result};
@@ -27,6 +27,23 @@ impl Caller {
     /// The connection itself, for what belongs into the caller's own transaction.
     pub fn connection(&self) -> &Connection {
         &self.conn
+    }
+
+    /// A caller of our own making, on a database that exists, or on `:memory:`. It waits for others as long as the default says.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_CANTOPEN` and its kin. Whether the file is a database shows only when it is read.
+    pub fn open(path: &Path) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
+        let conn = Connection::open_with_flags(path, flags).map_err(|error| {
+            let error = Error::from(error).context(format!("cannot open the database '{}'", path.display()));
+            if path.exists() { error } else { error.advice("there is no such file; a missing database is not made") }
+        })?;
+        super::sidecar::prepare(&conn, DEFAULT_PATIENCE)?;
+        Ok(Self::new(conn))
     }
 
     /// A caller of our own making: a connection to another database, with the same SQLite and VFS, and the same patience.

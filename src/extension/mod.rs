@@ -33,8 +33,8 @@ use crate::host;
 ///
 /// # Safety
 ///
-/// `db` is an open connection, `error_message` is NULL or a place for a pointer, and `api` is the API table of the SQLite
-/// that `db` belongs to.
+/// `db` is an open connection, `error_message` is NULL or a place for a pointer, and `api` is the API table of the
+/// SQLite that `db` belongs to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sqlite3_queuekeeper_init(
     db: *mut ffi::sqlite3,
