@@ -11,7 +11,7 @@
 //! | [`ffi`] | door: C functions; only converts |
 //! | [`backup`] | snapshot, artifacts, catalog; taking, verifying, restoring, rotating and deleting backups |
 //! | [`retention`] | policies and plans: which backups stay; pure |
-//! | [`upkeep`] | measuring the database; checkpoints that race no commit |
+//! | [`upkeep`] | measuring and checking the database; checkpoints that race no commit, VACUUM, ANALYZE |
 //! | [`queue`] | the queue's shape, leases and depth |
 //! | [`host`] | binding to the process's one SQLite |
 //! | [`connection`] | the caller's connection and the sidecar |

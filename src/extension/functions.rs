@@ -26,7 +26,7 @@ use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::queue::leases;
-use crate::upkeep::stats;
+use crate::upkeep::{analyze, checkpoint, optimize, stats, vacuum};
 
 /// `'J'`: the subtype that SQLite's JSON functions give their results (<https://www.sqlite.org/json1.html>).
 const JSON_SUBTYPE: u32 = 74;
@@ -59,12 +59,16 @@ pub fn define(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
             }
         };
     }
+    function!("queue_analyze", 0..=1, analyze_tables);
     function!("queue_backup", 0..=2, backup);
+    function!("queue_checkpoint", 0..=1, checkpoint_wal);
     function!("queue_delete_backup", 1..=2, delete_backup);
+    function!("queue_optimize", 0..=1, optimize_database);
     function!("queue_requeue_stale", 1..=1, requeue_stale);
     function!("queue_restore", 1..=3, restore_backup);
     function!("queue_rotate", 1..=2, rotate_backups);
     function!("queue_stats", 0..=0, statistics);
+    function!("queue_vacuum", 0..=0, vacuum_database);
     function!("queue_verify", 1..=3, verify);
     function!("queue_version", 0..=0, version);
     Ok(())
@@ -97,6 +101,22 @@ fn verify(caller: &Caller, arguments: &Arguments) -> Result<Output> {
 fn delete_backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let options: delete::Options = arguments.options(1)?;
     json(&delete::delete(caller, arguments.text(0, "backup")?, &options)?)
+}
+
+fn checkpoint_wal(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    json(&checkpoint::checkpoint(caller, arguments.text(0, "mode")?, None)?)
+}
+
+fn vacuum_database(caller: &Caller, _arguments: &Arguments) -> Result<Output> {
+    json(&vacuum::vacuum(caller, None)?)
+}
+
+fn analyze_tables(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    json(&analyze::analyze(caller, arguments.text(0, "table")?, None)?)
+}
+
+fn optimize_database(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    json(&optimize::optimize(caller, arguments.integer_or(0, "full", 0)?, None)?)
 }
 
 fn requeue_stale(caller: &Caller, arguments: &Arguments) -> Result<Output> {

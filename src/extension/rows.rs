@@ -14,10 +14,10 @@ use crate::error::Result;
 use crate::files::LiveFiles;
 use crate::progress::Watch;
 use crate::queue::{depth, leases};
-use crate::upkeep::stats;
+use crate::upkeep::{integrity, stats};
 
 /// All tables.
-pub const TABLES: &[&Spec] = &[&BACKUPS, &DEPTH, &ROTATION, &STALE, &STATS];
+pub const TABLES: &[&Spec] = &[&BACKUPS, &DEPTH, &INTEGRITY, &ROTATION, &STALE, &STATS];
 
 static BACKUPS: Spec = Spec {
     name: "queue_backups",
@@ -56,6 +56,14 @@ static DEPTH: Spec = Spec {
     arguments: &[],
     looks_at_files: false,
     rows: depth_rows,
+};
+
+static INTEGRITY: Spec = Spec {
+    name: "queue_integrity",
+    columns: &["message TEXT"],
+    arguments: &["level", "max_errors"],
+    looks_at_files: false,
+    rows: integrity_rows,
 };
 
 static ROTATION: Spec = Spec {
@@ -155,6 +163,12 @@ fn depth_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>
     let values =
         rows.into_iter().map(|row| vec![row.status, Value::Integer(row.tasks), row.oldest_utc, row.newest_utc]);
     Ok(values.collect())
+}
+
+fn integrity_rows(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+    let most = arguments.integer_or(1, "max_errors", integrity::DEFAULT_MAX_ERRORS)?;
+    let messages = integrity::integrity(caller.connection(), arguments.text(0, "level")?, most)?;
+    Ok(messages.into_iter().map(|message| vec![Value::Text(message)]).collect())
 }
 
 fn rotation(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {

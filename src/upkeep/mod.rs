@@ -1,4 +1,8 @@
 //! Upkeep: measuring the database and keeping it in shape.
 
+pub mod analyze;
 pub mod checkpoint;
+pub mod integrity;
+pub mod optimize;
 pub mod stats;
+pub mod vacuum;
