@@ -13,7 +13,10 @@ use crate::error::{Error, Result};
 use crate::progress::Listener;
 use crate::queue::leases;
 use crate::settings;
-use crate::upkeep::stats as measuring;
+use crate::upkeep::{
+    analyze as analyzing, checkpoint as checkpointing, optimize as optimizing, stats as measuring,
+    vacuum as vacuuming,
+};
 
 /// What a function returns.
 #[derive(Debug)]
@@ -59,6 +62,43 @@ pub fn verify<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Li
     let (backup, level) = (arguments.text(0, "backup")?, arguments.text(1, "level")?);
     let options: check::Options = arguments.options(2)?;
     json(&check::check(caller, backup, level, &options, listener)?)
+}
+
+/// `queue_checkpoint([mode])`
+///
+/// # Errors
+///
+/// See [`checkpointing::checkpoint`].
+pub fn checkpoint(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    json(&checkpointing::checkpoint(caller, arguments.text(0, "mode")?, None)?)
+}
+
+/// `queue_vacuum()`
+///
+/// # Errors
+///
+/// See [`vacuuming::vacuum`].
+pub fn vacuum<'a>(caller: &'a Caller, _arguments: &Arguments, listener: Option<Listener<'a>>) -> Result<Output> {
+    json(&vacuuming::vacuum(caller, listener)?)
+}
+
+/// `queue_analyze([table])`
+///
+/// # Errors
+///
+/// See [`analyzing::analyze`].
+pub fn analyze<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Listener<'a>>) -> Result<Output> {
+    json(&analyzing::analyze(caller, arguments.text(0, "table")?, listener)?)
+}
+
+/// `queue_optimize([full])`
+///
+/// # Errors
+///
+/// See [`optimizing::optimize`].
+pub fn optimize<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Listener<'a>>) -> Result<Output> {
+    let full = arguments.integer_if_given(0, "full")?.unwrap_or(0);
+    json(&optimizing::optimize(caller, full, listener)?)
 }
 
 /// `queue_delete_backup(backup [, options])`
