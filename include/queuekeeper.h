@@ -410,6 +410,17 @@ int qk_integrity(qk_queue *queue,
                  char **result);
 
 /*
+ Measures how healthy the database is. See the SQL table `queue_health()`.
+
+ `*result`: JSON, an array of objects with `metric`, `value`, `unit`, `warning`, `critical`, `level` (`ok`, `warning`,
+ `critical`) and `action`.
+
+ Requires: `result` is NULL or a place for a pointer.
+ */
+int qk_health(qk_queue *queue,
+              char **result);
+
+/*
  The extension's entry point. SQLite calls it when the library is loaded; an application that links the library can
  pass it to `sqlite3_auto_extension()`.
 

@@ -49,6 +49,10 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (),
     ),
     "queue_settings": (("name", "value", "default_value", "description"), ()),
+    "queue_health": (
+        ("metric", "value", "unit", "warning", "critical", "level", "action"),
+        (),
+    ),
     "queue_depth": (("status", "tasks", "oldest_utc", "newest_utc"), ()),
     "queue_stale": (
         ("task_id", "status", "locked_by", "lease_until_utc", "overdue_seconds", "attempts"),

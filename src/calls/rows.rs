@@ -10,13 +10,13 @@ use rusqlite::types::Value;
 pub use backups::{BACKUPS, ROTATION};
 pub use queue::{DEPTH, STALE};
 pub use schedule::{HISTORY, SCHEDULE};
-pub use upkeep::{INTEGRITY, SETTINGS, STATS};
+pub use upkeep::{HEALTH, INTEGRITY, SETTINGS, STATS};
 
 use super::table::Spec;
 
 /// All tables.
 pub const TABLES: &[&Spec] =
-    &[&BACKUPS, &DEPTH, &HISTORY, &INTEGRITY, &ROTATION, &SCHEDULE, &SETTINGS, &STALE, &STATS];
+    &[&BACKUPS, &DEPTH, &HEALTH, &HISTORY, &INTEGRITY, &ROTATION, &SCHEDULE, &SETTINGS, &STALE, &STATS];
 
 pub(super) fn text(value: Option<impl Into<String>>) -> Value {
     value.map_or(Value::Null, |value| Value::Text(value.into()))

@@ -108,3 +108,17 @@ pub unsafe extern "C" fn qk_integrity(
     // SAFETY: as the caller vouches.
     unsafe { list("qk_integrity", queue, &rows::INTEGRITY, [text(level), number(max_errors)], result) }
 }
+
+/// Measures how healthy the database is. See the SQL table `queue_health()`.
+///
+/// `*result`: JSON, an array of objects with `metric`, `value`, `unit`, `warning`, `critical`, `level` (`ok`, `warning`,
+/// `critical`) and `action`.
+///
+/// # Safety
+///
+/// `result` is NULL or a place for a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qk_health(queue: *mut QkQueue, result: *mut *mut c_char) -> c_int {
+    // SAFETY: as the caller vouches.
+    unsafe { list("qk_health", queue, &rows::HEALTH, [], result) }
+}

@@ -2,6 +2,7 @@
 
 pub mod analyze;
 pub mod checkpoint;
+pub mod health;
 pub mod integrity;
 pub mod optimize;
 pub mod schedule;

@@ -8,7 +8,7 @@ use crate::calls::table::Spec;
 use crate::connection::Caller;
 use crate::error::Result;
 use crate::settings::Settings;
-use crate::upkeep::{integrity, stats};
+use crate::upkeep::{health, integrity, stats};
 
 /// `queue_integrity`
 pub static INTEGRITY: Spec = Spec {
@@ -17,6 +17,15 @@ pub static INTEGRITY: Spec = Spec {
     arguments: &["level", "max_errors"],
     looks_at_files: false,
     rows: integrity_rows,
+};
+
+/// `queue_health`
+pub static HEALTH: Spec = Spec {
+    name: "queue_health",
+    columns: &["metric TEXT", "value", "unit TEXT", "warning REAL", "critical REAL", "level TEXT", "action TEXT"],
+    arguments: &[],
+    looks_at_files: true,
+    rows: health_rows,
 };
 
 /// `queue_settings`
@@ -55,6 +64,22 @@ fn integrity_rows(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Valu
     let most = arguments.integer_if_given(1, "max_errors")?.unwrap_or(integrity::DEFAULT_MAX_ERRORS);
     let messages = integrity::integrity(caller.connection(), arguments.text(0, "level")?, most)?;
     Ok(messages.into_iter().map(|message| vec![Value::Text(message)]).collect())
+}
+
+fn health_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+    let real = |value: Option<f64>| value.map_or(Value::Null, Value::Real);
+    let rows = health::health(caller)?.into_iter().map(|row| {
+        vec![
+            text(Some(row.metric)),
+            row.value,
+            text(row.unit),
+            real(row.warning),
+            real(row.critical),
+            text(Some(row.level.word())),
+            text(row.action),
+        ]
+    });
+    Ok(rows.collect())
 }
 
 fn settings_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
