@@ -137,8 +137,9 @@ fn refuse_copy(path: &Path, ours: usize) -> Result<()> {
 fn refusal(path: &Path, how: &str) -> Error {
     Error::usage(format!(
         "'{}' is open in this process already, {how}; two SQLites that share a file destroy each other's locks. Give \
-         queuekeeper the right one: load it as an extension into the connection that has the file open, or call qk_bind() \
-         with that SQLite's API table, before anything else; or leave this file to a process of its own",
+         queuekeeper the right one: load it as an extension into the connection that has the file open, and call its SQL functions \
+         there; or call qk_bind() with that SQLite's API table, before anything else; or leave this file to a process of \
+         its own",
         path.display()
     ))
 }
