@@ -190,11 +190,23 @@ def test_a_hidden_sqlite_that_opens_the_file_later_is_noticed(
         for name in ("backup", "stats", "depth"):
             refusal = process.refusal("call", name=name, arguments=[])
             assert REFUSAL in refusal.message
-        # Were the connection closed now, the lock would be gone.
         process.ask("close")
         assert REFUSAL in process.refusal("open", path=str(queue.path)).message
     assert_kept_out(seen)
     commit_and_check(process, queue)
+
+
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_a_handle_holds_nothing_that_a_forked_child_could_believe_in(
+    journal: str, make: MakeQueue, caller: Caller
+) -> None:
+    queue = make(Shape(journal_mode=journal))
+    process = caller()
+    process.ask("open", path=str(queue.path))
+    assert process.call("backup")["backup_type"] == "full"
+    # SQLite takes no lock that it believes to have already.
+    assert process.ask("locks_in_a_child", path=str(queue.path)) == ["POSIX ADVISORY READ"]
+    assert process.call("stats")["wal_mode"] == int(journal == "wal")
 
 
 def test_another_copy_with_other_files_is_no_reason_to_refuse(

@@ -182,6 +182,32 @@ class Driver:
         thread.join()
         return self.answer(code, handle)
 
+    def locks_in_a_child(self, path: str) -> list[str]:
+        """The locks on a file that a forked child holds while a handle of its own backs it up."""
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            inode = Path(path).stat().st_ino
+            held: set[str] = set()
+
+            def progress(_context: int, _done: int, _total: int) -> int:
+                for line in Path("/proc/locks").read_text("utf-8").splitlines():
+                    words = line.split()
+                    if words[4] == str(os.getpid()) and words[5].endswith(f":{inode}"):
+                        held.add(" ".join(words[1:4]))
+                return 0
+
+            self.open(path, "child's")
+            handle, callback = self.handles["child's"], Progress(progress)
+            code = self.lib.qk_backup(handle, None, None, callback, None, None)
+            os.write(writer, json.dumps(sorted(held) if code == 0 else str(code)).encode())
+            os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader) as answer:
+            held_in_child = json.loads(answer.read())
+        os.waitpid(child, 0)
+        return list(held_in_child)
+
     def maps(self) -> list[str]:
         lines = Path("/proc/self/maps").read_text("utf-8").splitlines()
         return sorted({line.split()[-1] for line in lines if ".so" in line})
