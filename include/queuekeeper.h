@@ -53,9 +53,9 @@
  *
  * THREADS. Any thread may use any handle. Calls on one handle run one at a time: a second thread waits until the
  * first call is done. Calls on different handles run side by side. A progress callback runs in the thread that
- * made the call, and must not use that call's handle (SQLITE_MISUSE), except for `qk_interrupt`. To end a long
- * call: a progress callback that returns something other than 0, or `qk_interrupt` from another thread. The work
- * then undoes what it has begun.
+ * made the call. It must not use that call's handle (SQLITE_MISUSE), except for `qk_interrupt`, nor wait for a
+ * thread that does. To end a long call: a progress callback that returns something other than 0, or
+ * `qk_interrupt` from another thread. The work then undoes what it has begun.
  *
  * FORKS. Handles do not survive a fork: in a child, every call on a handle of the parent's is SQLITE_MISUSE, and
  * `qk_close` only forgets it. A child may open handles of its own, on the same file, too: handles hold nothing
