@@ -348,6 +348,69 @@ int qk_depth(qk_queue *queue, char **result);
 int qk_stats(qk_queue *queue, char **result);
 
 /*
+ Copies the WAL into the database. See the SQL function `queue_checkpoint([mode])`.
+
+ `mode`: `"PASSIVE"`, `"FULL"`, `"RESTART"` or `"TRUNCATE"`; NULL: passive. `*result`: JSON with `mode`, `busy`, `log` and
+ `checkpointed`.
+
+ Requires: `mode` is NULL or a C string; `result` is NULL or a place for a pointer.
+ */
+int qk_checkpoint(qk_queue *queue,
+                  const char *mode,
+                  char **result);
+
+/*
+ Runs VACUUM. See the SQL function `queue_vacuum()`.
+
+ `progress`: may be NULL; SQLite counts no pages here, so it is called with 0 and 0. `*result`: JSON with
+ `size_before_bytes`, `size_after_bytes`, `reclaimed_bytes`, and so on.
+
+ Requires: `progress` may be called with `context`; `result` is NULL or a place for a pointer.
+ */
+int qk_vacuum(qk_queue *queue,
+              qk_progress progress,
+              void *context,
+              char **result);
+
+/*
+ Gathers the planner's statistics. See the SQL function `queue_analyze([table])`.
+
+ `table`: NULL for all tables. `*result`: JSON with `analyzed`, an array of names, and `duration_ms`.
+
+ Requires: `table` is NULL or a C string; `result` is NULL or a place for a pointer.
+ */
+int qk_analyze(qk_queue *queue,
+               const char *table,
+               char **result);
+
+/*
+ Gathers the planner's statistics, and if `full` is 1 runs VACUUM, too. See the SQL function `queue_optimize([full])`.
+
+ `full`: 0, 1, or `QK_DEFAULT` for 0. `progress`: as for `qk_vacuum`. `*result`: JSON with `analyzed`, `vacuumed`,
+ `stats_before` and `stats_after`.
+
+ Requires: As for `qk_vacuum`.
+ */
+int qk_optimize(qk_queue *queue,
+                int64_t full,
+                qk_progress progress,
+                void *context,
+                char **result);
+
+/*
+ Checks whether the database is sound. See the SQL table `queue_integrity([level [, max_errors]])`.
+
+ `level`: `"quick"` or `"full"`; NULL: full. `max_errors`: `QK_DEFAULT` for 100. `*result`: JSON, an array of objects with
+ `message`: the only one is `ok`, or each says what is wrong. That a database is damaged is a result, not an error.
+
+ Requires: `level` is NULL or a C string; `result` is NULL or a place for a pointer.
+ */
+int qk_integrity(qk_queue *queue,
+                 const char *level,
+                 int64_t max_errors,
+                 char **result);
+
+/*
  The extension's entry point. SQLite calls it when the library is loaded; an application that links the library can
  pass it to `sqlite3_auto_extension()`.
 

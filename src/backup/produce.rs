@@ -36,8 +36,10 @@ use crate::connection::{Caller, Sidecar, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
 use crate::progress::Watch;
-use crate::queue::{depth, shape};
-use crate::{clock, host, settings};
+use crate::queue::depth;
+use crate::schema;
+use crate::settings::{self, Settings};
+use crate::{clock, host};
 
 /// What to make, and where.
 pub struct Order<'a> {
@@ -99,10 +101,10 @@ impl Order<'_> {
 
     fn walk(&self, watch: &mut Watch<'_>) -> Result<Produced> {
         let snapshot = Snapshot::take(self.caller, watch)?;
-        let full_every = settings::number(snapshot.connection(), &settings::FULL_EVERY)?;
         let mut notes: Vec<String> = snapshot.note().into_iter().map(str::to_owned).collect();
         let mut parent = None;
         if self.wish.kind == Kind::Incremental {
+            let full_every = Settings::of(snapshot.connection())?.positive(&settings::FULL_EVERY)?;
             let (source, name) = (source_path(self.caller), self.wish.name.as_deref());
             match parent::find(self.catalog, &source, name, snapshot.page_size, full_every)? {
                 Ok(found) => parent = Some(found),
@@ -289,7 +291,7 @@ fn counts(conn: &Connection, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> 
 
 /// A note on the tables whose rows `VACUUM INTO` may number anew.
 fn renumbered(conn: &Connection) -> Result<Option<String>> {
-    let tables = shape::tables_without_own_rowid(conn)?;
+    let tables = schema::tables_without_own_rowid(conn)?;
     Ok((!tables.is_empty()).then(|| {
         format!(
             "rows of tables without an INTEGER PRIMARY KEY may have got new rowids: {}; use type full where rowids matter",

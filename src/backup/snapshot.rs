@@ -25,12 +25,13 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::sink::{Geometry, PageVisitor, Sink};
+use crate::clock;
 use crate::connection::{Caller, Sidecar, Standing, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::host::Transaction;
 use crate::progress::Watch;
-use crate::{clock, settings};
+use crate::settings::{self, Settings};
 
 /// Bytes between two looks at the clock, the caller and the WAL: about a millisecond's work.
 const STEP_BYTES: u32 = 4 << 20;
@@ -89,7 +90,7 @@ impl<'c> Snapshot<'c> {
         };
         let taken_at = clock::now();
         let conn = source.connection();
-        let wal_budget_mb = settings::number(conn, &settings::WAL_BUDGET_MB)?;
+        let wal_budget_mb = Settings::of(conn)?.positive(&settings::WAL_BUDGET_MB)?;
         let wal = file.filter(|_| standing.wal()).map(|file| {
             let path = files::with_suffix(&file, "-wal");
             WalBudget {

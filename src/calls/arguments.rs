@@ -6,6 +6,7 @@
 //! passed and what should have been. A REAL without a fraction counts as a whole number; a TEXT never counts as one, except
 //! in a retention policy, which may be written as text.
 
+use rusqlite::types::Value;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
@@ -88,15 +89,30 @@ impl Arguments {
         given.whole().ok_or_else(|| Error::usage(format!("{what} must be a whole number, but is {}", given.kind())))
     }
 
-    /// A whole number, or `default` when it is absent.
+    /// A whole number that may be absent.
     ///
     /// # Errors
     ///
     /// Anything else.
-    pub fn integer_or(&self, place: usize, what: &str, default: i64) -> Result<i64> {
+    pub fn integer_if_given(&self, place: usize, what: &str) -> Result<Option<i64>> {
         match self.get(place) {
-            Argument::Null => Ok(default),
-            _ => self.integer(place, what),
+            Argument::Null => Ok(None),
+            _ => self.integer(place, what).map(Some),
+        }
+    }
+
+    /// A value of any kind but a BLOB.
+    ///
+    /// # Errors
+    ///
+    /// A BLOB, or a text that is not UTF-8.
+    pub fn value(&self, place: usize, what: &str) -> Result<Value> {
+        match self.get(place) {
+            Argument::Null => Ok(Value::Null),
+            Argument::Integer(number) => Ok(Value::Integer(*number)),
+            Argument::Real(number) => Ok(Value::Real(*number)),
+            Argument::Text(Some(text)) => Ok(Value::Text(text.clone())),
+            other => Err(Error::usage(format!("{what} must be a text or a number, but is {}", other.kind()))),
         }
     }
 
@@ -158,7 +174,7 @@ mod tests {
         for place in 2..7 {
             assert!(given.integer(place, "secs").is_err(), "{place}");
         }
-        assert_eq!(given.integer_or(6, "secs", 5).unwrap(), 5);
+        assert_eq!(given.integer_if_given(6, "secs").unwrap(), None);
     }
 
     #[test]

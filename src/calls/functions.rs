@@ -2,6 +2,7 @@
 //!
 //! A function that works for long takes a listener, which hears of its progress and may stop it.
 
+use rusqlite::types::Value;
 use serde::Serialize;
 
 use super::arguments::Arguments;
@@ -11,7 +12,11 @@ use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::progress::Listener;
 use crate::queue::leases;
-use crate::upkeep::stats as measuring;
+use crate::settings;
+use crate::upkeep::{
+    analyze as analyzing, checkpoint as checkpointing, optimize as optimizing, stats as measuring,
+    vacuum as vacuuming,
+};
 
 /// What a function returns.
 #[derive(Debug)]
@@ -22,6 +27,8 @@ pub enum Output {
     Text(String),
     /// A text that is JSON.
     Json(String),
+    /// A value as it is stored.
+    Value(Value),
 }
 
 /// `queue_backup([path [, options]])`
@@ -57,6 +64,43 @@ pub fn verify<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Li
     json(&check::check(caller, backup, level, &options, listener)?)
 }
 
+/// `queue_checkpoint([mode])`
+///
+/// # Errors
+///
+/// See [`checkpointing::checkpoint`].
+pub fn checkpoint(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    json(&checkpointing::checkpoint(caller, arguments.text(0, "mode")?, None)?)
+}
+
+/// `queue_vacuum()`
+///
+/// # Errors
+///
+/// See [`vacuuming::vacuum`].
+pub fn vacuum<'a>(caller: &'a Caller, _arguments: &Arguments, listener: Option<Listener<'a>>) -> Result<Output> {
+    json(&vacuuming::vacuum(caller, listener)?)
+}
+
+/// `queue_analyze([table])`
+///
+/// # Errors
+///
+/// See [`analyzing::analyze`].
+pub fn analyze<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Listener<'a>>) -> Result<Output> {
+    json(&analyzing::analyze(caller, arguments.text(0, "table")?, listener)?)
+}
+
+/// `queue_optimize([full])`
+///
+/// # Errors
+///
+/// See [`optimizing::optimize`].
+pub fn optimize<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Listener<'a>>) -> Result<Output> {
+    let full = arguments.integer_if_given(0, "full")?.unwrap_or(0);
+    json(&optimizing::optimize(caller, full, listener)?)
+}
+
 /// `queue_delete_backup(backup [, options])`
 ///
 /// # Errors
@@ -87,6 +131,18 @@ pub fn rotate(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let policy = arguments.policy(0)?;
     let deleted = rotating::rotate(caller, &policy, arguments.text(1, "dir")?)?;
     Ok(Output::Integer(i64::try_from(deleted).unwrap_or(i64::MAX)))
+}
+
+/// `queue_set(name, value)`
+///
+/// # Errors
+///
+/// See [`settings::set`].
+pub fn set(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    let name = arguments.text(0, "name")?;
+    let name =
+        name.ok_or_else(|| Error::usage("name is required, but is NULL; queue_settings() lists all settings"))?;
+    settings::set(caller.connection(), name, &arguments.value(1, "value")?).map(Output::Value)
 }
 
 /// `queue_stats()`

@@ -11,3 +11,4 @@ pub mod arguments;
 pub mod functions;
 pub mod guard;
 pub mod rows;
+pub mod table;

@@ -1,5 +1,6 @@
 //! The connection that called.
 
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -75,19 +76,43 @@ impl Caller {
         let mut files = Vec::new();
         for name in self.schemas()? {
             let Some(file) = host::database_file(&self.conn, &name) else { continue };
-            if host::has_moved(&self.conn, &name) {
-                return Err(Error::new(
-                    ffi::SQLITE_READONLY_DBMOVED,
-                    format!(
-                        "the file '{}' was moved, replaced or deleted since this connection opened it; close the connection \
-                         and open the database where it is now",
-                        file.display()
-                    ),
-                ));
-            }
+            self.check_schema_in_place(&name, &file)?;
             files.push(file);
         }
         Ok(files)
+    }
+
+    /// Refuses a main database whose file is not at its path any more: a second connection would open another one.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_READONLY_DBMOVED`.
+    pub fn check_in_place(&self) -> Result<()> {
+        self.file().map_or(Ok(()), |file| self.check_schema_in_place(host::MAIN, &file))
+    }
+
+    fn check_schema_in_place(&self, schema: &CStr, file: &Path) -> Result<()> {
+        if !host::has_moved(&self.conn, schema) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ffi::SQLITE_READONLY_DBMOVED,
+            format!(
+                "the file '{}' was moved, replaced or deleted since this connection opened it; close the connection \
+                 and open the database where it is now",
+                file.display()
+            ),
+        ))
+    }
+
+    /// Refuses a connection that may not write (`what` is a verb), be it by its own choice (`PRAGMA query_only`).
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_READONLY`, or what SQLite says to the pragma.
+    pub fn check_writable(&self, standing: &Standing, what: &str) -> Result<()> {
+        let query_only: i64 = self.pragma("query_only")?;
+        if standing.readonly || query_only != 0 { Err(Standing::read_only(what)) } else { Ok(()) }
     }
 
     fn schemas(&self) -> Result<Vec<std::ffi::CString>> {

@@ -14,6 +14,7 @@
 
 use std::ffi::{c_char, c_int};
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, ffi};
 use sqlite_loadable::ext::{sqlite3, sqlite3_context, sqlite3_value};
 use sqlite_loadable::{FunctionFlags, define_scalar_function};
@@ -48,12 +49,17 @@ pub fn define(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
             }
         };
     }
+    function!("queue_analyze", 0..=1, |caller, arguments| calls::analyze(caller, arguments, None));
     function!("queue_backup", 0..=2, |caller, arguments| calls::backup(caller, arguments, None));
+    function!("queue_checkpoint", 0..=1, calls::checkpoint);
     function!("queue_delete_backup", 1..=2, calls::delete_backup);
+    function!("queue_optimize", 0..=1, |caller, arguments| calls::optimize(caller, arguments, None));
     function!("queue_requeue_stale", 1..=1, calls::requeue_stale);
     function!("queue_restore", 1..=3, |caller, arguments| calls::restore(caller, arguments, None));
     function!("queue_rotate", 1..=2, calls::rotate);
+    function!("queue_set", 2..=2, calls::set);
     function!("queue_stats", 0..=0, calls::stats);
+    function!("queue_vacuum", 0..=0, |caller, arguments| calls::vacuum(caller, arguments, None));
     function!("queue_verify", 1..=3, |caller, arguments| calls::verify(caller, arguments, None));
     function!("queue_version", 0..=0, calls::version);
     Ok(())
@@ -129,6 +135,15 @@ unsafe fn give(context: *mut ffi::sqlite3_context, output: &Output) {
         // SAFETY: as above.
         Output::Integer(number) => unsafe { ffi::sqlite3_result_int64(context, *number) },
         Output::Text(content) => text(content),
+        Output::Value(value) => match value {
+            // SAFETY: as above.
+            Value::Integer(number) => unsafe { ffi::sqlite3_result_int64(context, *number) },
+            // SAFETY: as above.
+            Value::Real(number) => unsafe { ffi::sqlite3_result_double(context, *number) },
+            Value::Text(content) => text(content),
+            // SAFETY: as above. No function returns a BLOB.
+            Value::Null | Value::Blob(_) => unsafe { ffi::sqlite3_result_null(context) },
+        },
         Output::Json(content) => {
             text(content);
             // SAFETY: as above.

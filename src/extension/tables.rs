@@ -27,7 +27,8 @@ use rusqlite::{Connection, ffi};
 
 use crate::calls::arguments::{Argument, Arguments};
 use crate::calls::guard::{guarded, to_rusqlite};
-use crate::calls::rows::{self, Spec};
+use crate::calls::rows;
+use crate::calls::table::Spec;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 

@@ -9,7 +9,7 @@ use super::{messages, registry};
 use crate::calls::arguments::{Argument, Arguments};
 use crate::calls::functions::Output;
 use crate::calls::guard::{guarded, reported_code, reported_message};
-use crate::calls::rows::{self, Spec};
+use crate::calls::table::{self, Spec};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::progress::Listener;
@@ -118,14 +118,14 @@ pub unsafe fn count<const N: usize>(
 pub unsafe fn list<const N: usize>(
     called: &str,
     queue: *const QkQueue,
-    table: &Spec,
+    spec: &Spec,
     arguments: [Argument; N],
     result: *mut *mut c_char,
 ) -> c_int {
     let arguments = Arguments::new(arguments.into());
     let read = |caller: &Caller| {
-        let rows = (table.rows)(caller, &arguments)?;
-        rows::json(table, &rows).map(Output::Json)
+        let rows = (spec.rows)(caller, &arguments)?;
+        table::json(spec, &rows).map(Output::Json)
     };
     // SAFETY: the caller vouches for the place.
     on(called, queue, read, |output| unsafe { pointers::give_text(output, result) })

@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
 use crate::calls::arguments::Argument;
 use crate::calls::functions::Output;
+use crate::calls::table;
 use crate::error::{Error, Result};
 
 /// A number that was left out.
@@ -72,6 +73,7 @@ pub unsafe fn give_text(output: Output, place: *mut *mut c_char) -> Result<()> {
     let text = match output {
         Output::Text(text) | Output::Json(text) => text,
         Output::Integer(number) => number.to_string(),
+        Output::Value(value) => table::value(&value).to_string(),
     };
     let text = CString::new(text).map_err(|_| Error::internal("the result contains a NUL"))?;
     if !place.is_null() {
