@@ -22,6 +22,7 @@ CALLS = {
     "queue_requeue_stale": "queue_requeue_stale(0)",
     "queue_restore": "queue_restore('latest')",
     "queue_rotate": "queue_rotate(1)",
+    "queue_run_due": "queue_run_due()",
     "queue_set": "queue_set('backup_dir', '{dir}/stolen')",
     "queue_stats": "queue_stats()",
     "queue_vacuum": "queue_vacuum()",

@@ -12,6 +12,7 @@ FUNCTIONS = {
     "queue_requeue_stale": (1,),
     "queue_restore": (1, 2, 3),
     "queue_rotate": (1, 2),
+    "queue_run_due": (0, 1),
     "queue_set": (2,),
     "queue_stats": (0,),
     "queue_vacuum": (0,),
@@ -37,6 +38,14 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "journal_mode",
             "sqlite_version",
         ),
+        (),
+    ),
+    "queue_schedule": (
+        ("job", "cron", "last_run_utc", "next_due_utc", "last_status"),
+        (),
+    ),
+    "queue_history": (
+        ("job", "step", "started_utc", "finished_utc", "status", "detail"),
         (),
     ),
     "queue_settings": (("name", "value", "default_value", "description"), ()),

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::arguments::Arguments;
 use crate::backup::{check, create, delete, options, restore as restoring, rotate as rotating};
-use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::progress::Listener;
 use crate::queue::leases;
 use crate::settings;
+use crate::upkeep::schedule::run;
 use crate::upkeep::{
     analyze as analyzing, checkpoint as checkpointing, optimize as optimizing, stats as measuring,
     vacuum as vacuuming,
@@ -118,7 +118,7 @@ pub fn delete_backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
 /// See [`leases::requeue`].
 pub fn requeue_stale(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let grace = arguments.integer(0, "secs")?;
-    let requeued = leases::requeue(caller, grace, clock::now())?;
+    let requeued = leases::requeue(caller, grace, caller.now())?;
     Ok(Output::Integer(i64::try_from(requeued).unwrap_or(i64::MAX)))
 }
 
@@ -131,6 +131,15 @@ pub fn rotate(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let policy = arguments.policy(0)?;
     let deleted = rotating::rotate(caller, &policy, arguments.text(1, "dir")?)?;
     Ok(Output::Integer(i64::try_from(deleted).unwrap_or(i64::MAX)))
+}
+
+/// `queue_run_due([now])`
+///
+/// # Errors
+///
+/// See [`run::run_due`].
+pub fn run_due(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    json(&run::run_due(caller, arguments.time(0, "now")?)?)
 }
 
 /// `queue_set(name, value)`

@@ -2,18 +2,21 @@
 
 mod backups;
 mod queue;
+mod schedule;
 mod upkeep;
 
 use rusqlite::types::Value;
 
 pub use backups::{BACKUPS, ROTATION};
 pub use queue::{DEPTH, STALE};
+pub use schedule::{HISTORY, SCHEDULE};
 pub use upkeep::{INTEGRITY, SETTINGS, STATS};
 
 use super::table::Spec;
 
 /// All tables.
-pub const TABLES: &[&Spec] = &[&BACKUPS, &DEPTH, &INTEGRITY, &ROTATION, &SETTINGS, &STALE, &STATS];
+pub const TABLES: &[&Spec] =
+    &[&BACKUPS, &DEPTH, &HISTORY, &INTEGRITY, &ROTATION, &SCHEDULE, &SETTINGS, &STALE, &STATS];
 
 pub(super) fn text(value: Option<impl Into<String>>) -> Value {
     value.map_or(Value::Null, |value| Value::Text(value.into()))

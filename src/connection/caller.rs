@@ -1,12 +1,15 @@
 //! The connection that called.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::{Sidecar, Standing, read_pragma};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::host::{self, Transaction};
@@ -17,12 +20,30 @@ const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
 /// The connection that called.
 pub struct Caller {
     conn: Connection,
+    clock: Cell<Clock>,
 }
 
 impl Caller {
     /// Wraps a connection that belongs to somebody else: one made by `Connection::from_handle`.
     pub fn new(conn: Connection) -> Self {
-        Self { conn }
+        Self { conn, clock: Cell::default() }
+    }
+
+    /// What time it is for the work that is being done.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.get().now()
+    }
+
+    /// Works by another clock than the system's.
+    pub fn by_clock<T>(&self, clock: Clock, work: impl FnOnce() -> T) -> T {
+        struct Back<'a>(&'a Cell<Clock>, Clock);
+        impl Drop for Back<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.1);
+            }
+        }
+        let _back = Back(&self.clock, self.clock.replace(clock));
+        work()
     }
 
     /// The connection itself, for what belongs into the caller's own transaction.
@@ -56,7 +77,7 @@ impl Caller {
         let sidecar = Sidecar::open_writer(self, file)?;
         let conn = sidecar.into_connection();
         conn.busy_timeout(self.patience())?;
-        Ok(Self::new(conn))
+        Ok(Self { conn, clock: self.clock.clone() })
     }
 
     /// The main database's file; `None` for in-memory and temporary databases.

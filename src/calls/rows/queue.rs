@@ -4,7 +4,6 @@ use rusqlite::types::Value;
 
 use crate::calls::arguments::Arguments;
 use crate::calls::table::Spec;
-use crate::clock;
 use crate::connection::Caller;
 use crate::error::Result;
 use crate::queue::{depth, leases};
@@ -43,7 +42,7 @@ fn depth_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>
 
 fn stale(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let grace = arguments.integer_if_given(0, "secs")?;
-    let rows = leases::stale(caller.connection(), grace, clock::now())?;
+    let rows = leases::stale(caller.connection(), grace, caller.now())?;
     let values = rows.into_iter().map(|row| {
         vec![
             row.task_id,
