@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from conftest import MakeQueue
@@ -73,7 +74,22 @@ def call_everything(process: CCaller, queue: Queue, journal: str) -> None:
     assert process.call("stats")["wal_mode"] == int(journal == "wal")
     assert sum(row["tasks"] for row in process.call("depth")) == 52
     assert len(process.call("stale", 60)) == 8
-    for name, arguments in (("requeue_stale", [60]), ("restore", ["latest"])):
+    assert process.call("integrity") == [{"message": "ok"}]
+    for table in ("settings", "schedule", "history"):
+        assert isinstance(process.call(table), list)
+    # What is due is a matter of the time of day; that it writes is not.
+    for name in ("checkpoint", "run_due"):
+        with contextlib.suppress(CError):
+            process.call(name)
+    writing: list[tuple[str, list[Any]]] = [
+        ("requeue_stale", [60]),
+        ("restore", ["latest"]),
+        ("vacuum", []),
+        ("analyze", []),
+        ("optimize", [1]),
+        ("set", ["keep", "7"]),
+    ]
+    for name, arguments in writing:
         assert process.refusal("call", name=name, arguments=arguments).code & 0xFF == BUSY
 
 

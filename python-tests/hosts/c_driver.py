@@ -34,6 +34,16 @@ CALLS = {
     "stale": ("n", "text"),
     "depth": ("", "text"),
     "stats": ("", "text"),
+    "checkpoint": ("t", "text"),
+    "vacuum": ("p", "text"),
+    "analyze": ("t", "text"),
+    "optimize": ("np", "text"),
+    "integrity": ("tn", "text"),
+    "set": ("tt", "text"),
+    "settings": ("", "text"),
+    "run_due": ("t", "text"),
+    "schedule": ("", "text"),
+    "history": ("", "text"),
 }
 TYPES: dict[str, list[Any]] = {"t": [Text], "n": [Number], "p": [Progress, Pointer]}
 

@@ -82,7 +82,25 @@ static void queue_itself(qk_queue *queue)
     CHECK(qk_requeue_stale(queue, 60, &requeued) == OK);
     CHECK(requeued == 8);
     EXPECT_JSON(qk_stale(queue, 60, &result), "[]");
+}
+
+static void upkeep(qk_queue *queue)
+{
+    struct seen seen = {0, 0, 0};
     EXPECT_JSON(qk_stats(queue, &result), "\"wal_mode\":1");
+    EXPECT_JSON(qk_checkpoint(queue, NULL, &result), "\"mode\":\"PASSIVE\"");
+    EXPECT_JSON(qk_checkpoint(queue, "TRUNCATE", &result), "\"busy\":0");
+    EXPECT_JSON(qk_vacuum(queue, look, &seen, &result), "\"size_after_bytes\"");
+    EXPECT_JSON(qk_analyze(queue, NULL, &result), "\"task_queue\"");
+    EXPECT_JSON(qk_optimize(queue, 1, look, &seen, &result), "\"vacuumed\"");
+    EXPECT_JSON(qk_optimize(queue, QK_DEFAULT, NULL, NULL, &result), "\"stats_after\"");
+    EXPECT_JSON(qk_integrity(queue, "quick", QK_DEFAULT, &result), "[{\"message\":\"ok\"}]");
+    EXPECT_JSON(qk_set(queue, "keep", "7/4/12", &result), "7/4/12");
+    EXPECT_JSON(qk_settings(queue, &result), "\"name\":\"keep\"");
+    EXPECT_JSON(qk_set(queue, "keep", NULL, &result), "");
+    EXPECT_JSON(qk_schedule(queue, &result), "\"next_due_utc\"");
+    EXPECT_JSON(qk_run_due(queue, NULL, &result), "[");
+    EXPECT_JSON(qk_history(queue, &result), "[");
 }
 
 int main(int count, char **arguments)
@@ -101,6 +119,7 @@ int main(int count, char **arguments)
     CHECK(strcmp(qk_errmsg(queue), "") == 0);
     wrong_use(queue, arguments[1], arguments[2]);
     queue_itself(queue);
+    upkeep(queue);
     backups(queue, arguments[2]);
     CHECK(qk_close(queue) == OK);
     closed(queue);

@@ -29,6 +29,16 @@ static void every_function(qk_queue *queue, int code)
     CHECK(qk_stale(queue, 60, &text) == code);
     CHECK(qk_depth(queue, &text) == code);
     CHECK(qk_stats(queue, &text) == code);
+    CHECK(qk_checkpoint(queue, NULL, &text) == code);
+    CHECK(qk_vacuum(queue, NULL, NULL, &text) == code);
+    CHECK(qk_analyze(queue, NULL, &text) == code);
+    CHECK(qk_optimize(queue, QK_DEFAULT, NULL, NULL, &text) == code);
+    CHECK(qk_integrity(queue, NULL, QK_DEFAULT, &text) == code);
+    CHECK(qk_set(queue, "keep", NULL, &text) == code);
+    CHECK(qk_settings(queue, &text) == code);
+    CHECK(qk_run_due(queue, NULL, &text) == code);
+    CHECK(qk_schedule(queue, &text) == code);
+    CHECK(qk_history(queue, &text) == code);
     CHECK(qk_interrupt(queue) == code);
     CHECK(text == untouched_text);
     CHECK(number == untouched_number);
@@ -78,7 +88,11 @@ static void bad_arguments(qk_queue *queue)
     CHECK(qk_requeue_stale(queue, QK_DEFAULT, &number) == ERROR);
     CHECK(qk_requeue_stale(queue, -1, &number) == ERROR);
     CHECK(qk_stale(queue, -1, &text) == ERROR);
+    CHECK(qk_set(queue, NULL, NULL, &text) == ERROR);
+    CHECK(qk_optimize(queue, 2, NULL, NULL, &text) == ERROR);
+    CHECK(qk_integrity(queue, NULL, -1, &text) == ERROR);
     CHECK(qk_stats(queue, NULL) == OK);
+    CHECK(qk_settings(queue, NULL) == OK);
     CHECK(qk_depth(queue, NULL) == OK);
     CHECK(qk_stale(queue, 60, NULL) == OK);
     CHECK(qk_backup(queue, NULL, NULL, NULL, NULL, NULL) == OK);
@@ -104,6 +118,12 @@ static void bad_arguments(qk_queue *queue)
     CHECK(qk_rotate(queue, "1", not_utf8, &number) == ERROR);
     CHECK(qk_rotation(queue, not_utf8, NULL, &text) == ERROR);
     CHECK(qk_rotation(queue, "1", not_utf8, &text) == ERROR);
+    CHECK(qk_checkpoint(queue, not_utf8, &text) == ERROR);
+    CHECK(qk_analyze(queue, not_utf8, &text) == ERROR);
+    CHECK(qk_integrity(queue, not_utf8, QK_DEFAULT, &text) == ERROR);
+    CHECK(qk_set(queue, not_utf8, NULL, &text) == ERROR);
+    CHECK(qk_set(queue, "keep", not_utf8, &text) == ERROR);
+    CHECK(qk_run_due(queue, not_utf8, &text) == ERROR);
     CHECK(contains(qk_errmsg(queue), "UTF-8"));
 
     /* A failure in words, with the path. */
