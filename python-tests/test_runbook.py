@@ -1,4 +1,4 @@
-"""The runbook: each thing to type, in the trouble that it is for, answers what the runbook shows."""
+"""The runbook: what it says to type, in the trouble that it is for, answers what it shows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def locked(make: MakeQueue) -> Iterator[Queue]:
 
 
 def backup_fails(make: MakeQueue) -> Iterator[Queue]:
-    """A file where the directory should be, too little space, and an index that is not its table's."""
+    """A file where the directory should be, too little space, and an index that is wrong."""
     queue = make(Shape(tasks=60, journal_mode="delete"))
     (queue.directory / "backups").write_text("not a directory\n", "utf-8")
     queue.query("CREATE TABLE queuekeeper_settings(name TEXT PRIMARY KEY, value)")
