@@ -6,28 +6,28 @@ import contextlib
 import random
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, MakeQueue
 
+from conftest import ROOT, MakeQueue
 from support.queues import Queue, Shape, utc
 from support.runbook import RUNBOOK, Shell, agrees, sections
 
 SECTIONS = sections()
 # Prepares the trouble before the first block, and changes what is to change after each.
-Trouble = Callable[[MakeQueue], Iterator[Queue]]
+Trouble = Callable[[MakeQueue], "Generator[Queue, None, None]"]
 
 
-def at_first_look(make: MakeQueue) -> Iterator[Queue]:
+def at_first_look(make: MakeQueue) -> Generator[Queue, None, None]:
     """Dead workers, and a new installation without a backup."""
     queue = make(Shape(tasks=200, stale_leased=60))
     while True:
         yield queue
 
 
-def locked(make: MakeQueue) -> Iterator[Queue]:
+def locked(make: MakeQueue) -> Generator[Queue, None, None]:
     """Somebody else's long transaction, without WAL."""
     queue = make(Shape(journal_mode="delete", stale_leased=5))
     with queue.connect() as other:
@@ -38,7 +38,7 @@ def locked(make: MakeQueue) -> Iterator[Queue]:
         yield queue
 
 
-def backup_fails(make: MakeQueue) -> Iterator[Queue]:
+def backup_fails(make: MakeQueue) -> Generator[Queue, None, None]:
     """A file where the directory should be, too little space, and an index that is wrong."""
     queue = make(Shape(tasks=60, journal_mode="delete"))
     (queue.directory / "backups").write_text("not a directory\n", "utf-8")
@@ -59,7 +59,7 @@ def backup_fails(make: MakeQueue) -> Iterator[Queue]:
         yield queue
 
 
-def much_to_vacuum(make: MakeQueue) -> Iterator[Queue]:
+def much_to_vacuum(make: MakeQueue) -> Generator[Queue, None, None]:
     """Half of the file is free pages."""
     queue = make(Shape(tasks=20000))
     queue.query("DELETE FROM task_queue WHERE id % 100 > 9")
@@ -67,7 +67,7 @@ def much_to_vacuum(make: MakeQueue) -> Iterator[Queue]:
         yield queue
 
 
-def dead_workers(make: MakeQueue) -> Iterator[Queue]:
+def dead_workers(make: MakeQueue) -> Generator[Queue, None, None]:
     """One worker that died, and one that is late but alive."""
     queue = make(Shape(stale_leased=5, stale_processing=3, live_leases=4))
     with queue.connect() as connection:
@@ -83,7 +83,7 @@ def dead_workers(make: MakeQueue) -> Iterator[Queue]:
         yield queue
 
 
-def long_reader(make: MakeQueue) -> Iterator[Queue]:
+def long_reader(make: MakeQueue) -> Generator[Queue, None, None]:
     """A reader of old content, who leaves after the first attempt."""
     queue = make(Shape(tasks=2000))
     with queue.connect() as reader:
@@ -95,7 +95,7 @@ def long_reader(make: MakeQueue) -> Iterator[Queue]:
         yield queue
 
 
-def damaged(make: MakeQueue) -> Iterator[Queue]:
+def damaged(make: MakeQueue) -> Generator[Queue, None, None]:
     """A page of nonsense in the middle, after a backup was made."""
     queue = make(Shape(tasks=2000, journal_mode="delete"))
     yield queue
