@@ -10,8 +10,8 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
-
 from conftest import ROOT, MakeQueue
+
 from support.queues import Queue, Shape, utc
 from support.runbook import RUNBOOK, Shell, agrees, sections
 
