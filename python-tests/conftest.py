@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +14,7 @@ import pytest
 
 from hosts import HOST_NAMES, Host, HostDiedError, Session, find_host
 from hosts.python_host import PythonSession
+from support.faults import Faults, build
 from support.queues import Queue, Shape, make_queue
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,6 +103,33 @@ def open_python(apsw: Host, open_session: OpenSession) -> OpenPython:
         return session
 
     return open_it
+
+
+@pytest.fixture(scope="session")
+def injector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fault injector, built for this run."""
+    return build(tmp_path_factory.mktemp("injector"))
+
+
+@pytest.fixture(scope="session")
+def faults(
+    library: Path, injector: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Faults]:
+    """A host whose file operations can be made to fail, or to be its last."""
+    started = Faults(find_host("apsw"), library, injector, tmp_path_factory.mktemp("faults"))
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """An empty directory, in memory where there is a place for that: nothing waits for a disk."""
+    shared = Path("/dev/shm")
+    if not (shared.is_dir() and os.access(shared, os.W_OK)):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="queuekeeper-", dir=shared) as name:
+        yield Path(name)
 
 
 @pytest.fixture

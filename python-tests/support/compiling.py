@@ -58,6 +58,15 @@ def build(
     return program
 
 
+def build_shared(target: Path, *sources: Path) -> Path:
+    """Builds a library that is preloaded into a host, with warnings as errors."""
+    command = [tool(C99[0]), *C99[1:], *STRICT, "-O1", "-shared", "-fPIC", *map(str, sources)]
+    command += ["-o", str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
 def run(*command: str | Path, cwd: Path | None = None) -> str:
     """What a program prints, if it exits with status 0."""
     words = [str(word) for word in command]
