@@ -75,6 +75,18 @@ impl<'a> Catalog<'a> {
         Ok(ordered(entries))
     }
 
+    /// The same, after a look at which artifact lies there where a crash cut a replacement short. So a backup that has just
+    /// replaced another can be used at once, before the next writer settles it.
+    ///
+    /// # Errors
+    ///
+    /// The same, `SQLITE_INTERRUPT`, or a file that cannot be read.
+    pub fn settled(&self, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
+        let mut entries = self.backups()?;
+        recover::look(&self.directory, self.live, &mut entries, watch)?;
+        Ok(entries)
+    }
+
     /// Whether there is nothing that a writer could read, complete or sweep.
     pub fn is_untouched(&self) -> bool {
         let manifest = fs::symlink_metadata(self.directory.join(MANIFEST)).is_err();

@@ -41,7 +41,7 @@ pub fn backup<'a>(
     }
     if words == "latest" {
         let catalog = Catalog::of(&target::directory(caller, dir, watch)?, live)?;
-        let newest = newest(catalog.backups()?, caller);
+        let newest = newest(catalog.settled(watch)?, caller);
         let entry = newest.ok_or_else(|| {
             Error::usage(format!(
                 "'{}' holds no backups; make one with queue_backup()",
@@ -52,7 +52,7 @@ pub fn backup<'a>(
     }
     if uuid::Uuid::parse_str(words).is_ok() && !Path::new(words).exists() {
         let catalog = Catalog::of(&target::directory(caller, dir, watch)?, live)?;
-        return by_id(catalog, words);
+        return by_id(catalog, words, watch);
     }
     by_path(live, words, watch)
 }
@@ -102,15 +102,15 @@ fn by_path<'a>(live: &'a LiveFiles, words: &str, watch: &mut Watch<'_>) -> Resul
         }
     };
     let catalog = Catalog::of(files::parent_of(path), live)?;
-    let listed = catalog.backups()?.into_iter().find(|entry| entry.backup_path == name);
+    let listed = catalog.settled(watch)?.into_iter().find(|entry| entry.backup_path == name);
     match listed {
         Some(entry) => Ok((catalog, entry)),
         None => foreign::describe(path, live, watch).map(|entry| (catalog, entry)),
     }
 }
 
-fn by_id<'a>(catalog: Catalog<'a>, id: &str) -> Result<(Catalog<'a>, Entry)> {
-    let found = catalog.backups()?.into_iter().find(|entry| entry.id.eq_ignore_ascii_case(id));
+fn by_id<'a>(catalog: Catalog<'a>, id: &str, watch: &mut Watch<'_>) -> Result<(Catalog<'a>, Entry)> {
+    let found = catalog.settled(watch)?.into_iter().find(|entry| entry.id.eq_ignore_ascii_case(id));
     match found {
         Some(entry) => Ok((catalog, entry)),
         None => Err(Error::usage(format!(

@@ -76,33 +76,56 @@ pub fn unlisted(directory: &Path, live: &LiveFiles, entries: &[Entry], watch: &m
 ///
 /// `SQLITE_INTERRUPT`, or a file that cannot be read.
 pub fn settle(directory: &Path, live: &LiveFiles, entries: &mut [Entry], watch: &mut Watch<'_>) -> Result<bool> {
-    let mut settled = false;
+    let stale = look(directory, live, entries, watch)?;
+    for hash_path in stale.iter().flatten() {
+        // It came before its artifact, which never did.
+        let _ = fs::remove_file(hash_path);
+    }
+    Ok(!stale.is_empty())
+}
+
+/// The same without touching a file, for those who only read: for each such entry there was, the hash file that has no artifact.
+///
+/// # Errors
+///
+/// As for [`settle`].
+pub fn look(
+    directory: &Path,
+    live: &LiveFiles,
+    entries: &mut [Entry],
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Option<PathBuf>>> {
+    let mut stale = Vec::new();
     for entry in entries.iter_mut().filter(|entry| entry.is_replacing() && entry.is_intact()) {
-        settled = true;
         let path = entry.place(directory);
         let hash_path = hashfile::path_of(&path);
         let hashes = match files::open_own(&hash_path, live)? {
             Some(file) => hashfile::read(file, &hash_path)?,
             None => None,
         };
-        if let Some(hashes) = hashes {
+        let new = hashes.map(|hashes| {
             let mut new = hashes.entry;
             new.hash_file_checksum = Some(hashes.checksum);
             new.unmark();
             new.seal();
-            let is_new = new.backup_path == entry.backup_path && new.id != entry.id;
-            if is_new && is_artifact(&new, &path, live, watch)? {
+            new
+        });
+        match new.filter(|new| new.backup_path == entry.backup_path && new.id != entry.id) {
+            Some(new) if is_artifact(&new, &path, live, watch)? => {
                 *entry = new;
-                continue;
+                stale.push(None);
             }
-            if is_new {
-                // It came before its artifact, which never did.
-                let _ = fs::remove_file(&hash_path);
+            early => {
+                if early.is_some() {
+                    // Its own is gone, which is no fault of the artifact.
+                    entry.hash_file_checksum = None;
+                }
+                entry.mark_replacing(false);
+                stale.push(early.map(|_| hash_path));
             }
         }
-        entry.mark_replacing(false);
     }
-    Ok(settled)
+    Ok(stale)
 }
 
 fn is_artifact(entry: &Entry, path: &Path, live: &LiveFiles, watch: &mut Watch<'_>) -> Result<bool> {
