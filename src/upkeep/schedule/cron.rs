@@ -9,11 +9,13 @@
 //! # How
 //!
 //! croner reads and evaluates the expressions (<https://docs.rs/croner>), daylight saving included: a fixed time that the clocks
-//! skip comes right after the gap, one that they show twice comes once, and an interval (`*`) follows the time that passes.
+//! skip comes right after the gap, one that they show twice comes the first time only, and an interval (`*`) follows the time that passes.
 
 use std::str::FromStr;
 
 use chrono::{DateTime, Local, TimeZone, Utc};
+
+use super::zone::ByUtc;
 
 /// When a job's times are.
 #[derive(Debug, Clone)]
@@ -67,7 +69,7 @@ impl Cron {
     pub fn next(&self, time: DateTime<Utc>, zone: Zone) -> Option<DateTime<Utc>> {
         match zone {
             Zone::Utc => self.next_in(time, &Utc),
-            Zone::Local => self.next_in(time, &Local),
+            Zone::Local => self.next_in(time, &ByUtc(Local)),
         }
     }
 
@@ -75,7 +77,7 @@ impl Cron {
     pub fn last(&self, time: DateTime<Utc>, zone: Zone) -> Option<DateTime<Utc>> {
         match zone {
             Zone::Utc => self.last_in(time, &Utc),
-            Zone::Local => self.last_in(time, &Local),
+            Zone::Local => self.last_in(time, &ByUtc(Local)),
         }
     }
 

@@ -40,6 +40,17 @@ pub struct Failing {
     pub tried: DateTime<Utc>,
 }
 
+/// A time of a job that is being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot<'a> {
+    /// The job.
+    pub job: &'a str,
+    /// Which of its times.
+    pub due: DateTime<Utc>,
+    /// Which attempt at that this is, from 1.
+    pub attempt: u32,
+}
+
 /// Whether a job is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
