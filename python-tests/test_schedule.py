@@ -68,7 +68,7 @@ def test_the_result_the_log_and_the_table_say_the_same(
     assert detail(ran[3], "vacuum")["vacuumed"] is False
     row = planned(session, "daily")
     assert (row["cron"], row["last_run_utc"], row["last_status"]) == ("0 2 * * *", text(NOON), "ok")
-    assert set(one["status"] for one in ran) == {"ok"}
+    assert {one["status"] for one in ran} == {"ok"}
 
 
 def test_without_a_time_it_is_the_present(queue: Queue, open_python: OpenPython) -> None:

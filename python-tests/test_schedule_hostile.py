@@ -222,6 +222,8 @@ def test_a_bad_time_zone_stops_everything(queue: Queue, open_python: OpenPython)
         ("", "SELECT queue_run_due() FROM task_queue LIMIT 1", ""),
         ("", "INSERT INTO notes SELECT queue_run_due()", ""),
         ("", "UPDATE notes SET x = queue_run_due()", ""),
+        ("", "CREATE TEMP TABLE ran AS SELECT queue_run_due() AS result", ""),
+        ("", "SELECT value FROM json_each(queue_run_due())", ""),
     ],
 )
 def test_it_is_refused_in_any_transaction(
@@ -350,6 +352,15 @@ def test_a_database_that_was_moved_is_not_worked_on(queue: Queue, open_python: O
     assert "moved" in session.error(RUN, text(NOON)).message
     (queue.directory / "moved.db").rename(queue.path)
     assert jobs(run_due(session, NOON)) == ["hourly"]
+
+
+def test_a_materialized_result_may_be_looked_into(queue: Queue, open_python: OpenPython) -> None:
+    (row,) = open_python(queue.path).rows(
+        "WITH ran(result) AS MATERIALIZED (SELECT queue_run_due(?)) "
+        "SELECT json_array_length(result), json_extract(result, '$[1].job') FROM ran",
+        text(NOON),
+    )
+    assert row == (4, "daily")
 
 
 def test_the_result_is_json_of_the_json_kind(queue: Queue, open_python: OpenPython) -> None:
