@@ -2,7 +2,7 @@
 //!
 //! # Promise
 //!
-//! Times are UTC, in SQLite's text. Each call is one statement, committed at once, so that a process that dies leaves
+//! Times are UTC, in SQLite's text. Each statement is committed at once, so that a process that dies leaves
 //! what it had begun marked as `running`; whoever runs the schedule next (there is only one at a time) marks that as
 //! `interrupted`. The log is kept to the number of rows that the setting `history_rows` allows. Something else of such a name
 //! (a view, a virtual table) is refused.
