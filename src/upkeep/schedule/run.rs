@@ -154,14 +154,15 @@ fn run_all(caller: &Caller, file: &Path) -> Result<Vec<Ran>> {
         if memory.last_status.as_deref() == Some("running") {
             opened(&mut ledger, caller, file)?;
         }
-        match judge(&cron, zone, &memory.past, caller.now()) {
+        let now = caller.now();
+        match judge(&cron, zone, &memory.past, now) {
             Verdict::Waits { forget_beyond: Some(done), .. } => {
                 opened(&mut ledger, caller, file)?.forget_beyond(job.name, done)?;
             }
             Verdict::Waits { .. } => {}
             Verdict::Due { due, attempt } => {
                 let slot = Slot { job: job.name, due, attempt };
-                let run = Run { caller, ledger: opened(&mut ledger, caller, file)?, job, slot };
+                let run = Run { caller, ledger: opened(&mut ledger, caller, file)?, job, slot, now };
                 ran.push(run.run()?);
             }
         }
@@ -190,6 +191,8 @@ struct Run<'a> {
     ledger: &'a Ledger<'a>,
     job: &'static Job,
     slot: Slot<'static>,
+    /// When the job was found to be due.
+    now: DateTime<Utc>,
 }
 
 impl Run<'_> {
@@ -206,7 +209,9 @@ impl Run<'_> {
         }
         let fine = steps.iter().all(|step| step.status == "ok");
         let status = if fine { "ok" } else { "failed" };
-        self.ledger.end(self.job.name, status, fine.then_some(self.slot.due))?;
+        // Not only up to the time that was due: else a cron expression that is changed would make the job due for a time at which
+        // the old one did not ask for it.
+        self.ledger.end(self.job.name, status, fine.then_some(self.now))?;
         Ok(Ran {
             job: self.job.name,
             due_utc: clock::sqlite_text(self.slot.due),
