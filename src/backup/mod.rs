@@ -1,6 +1,7 @@
 //! Backups: taking a snapshot, storing it as an artifact, recording it in a catalog.
 
 pub mod adopted;
+pub mod aligned;
 pub mod artifact;
 pub mod catalog;
 pub mod check;
