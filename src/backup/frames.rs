@@ -196,7 +196,7 @@ impl Compressor {
     /// # Errors
     ///
     /// What `out` says.
-    pub fn finish(mut self, out: &mut impl Write) -> io::Result<()> {
+    pub fn finish(&mut self, out: &mut impl Write) -> io::Result<()> {
         if !self.chunk.is_empty() {
             self.send(out)?;
         }

@@ -3,11 +3,14 @@
 pub mod adopted;
 pub mod aligned;
 pub mod artifact;
+pub mod belt;
 pub mod catalog;
 pub mod check;
 pub mod create;
 pub mod delete;
 pub mod delta;
+pub mod digesting;
+pub mod early;
 pub mod entry;
 pub mod foreign;
 pub mod frames;
