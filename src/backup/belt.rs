@@ -300,7 +300,7 @@ mod tests {
 
         fn work(&mut self, mut batch: Batch, back: &Return) -> Result<()> {
             let numbers: Vec<u32> = batch.pages().map(|(number, _)| number).collect();
-            assert!(!numbers.contains(&77), "a defect");
+            assert!(!numbers.contains(&7777), "a defect");
             if numbers.contains(&self.refuse) {
                 return Err(Error::new(ffi::SQLITE_FULL, "refused"));
             }
@@ -364,7 +364,7 @@ mod tests {
     fn a_panic_is_an_error_and_giving_up_ends_the_worker() {
         let numbers: Vec<u32> = (2..=900).collect();
         let mut belt = Belt::start(Adding::default()).unwrap();
-        belt.put(77, &[0; 512], |_| Ok(())).unwrap();
+        belt.put(7777, &[0; 512], |_| Ok(())).unwrap();
         assert!(walk(&mut belt, &numbers, &mut Vec::new()).is_err());
         let mut belt = Belt::start(Adding::default()).unwrap();
         belt.put(2, &[0; 512], |_| Ok(())).unwrap();
