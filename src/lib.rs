@@ -18,8 +18,8 @@
 //! | [`files`] | files, locks, temporary names; all that differs between platforms |
 //! | [`settings`], [`clock`], [`progress`], [`error`] | what the rest needs |
 //!
-//! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::sink`], [`extension`] and [`ffi`]
-//! alone; the compiler refuses it elsewhere.
+//! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::sink`], [`backup::snapshot`],
+//! [`extension`] and [`ffi`] alone; the compiler refuses it elsewhere.
 
 pub mod backup;
 pub mod clock;
