@@ -4,7 +4,8 @@
 //!
 //! Every call goes to the VFS of the caller, locks and shared memory included, with two exceptions for the database file and
 //! its WAL, see [`file`]. Other files are opened by the VFS below in our place: SQLite sees its methods and never comes here
-//! again. The VFS is registered once for each VFS below it, never as the default. No callback lets a panic out.
+//! again. Only over SQLite's own VFSes: one that encrypts or checks pages may take each read for one page, and would hand out
+//! rubbish for a larger one. The VFS is registered once for each VFS below it, never as the default. No callback lets a panic out.
 
 #![allow(unsafe_code)]
 
@@ -90,6 +91,22 @@ hand_on_vfs! {
     x_current_time_int64 = xCurrentTimeInt64(out: *mut i64) -> c_int, ffi::SQLITE_ERROR;
 }
 
+/// SQLite's own VFSes, which read bytes as they are: <https://www.sqlite.org/vfs.html>, section 2.1, and the sources.
+const PLAIN: [&CStr; 12] = [
+    c"unix",
+    c"unix-afp",
+    c"unix-dotfile",
+    c"unix-excl",
+    c"unix-flock",
+    c"unix-namedsem",
+    c"unix-nfs",
+    c"unix-posix",
+    c"win32",
+    c"win32-longpath",
+    c"win32-longpath-none",
+    c"win32-none",
+];
+
 /// A VFS of ours and the one below it.
 struct Known {
     base: usize,
@@ -98,10 +115,13 @@ struct Known {
 }
 
 /// The name of the reader VFS over the one that serves `conn`, registered at the first call for the life of the process, as the
-/// library itself is. `None` when that VFS has no name or SQLite no memory: then there is nothing to be had but the VFS itself.
+/// library itself is. `None` when that VFS is none of SQLite's own, or SQLite has no memory: then there is nothing to be had but the VFS itself.
 pub fn over(conn: &Connection) -> Option<&'static CStr> {
     static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
     let base_name = host::vfs_name(conn)?;
+    if !PLAIN.contains(&base_name.as_c_str()) {
+        return None;
+    }
     // SAFETY: the name is a C string; a VFS that serves an open connection is alive.
     let base = unsafe { ffi::sqlite3_vfs_find(base_name.as_ptr()).as_mut()? };
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);

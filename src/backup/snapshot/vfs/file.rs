@@ -104,7 +104,7 @@ unsafe fn ahead<'a>(file: *mut ffi::sqlite3_file, amount: c_int, offset: i64) ->
             }
             read_below(file, piece.as_mut_ptr().cast(), wanted, offset)
         };
-        let available = usize::try_from(size.checked_sub(offset)?).ok()?;
+        let available = usize::try_from(size.saturating_sub(offset)).unwrap_or(0);
         matches!(rc, ffi::SQLITE_OK | ffi::SQLITE_IOERR_SHORT_READ).then(|| available.min(piece.len()))
     })
 }
