@@ -11,7 +11,8 @@
 //! - a second, different SQLite is refused in words, before anything of the first is overwritten;
 //! - a SQLite older than [`OLDEST`], or one built without a function that is needed, is refused in words.
 //!
-//! Before `bind` has succeeded, no other part of the crate may call SQLite.
+//! Before `bind` has succeeded, no other part of the crate may call SQLite. Callers that are no SQLite have one found for them
+//! by [`discovery`], and [`sole`] watches that no file of theirs is open through another.
 //!
 //! # How
 //!
@@ -22,9 +23,15 @@
 
 #![allow(unsafe_code)]
 
+mod copies;
+pub mod discovery;
+mod libraries;
+pub mod sole;
+
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::path::PathBuf;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, ffi};
@@ -40,11 +47,16 @@ pub const MAIN: &CStr = c"main";
 struct Bound {
     /// Address of the API table, for comparison only.
     table: usize,
+    /// Address of one of its functions: what tells it from other copies.
+    anchor: usize,
     version: String,
     has_progress_handler: bool,
 }
 
 static BOUND: Mutex<Option<Bound>> = Mutex::new(None);
+
+/// Whether the embedder itself has said which SQLite is the right one.
+static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Binds the process to the SQLite that `table` belongs to, or says why not.
 ///
@@ -71,8 +83,43 @@ pub unsafe fn bind(table: *mut ffi::sqlite3_api_routines) -> Result<()> {
     // bindings (made for 3.34.1) read.
     unsafe { ffi::rusqlite_extension_init2(table) }
         .map_err(|refusal| Error::usage(format!("SQLite {version} cannot be used: {refusal}")))?;
-    *bound = Some(Bound { table: table as usize, version, has_progress_handler: api.progress_handler.is_some() });
+    *bound = Some(Bound {
+        table: table as usize,
+        anchor: api.libversion.map_or(0, |function| function as usize),
+        version,
+        has_progress_handler: api.progress_handler.is_some(),
+    });
     Ok(())
+}
+
+/// Binds as [`bind`] does, on the word of an embedder who knows which SQLite has the files open that it will name.
+///
+/// # Errors
+///
+/// As for [`bind`].
+///
+/// # Safety
+///
+/// As for [`bind`].
+pub unsafe fn bind_as_told(table: *mut ffi::sqlite3_api_routines) -> Result<()> {
+    // SAFETY: the caller vouches for the pointer.
+    unsafe { bind(table) }?;
+    TOLD.store(true, Ordering::SeqCst);
+    Ok(())
+}
+
+fn is_told() -> bool {
+    TOLD.load(Ordering::SeqCst)
+}
+
+/// Whether this process is bound.
+pub fn is_bound() -> bool {
+    BOUND.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+}
+
+fn anchor() -> usize {
+    let bound = BOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    bound.as_ref().map_or(0, |host| host.anchor)
 }
 
 /// The version of the SQLite that this process is bound to, or an empty text before that.
@@ -135,6 +182,7 @@ fn check_functions(api: &ffi::sqlite3_api_routines, version: &str) -> Result<()>
         bind_null,
         bind_parameter_count,
         bind_text,
+        busy_handler,
         busy_timeout,
         changes,
         close,
@@ -161,6 +209,7 @@ fn check_functions(api: &ffi::sqlite3_api_routines, version: &str) -> Result<()>
         finalize,
         free,
         get_autocommit,
+        interruptx,
         malloc,
         mprintf,
         mutex_alloc,
@@ -365,6 +414,37 @@ pub fn interruptible<T>(conn: &Connection, stop: &mut dyn FnMut() -> bool, body:
     let context = (&raw mut stop).cast::<c_void>();
     // SAFETY: `context` stays in place until `handler` is dropped at the end of this function.
     unsafe { ffi::sqlite3_progress_handler(conn.handle(), INSTRUCTIONS, Some(ask), context) };
+    let handler = Handler(conn);
+    let result = body();
+    drop(handler);
+    result
+}
+
+/// Runs `body`, asking `again` whenever `conn` finds a lock taken; as long as it answers true, SQLite tries again at once, so
+/// the pause is the answerer's to make. Afterwards `conn` waits for no lock.
+///
+/// While SQLite itself repeats an attempt it may keep what it has got of the lock, so that nobody new gets in; between attempts
+/// of ours it would not.
+pub fn while_busy<T>(conn: &Connection, again: &mut dyn FnMut() -> bool, body: impl FnOnce() -> T) -> T {
+    struct Handler<'a>(&'a Connection);
+    impl Drop for Handler<'_> {
+        fn drop(&mut self) {
+            // SAFETY: the handle is open; this takes the handler away, also when `body` panics.
+            unsafe { ffi::sqlite3_busy_handler(self.0.handle(), None, ptr::null_mut()) };
+        }
+    }
+    unsafe extern "C" fn ask(context: *mut c_void, _attempts: c_int) -> c_int {
+        // SAFETY: `context` is the `again` reference below, which outlives the handler.
+        let again = unsafe { &mut *context.cast::<&mut dyn FnMut() -> bool>() };
+        // A panic must not cross C; it ends the wait.
+        let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(again));
+        c_int::from(answer.unwrap_or(false))
+    }
+
+    let mut again = again;
+    let context = (&raw mut again).cast::<c_void>();
+    // SAFETY: `context` stays in place until `handler` is dropped at the end of this function.
+    unsafe { ffi::sqlite3_busy_handler(conn.handle(), Some(ask), context) };
     let handler = Handler(conn);
     let result = body();
     drop(handler);

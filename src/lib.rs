@@ -9,19 +9,22 @@
 //! | --- | --- |
 //! | [`extension`] | door: SQL functions and table-valued functions; only converts |
 //! | [`ffi`] | door: C functions; only converts |
+//! | [`calls`] | what both doors offer: each operation once, from arguments to a result, and the guard around it |
 //! | [`backup`] | snapshot, artifacts, catalog; taking, verifying, restoring, rotating and deleting backups |
 //! | [`retention`] | policies and plans: which backups stay; pure |
-//! | [`upkeep`] | measuring the database; checkpoints that race no commit |
+//! | [`upkeep`] | measuring and checking the database; checkpoints that race no commit, VACUUM, ANALYZE |
 //! | [`queue`] | the queue's shape, leases and depth |
 //! | [`host`] | binding to the process's one SQLite |
 //! | [`connection`] | the caller's connection and the sidecar |
 //! | [`files`] | files, locks, temporary names; all that differs between platforms |
-//! | [`settings`], [`clock`], [`progress`], [`error`] | what the rest needs |
+//! | [`settings`] | values that users set, in the database itself |
+//! | [`schema`], [`clock`], [`progress`], [`error`] | what the rest needs |
 //!
 //! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::sink`], [`backup::snapshot`],
 //! [`extension`] and [`ffi`] alone; the compiler refuses it elsewhere.
 
 pub mod backup;
+pub mod calls;
 pub mod clock;
 pub mod connection;
 pub mod error;
@@ -32,6 +35,7 @@ pub mod host;
 pub mod progress;
 pub mod queue;
 pub mod retention;
+pub mod schema;
 pub mod settings;
 pub mod upkeep;
 

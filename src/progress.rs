@@ -10,13 +10,15 @@
 //!
 //! `sqlite3_is_interrupted()` is younger than the oldest host (3.41), so the question is put to SQLite itself:
 //! while the caller's statement is running, any other statement on the same connection returns `SQLITE_INTERRUPT`.
-//! That costs a few microseconds, so it is done at most every [`EVERY`].
+//! That costs a few microseconds, so it is done at most every [`EVERY`], and so is asking the listener: also where the work
+//! has nothing new to report, because a listener is the only way to stop for callers that cannot interrupt.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::connection::Caller;
+use crate::connection::{Caller, RETRY};
 use crate::error::{Error, Result};
 use crate::host;
 
@@ -31,12 +33,13 @@ pub struct Watch<'a> {
     caller: &'a Caller,
     listener: Option<Listener<'a>>,
     asked: Instant,
+    reached: (u64, u64),
 }
 
 impl<'a> Watch<'a> {
     /// Watches for the caller's interrupt, and reports to `listener` if there is one.
     pub fn new(caller: &'a Caller, listener: Option<Listener<'a>>) -> Self {
-        Self { caller, listener, asked: Instant::now() }
+        Self { caller, listener, asked: Instant::now(), reached: (0, 0) }
     }
 
     /// Reports that `done` of `total` pages are done.
@@ -45,24 +48,27 @@ impl<'a> Watch<'a> {
     ///
     /// `SQLITE_INTERRUPT` when the caller or the listener wants the work to end.
     pub fn progress(&mut self, done: u64, total: u64) -> Result<()> {
-        if let Some(listener) = self.listener.as_mut()
-            && !listener(done, total)
-        {
-            return Err(Error::interrupted());
-        }
-        self.check()
+        self.reached = (done, total);
+        if done >= total { self.ask() } else { self.check() }
     }
 
     /// Asks whether to go on.
     ///
     /// # Errors
     ///
-    /// `SQLITE_INTERRUPT` when the caller wants the work to end.
+    /// `SQLITE_INTERRUPT` when the caller or the listener wants the work to end.
     pub fn check(&mut self) -> Result<()> {
-        if self.asked.elapsed() < EVERY {
-            return Ok(());
-        }
+        if self.asked.elapsed() < EVERY { Ok(()) } else { self.ask() }
+    }
+
+    fn ask(&mut self) -> Result<()> {
         self.asked = Instant::now();
+        let (done, total) = self.reached;
+        if let Some(listener) = self.listener.as_mut()
+            && !listener(done, total)
+        {
+            return Err(Error::interrupted());
+        }
         self.caller.check_interrupt()
     }
 
@@ -78,6 +84,31 @@ impl<'a> Watch<'a> {
             interrupted.is_some()
         };
         let outcome = host::interruptible(conn, &mut stop, body);
+        interrupted.map_or(Ok(outcome), Err)
+    }
+
+    /// The same for a `body` that needs a lock: it waits for others until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Watch::check`]; then what `body` came to does not matter.
+    pub fn over_waiting<T>(&mut self, conn: &Connection, deadline: Instant, body: impl FnOnce() -> T) -> Result<T> {
+        let mut interrupted = None;
+        // SQLite asks one of the two at a time, and never from within the other.
+        let state = RefCell::new((&mut *self, &mut interrupted));
+        let check = || {
+            let mut state = state.borrow_mut();
+            if state.1.is_none() {
+                *state.1 = state.0.check().err();
+            }
+            state.1.is_none()
+        };
+        let mut stop = || !check();
+        let mut again = || {
+            std::thread::sleep(RETRY);
+            check() && Instant::now() < deadline
+        };
+        let outcome = host::interruptible(conn, &mut stop, || host::while_busy(conn, &mut again, body));
         interrupted.map_or(Ok(outcome), Err)
     }
 

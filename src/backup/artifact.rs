@@ -169,6 +169,8 @@ pub fn page_hashes(file: &mut File, path: &Path, page_size: u32, watch: &mut Wat
     let mut hashes = Vec::new();
     let mut page = vec![0; page_size as usize];
     rewind(file, path)?;
+    let bytes = file.metadata().map_err(|error| Error::io("read", path, &error))?.len();
+    let total = bytes.div_ceil(u64::from(page_size.max(1)));
     let mut input = std::io::BufReader::with_capacity(BUFFER, file);
     let mut number = 0;
     loop {
@@ -178,7 +180,7 @@ pub fn page_hashes(file: &mut File, path: &Path, page_size: u32, watch: &mut Wat
         }
         number += 1;
         hashes.push(page_hash(number, &page[..length]));
-        watch.check()?;
+        watch.progress(u64::from(number), total)?;
     }
 }
 

@@ -36,7 +36,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::host::Transaction;
 use crate::progress::Watch;
-use crate::{clock, settings};
+use crate::settings::{self, Settings};
 
 /// Bytes between two looks at the clock, the caller and the WAL: about a millisecond's work.
 const STEP_BYTES: u32 = 4 << 20;
@@ -96,9 +96,9 @@ impl<'c> Snapshot<'c> {
             sidecar.begin_read(caller, &mut standing, watch)?;
             Source::Sidecar(sidecar)
         };
-        let taken_at = clock::now();
+        let taken_at = caller.now();
         let conn = source.connection();
-        let wal_budget_mb = settings::number(conn, &settings::WAL_BUDGET_MB)?;
+        let wal_budget_mb = Settings::of(conn)?.positive(&settings::WAL_BUDGET_MB)?;
         let wal = file.filter(|_| standing.wal()).map(|file| {
             let path = files::with_suffix(&file, "-wal");
             WalBudget {

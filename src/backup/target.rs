@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
 use crate::host::Transaction;
 use crate::progress::Watch;
-use crate::settings;
+use crate::settings::{self, Settings};
 
 /// The longest series name, in bytes: file names of 255 bytes are allowed nearly everywhere.
 const LONGEST_NAME: usize = 64;
@@ -62,11 +62,11 @@ pub fn default_directory(caller: &Caller, watch: &mut Watch<'_>) -> Result<PathB
 fn configured(caller: &Caller, watch: &mut Watch<'_>) -> Result<Option<String>> {
     let mut standing = caller.standing()?;
     if caller.file().is_none() || standing.alone() || standing.transaction != Transaction::None {
-        return settings::text(caller.connection(), settings::BACKUP_DIR);
+        return Settings::of(caller.connection())?.text(&settings::BACKUP_DIR);
     }
     let sidecar = Sidecar::open_reader(caller, &standing)?;
     sidecar.begin_read(caller, &mut standing, watch)?;
-    settings::text(sidecar.connection(), settings::BACKUP_DIR)
+    Settings::of(sidecar.connection())?.text(&settings::BACKUP_DIR)
 }
 
 /// The directory that an argument names, or the default one; it need not exist.

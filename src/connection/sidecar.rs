@@ -12,6 +12,15 @@ use crate::error::{Error, Result};
 use crate::host;
 use crate::progress::Watch;
 
+/// Makes a connection of ours write nothing behind its user's back.
+pub(super) fn prepare(conn: &Connection, patience: Duration) -> Result<()> {
+    conn.busy_timeout(patience)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // A mapped database would turn an I/O error into a SIGBUS of the host.
+    conn.execute_batch("PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0")?;
+    Ok(())
+}
+
 /// The second connection.
 pub struct Sidecar {
     conn: Connection,
@@ -64,10 +73,7 @@ impl Sidecar {
         let conn = conn.map_err(|error| {
             Error::from(error).context(format!("cannot open a second connection to '{}'", file.display()))
         })?;
-        conn.busy_timeout(Duration::ZERO)?;
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        // A mapped database would turn an I/O error into a SIGBUS of the host.
-        conn.execute_batch("PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0")?;
+        prepare(&conn, Duration::ZERO)?;
         Ok(Self { conn })
     }
 

@@ -1,4 +1,4 @@
-//! The scalar functions: arguments in, core called, result out.
+//! The scalar functions: values in, [`calls`](crate::calls) called, result out.
 //!
 //! # Promise
 //!
@@ -14,31 +14,21 @@
 
 use std::ffi::{c_char, c_int};
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, ffi};
 use sqlite_loadable::ext::{sqlite3, sqlite3_context, sqlite3_value};
 use sqlite_loadable::{FunctionFlags, define_scalar_function};
 
-use super::arguments::{Argument, Arguments};
-use super::guard::{guarded, reported_code, reported_message};
-use crate::backup::options::Options;
-use crate::backup::{check, create, delete, restore, rotate};
-use crate::clock;
+use crate::calls::arguments::{Argument, Arguments};
+use crate::calls::functions::{self as calls, Output};
+use crate::calls::guard::{guarded, reported_code, reported_message};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::queue::leases;
-use crate::upkeep::stats;
 
 /// `'J'`: the subtype that SQLite's JSON functions give their results (<https://www.sqlite.org/json1.html>).
 const JSON_SUBTYPE: u32 = 74;
 /// `SQLITE_RESULT_SUBTYPE` (3.45), which older hosts ignore and newer ones require of who sets a subtype.
 const RESULT_SUBTYPE: i32 = 0x0100_0000;
-
-/// What a function returns.
-enum Output {
-    Integer(i64),
-    Text(String),
-    Json(String),
-}
 
 type Body = fn(&Caller, &Arguments) -> Result<Output>;
 
@@ -59,14 +49,20 @@ pub fn define(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
             }
         };
     }
-    function!("queue_backup", 0..=2, backup);
-    function!("queue_delete_backup", 1..=2, delete_backup);
-    function!("queue_requeue_stale", 1..=1, requeue_stale);
-    function!("queue_restore", 1..=3, restore_backup);
-    function!("queue_rotate", 1..=2, rotate_backups);
-    function!("queue_stats", 0..=0, statistics);
-    function!("queue_verify", 1..=3, verify);
-    function!("queue_version", 0..=0, version);
+    function!("queue_analyze", 0..=1, |caller, arguments| calls::analyze(caller, arguments, None));
+    function!("queue_backup", 0..=2, |caller, arguments| calls::backup(caller, arguments, None));
+    function!("queue_checkpoint", 0..=1, calls::checkpoint);
+    function!("queue_delete_backup", 1..=2, calls::delete_backup);
+    function!("queue_optimize", 0..=1, |caller, arguments| calls::optimize(caller, arguments, None));
+    function!("queue_requeue_stale", 1..=1, calls::requeue_stale);
+    function!("queue_restore", 1..=3, |caller, arguments| calls::restore(caller, arguments, None));
+    function!("queue_rotate", 1..=2, calls::rotate);
+    function!("queue_run_due", 0..=1, calls::run_due);
+    function!("queue_set", 2..=2, calls::set);
+    function!("queue_stats", 0..=0, calls::stats);
+    function!("queue_vacuum", 0..=0, |caller, arguments| calls::vacuum(caller, arguments, None));
+    function!("queue_verify", 1..=3, |caller, arguments| calls::verify(caller, arguments, None));
+    function!("queue_version", 0..=0, calls::version);
     Ok(())
 }
 
@@ -74,56 +70,6 @@ fn flags() -> FunctionFlags {
     let known = FunctionFlags::UTF8 | FunctionFlags::DIRECTONLY;
     // SAFETY: any bits may be in this type; SQLite ignores those that it does not know.
     unsafe { FunctionFlags::from_bits_unchecked(known.bits() | RESULT_SUBTYPE) }
-}
-
-fn backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
-    let path = arguments.text(0, "path")?;
-    let options: Options = arguments.options(1)?;
-    create::backup(caller, path, &options, None)?.json().map(Output::Json)
-}
-
-fn restore_backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
-    let (backup, target) = (arguments.text(0, "backup")?, arguments.text(1, "target")?);
-    let options: restore::Options = arguments.options(2)?;
-    json(&restore::restore(caller, backup, target, &options, None)?)
-}
-
-fn verify(caller: &Caller, arguments: &Arguments) -> Result<Output> {
-    let (backup, level) = (arguments.text(0, "backup")?, arguments.text(1, "level")?);
-    let options: check::Options = arguments.options(2)?;
-    json(&check::check(caller, backup, level, &options, None)?)
-}
-
-fn delete_backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
-    let options: delete::Options = arguments.options(1)?;
-    json(&delete::delete(caller, arguments.text(0, "backup")?, &options)?)
-}
-
-fn requeue_stale(caller: &Caller, arguments: &Arguments) -> Result<Output> {
-    let grace = arguments.integer(0, "secs")?;
-    let requeued = leases::requeue(caller, grace, clock::now())?;
-    Ok(Output::Integer(i64::try_from(requeued).unwrap_or(i64::MAX)))
-}
-
-fn rotate_backups(caller: &Caller, arguments: &Arguments) -> Result<Output> {
-    let policy = arguments.policy(0)?;
-    let deleted = rotate::rotate(caller, &policy, arguments.text(1, "dir")?)?;
-    Ok(Output::Integer(i64::try_from(deleted).unwrap_or(i64::MAX)))
-}
-
-fn statistics(caller: &Caller, _arguments: &Arguments) -> Result<Output> {
-    let stats = stats::stats(caller)?;
-    let json = serde_json::to_string(&stats);
-    json.map(Output::Json).map_err(|error| Error::internal(format!("the result cannot be written as JSON ({error})")))
-}
-
-fn json(result: &impl serde::Serialize) -> Result<Output> {
-    let text = serde_json::to_string(result);
-    text.map(Output::Json).map_err(|error| Error::internal(format!("the result cannot be written as JSON ({error})")))
-}
-
-fn version(_caller: &Caller, _arguments: &Arguments) -> Result<Output> {
-    Ok(Output::Text(crate::VERSION.into()))
 }
 
 fn call(name: &str, body: Body, context: *mut sqlite3_context, values: &[*mut sqlite3_value]) {
@@ -190,6 +136,15 @@ unsafe fn give(context: *mut ffi::sqlite3_context, output: &Output) {
         // SAFETY: as above.
         Output::Integer(number) => unsafe { ffi::sqlite3_result_int64(context, *number) },
         Output::Text(content) => text(content),
+        Output::Value(value) => match value {
+            // SAFETY: as above.
+            Value::Integer(number) => unsafe { ffi::sqlite3_result_int64(context, *number) },
+            // SAFETY: as above.
+            Value::Real(number) => unsafe { ffi::sqlite3_result_double(context, *number) },
+            Value::Text(content) => text(content),
+            // SAFETY: as above. No function returns a BLOB.
+            Value::Null | Value::Blob(_) => unsafe { ffi::sqlite3_result_null(context) },
+        },
         Output::Json(content) => {
             text(content);
             // SAFETY: as above.

@@ -11,10 +11,7 @@
 
 #![allow(unsafe_code)]
 
-mod arguments;
 mod functions;
-mod guard;
-mod rows;
 mod tables;
 
 use std::ffi::{CString, c_char, c_int};
@@ -23,6 +20,7 @@ use rusqlite::{Connection, ffi};
 use sqlite_loadable::entrypoints::register_entrypoint;
 use sqlite_loadable::ext;
 
+use crate::calls::guard;
 use crate::error::{Error, Result};
 use crate::host;
 
@@ -35,8 +33,8 @@ use crate::host;
 ///
 /// # Safety
 ///
-/// `db` is an open connection, `error_message` is NULL or a place for a pointer, and `api` is the API table of the SQLite
-/// that `db` belongs to.
+/// `db` is an open connection, `error_message` is NULL or a place for a pointer, and `api` is the API table of the
+/// SQLite that `db` belongs to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sqlite3_queuekeeper_init(
     db: *mut ffi::sqlite3,

@@ -25,25 +25,12 @@ use rusqlite::vtab::{
 };
 use rusqlite::{Connection, ffi};
 
-use super::arguments::{Argument, Arguments};
-use super::guard::{guarded, to_rusqlite};
-use super::rows;
+use crate::calls::arguments::{Argument, Arguments};
+use crate::calls::guard::{guarded, to_rusqlite};
+use crate::calls::rows;
+use crate::calls::table::Spec;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-
-/// What a table is.
-pub struct Spec {
-    /// Its name.
-    pub name: &'static str,
-    /// Its columns, as in `CREATE TABLE`.
-    pub columns: &'static [&'static str],
-    /// Its arguments: hidden columns behind the others.
-    pub arguments: &'static [&'static str],
-    /// Whether it looks at files.
-    pub looks_at_files: bool,
-    /// Its rows, each with a value for each column.
-    pub rows: fn(&Caller, &Arguments) -> Result<Vec<Vec<Value>>>,
-}
 
 /// Defines all tables on a connection.
 ///
@@ -82,7 +69,7 @@ unsafe impl VTab<'_> for Table {
         let Some(&spec) = spec else {
             return Err(to_rusqlite(&Error::internal("a table was defined without its description")));
         };
-        let schema = guarded(spec.name, || spec.schema()).map_err(|error| to_rusqlite(&error))?;
+        let schema = guarded(spec.name, || schema(spec)).map_err(|error| to_rusqlite(&error))?;
         if spec.looks_at_files {
             db.config(VTabConfig::DirectOnly)?;
         }
@@ -96,7 +83,7 @@ unsafe impl VTab<'_> for Table {
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> rusqlite::Result<bool> {
-        guarded(self.spec.name, || Ok(self.spec.choose(info))).map_err(|error| to_rusqlite(&error))
+        guarded(self.spec.name, || Ok(choose(self.spec, info))).map_err(|error| to_rusqlite(&error))
     }
 
     fn open(&mut self) -> rusqlite::Result<Cursor> {
@@ -111,46 +98,44 @@ unsafe impl VTab<'_> for Table {
     }
 }
 
-impl Spec {
-    fn schema(&self) -> Result<CString> {
-        let hidden = self.arguments.iter().map(|argument| format!("{argument} HIDDEN"));
-        let columns: Vec<String> = self.columns.iter().map(|&column| column.into()).chain(hidden).collect();
-        CString::new(format!("CREATE TABLE x({})", columns.join(", ")))
-            .map_err(|_| Error::internal("a column's name contains a NUL"))
-    }
+fn schema(spec: &Spec) -> Result<CString> {
+    let hidden = spec.arguments.iter().map(|argument| format!("{argument} HIDDEN"));
+    let columns: Vec<String> = spec.columns.iter().map(|&column| column.into()).chain(hidden).collect();
+    CString::new(format!("CREATE TABLE x({})", columns.join(", ")))
+        .map_err(|_| Error::internal("a column's name contains a NUL"))
+}
 
-    /// Marks the hidden columns that become arguments; false when one of them is not known in this plan.
-    fn choose(&self, info: &mut IndexInfo) -> bool {
-        let mut places = vec![None; self.arguments.len()];
-        for (index, constraint) in info.constraints().enumerate() {
-            let column = usize::try_from(constraint.column()).unwrap_or(usize::MAX);
-            let Some(argument) = column.checked_sub(self.columns.len()) else {
-                continue;
-            };
-            let equal = constraint.operator() == IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_EQ;
-            if !equal || argument >= places.len() {
-                continue;
-            }
-            if !constraint.is_usable() {
-                return false;
-            }
-            places[argument] = Some(index);
+/// Marks the hidden columns that become arguments; false when one of them is not known in this plan.
+fn choose(spec: &Spec, info: &mut IndexInfo) -> bool {
+    let mut places = vec![None; spec.arguments.len()];
+    for (index, constraint) in info.constraints().enumerate() {
+        let column = usize::try_from(constraint.column()).unwrap_or(usize::MAX);
+        let Some(argument) = column.checked_sub(spec.columns.len()) else {
+            continue;
+        };
+        let equal = constraint.operator() == IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_EQ;
+        if !equal || argument >= places.len() {
+            continue;
         }
-        let (mut passed, mut position) = (0, 0);
-        for (argument, place) in places.into_iter().enumerate() {
-            if let Some(index) = place {
-                position += 1;
-                passed |= 1 << argument;
-                let mut usage = info.constraint_usage(index);
-                usage.set_argv_index(position);
-                usage.set_omit(true);
-            }
+        if !constraint.is_usable() {
+            return false;
         }
-        info.set_idx_num(passed);
-        info.set_estimated_cost(1000.0);
-        info.set_estimated_rows(100);
-        true
+        places[argument] = Some(index);
     }
+    let (mut passed, mut position) = (0, 0);
+    for (argument, place) in places.into_iter().enumerate() {
+        if let Some(index) = place {
+            position += 1;
+            passed |= 1 << argument;
+            let mut usage = info.constraint_usage(index);
+            usage.set_argv_index(position);
+            usage.set_omit(true);
+        }
+    }
+    info.set_idx_num(passed);
+    info.set_estimated_cost(1000.0);
+    info.set_estimated_rows(100);
+    true
 }
 
 /// A scan. SQLite's base class comes first.

@@ -1,30 +1,41 @@
-//! The C ABI: what `include/queuekeeper.h` declares besides the extension's entry point.
+//! The second door: the C ABI that `include/queuekeeper.h` declares.
+//!
+//! # Promise
+//!
+//! Whatever a C program passes, apart from a pointer into nowhere, it gets a result or an error: NULL, a handle that was
+//! closed or never was one, a text that is not UTF-8, a call from a callback, from another thread, or after a fork. Nothing
+//! unwinds into C. Out-parameters are written on success only.
+//!
+//! This door only converts: C's arguments into those that [`calls`](crate::calls) take, and its results into JSON text and
+//! numbers. The functions have the names, arguments and answers of the SQL functions and tables.
+//!
+//! # How
+//!
+//! | file | |
+//! | --- | --- |
+//! | [`handle`], [`backups`], [`queue`], [`schedule`], [`settings`], [`upkeep`] | the functions, a topic each; their comments are the header's |
+//! | [`boundary`] | what happens around each call: the handle, the panic guard, the message, the result code |
+//! | [`registry`] | the handles: which are open, whose turn it is |
+//! | [`pointers`] | all that is done with C's pointers |
+//!
+//! To add a function: its body in `calls::functions`, or its description in `calls::rows`; here four lines with
+//! [`boundary::ask`] or [`boundary::list`]; then `scripts/header`.
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char};
-
-/// The version of the library, such as "0.1.0". A static string, never NULL, not to be freed. May be called at any time
-/// and from any thread, before the library is bound to a SQLite, too.
-#[unsafe(no_mangle)]
-pub extern "C" fn qk_version() -> *const c_char {
-    const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
-        Ok(version) => version,
-        Err(_) => c"",
-    };
-    VERSION.as_ptr()
-}
+pub mod backups;
+mod boundary;
+pub mod handle;
+mod messages;
+pub mod pointers;
+pub mod queue;
+mod registry;
+pub mod schedule;
+pub mod settings;
+pub mod upkeep;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn the_version_is_the_crates() {
-        // SAFETY: the function returns a static C string.
-        assert_eq!(unsafe { CStr::from_ptr(qk_version()) }.to_str(), Ok(crate::VERSION));
-    }
-
     #[test]
     fn the_checked_in_header_is_the_generated_one() {
         let generated = include_str!(concat!(env!("OUT_DIR"), "/queuekeeper.h"));

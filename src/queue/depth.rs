@@ -3,12 +3,12 @@
 //! # Promise
 //!
 //! One row for each status that any task has, in the order of the status. `oldest_utc` and `newest_utc` are the first
-//! and the last `created_at_utc` among them, NULL where the queue has no such column. Counting reads every task once.
+//! and the last time of creation among them, NULL where the queue has no such column. Counting reads every task once.
 
 use rusqlite::Connection;
 use serde_json::{Map, Value};
 
-use super::shape::Shape;
+use super::shape::{Role, Shape};
 use crate::error::{Error, Result};
 
 /// The tasks of one status.
@@ -30,11 +30,14 @@ pub struct Depth {
 ///
 /// No task table, or whatever SQLite says.
 pub fn depth(conn: &Connection) -> Result<Vec<Depth>> {
-    let shape = Shape::require(conn, &["status"])?;
-    let created = shape.column("created_at_utc");
+    let shape = Shape::require(conn, &[Role::Status])?;
+    let (created, time) = (shape.column(Role::CreatedAt)?, shape.time()?);
     let sql = format!(
-        "SELECT status, count(*), min({created}), max({created}) FROM {} GROUP BY status ORDER BY status",
-        Shape::table()
+        "SELECT {status}, count(*), {oldest}, {newest} FROM {table} GROUP BY 1 ORDER BY 1",
+        status = shape.column(Role::Status)?,
+        oldest = time.shown(&format!("min({created})")),
+        newest = time.shown(&format!("max({created})")),
+        table = shape.table(),
     );
     let read = || -> rusqlite::Result<Vec<Depth>> {
         let mut statement = conn.prepare(&sql)?;
@@ -52,13 +55,14 @@ pub fn depth(conn: &Connection) -> Result<Vec<Depth>> {
 ///
 /// Whatever SQLite says.
 pub fn counts(conn: &Connection) -> Result<Option<Map<String, Value>>> {
-    match Shape::find(conn)? {
-        Some(shape) if shape.has("status") => {}
-        _ => return Ok(None),
+    let Some(shape) = Shape::find(conn)? else { return Ok(None) };
+    if !shape.has(Role::Status)? {
+        return Ok(None);
     }
+    let status = shape.column(Role::Status)?;
     let sql = format!(
-        "SELECT CAST(ifnull(status, 'NULL') AS TEXT), count(*) FROM {} GROUP BY status COLLATE BINARY",
-        Shape::table()
+        "SELECT CAST(ifnull({status}, 'NULL') AS TEXT), count(*) FROM {} GROUP BY {status} COLLATE BINARY",
+        shape.table()
     );
     let read = || -> rusqlite::Result<Map<String, Value>> {
         let mut statement = conn.prepare(&sql)?;

@@ -2,16 +2,14 @@
 //!
 //! # Promise
 //!
-//! - A task is held by a worker in the statuses `leased` and `processing`. Its lease is **stale** when
-//!   `lease_until_utc` is more than the given number of seconds in the past. A lease without an end, or with one that
-//!   SQLite's date functions cannot read, is not stale: nothing is known about it.
-//! - Requeuing sets `status` to `queued`, clears `locked_by`, `lease_until_utc` and `reserved_at_utc`, and sets
-//!   `updated_at_utc`. Whether a lease is stale is judged in the very statement that requeues it, so a lease that is
-//!   renewed in the meantime is not stolen.
+//! - Which leases are stale, [`super::stale`] defines. Whether one is, is judged in the very statement that requeues it, so a lease
+//!   that is renewed in the meantime is not stolen.
+//! - Requeuing sets the status to queued, clears what the claim wrote, and sets the time of the last change. With the setting
+//!   `stale_attempts` a task that has used up its attempts gets the status dead instead; it counts as requeued all the same.
 //! - Inside a transaction of the caller it is one statement of that transaction, to be committed or rolled back with
 //!   it. Otherwise it runs in batches, each a transaction of its own, short enough for other writers to get their turn
 //!   in between.
-//! - The cost follows the number of leases, not of tasks, given an index that `status` leads; without one, all tasks are read
+//! - The cost follows the number of leases, not of tasks, given an index that the status leads; without one, all tasks are read
 //!   once.
 //!
 //! # How
@@ -29,15 +27,14 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 use rusqlite::{Connection, ffi, params};
 
-use super::shape::{self, LEASED, QUEUED, Shape};
-use crate::clock;
+use super::shape::{Role, Shape};
+use super::stale::{self, Pieces};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::host::{self, Transaction};
 use crate::progress::Watch;
+use crate::settings::{Settings, registry as setting};
 
-/// How long a lease must be over by default, in seconds.
-pub const DEFAULT_GRACE: i64 = 300;
 /// A hundred years, in seconds: a longer grace is a slip.
 const LONGEST_GRACE: i64 = 3_155_760_000;
 
@@ -52,8 +49,8 @@ const LARGEST_BATCH: usize = 1024;
 pub struct StaleLease {
     /// The task.
     pub task_id: Value,
-    /// `leased` or `processing`.
-    pub status: String,
+    /// The status, as the queue stores it.
+    pub status: Value,
     /// The worker.
     pub locked_by: Value,
     /// When the lease ended.
@@ -64,23 +61,26 @@ pub struct StaleLease {
     pub attempts: Value,
 }
 
-/// The stale leases, longest overdue first.
+/// The stale leases, longest overdue first. Without a grace, what the setting `stale_secs` says counts.
 ///
 /// # Errors
 ///
 /// A grace out of range, no task table, or whatever SQLite says.
-pub fn stale(conn: &Connection, grace: i64, now: DateTime<Utc>) -> Result<Vec<StaleLease>> {
-    let limit = limit(grace, now)?;
+pub fn stale(conn: &Connection, grace: Option<i64>, now: DateTime<Utc>) -> Result<Vec<StaleLease>> {
+    let limit = limit(grace_or_default(conn, grace)?, now)?;
     let shape = require(conn)?;
+    let pieces = Pieces::of(conn, &shape)?;
+    let id = shape.column(Role::Id)?;
     let sql = format!(
-        "SELECT id, status, {locked_by}, lease_until_utc, ?2 - CAST(strftime('%s', lease_until_utc) AS INTEGER) AS overdue,
-                {attempts}
-         FROM {table} {index} WHERE {stale} ORDER BY overdue DESC, id",
-        locked_by = shape.column("locked_by"),
-        attempts = shape.column("attempts"),
-        table = Shape::table(),
-        index = shape::status_index(conn)?,
-        stale = stale_condition(),
+        "SELECT {id}, {status}, {locked_by}, {lease_until}, ?2 - {ended}, {attempts}
+         FROM {table} WHERE {stale} ORDER BY 5 DESC, 1",
+        status = shape.column(Role::Status)?,
+        locked_by = shape.column(Role::LockedBy)?,
+        lease_until = shape.time()?.shown(&shape.column(Role::LeaseUntil)?),
+        ended = pieces.ended,
+        attempts = shape.column(Role::Attempts)?,
+        table = shape.table_by_status(conn)?,
+        stale = pieces.stale,
     );
     let read = || -> rusqlite::Result<Vec<StaleLease>> {
         let mut statement = conn.prepare(&sql)?;
@@ -99,6 +99,23 @@ pub fn stale(conn: &Connection, grace: i64, now: DateTime<Utc>) -> Result<Vec<St
     read().map_err(|error| Error::from(error).context("cannot read the leases"))
 }
 
+/// How many leases are stale by the setting `stale_secs`; `None` without a queue.
+///
+/// # Errors
+///
+/// A queue that lacks a column, settings that cannot be used, or whatever SQLite says.
+pub fn count(conn: &Connection, now: DateTime<Utc>) -> Result<Option<i64>> {
+    if Shape::find(conn)?.is_none() {
+        return Ok(None);
+    }
+    let limit = limit(grace_or_default(conn, None)?, now)?;
+    let shape = require(conn)?;
+    let sql =
+        format!("SELECT count(*) FROM {} WHERE {}", shape.table_by_status(conn)?, Pieces::of(conn, &shape)?.stale);
+    let counted = conn.query_row(&sql, [limit], |row| row.get(0));
+    counted.map(Some).map_err(|error| Error::from(error).context("cannot count the stale leases"))
+}
+
 /// Puts the tasks of stale leases back into the queue; how many.
 ///
 /// # Errors
@@ -109,13 +126,19 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<usize>
     let conn = caller.connection();
     let limit = limit(grace, now)?;
     let shape = require(conn)?;
-    let index = shape::status_index(conn)?;
-    let work = Requeue { caller, conn, shape, limit, now: clock::sqlite_text(now) };
-    if conn.is_autocommit() && host::transaction(conn) == Transaction::None {
-        work.in_batches(&index)
-    } else {
-        work.once(&index)
-    }
+    let pieces = Pieces::of(conn, &shape)?;
+    let present = shape.time()?.write(now);
+    let work = Requeue { caller, conn, table: shape.table_by_status(conn)?, shape, pieces, limit, present };
+    if conn.is_autocommit() && host::transaction(conn) == Transaction::None { work.in_batches() } else { work.once() }
+}
+
+/// The seconds that the setting `stale_secs` says, where no other number is given.
+///
+/// # Errors
+///
+/// A setting that cannot be used.
+pub fn grace_or_default(conn: &Connection, grace: Option<i64>) -> Result<i64> {
+    grace.map_or_else(|| Settings::of(conn)?.whole(&setting::STALE_SECS), Ok)
 }
 
 /// Puts every task that a worker holds back into the queue, stale or not: in a database that was restored, the workers of that
@@ -125,22 +148,22 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<usize>
 ///
 /// Whatever SQLite says.
 pub fn requeue_all(conn: &Connection, now: DateTime<Utc>) -> Result<usize> {
-    let shape = match Shape::find(conn)? {
-        Some(shape) if shape.has("status") => shape,
-        _ => return Ok(0),
-    };
-    let [leased, processing] = LEASED;
+    let Some(shape) = Shape::find(conn)? else { return Ok(0) };
+    if !shape.has(Role::Status)? {
+        return Ok(0);
+    }
     let sql = format!(
-        "UPDATE {} SET {} WHERE status IN ('{leased}', '{processing}') AND ?2 IS NOT NULL",
-        Shape::table(),
-        changes(&shape)
+        "UPDATE {} SET {} WHERE {} AND ?1 IS NULL AND ?2 IS NOT NULL",
+        shape.table(),
+        stale::changes_of_all(&shape)?,
+        stale::leased(&shape)?
     );
-    conn.execute(&sql, params![Value::Null, clock::sqlite_text(now)])
+    conn.execute(&sql, params![Value::Null, shape.time()?.write(now)])
         .map_err(|error| Error::from(error).context("cannot requeue the leases"))
 }
 
 fn require(conn: &Connection) -> Result<Shape> {
-    Shape::require(conn, &["id", "status", "lease_until_utc"])
+    Shape::require(conn, &[Role::Id, Role::Status, Role::LeaseUntil])
 }
 
 /// The Unix time before which a lease must have ended.
@@ -153,53 +176,29 @@ fn limit(grace: i64, now: DateTime<Utc>) -> Result<i64> {
     )))
 }
 
-fn stale_condition() -> String {
-    let [leased, processing] = LEASED;
-    // The pattern keeps out what strftime would read as something else: a bare number is a Julian day to it, and a bare time one
-    // of the year 2000. A time that it cannot read is NULL, which no comparison accepts.
-    format!(
-        "status IN ('{leased}', '{processing}') AND lease_until_utc GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
-         AND CAST(strftime('%s', lease_until_utc) AS INTEGER) < ?1"
-    )
-}
-
-/// What requeuing changes; ?2 is the present time.
-fn changes(shape: &Shape) -> String {
-    let mut changes = vec![format!("status = '{QUEUED}'")];
-    for column in ["locked_by", "lease_until_utc", "reserved_at_utc"] {
-        if shape.can_set(column) {
-            changes.push(format!("{column} = NULL"));
-        }
-    }
-    if shape.can_set("updated_at_utc") {
-        changes.push("updated_at_utc = ?2".into());
-    }
-    changes.join(", ")
-}
-
 struct Requeue<'a> {
     caller: &'a Caller,
     conn: &'a Connection,
     shape: Shape,
+    table: String,
+    pieces: Pieces,
     limit: i64,
-    now: String,
+    present: Value,
 }
 
 impl Requeue<'_> {
-    fn once(&self, index: &str) -> Result<usize> {
+    fn once(&self) -> Result<usize> {
         let sql = format!(
             // ?2 is bound whether or not there is a column for it.
-            "UPDATE {} {index} SET {} WHERE {} AND ?2 IS NOT NULL",
-            Shape::table(),
-            changes(&self.shape),
-            stale_condition()
+            "UPDATE {} SET {} WHERE {} AND ?2 IS NOT NULL",
+            self.table, self.pieces.changes, self.pieces.stale
         );
-        self.conn.execute(&sql, params![self.limit, self.now]).map_err(|error| self.explain(error.into()))
+        self.conn.execute(&sql, params![self.limit, self.present]).map_err(|error| self.explain(error.into()))
     }
 
-    fn in_batches(&self, index: &str) -> Result<usize> {
-        let key = self.shape.row_key(self.conn);
-        let keys = self.stale_keys(&key, index).map_err(|error| self.explain(error.into()))?;
+    fn in_batches(&self) -> Result<usize> {
+        let key = self.shape.row_key(self.conn)?;
+        let keys = self.stale_keys(&key).map_err(|error| self.explain(error.into()))?;
         let mut watch = Watch::new(self.caller, None);
         let (mut batch, mut total, mut rest) = (FIRST_BATCH, 0, keys.as_slice());
         while !rest.is_empty() {
@@ -221,8 +220,8 @@ impl Requeue<'_> {
         Ok(total)
     }
 
-    fn stale_keys(&self, key: &str, index: &str) -> rusqlite::Result<Vec<Value>> {
-        let sql = format!("SELECT {key} FROM {} {index} WHERE {}", Shape::table(), stale_condition());
+    fn stale_keys(&self, key: &str) -> rusqlite::Result<Vec<Value>> {
+        let sql = format!("SELECT {key} FROM {} WHERE {}", self.table, self.pieces.stale);
         let mut statement = self.conn.prepare(&sql)?;
         let keys = statement.query_map([self.limit], |row| row.get(0))?;
         keys.collect()
@@ -231,14 +230,14 @@ impl Requeue<'_> {
     fn batch(&self, key: &str, keys: &[Value]) -> rusqlite::Result<usize> {
         let sql = format!(
             "UPDATE {} SET {} WHERE {key} IN ({}) AND {} AND ?2 IS NOT NULL",
-            Shape::table(),
-            changes(&self.shape),
+            self.shape.table(),
+            self.pieces.changes,
             (3..keys.len() + 3).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", "),
-            stale_condition()
+            self.pieces.stale
         );
         let mut statement = self.conn.prepare(&sql)?;
         statement.raw_bind_parameter(1, self.limit)?;
-        statement.raw_bind_parameter(2, &self.now)?;
+        statement.raw_bind_parameter(2, &self.present)?;
         for (place, key) in keys.iter().enumerate() {
             statement.raw_bind_parameter(place + 3, key)?;
         }
@@ -274,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_grace_has_limits() {
-        let now = clock::from_unix(1_000_000_000).unwrap();
+        let now = crate::clock::from_unix(1_000_000_000).unwrap();
         assert_eq!(limit(300, now).unwrap(), 1_000_000_000 - 300);
         for grace in [-1, i64::MIN, i64::MAX, LONGEST_GRACE + 1] {
             assert!(limit(grace, now).unwrap_err().message().contains("from 0 to"), "{grace}");

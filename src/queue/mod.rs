@@ -3,3 +3,5 @@
 pub mod depth;
 pub mod leases;
 pub mod shape;
+pub mod stale;
+pub mod time;

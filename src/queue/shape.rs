@@ -1,34 +1,67 @@
-//! The queue's shape: which table holds the tasks, and which of its columns mean what.
+//! The queue's shape: which table holds the tasks, and which of its columns and statuses mean what.
 //!
 //! # Promise
 //!
-//! The shape is PrismQ's: table `task_queue`, statuses `leased` and `processing` for a task that a worker holds, times
-//! as UTC text that SQLite's date functions understand. A column that a queue lacks is left out of what is read and
-//! written; without the table, or without `id`, `status` and `lease_until_utc`, the error names what is missing.
-//! Identifiers are always quoted.
+//! The shape is what the settings say, by default PrismQ's. A column that a queue lacks is left out of what is read and written;
+//! where one is needed, the error names it, and the setting that names it. Identifiers are always quoted, and statuses always
+//! literals: nothing that a setting says is ever run as SQL.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
+use rusqlite::types::Value;
 
+use super::time::TimeFormat;
 use crate::error::{Error, Result};
+use crate::schema::{self, Column, quoted};
+use crate::settings::registry as setting;
+use crate::settings::{Setting, Settings, kind};
 
-/// The task table.
-pub const TABLE: &str = "task_queue";
-/// The statuses of a task that a worker holds.
-pub const LEASED: [&str; 2] = ["leased", "processing"];
-/// The status of a task that waits for a worker.
-pub const QUEUED: &str = "queued";
-
-/// A queue that was found in a database.
-#[derive(Debug, Clone)]
-pub struct Shape {
-    columns: Vec<Column>,
+/// What a column of the task table means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The task's id.
+    Id,
+    /// The status.
+    Status,
+    /// When the lease ends, or began.
+    LeaseUntil,
+    /// The worker that holds the task.
+    LockedBy,
+    /// When it was claimed.
+    ReservedAt,
+    /// Not to be claimed before this.
+    RunAfter,
+    /// When it was created.
+    CreatedAt,
+    /// When it was last changed.
+    UpdatedAt,
+    /// Attempts so far.
+    Attempts,
+    /// Attempts allowed.
+    MaxAttempts,
 }
 
-#[derive(Debug, Clone)]
-struct Column {
-    name: String,
-    /// False for a generated column.
-    stored: bool,
+impl Role {
+    fn setting(self) -> &'static Setting {
+        match self {
+            Self::Id => &setting::COLUMN_ID,
+            Self::Status => &setting::COLUMN_STATUS,
+            Self::LeaseUntil => &setting::COLUMN_LEASE_UNTIL,
+            Self::LockedBy => &setting::COLUMN_LOCKED_BY,
+            Self::ReservedAt => &setting::COLUMN_RESERVED_AT,
+            Self::RunAfter => &setting::COLUMN_RUN_AFTER,
+            Self::CreatedAt => &setting::COLUMN_CREATED_AT,
+            Self::UpdatedAt => &setting::COLUMN_UPDATED_AT,
+            Self::Attempts => &setting::COLUMN_ATTEMPTS,
+            Self::MaxAttempts => &setting::COLUMN_MAX_ATTEMPTS,
+        }
+    }
+}
+
+/// A queue that was found in a database.
+pub struct Shape {
+    table: String,
+    columns: Vec<Column>,
+    settings: Settings,
 }
 
 impl Shape {
@@ -36,123 +69,177 @@ impl Shape {
     ///
     /// # Errors
     ///
-    /// Whatever SQLite says to reading the schema.
+    /// Whatever SQLite says to reading the schema, or settings that cannot be used.
     pub fn find(conn: &Connection) -> Result<Option<Self>> {
-        let found = || -> rusqlite::Result<Option<Vec<Column>>> {
-            // A virtual table has no root page.
-            let sql = "SELECT 1 FROM main.sqlite_schema
-                       WHERE type = 'table' AND rootpage > 0 AND name = ?1 COLLATE NOCASE";
-            if conn.query_row(sql, [TABLE], |_| Ok(())).optional()?.is_none() {
-                return Ok(None);
-            }
-            // A pragma statement: a table could bear the name of the pragma's function.
-            let mut columns = conn.prepare(&format!("PRAGMA main.table_xinfo({})", quoted(TABLE)))?;
-            let columns = columns.query_map([], |row| {
-                Ok(Column { name: row.get("name")?, stored: row.get::<_, i64>("hidden")? == 0 })
-            })?;
-            columns.collect::<rusqlite::Result<_>>().map(Some)
-        };
-        let columns = found().map_err(|error| Error::from(error).explained().context("cannot read the schema"))?;
-        Ok(columns.map(|columns| Self { columns }))
+        let settings = Settings::of(conn)?;
+        let table = settings.text(&setting::TASK_TABLE)?.unwrap_or_default();
+        if !schema::has_table(conn, &table)? {
+            return Ok(None);
+        }
+        let columns = schema::columns(conn, &table)?;
+        Ok(Some(Self { table, columns, settings }))
     }
 
-    /// The shape of a queue that must be there, with these columns.
+    /// The shape of a queue that must be there, with columns for these roles.
     ///
     /// # Errors
     ///
     /// No task table, or one that lacks a column.
-    pub fn require(conn: &Connection, columns: &[&str]) -> Result<Self> {
+    pub fn require(conn: &Connection, roles: &[Role]) -> Result<Self> {
         let Some(shape) = Self::find(conn)? else {
+            let table = Settings::of(conn)?.text(&setting::TASK_TABLE)?.unwrap_or_default();
             return Err(Error::usage(format!(
-                "the database has no table {TABLE}; open the queue's own database as main (sql/schema.sql makes a \
-                 new one)"
+                "the database has no table {table}; open the queue's own database as main (sql/schema.sql makes a new one), or name \
+                 the table of another kind of queue with queue_set('preset', …) or queue_set('task_table', …)"
             )));
         };
-        let lacking: Vec<&str> = columns.iter().copied().filter(|column| !shape.has(column)).collect();
-        if lacking.is_empty() {
-            return Ok(shape);
+        shape.needs(roles)?;
+        Ok(shape)
+    }
+
+    /// Sees to it that the queue has columns for these roles.
+    ///
+    /// # Errors
+    ///
+    /// The first that is lacking.
+    pub fn needs(&self, roles: &[Role]) -> Result<()> {
+        for role in roles {
+            if self.actual(*role)?.is_none() {
+                let setting = role.setting();
+                let name = match self.settings.text(setting)? {
+                    Some(name) if !name.is_empty() => name,
+                    _ => setting.default_text().into(),
+                };
+                return Err(Error::usage(format!(
+                    "the table {} has no column {name}; sql/schema.sql shows the shape that is expected, and queue_set('{}', …) \
+                     names another column",
+                    self.table, setting.name
+                )));
+            }
         }
-        Err(Error::usage(format!(
-            "the table {TABLE} has no column {}; sql/schema.sql shows the shape that is expected",
-            lacking.join(", ")
-        )))
+        Ok(())
     }
 
-    /// Whether the queue has this column.
-    pub fn has(&self, column: &str) -> bool {
-        self.find_column(column).is_some()
+    /// The settings that the shape was made from.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
-    /// Whether the queue has this column and it can be written.
-    pub fn can_set(&self, column: &str) -> bool {
-        self.find_column(column).is_some_and(|column| column.stored)
+    fn actual(&self, role: Role) -> Result<Option<&Column>> {
+        let name = self.settings.text(role.setting())?.unwrap_or_default();
+        Ok(self.find_column(&name))
+    }
+
+    /// Whether the queue has a column for this.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be used.
+    pub fn has(&self, role: Role) -> Result<bool> {
+        self.actual(role).map(|column| column.is_some())
+    }
+
+    /// The quoted column, if the queue has one for this and it can be written.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be used.
+    pub fn writable(&self, role: Role) -> Result<Option<String>> {
+        Ok(self.actual(role)?.filter(|column| column.stored).map(|column| quoted(&column.name)))
+    }
+
+    /// The quoted columns that requeuing clears besides those of a role, where the queue has them.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be used.
+    pub fn further_cleared(&self) -> Result<Vec<String>> {
+        let names = kind::names(&self.settings.value(&setting::REQUEUE_CLEARS)?).unwrap_or_default();
+        let columns = names.iter().filter_map(|name| self.find_column(name)).filter(|column| column.stored);
+        Ok(columns.map(|column| quoted(&column.name)).collect())
     }
 
     fn find_column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
 
-    /// What identifies a row of the table for sure: its rowid, or `id` in a table that has none.
-    pub fn row_key(&self, conn: &Connection) -> String {
-        let free = ["rowid", "_rowid_", "oid"].into_iter().find(|name| !self.has(name));
-        let usable = |name: &&str| conn.prepare(&format!("SELECT {name} FROM {}", Self::table())).is_ok();
-        free.filter(usable).map_or_else(|| quoted("id"), str::to_owned)
+    /// The column for this as an expression: its quoted name, or `NULL` where the queue has none.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be used.
+    pub fn column(&self, role: Role) -> Result<String> {
+        Ok(self.actual(role)?.map_or_else(|| "NULL".into(), |column| format!("task.{}", quoted(&column.name))))
     }
 
-    /// The column as an expression: its quoted name, or `NULL` where the queue lacks it.
-    pub fn column(&self, name: &str) -> String {
-        if self.has(name) { quoted(name) } else { "NULL".into() }
+    /// What identifies a row of the table for sure: its rowid, or the id in a table that has none.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be used.
+    pub fn row_key(&self, conn: &Connection) -> Result<String> {
+        let free = ["rowid", "_rowid_", "oid"].into_iter().find(|name| self.find_column(name).is_none());
+        let usable = |name: &&str| conn.prepare(&format!("SELECT {name} FROM {}", self.table())).is_ok();
+        match free.filter(usable) {
+            Some(name) => Ok(format!("task.{name}")),
+            None => self.column(Role::Id),
+        }
     }
 
-    /// The table as it stands in a `FROM`.
-    pub fn table() -> String {
-        format!("main.{}", quoted(TABLE))
+    /// The table as it stands in a `FROM` or an `UPDATE`, where it is called `task`.
+    pub fn table(&self) -> String {
+        format!("main.{} AS task", quoted(&self.table))
+    }
+
+    /// The table with `INDEXED BY` the first full index that the status leads, if there is one. Without statistics, or with
+    /// misleading ones, the planner may scan all tasks to find the few that are leased.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be used, or whatever SQLite says to reading the schema.
+    pub fn table_by_status(&self, conn: &Connection) -> Result<String> {
+        let Some(status) = self.actual(Role::Status)? else { return Ok(self.table()) };
+        let index = schema::index_led_by(conn, &self.table, &status.name)?;
+        let index = index.map_or_else(String::new, |name| format!(" INDEXED BY {}", quoted(&name)));
+        Ok(self.table() + &index)
+    }
+
+    /// A status as a literal.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be used.
+    pub fn status(&self, setting: &Setting) -> Result<String> {
+        Ok(literal(&self.settings.value(setting)?))
+    }
+
+    /// The statuses of a task that a worker holds, as literals with commas between.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be used.
+    pub fn leased(&self) -> Result<String> {
+        let statuses = kind::statuses(&self.settings.value(&setting::STATUS_LEASED)?).unwrap_or_default();
+        Ok(statuses.iter().map(literal).collect::<Vec<_>>().join(", "))
+    }
+
+    /// How the queue writes times.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be used.
+    pub fn time(&self) -> Result<TimeFormat> {
+        Ok(TimeFormat::named(&self.settings.text(&setting::TIME_FORMAT)?.unwrap_or_default()))
     }
 }
 
-/// An identifier in double quotes.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// `INDEXED BY` the first full index that `status` leads, or nothing. Without statistics, or with misleading ones,
-/// the planner may scan all tasks to find the few that are leased.
-///
-/// # Errors
-///
-/// Whatever SQLite says to reading the schema.
-pub fn status_index(conn: &Connection) -> Result<String> {
-    let sql = "SELECT list.name FROM pragma_index_list(?1, 'main') AS list
-               WHERE NOT list.partial
-                 AND (SELECT name FROM pragma_index_xinfo(list.name, 'main') WHERE seqno = 0) = 'status' COLLATE NOCASE
-                 AND (SELECT coll FROM pragma_index_xinfo(list.name, 'main') WHERE seqno = 0) = 'BINARY'
-               ORDER BY list.seq DESC LIMIT 1";
-    let name: Option<String> = conn
-        .query_row(sql, [TABLE], |row| row.get(0))
-        .optional()
-        .map_err(|error| Error::from(error).context("cannot read the schema"))?;
-    Ok(name.map_or_else(String::new, |name| format!("INDEXED BY {}", quoted(&name))))
-}
-
-/// The tables whose rows have a rowid that is no column of theirs, so that `VACUUM` may number them anew: without an INTEGER
-/// PRIMARY KEY, and not WITHOUT ROWID.
-///
-/// # Errors
-///
-/// Whatever SQLite says to reading the schema.
-pub fn tables_without_own_rowid(conn: &Connection) -> Result<Vec<String>> {
-    // A table that has an INTEGER PRIMARY KEY has no index for it, and one WITHOUT ROWID has one with origin 'pk'.
-    let sql = "SELECT list.name FROM pragma_table_list AS list
-               WHERE list.schema = 'main' AND list.type = 'table' AND NOT list.wr AND list.name NOT LIKE 'sqlite~_%' ESCAPE '~'
-                 AND NOT (EXISTS (SELECT 1 FROM pragma_table_info(list.name, 'main') WHERE pk > 0)
-                          AND NOT EXISTS (SELECT 1 FROM pragma_index_list(list.name, 'main') WHERE origin = 'pk'))
-               ORDER BY list.name";
-    let read = || -> rusqlite::Result<Vec<String>> {
-        let mut names = conn.prepare(sql)?;
-        let names = names.query_map([], |row| row.get(0))?;
-        names.collect()
-    };
-    read().map_err(|error| Error::from(error).context("cannot read the schema"))
+/// A text or a whole number as a literal of SQL.
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Integer(number) => number.to_string(),
+        Value::Text(text) => format!("'{}'", text.replace('\'', "''")),
+        _ => "NULL".into(),
+    }
 }
 
 #[cfg(test)]
@@ -160,16 +247,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identifiers_are_quoted() {
-        assert_eq!(quoted("a\"b; DROP"), "\"a\"\"b; DROP\"");
-    }
-
-    #[test]
-    fn a_column_that_is_lacking_is_null() {
-        let columns = ["id", "Status"].map(|name| Column { name: name.into(), stored: name == "id" });
-        let shape = Shape { columns: columns.into() };
-        assert!(shape.can_set("ID") && !shape.can_set("status") && shape.has("status"));
-        assert_eq!(shape.column("status"), "\"status\"");
-        assert_eq!(shape.column("locked_by"), "NULL");
+    fn statuses_are_literals() {
+        assert_eq!(literal(&Value::Integer(-1)), "-1");
+        assert_eq!(literal(&Value::Text("it's; DROP".into())), "'it''s; DROP'");
     }
 }

@@ -11,12 +11,11 @@ use super::{Order, Produced, counts};
 use crate::backup::artifact;
 use crate::backup::options::Kind;
 use crate::backup::sink::Geometry;
-use crate::clock;
 use crate::connection::{Sidecar, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::Staged;
 use crate::progress::Watch;
-use crate::queue::shape;
+use crate::schema;
 
 impl Order<'_> {
     pub(super) fn vacuum_into(&self, watch: &mut Watch<'_>) -> Result<Produced> {
@@ -35,7 +34,7 @@ impl Order<'_> {
         // VACUUM holds a read transaction of its own, and refuses to run inside another.
         conn.execute_batch("COMMIT; PRAGMA query_only=OFF")?;
         let plain = Staged::new(self.catalog.directory())?;
-        let (taken_at, since) = (clock::now(), Instant::now());
+        let (taken_at, since) = (self.caller.now(), Instant::now());
         sidecar.vacuum_into(self.caller, plain.path(), watch)?;
         let held = if standing.wal() { 0 } else { since.elapsed().as_millis() };
         drop(sidecar);
@@ -66,7 +65,7 @@ impl Order<'_> {
 
 /// A note on the tables whose rows `VACUUM INTO` may number anew.
 fn renumbered(conn: &Connection) -> Result<Option<String>> {
-    let tables = shape::tables_without_own_rowid(conn)?;
+    let tables = schema::tables_without_own_rowid(conn)?;
     Ok((!tables.is_empty()).then(|| {
         format!(
             "rows of tables without an INTEGER PRIMARY KEY may have got new rowids: {}; use type full where rowids matter",

@@ -20,7 +20,7 @@ use crate::backup::snapshot::Snapshot;
 use crate::error::Result;
 use crate::files::Staged;
 use crate::progress::Watch;
-use crate::settings;
+use crate::settings::{self, Settings};
 
 /// What a walk leaves.
 struct Walked {
@@ -44,10 +44,10 @@ struct Noted {
 impl Order<'_> {
     pub(super) fn walk(&self, watch: &mut Watch<'_>) -> Result<Produced> {
         let snapshot = Snapshot::take(self.caller, watch)?;
-        let full_every = settings::number(snapshot.connection(), &settings::FULL_EVERY)?;
         let mut notes: Vec<String> = snapshot.note().into_iter().map(str::to_owned).collect();
         let mut parent = None;
         if self.wish.kind == Kind::Incremental {
+            let full_every = Settings::of(snapshot.connection())?.positive(&settings::FULL_EVERY)?;
             let (source, name) = (source_path(self.caller), self.wish.name.as_deref());
             match parent::find(self.catalog, &source, name, snapshot.page_size, full_every)? {
                 Ok(found) => parent = Some(found),

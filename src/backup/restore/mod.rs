@@ -33,12 +33,12 @@ use super::catalog::Catalog;
 use super::entry::Entry;
 use super::verify::Level;
 use super::{locate, rebuild, verify};
-use crate::clock;
 use crate::connection::{Caller, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles, Placed, Staged};
 use crate::progress::{Listener, Watch};
-use crate::queue::{leases, shape};
+use crate::queue::leases;
+use crate::schema;
 use place::Place;
 
 /// The series of the backups that save what a target held.
@@ -178,7 +178,7 @@ impl Job<'_> {
     fn requeue(&self, rebuilt: &Staged, outcome: &mut Outcome) -> Result<()> {
         if self.options.requeue_leases.unwrap_or(false) {
             let conn = open_rebuilt(rebuilt.path())?;
-            outcome.requeued = Some(leases::requeue_all(&conn, clock::now())?);
+            outcome.requeued = Some(leases::requeue_all(&conn, self.caller.now())?);
         }
         Ok(())
     }
@@ -244,7 +244,7 @@ fn open_rebuilt(path: &Path) -> Result<Connection> {
 /// Gives the rebuilt copy another page size; a note about rows that may have got new rowids.
 fn convert(rebuilt: &Staged, page_size: u32) -> Result<Option<String>> {
     let conn = open_rebuilt(rebuilt.path())?;
-    let tables = shape::tables_without_own_rowid(&conn)?;
+    let tables = schema::tables_without_own_rowid(&conn)?;
     conn.execute_batch(&format!("PRAGMA page_size={page_size}; VACUUM"))
         .map_err(|error| Error::from(error).context("cannot give the backup the page size of the target"))?;
     let reached: u32 = read_pragma(&conn, "page_size")?;

@@ -1,4 +1,4 @@
-//! The one guard between the core and SQLite's callbacks.
+//! The one guard between the core and its callers: SQLite's callbacks and C functions.
 //!
 //! # Promise
 //!

@@ -6,8 +6,11 @@
 //! passed and what should have been. A REAL without a fraction counts as a whole number; a TEXT never counts as one, except
 //! in a retention policy, which may be written as text.
 
+use chrono::{DateTime, Utc};
+use rusqlite::types::Value;
 use serde::de::DeserializeOwned;
 
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::retention::policy::{FORMS, Policy};
 
@@ -88,15 +91,51 @@ impl Arguments {
         given.whole().ok_or_else(|| Error::usage(format!("{what} must be a whole number, but is {}", given.kind())))
     }
 
-    /// A whole number, or `default` when it is absent.
+    /// A whole number that may be absent.
     ///
     /// # Errors
     ///
     /// Anything else.
-    pub fn integer_or(&self, place: usize, what: &str, default: i64) -> Result<i64> {
+    pub fn integer_if_given(&self, place: usize, what: &str) -> Result<Option<i64>> {
         match self.get(place) {
-            Argument::Null => Ok(default),
-            _ => self.integer(place, what),
+            Argument::Null => Ok(None),
+            _ => self.integer(place, what).map(Some),
+        }
+    }
+
+    /// A time that may be absent: a text as [`clock::parse`] reads it, or Unix seconds.
+    ///
+    /// # Errors
+    ///
+    /// Anything else.
+    pub fn time(&self, place: usize, what: &str) -> Result<Option<DateTime<Utc>>> {
+        let read = match self.get(place) {
+            Argument::Null => return Ok(None),
+            Argument::Text(Some(text)) => clock::parse(text),
+            #[allow(clippy::cast_possible_truncation)] // Out of range, it ends at a year that is refused.
+            Argument::Real(seconds) if seconds.is_finite() => clock::parse(&(seconds.floor() as i64).to_string()),
+            given => given.whole().and_then(|seconds| clock::parse(&seconds.to_string())),
+        };
+        read.map(Some).ok_or_else(|| {
+            Error::usage(format!(
+                "{what} must be a time such as '2026-11-05 02:00:00' (UTC) or '2026-11-05T02:00:00Z', or Unix seconds, from 1970 to \
+                 9999"
+            ))
+        })
+    }
+
+    /// A value of any kind but a BLOB.
+    ///
+    /// # Errors
+    ///
+    /// A BLOB, or a text that is not UTF-8.
+    pub fn value(&self, place: usize, what: &str) -> Result<Value> {
+        match self.get(place) {
+            Argument::Null => Ok(Value::Null),
+            Argument::Integer(number) => Ok(Value::Integer(*number)),
+            Argument::Real(number) => Ok(Value::Real(*number)),
+            Argument::Text(Some(text)) => Ok(Value::Text(text.clone())),
+            other => Err(Error::usage(format!("{what} must be a text or a number, but is {}", other.kind()))),
         }
     }
 
@@ -158,7 +197,7 @@ mod tests {
         for place in 2..7 {
             assert!(given.integer(place, "secs").is_err(), "{place}");
         }
-        assert_eq!(given.integer_or(6, "secs", 5).unwrap(), 5);
+        assert_eq!(given.integer_if_given(6, "secs").unwrap(), None);
     }
 
     #[test]

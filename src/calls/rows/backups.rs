@@ -1,25 +1,21 @@
-//! The columns and rows of each table-valued function.
+//! The catalog, and what rotation would do to it.
 
 use rusqlite::types::Value;
 
-use super::arguments::Arguments;
-use super::tables::Spec;
+use super::{integer, text};
 use crate::backup::adopted;
 use crate::backup::catalog::{Catalog, newest_first};
 use crate::backup::entry::Entry;
 use crate::backup::{rotate, target};
-use crate::clock;
+use crate::calls::arguments::Arguments;
+use crate::calls::table::Spec;
 use crate::connection::Caller;
 use crate::error::Result;
 use crate::files::LiveFiles;
 use crate::progress::Watch;
-use crate::queue::{depth, leases};
-use crate::upkeep::stats;
 
-/// All tables.
-pub const TABLES: &[&Spec] = &[&BACKUPS, &DEPTH, &ROTATION, &STALE, &STATS];
-
-static BACKUPS: Spec = Spec {
+/// `queue_backups`
+pub static BACKUPS: Spec = Spec {
     name: "queue_backups",
     columns: &[
         "id TEXT",
@@ -50,66 +46,14 @@ static BACKUPS: Spec = Spec {
     rows: backups,
 };
 
-static DEPTH: Spec = Spec {
-    name: "queue_depth",
-    columns: &["status TEXT", "tasks INTEGER", "oldest_utc TEXT", "newest_utc TEXT"],
-    arguments: &[],
-    looks_at_files: false,
-    rows: depth_rows,
-};
-
-static ROTATION: Spec = Spec {
+/// `queue_rotation`
+pub static ROTATION: Spec = Spec {
     name: "queue_rotation",
     columns: &["backup_path TEXT", "created_at TEXT", "decision TEXT", "reasons TEXT"],
     arguments: &["keep", "dir"],
     looks_at_files: true,
     rows: rotation,
 };
-
-static STALE: Spec = Spec {
-    name: "queue_stale",
-    columns: &[
-        "task_id",
-        "status TEXT",
-        "locked_by TEXT",
-        "lease_until_utc TEXT",
-        "overdue_seconds INTEGER",
-        "attempts INTEGER",
-    ],
-    arguments: &["secs"],
-    looks_at_files: false,
-    rows: stale,
-};
-
-static STATS: Spec = Spec {
-    name: "queue_stats",
-    columns: &[
-        "page_count INTEGER",
-        "page_size INTEGER",
-        "total_size_mb REAL",
-        "freelist_count INTEGER",
-        "wal_mode INTEGER",
-        "wal_size_mb REAL",
-        "path TEXT",
-        "size_bytes INTEGER",
-        "wal_size_bytes INTEGER",
-        "fragmentation_pct REAL",
-        "free_disk_bytes INTEGER",
-        "journal_mode TEXT",
-        "sqlite_version TEXT",
-    ],
-    arguments: &[],
-    looks_at_files: false,
-    rows: statistics,
-};
-
-fn text(value: Option<impl Into<String>>) -> Value {
-    value.map_or(Value::Null, |value| Value::Text(value.into()))
-}
-
-fn integer(value: Option<impl TryInto<i64>>) -> Value {
-    value.map_or(Value::Null, |value| Value::Integer(value.try_into().unwrap_or(i64::MAX)))
-}
 
 fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let argument = arguments.text(0, "dir")?;
@@ -150,13 +94,6 @@ fn backup(entry: Entry) -> Vec<Value> {
     ]
 }
 
-fn depth_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
-    let rows = depth::depth(caller.connection())?;
-    let values =
-        rows.into_iter().map(|row| vec![row.status, Value::Integer(row.tasks), row.oldest_utc, row.newest_utc]);
-    Ok(values.collect())
-}
-
 fn rotation(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let policy = arguments.policy(0)?;
     let planned = rotate::planned(caller, &policy, arguments.text(1, "dir")?)?;
@@ -169,39 +106,4 @@ fn rotation(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
         ]
     };
     Ok(planned.into_iter().map(row).collect())
-}
-
-fn stale(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
-    let grace = arguments.integer_or(0, "secs", leases::DEFAULT_GRACE)?;
-    let rows = leases::stale(caller.connection(), grace, clock::now())?;
-    let values = rows.into_iter().map(|row| {
-        vec![
-            row.task_id,
-            Value::Text(row.status),
-            row.locked_by,
-            row.lease_until_utc,
-            Value::Integer(row.overdue_seconds),
-            row.attempts,
-        ]
-    });
-    Ok(values.collect())
-}
-
-fn statistics(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
-    let row = stats::stats(caller)?;
-    Ok(vec![vec![
-        Value::Integer(row.page_count),
-        Value::Integer(row.page_size),
-        Value::Real(row.total_size_mb),
-        Value::Integer(row.freelist_count),
-        Value::Integer(row.wal_mode),
-        Value::Real(row.wal_size_mb),
-        text(row.path),
-        Value::Integer(row.size_bytes),
-        Value::Integer(row.wal_size_bytes),
-        Value::Real(row.fragmentation_pct),
-        integer(row.free_disk_bytes),
-        Value::Text(row.journal_mode),
-        Value::Text(row.sqlite_version),
-    ]])
 }

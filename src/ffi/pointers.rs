@@ -1,0 +1,122 @@
+//! All that is done with C's pointers: texts in, results out, the progress callback.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+
+use crate::calls::arguments::Argument;
+use crate::calls::functions::Output;
+use crate::calls::table;
+use crate::error::{Error, Result};
+
+/// A number that was left out.
+const ABSENT: i64 = i64::MIN;
+
+/// A handle on one queue database.
+pub struct QkQueue {
+    _private: (),
+}
+
+/// Hears how far a call is: `pages_done` of `pages_total` pages. Returns 0 to go on, anything else to stop; the call then
+/// undoes what it has begun and returns `SQLITE_INTERRUPT`.
+///
+/// It is called in the thread that made the call, as long as the call lasts, about every 20 ms, and once more at the end of
+/// each pass over the pages; a call may make several passes (a restore checks the backup, saves the present database, and
+/// copies), and `pages_done` then begins again. While nothing can be counted, as during a wait for a lock, it is called with
+/// the numbers of last time, or 0 and 0. It may use other handles, but not this one, and must return: no `longjmp`, no C++
+/// exception.
+pub type QkProgress = Option<unsafe extern "C" fn(context: *mut c_void, pages_done: u64, pages_total: u64) -> c_int>;
+
+/// A progress callback and its context.
+pub struct Progress {
+    /// The function, if there is one.
+    pub function: QkProgress,
+    /// What it is called with.
+    pub context: *mut c_void,
+}
+
+impl Progress {
+    /// Tells the function; whether to go on.
+    ///
+    /// # Safety
+    ///
+    /// The function may be called with its context.
+    pub unsafe fn tell(&self, done: u64, total: u64) -> bool {
+        // SAFETY: the caller vouches for it.
+        self.function.is_none_or(|function| unsafe { function(self.context, done, total) } == 0)
+    }
+}
+
+/// A text from C.
+///
+/// # Safety
+///
+/// `text` is NULL or a C string.
+pub unsafe fn text(text: *const c_char) -> Argument {
+    if text.is_null() {
+        return Argument::Null;
+    }
+    // SAFETY: the caller vouches for the string; it is copied at once.
+    let text = unsafe { CStr::from_ptr(text) };
+    Argument::Text(text.to_str().ok().map(str::to_owned))
+}
+
+/// A number from C that may be left out.
+pub fn number(number: i64) -> Argument {
+    if number == ABSENT { Argument::Null } else { Argument::Integer(number) }
+}
+
+/// Writes a text to a place of C's, if there is one.
+///
+/// # Safety
+///
+/// `place` is NULL or a place for a pointer.
+pub unsafe fn give_text(output: Output, place: *mut *mut c_char) -> Result<()> {
+    let text = match output {
+        Output::Text(text) | Output::Json(text) => text,
+        Output::Integer(number) => number.to_string(),
+        Output::Value(value) => table::value(&value).to_string(),
+    };
+    let text = CString::new(text).map_err(|_| Error::internal("the result contains a NUL"))?;
+    if !place.is_null() {
+        // SAFETY: the caller vouches for the place.
+        unsafe { place.write(text.into_raw()) };
+    }
+    Ok(())
+}
+
+/// Writes a number to a place of C's, if there is one.
+///
+/// # Safety
+///
+/// `place` is NULL or a place for a number.
+pub unsafe fn give_number(output: &Output, place: *mut i64) -> Result<()> {
+    let Output::Integer(number) = output else {
+        return Err(Error::internal("the result is not a number"));
+    };
+    if !place.is_null() {
+        // SAFETY: the caller vouches for the place.
+        unsafe { place.write(*number) };
+    }
+    Ok(())
+}
+
+/// Writes a new handle to a place of C's.
+///
+/// # Safety
+///
+/// `place` is a place for a pointer.
+pub unsafe fn give_handle(number: usize, place: *mut *mut QkQueue) {
+    // SAFETY: the caller vouches for the place. A handle is never followed.
+    unsafe { place.write(std::ptr::without_provenance_mut(number)) };
+}
+
+/// Takes back a text that was given.
+///
+/// # Safety
+///
+/// `text` is NULL or came from [`give_text`], and has not been taken back yet.
+pub unsafe fn take_back(text: *mut c_char) {
+    if !text.is_null() {
+        // SAFETY: the caller vouches for it.
+        drop(unsafe { CString::from_raw(text) });
+    }
+}

@@ -1,0 +1,173 @@
+//! Finding the SQLite to run on, for callers that are no SQLite.
+//!
+//! # Promise
+//!
+//! On the first call through the C ABI, if nobody has bound the process yet:
+//!
+//! 1. the SQLite that is in the process already: the program's own symbols, or a libsqlite3 under one of its usual names. If
+//!    these are two different ones, nobody can tell which is meant, and both are refused;
+//! 2. else the system's libsqlite3, which is then loaded;
+//! 3. else the library that the environment variable `QUEUEKEEPER_SQLITE` names;
+//! 4. else an error that says so.
+//!
+//! A SQLite is not loaded for a file that this process has open already: whoever opened it did so through another one, which
+//! cannot be found from here (a static copy inside a language's runtime, say). Nothing is bound before that has been asked.
+//!
+//! # How
+//!
+//! SQLite hands its API table only to extensions. So one is registered as an auto-extension of that SQLite, a connection
+//! to `:memory:` calls it, and it is cancelled again. Libraries stay loaded for the life of the process.
+
+use std::ffi::{OsString, c_char, c_int, c_void};
+use std::path::Path;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::ffi;
+
+use super::libraries::{self, Library, PROGRAM};
+use super::sole;
+use crate::error::{Error, Result};
+
+/// Names a SQLite where there is none in the process and none of the system.
+const VARIABLE: &str = "QUEUEKEEPER_SQLITE";
+
+static SEARCH: Mutex<()> = Mutex::new(());
+
+/// Sees to it that the process is bound. `file` is the database that is to be opened next, if it is a file.
+///
+/// # Errors
+///
+/// See the module's head.
+pub fn ensure(file: Option<&Path>) -> Result<()> {
+    let _one_at_a_time = SEARCH.lock().unwrap_or_else(PoisonError::into_inner);
+    if super::is_bound() {
+        return Ok(());
+    }
+    let found = match present()? {
+        Some(found) => found,
+        None => {
+            if let Some(file) = file {
+                sole::refuse_open(file)?;
+            }
+            load()?
+        }
+    };
+    if let Some(file) = file {
+        sole::refuse_shared(file, found.anchor)?;
+    }
+    let table = found.table()?;
+    // SAFETY: this SQLite has just handed the table to an extension.
+    unsafe { super::bind(table) }
+}
+
+/// A SQLite that could be bound.
+struct Found {
+    name: String,
+    library: Library,
+    /// The address of one of its functions: what tells it from other copies.
+    anchor: usize,
+}
+
+impl Found {
+    fn new(name: String, library: Library) -> Option<Self> {
+        let anchor = library.address(c"sqlite3_libversion")?;
+        Some(Self { name, library, anchor })
+    }
+}
+
+fn present() -> Result<Option<Found>> {
+    let program = libraries::program().and_then(|library| Found::new(PROGRAM.to_owned(), library));
+    let named = libraries::NAMES.iter().find_map(|name| Found::new((*name).to_owned(), libraries::loaded(name)?));
+    match (program, named) {
+        (Some(program), Some(named)) if program.anchor != named.anchor => Err(Error::usage(format!(
+            "this process has two copies of SQLite, {PROGRAM}'s own and {}; two SQLites that share files destroy each \
+             other's locks, so say which one to use: call qk_bind() with its API table, or load queuekeeper into it as \
+             an extension",
+            named.name
+        ))),
+        (program, named) => Ok(program.or(named)),
+    }
+}
+
+fn load() -> Result<Found> {
+    for name in libraries::NAMES {
+        let found = libraries::load(name.as_ref()).ok().and_then(|library| Found::new((*name).to_owned(), library));
+        if let Some(found) = found {
+            return Ok(found);
+        }
+    }
+    let Some(named) = std::env::var_os(VARIABLE).filter(|named| !named.is_empty()) else {
+        return Err(Error::usage(format!(
+            "there is no SQLite to run on: none in this process, and no {} on this system; install it, name a SQLite \
+             library in the environment variable {VARIABLE}, call qk_bind(), or load queuekeeper into a SQLite as an \
+             extension",
+            libraries::NAMES.join(" or ")
+        )));
+    };
+    load_named(&named)
+}
+
+fn load_named(named: &OsString) -> Result<Found> {
+    let shown = named.to_string_lossy().into_owned();
+    let library = libraries::load(named).map_err(|reason| {
+        Error::usage(format!("cannot load '{shown}', which {VARIABLE} names ({reason}); name a SQLite library there"))
+    })?;
+    Found::new(shown.clone(), library)
+        .ok_or_else(|| Error::usage(format!("'{shown}', which {VARIABLE} names, is no SQLite library")))
+}
+
+type Entry = unsafe extern "C" fn(*mut ffi::sqlite3, *mut *mut c_char, *mut ffi::sqlite3_api_routines) -> c_int;
+type Register = unsafe extern "C" fn(Entry) -> c_int;
+type Open = unsafe extern "C" fn(*const c_char, *mut *mut ffi::sqlite3) -> c_int;
+type Close = unsafe extern "C" fn(*mut ffi::sqlite3) -> c_int;
+
+static CAUGHT: AtomicPtr<ffi::sqlite3_api_routines> = AtomicPtr::new(ptr::null_mut());
+
+unsafe extern "C" fn catch(
+    _db: *mut ffi::sqlite3,
+    _message: *mut *mut c_char,
+    api: *mut ffi::sqlite3_api_routines,
+) -> c_int {
+    CAUGHT.store(api, Ordering::SeqCst);
+    ffi::SQLITE_OK
+}
+
+impl Found {
+    fn function(&self, name: &std::ffi::CStr) -> Result<*mut c_void> {
+        let address = self.library.address(name).map(ptr::with_exposed_provenance_mut::<c_void>);
+        address.ok_or_else(|| {
+            Error::usage(format!("the SQLite of {} has no function {}", self.name, name.to_string_lossy()))
+        })
+    }
+
+    fn table(&self) -> Result<*mut ffi::sqlite3_api_routines> {
+        let register = self.function(c"sqlite3_auto_extension")?;
+        let cancel = self.function(c"sqlite3_cancel_auto_extension")?;
+        let (open, close) = (self.function(c"sqlite3_open")?, self.function(c"sqlite3_close")?);
+        CAUGHT.store(ptr::null_mut(), Ordering::SeqCst);
+        // SAFETY: the functions of these names have these signatures in every SQLite; the entry that is registered has the
+        // one that SQLite calls it with.
+        unsafe {
+            let register = std::mem::transmute::<*mut c_void, Register>(register);
+            let cancel = std::mem::transmute::<*mut c_void, Register>(cancel);
+            let open = std::mem::transmute::<*mut c_void, Open>(open);
+            let close = std::mem::transmute::<*mut c_void, Close>(close);
+            let mut db = ptr::null_mut();
+            register(catch);
+            open(c":memory:".as_ptr(), &raw mut db);
+            cancel(catch);
+            close(db);
+        }
+        let table = CAUGHT.load(Ordering::SeqCst);
+        if table.is_null() {
+            return Err(Error::usage(format!(
+                "the SQLite of {} hands out no API table: it was built without extension loading, or another \
+                 auto-extension fails; use a SQLite that can load extensions",
+                self.name
+            )));
+        }
+        Ok(table)
+    }
+}

@@ -1,0 +1,170 @@
+//! One SQLite for each file: noticing that another SQLite of this process has a file open that we use.
+//!
+//! # Promise
+//!
+//! Two SQLites in one process that use one file cancel each other's POSIX locks, without any error, until a database is
+//! broken. The binding keeps queuekeeper on one SQLite; this keeps a file that is used through the C ABI to that one: before it
+//! is opened, which is at each call, this process may have it open already. If there is a second copy of SQLite in the
+//! process, that may be its doing, and the call is refused. The embedder, who knows better, can say so with `qk_bind`.
+//!
+//! This is known on Linux alone, from `/proc/self`; nothing is opened for it, only `stat` is used on the database. What stays
+//! unseen: another copy that opens the file in the middle of a call. Windows needs none of it: there, locks belong to handles.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::copies;
+use crate::error::{Error, Result};
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+/// How many calls are running on each file.
+static CALLS: Mutex<BTreeMap<FileId, usize>> = Mutex::new(BTreeMap::new());
+
+fn calls() -> MutexGuard<'static, BTreeMap<FileId, usize>> {
+    CALLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The time in which a call uses a file. What it has open belongs to us.
+pub struct Call(Option<FileId>);
+
+/// Begins a call on a file, before it is opened.
+///
+/// # Errors
+///
+/// Another SQLite may have it open.
+pub fn call(path: &Path) -> Result<Call> {
+    let Some(id) = id_of(path) else { return Ok(Call(None)) };
+    let mut calls = calls();
+    let running = calls.get(&id).copied().unwrap_or_default();
+    // What another call of ours has open cannot be told from what others have.
+    if running == 0 && !super::is_told() && is_open(id) {
+        refuse_copy(path, super::anchor())?;
+    }
+    calls.insert(id, running + 1);
+    Ok(Call(Some(id)))
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let Some(id) = self.0 else { return };
+        let mut calls = calls();
+        match calls.get_mut(&id) {
+            Some(running) if *running > 1 => *running -= 1,
+            _ => drop(calls.remove(&id)),
+        }
+    }
+}
+
+/// Refuses a file that is open in this process although no SQLite is to be found in it.
+///
+/// # Errors
+///
+/// See above.
+pub fn refuse_open(path: &Path) -> Result<()> {
+    let open = id_of(path).is_some_and(is_open);
+    if open { Err(refusal(path, "through no SQLite that queuekeeper can find")) } else { Ok(()) }
+}
+
+/// Refuses a file that is open in this process, if there is a second copy of SQLite besides the one that has a function of
+/// its own at the address `ours`.
+///
+/// # Errors
+///
+/// See above.
+pub fn refuse_shared(path: &Path, ours: usize) -> Result<()> {
+    let open = id_of(path).is_some_and(is_open);
+    if open { refuse_copy(path, ours) } else { Ok(()) }
+}
+
+fn refuse_copy(path: &Path, ours: usize) -> Result<()> {
+    match copies::another(ours) {
+        Some(copy) => {
+            Err(refusal(path, &format!("perhaps through the other copy of SQLite that '{}' is", copy.display())))
+        }
+        None => Ok(()),
+    }
+}
+
+fn refusal(path: &Path, how: &str) -> Error {
+    Error::usage(format!(
+        "'{}' is open in this process already, {how}; two SQLites that share a file destroy each other's locks. Give \
+         queuekeeper the right one: load it as an extension into the connection that has the file open, and call its SQL functions \
+         there; or call qk_bind() with that SQLite's API table, before anything else; or leave this file to a process of \
+         its own",
+        path.display()
+    ))
+}
+
+#[cfg(unix)]
+fn id_of(path: &Path) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+#[cfg(not(unix))]
+fn id_of(_path: &Path) -> Option<FileId> {
+    None
+}
+
+/// Whether this process has a file open, as far as that can be known.
+#[cfg(target_os = "linux")]
+fn is_open(id: FileId) -> bool {
+    let Ok(list) = std::fs::read_dir("/proc/self/fd") else { return false };
+    list.flatten().any(|entry| id_of(&entry.path()) == Some(id))
+}
+
+/// Whether this process has a file open, as far as that can be known.
+#[cfg(not(target_os = "linux"))]
+fn is_open(_id: FileId) -> bool {
+    false
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    #[test]
+    fn a_file_that_is_open_is_refused_to_a_sqlite_of_our_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("q.db");
+        assert!(refuse_open(&path).is_ok(), "not there yet");
+        let open = File::create(&path).unwrap();
+        let error = refuse_open(&path).unwrap_err();
+        assert!(error.message().contains("q.db' is open in this process already"), "{error}");
+        drop(open);
+        assert!(refuse_open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_file_is_open_by_whatever_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, link) = (directory.path().join("q.db"), directory.path().join("link.db"));
+        drop(File::create(&path).unwrap());
+        std::fs::hard_link(&path, &link).unwrap();
+        let id = id_of(&path).unwrap();
+        assert!(!is_open(id));
+        let open = File::open(&link).unwrap();
+        assert!(is_open(id));
+        drop(open);
+        assert!(!is_open(id));
+    }
+
+    #[test]
+    fn calls_on_a_file_are_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("q.db");
+        drop(File::create(&path).unwrap());
+        let id = id_of(&path).unwrap();
+        let (first, second) = (call(&path).unwrap(), call(&path).unwrap());
+        assert_eq!(calls().get(&id), Some(&2));
+        drop(first);
+        assert_eq!(calls().get(&id), Some(&1));
+        drop(second);
+        assert_eq!(calls().get(&id), None);
+        assert!(call(&directory.path().join("none.db")).is_ok());
+    }
+}

@@ -1,0 +1,150 @@
+//! What makes a lease stale, and what requeuing changes: the pieces of SQL for both, made from the queue's shape.
+//!
+//! # Promise
+//!
+//! A task is held by a worker in the statuses that the setting `status_leased` names. Its lease is **stale** when the time in
+//! `column_lease_until` is more than the given number of seconds in the past. A lease without such a time, or with one that
+//! cannot be read, is not stale: nothing is known about it. With `stale_needs_dead_worker`, the worker's last sign of life must
+//! be as old, too; a worker that is not in the table of workers has given none.
+//!
+//! # How
+//!
+//! In all pieces the task table is called `task`, ?1 is the Unix time before which a lease must have ended, and ?2 the present
+//! time in the queue's own format.
+
+use rusqlite::Connection;
+
+use super::shape::{Role, Shape};
+use crate::error::{Error, Result};
+use crate::schema::{self, quoted};
+use crate::settings::registry as setting;
+
+/// The pieces of SQL.
+pub struct Pieces {
+    /// An expression: the Unix time at which the lease ended.
+    pub ended: String,
+    /// A condition: the lease is stale.
+    pub stale: String,
+    /// The assignments that put a task back into the queue.
+    pub changes: String,
+}
+
+impl Pieces {
+    /// The pieces for a queue.
+    ///
+    /// # Errors
+    ///
+    /// A column or table that the settings need and the database lacks, or settings that cannot be used.
+    pub fn of(conn: &Connection, shape: &Shape) -> Result<Self> {
+        let ended = shape.time()?.seconds(&shape.column(Role::LeaseUntil)?);
+        let mut stale = format!("{} AND {ended} < ?1", leased(shape)?);
+        if shape.settings().whole(&setting::STALE_NEEDS_DEAD_WORKER)? != 0 {
+            stale.push_str(&format!(" AND NOT EXISTS ({})", sign_of_life(conn, shape)?));
+        }
+        Ok(Self { ended, stale, changes: changes(shape, Some(Attempts::of(shape)?))? })
+    }
+}
+
+/// A condition: a worker holds the task.
+///
+/// # Errors
+///
+/// Settings that cannot be used.
+pub fn leased(shape: &Shape) -> Result<String> {
+    Ok(format!("{} IN ({})", shape.column(Role::Status)?, shape.leased()?))
+}
+
+/// A query for the worker of `task`, if it has shown a sign of life since ?1.
+fn sign_of_life(conn: &Connection, shape: &Shape) -> Result<String> {
+    shape.needs(&[Role::LockedBy])?;
+    let word = |which| shape.settings().text(which).map(Option::unwrap_or_default);
+    let (table, id, heartbeat) =
+        (word(&setting::WORKERS_TABLE)?, word(&setting::COLUMN_WORKER_ID)?, word(&setting::COLUMN_HEARTBEAT)?);
+    let columns = if schema::has_table(conn, &table)? { schema::columns(conn, &table)? } else { Vec::new() };
+    let has = |name: &str| columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+    if !has(&id) || !has(&heartbeat) {
+        return Err(Error::usage(format!(
+            "the database has no table {table} with the columns {id} and {heartbeat}, which the setting stale_needs_dead_worker \
+             needs; name others with queue_set('workers_table', …), or reset it with queue_set('stale_needs_dead_worker', NULL)"
+        )));
+    }
+    Ok(format!(
+        "SELECT 1 FROM main.{} AS worker WHERE worker.{} = {} AND {} >= ?1",
+        quoted(&table),
+        quoted(&id),
+        shape.column(Role::LockedBy)?,
+        shape.time()?.seconds(&format!("worker.{}", quoted(&heartbeat)))
+    ))
+}
+
+/// What requeuing does about attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempts {
+    Ignore,
+    /// Add one; a task that then has as many as allowed is dead.
+    Count,
+    /// The claim has added one already.
+    Limit,
+}
+
+impl Attempts {
+    fn of(shape: &Shape) -> Result<Self> {
+        let named = match shape.settings().text(&setting::STALE_ATTEMPTS)?.as_deref() {
+            Some("count") => Self::Count,
+            Some("limit") => Self::Limit,
+            _ => return Ok(Self::Ignore),
+        };
+        shape.needs(&[Role::Attempts])?;
+        Ok(named)
+    }
+}
+
+/// The assignments that put a task back into the queue.
+///
+/// # Errors
+///
+/// Settings that cannot be used.
+pub fn changes_of_all(shape: &Shape) -> Result<String> {
+    changes(shape, None)
+}
+
+fn changes(shape: &Shape, attempts: Option<Attempts>) -> Result<String> {
+    let attempts = attempts.unwrap_or(Attempts::Ignore);
+    let mut changes = Vec::new();
+    if let Some(status) = shape.writable(Role::Status)? {
+        changes.push(format!("{status} = {}", next_status(shape, attempts)?));
+    }
+    if attempts == Attempts::Count
+        && let Some(column) = shape.writable(Role::Attempts)?
+    {
+        changes.push(format!("{column} = ifnull({}, 0) + 1", shape.column(Role::Attempts)?));
+    }
+    for role in [Role::LockedBy, Role::LeaseUntil, Role::ReservedAt] {
+        changes.extend(shape.writable(role)?.map(|column| format!("{column} = NULL")));
+    }
+    changes.extend(shape.further_cleared()?.into_iter().map(|column| format!("{column} = NULL")));
+    changes.extend(shape.writable(Role::UpdatedAt)?.map(|column| format!("{column} = ?2")));
+    if shape.settings().whole(&setting::REQUEUE_SETS_RUN_AFTER)? != 0 {
+        changes.extend(shape.writable(Role::RunAfter)?.map(|column| format!("{column} = ?2")));
+    }
+    Ok(changes.join(", "))
+}
+
+fn next_status(shape: &Shape, attempts: Attempts) -> Result<String> {
+    let queued = shape.status(&setting::STATUS_QUEUED)?;
+    let more = match attempts {
+        Attempts::Count => 1,
+        Attempts::Limit => 0,
+        Attempts::Ignore => return Ok(queued),
+    };
+    if !shape.has(Role::MaxAttempts)? {
+        return Ok(queued);
+    }
+    // A task without a limit is never dead.
+    Ok(format!(
+        "CASE WHEN ifnull({}, 0) + {more} >= {} THEN {} ELSE {queued} END",
+        shape.column(Role::Attempts)?,
+        shape.column(Role::MaxAttempts)?,
+        shape.status(&setting::STATUS_DEAD)?
+    ))
+}

@@ -1,0 +1,93 @@
+//! How a queue writes its times.
+//!
+//! # Promise
+//!
+//! One format for all times of a queue, which the setting `time_format` names. Reading is strict: what is not a time in that
+//! format is unknown (NULL), never some other time. Texts are read in either spelling of SQLite's date functions, also with a
+//! fraction or an offset; they are written in the one that was named.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use rusqlite::types::Value;
+
+use crate::clock;
+
+/// How a queue writes its times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeFormat {
+    /// `YYYY-MM-DD HH:MM:SS`, UTC.
+    Text,
+    /// `YYYY-MM-DDTHH:MM:SSZ`.
+    Iso,
+    /// A number since 1970-01-01 00:00:00 UTC, of which so many make a second.
+    Unix(i64),
+}
+
+impl TimeFormat {
+    /// The format that a value of the setting names.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "iso" => Self::Iso,
+            "unix" => Self::Unix(1),
+            "unix_ms" => Self::Unix(1000),
+            "unix_ns" => Self::Unix(1_000_000_000),
+            _ => Self::Text,
+        }
+    }
+
+    /// An expression: the Unix seconds of the time in `column`, or NULL.
+    pub fn seconds(self, column: &str) -> String {
+        match self {
+            // The pattern keeps out what strftime would read as something else: a bare number is a Julian day to it, and a bare
+            // time one of the year 2000.
+            Self::Text | Self::Iso => format!(
+                "CASE WHEN {column} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
+                 THEN CAST(strftime('%s', {column}) AS INTEGER) END"
+            ),
+            Self::Unix(parts) => format!(
+                "CASE WHEN typeof({column}) IN ('integer', 'real') THEN CAST({column} / {parts} AS INTEGER) END"
+            ),
+        }
+    }
+
+    /// An expression: the time in `column` as people read it.
+    pub fn shown(self, column: &str) -> String {
+        match self {
+            Self::Text | Self::Iso => column.into(),
+            Self::Unix(_) => format!("datetime({}, 'unixepoch')", self.seconds(column)),
+        }
+    }
+
+    /// A time as the queue writes it.
+    pub fn write(self, time: DateTime<Utc>) -> Value {
+        match self {
+            Self::Text => Value::Text(clock::sqlite_text(time)),
+            Self::Iso => Value::Text(time.to_rfc3339_opts(SecondsFormat::Secs, true)),
+            Self::Unix(1) => Value::Integer(time.timestamp()),
+            Self::Unix(1000) => Value::Integer(time.timestamp_millis()),
+            Self::Unix(parts) => Value::Integer(match time.timestamp_nanos_opt() {
+                Some(nanoseconds) => nanoseconds,
+                None => time.timestamp().saturating_mul(parts),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_in_the_format_of_the_queue() {
+        let time = clock::parse_rfc3339("2026-11-05T14:30:22.125Z").unwrap();
+        let text = |text: &str| Value::Text(text.into());
+        for (name, written) in [
+            ("text", text("2026-11-05 14:30:22")),
+            ("iso", text("2026-11-05T14:30:22Z")),
+            ("unix", Value::Integer(1_793_889_022)),
+            ("unix_ms", Value::Integer(1_793_889_022_125)),
+            ("unix_ns", Value::Integer(1_793_889_022_125_000_000)),
+        ] {
+            assert_eq!(TimeFormat::named(name).write(time), written, "{name}");
+        }
+    }
+}

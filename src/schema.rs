@@ -1,0 +1,116 @@
+//! What a database's schema says: its tables, their columns, their indexes.
+//!
+//! # Promise
+//!
+//! Only the main database is looked at, and only real tables: no views, no virtual tables, nothing of SQLite's own. Nothing of
+//! somebody else's is run by looking. Names are matched as SQLite matches them, without regard to ASCII case, and an
+//! identifier that goes into SQL is always [`quoted`].
+//!
+//! # How
+//!
+//! Pragmas are run as statements: a table may bear the name of a pragma's function, and hide it.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::error::{Error, Result};
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// False for a generated column.
+    pub stored: bool,
+}
+
+/// An identifier in double quotes.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Whether the main database has a table of this name.
+///
+/// # Errors
+///
+/// Whatever SQLite says to reading the schema.
+pub fn has_table(conn: &Connection, name: &str) -> Result<bool> {
+    // A virtual table has no root page.
+    let sql = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name = ?1 COLLATE NOCASE";
+    conn.query_row(sql, [name], |_| Ok(())).optional().map(|found| found.is_some()).map_err(unreadable)
+}
+
+/// The tables of the main database, by name.
+///
+/// # Errors
+///
+/// Whatever SQLite says to reading the schema.
+pub fn tables(conn: &Connection) -> Result<Vec<String>> {
+    let sql = "SELECT name FROM main.sqlite_schema
+               WHERE type = 'table' AND rootpage > 0 AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY name";
+    names(conn, sql).map_err(unreadable)
+}
+
+/// The columns of a table in their order; none when there is no such table.
+///
+/// # Errors
+///
+/// Whatever SQLite says to reading the schema.
+pub fn columns(conn: &Connection, table: &str) -> Result<Vec<Column>> {
+    let read = || -> rusqlite::Result<Vec<Column>> {
+        let mut columns = conn.prepare(&format!("PRAGMA main.table_xinfo({})", quoted(table)))?;
+        let columns = columns
+            .query_map([], |row| Ok(Column { name: row.get("name")?, stored: row.get::<_, i64>("hidden")? == 0 }))?;
+        columns.collect()
+    };
+    read().map_err(unreadable)
+}
+
+/// The first full index of a table that this column leads, compared byte for byte.
+///
+/// # Errors
+///
+/// Whatever SQLite says to reading the schema.
+pub fn index_led_by(conn: &Connection, table: &str, column: &str) -> Result<Option<String>> {
+    let sql = "SELECT list.name FROM pragma_index_list(?1, 'main') AS list
+               WHERE NOT list.partial
+                 AND (SELECT name FROM pragma_index_xinfo(list.name, 'main') WHERE seqno = 0) = ?2 COLLATE NOCASE
+                 AND (SELECT coll FROM pragma_index_xinfo(list.name, 'main') WHERE seqno = 0) = 'BINARY'
+               ORDER BY list.seq DESC LIMIT 1";
+    conn.query_row(sql, [table, column], |row| row.get(0)).optional().map_err(unreadable)
+}
+
+/// The tables whose rows have a rowid that is no column of theirs, so that `VACUUM` may number them anew: without an INTEGER
+/// PRIMARY KEY, and not WITHOUT ROWID.
+///
+/// # Errors
+///
+/// Whatever SQLite says to reading the schema.
+pub fn tables_without_own_rowid(conn: &Connection) -> Result<Vec<String>> {
+    // A table that has an INTEGER PRIMARY KEY has no index for it, and one WITHOUT ROWID has one with origin 'pk'.
+    let sql = "SELECT list.name FROM pragma_table_list AS list
+               WHERE list.schema = 'main' AND list.type = 'table' AND NOT list.wr AND list.name NOT LIKE 'sqlite~_%' ESCAPE '~'
+                 AND NOT (EXISTS (SELECT 1 FROM pragma_table_info(list.name, 'main') WHERE pk > 0)
+                          AND NOT EXISTS (SELECT 1 FROM pragma_index_list(list.name, 'main') WHERE origin = 'pk'))
+               ORDER BY list.name";
+    names(conn, sql).map_err(unreadable)
+}
+
+fn names(conn: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
+    let mut names = conn.prepare(sql)?;
+    let names = names.query_map([], |row| row.get(0))?;
+    names.collect()
+}
+
+fn unreadable(error: rusqlite::Error) -> Error {
+    Error::from(error).explained().context("cannot read the schema")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_quoted() {
+        assert_eq!(quoted("a\"b; DROP"), "\"a\"\"b; DROP\"");
+    }
+}

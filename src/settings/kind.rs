@@ -1,0 +1,222 @@
+//! What a setting may be: its kind, and the check of a value against it.
+//!
+//! # Promise
+//!
+//! [`Kind::accept`] is pure. It answers with the value as it is stored, or with nothing; [`Kind::allowed`] says in words what
+//! would have been accepted. A number written as text is a number: shells pass everything as text.
+
+use rusqlite::types::Value;
+
+/// What a setting may be.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// A text that is not empty.
+    Text,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// 0 or 1.
+    Flag,
+    /// A whole number in this range.
+    Whole(i64, i64),
+    /// A number in this range, perhaps with a fraction.
+    Real(f64, f64),
+    /// The name of a table.
+    Table,
+    /// The name of a column of the task table, or an empty text where the queue has none.
+    Column,
+    /// A JSON array with names of columns of the task table.
+    Columns,
+    /// The name of a column of another table.
+    OtherColumn,
+    /// A status: a text or a whole number.
+    Status,
+    /// A status, or a JSON array of some.
+    Statuses,
+    /// Whatever this check accepts and makes of a text, or of a whole number written as one; and what that is, in words.
+    Checked(fn(&str) -> Option<String>, &'static str),
+}
+
+impl Kind {
+    /// What is accepted, in words.
+    pub fn allowed(self) -> String {
+        match self {
+            Self::Text => "a text that is not empty".into(),
+            Self::Choice(words) => {
+                let words: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+                format!("one of {}", words.join(", "))
+            }
+            Self::Flag => "0 or 1".into(),
+            Self::Whole(1, i64::MAX) => "a whole number above 0".into(),
+            Self::Whole(from, to) => format!("a whole number from {from} to {to}"),
+            Self::Real(from, f64::MAX) => format!("a number, {from} or more"),
+            Self::Real(from, to) => format!("a number from {from} to {to}"),
+            Self::Table => "the name of a table".into(),
+            Self::Column => {
+                "the name of a column of the task table, or an empty text where the queue has none".into()
+            }
+            Self::Columns => r#"a JSON array with names of columns of the task table, such as '["done_at"]'"#.into(),
+            Self::OtherColumn => "the name of a column".into(),
+            Self::Status => "a status: a text or a whole number".into(),
+            Self::Statuses => {
+                r#"a status, or a JSON array of some, such as '["leased", "processing"]' or '[1, 2]'"#.into()
+            }
+            Self::Checked(_, words) => words.into(),
+        }
+    }
+
+    /// The value as it is stored, if it is one that this kind accepts.
+    pub fn accept(self, value: &Value) -> Option<Value> {
+        match self {
+            Self::Text | Self::Table | Self::OtherColumn => {
+                text(value).filter(|text| !text.is_empty()).map(Value::from)
+            }
+            Self::Column => text(value).map(Value::from),
+            Self::Choice(words) => {
+                let word = text(value)?;
+                words.iter().find(|known| known.eq_ignore_ascii_case(&word)).map(|&word| Value::from(word.to_owned()))
+            }
+            Self::Flag => whole(value).filter(|number| [0, 1].contains(number)).map(Value::from),
+            Self::Whole(from, to) => whole(value).filter(|number| (from..=to).contains(number)).map(Value::from),
+            Self::Real(from, to) => real(value).filter(|number| (from..=to).contains(number)).map(Value::from),
+            Self::Columns => {
+                let names: Vec<String> = serde_json::from_str(&text(value)?).ok()?;
+                let fine = names.iter().all(|name| !name.is_empty() && !name.contains('\0'));
+                fine.then(|| Value::from(serde_json::json!(names).to_string()))
+            }
+            Self::Status => match value {
+                Value::Integer(_) => Some(value.clone()),
+                _ => text(value).filter(|text| !text.is_empty()).map(Value::from),
+            },
+            Self::Statuses => {
+                let statuses = statuses(value)?;
+                let first = statuses.first()?.clone();
+                if let (1, Value::Integer(_) | Value::Text(_)) = (statuses.len(), value)
+                    && first == *value
+                {
+                    return Some(first);
+                }
+                let list = statuses.into_iter().map(|status| match status {
+                    Value::Integer(number) => serde_json::json!(number),
+                    Value::Text(text) => serde_json::json!(text),
+                    _ => serde_json::Value::Null,
+                });
+                Some(Value::from(serde_json::Value::from_iter(list).to_string()))
+            }
+            Self::Checked(check, _) => match value {
+                Value::Integer(number) => check(&number.to_string()).map(Value::from),
+                _ => check(&text(value)?).map(Value::from),
+            },
+        }
+    }
+}
+
+/// The statuses in the value of a setting of kind [`Kind::Statuses`].
+pub fn statuses(value: &Value) -> Option<Vec<Value>> {
+    let listed = match value {
+        Value::Text(text) if text.trim_start().starts_with('[') => {
+            serde_json::from_str::<Vec<serde_json::Value>>(text).ok()?
+        }
+        _ => return Kind::Status.accept(value).map(|status| vec![status]),
+    };
+    let one = |status: serde_json::Value| match status {
+        serde_json::Value::String(text) => Kind::Status.accept(&Value::Text(text)),
+        serde_json::Value::Number(number) => number.as_i64().map(Value::Integer),
+        _ => None,
+    };
+    listed.into_iter().map(one).collect::<Option<Vec<Value>>>().filter(|statuses| !statuses.is_empty())
+}
+
+/// The names in the value of a setting of kind [`Kind::Columns`].
+pub fn names(value: &Value) -> Option<Vec<String>> {
+    match Kind::Columns.accept(value)? {
+        Value::Text(text) => serde_json::from_str(&text).ok(),
+        _ => None,
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) if !text.contains('\0') => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn real(value: &Value) -> Option<f64> {
+    match value {
+        #[allow(clippy::cast_precision_loss)] // Thresholds stay far below 2^53.
+        Value::Integer(number) => Some(*number as f64),
+        Value::Real(number) => Some(*number),
+        Value::Text(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+    .filter(|number: &f64| number.is_finite())
+}
+
+fn whole(value: &Value) -> Option<i64> {
+    /// 2^53: up to here every whole number is a REAL of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Integer(number) => Some(*number),
+        #[allow(clippy::cast_possible_truncation)] // The range was checked.
+        Value::Real(number) if number.fract() == 0.0 && number.abs() <= EXACT => Some(*number as i64),
+        Value::Text(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(text: &str) -> Value {
+        Value::Text(text.into())
+    }
+
+    #[test]
+    fn numbers_may_be_written_as_text() {
+        let kind = Kind::Whole(1, 9);
+        for fine in [Value::Integer(7), Value::Real(7.0), given("7"), given(" 7 ")] {
+            assert_eq!(kind.accept(&fine), Some(Value::Integer(7)), "{fine:?}");
+        }
+        for bad in
+            [Value::Integer(0), Value::Integer(10), Value::Real(1.5), given("x"), given(""), Value::Blob(vec![55])]
+        {
+            assert_eq!(kind.accept(&bad), None, "{bad:?}");
+        }
+        assert_eq!(Kind::Real(0.0, 100.0).accept(&given("12.5")), Some(Value::Real(12.5)));
+        assert_eq!(Kind::Real(0.0, f64::MAX).accept(&Value::Real(f64::INFINITY)), None);
+        assert_eq!(Kind::Real(0.0, f64::MAX).accept(&given("nan")), None);
+        assert_eq!(Kind::Flag.accept(&Value::Integer(2)), None);
+    }
+
+    #[test]
+    fn words_are_stored_as_they_are_spelt_here() {
+        let kind = Kind::Choice(&["unix", "text"]);
+        assert_eq!(kind.accept(&given("UNIX")), Some(given("unix")));
+        assert_eq!(kind.accept(&given("Unix ")), None);
+        assert_eq!(kind.allowed(), "one of 'unix', 'text'");
+    }
+
+    #[test]
+    fn statuses_are_one_or_a_list() {
+        assert_eq!(statuses(&Value::Integer(1)), Some(vec![Value::Integer(1)]));
+        assert_eq!(statuses(&given("leased")), Some(vec![given("leased")]));
+        assert_eq!(statuses(&given("[1, \"a\"]")), Some(vec![Value::Integer(1), given("a")]));
+        for bad in ["[]", "[1.5]", "[null]", "[\"\"]", "[1", "[[1]]", ""] {
+            assert_eq!(statuses(&given(bad)), None, "{bad}");
+            assert_eq!(Kind::Statuses.accept(&given(bad)), None, "{bad}");
+        }
+        assert_eq!(Kind::Statuses.accept(&given("[ 1 ,2 ]")), Some(given("[1,2]")));
+        assert_eq!(Kind::Statuses.accept(&given("leased")), Some(given("leased")));
+        assert_eq!(Kind::Statuses.accept(&Value::Integer(1)), Some(Value::Integer(1)));
+    }
+
+    #[test]
+    fn columns_may_be_none_and_tables_not() {
+        assert_eq!(Kind::Column.accept(&given("")), Some(given("")));
+        assert_eq!(Kind::Table.accept(&given("")), None);
+        assert_eq!(Kind::Table.accept(&given("a\0b")), None);
+        assert_eq!(names(&given("[\"a\"]")), Some(vec!["a".to_owned()]));
+        assert_eq!(names(&given("[\"\"]")), None);
+    }
+}

@@ -1,0 +1,265 @@
+//! Settings: values that live in the database itself, in the table `queuekeeper_settings(name, value)`.
+//!
+//! # Promise
+//!
+//! - A setting that is absent, or a database without the table, means the default: what the preset says, if one is chosen and
+//!   says something, else the setting's own. A database that can only be read has its settings like any other.
+//! - A value that cannot be used (somebody edited the table by hand) is an error of whatever needs it, which names the setting
+//!   and what it can be; it is never silently replaced by the default. What doesn't need it works. A name that is no setting
+//!   is ignored.
+//! - [`set`] refuses what could not be used, and says what could. It belongs to the caller's transaction.
+//!
+//! # The parts
+//!
+//! [`registry`] lists the settings, [`kind`] checks values, [`presets`] are defaults for queue libraries, [`table`] reads and
+//! writes the rows. All rows are read at once: there are few, and an operation sees one state of them.
+
+pub mod fixed;
+pub mod kind;
+pub mod presets;
+pub mod registry;
+pub mod table;
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+pub use registry::{BACKUP_DIR, FULL_EVERY, WAL_BUDGET_MB};
+
+use crate::error::{Error, Result};
+use crate::schema;
+use fixed::Fixed;
+use kind::Kind;
+
+/// A setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may be.
+    pub kind: Kind,
+    /// What it is when nobody has set it.
+    pub default: Fixed,
+    /// What it means.
+    pub description: &'static str,
+}
+
+impl Setting {
+    /// The default as a text, where it is one.
+    pub fn default_text(&self) -> &'static str {
+        match self.default {
+            Fixed::Text(text) => text,
+            _ => "",
+        }
+    }
+}
+
+/// The settings of a database, as they were when they were read.
+pub struct Settings {
+    rows: Vec<(String, Value)>,
+}
+
+/// A row of `queue_settings()`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// The setting's name.
+    pub name: String,
+    /// Its value: what was set, else the default.
+    pub value: Value,
+    /// What NULL resets it to.
+    pub default_value: Value,
+    /// What it means; and what is wrong with the value, if anything is.
+    pub description: String,
+}
+
+impl Settings {
+    /// The settings in the connection's main database.
+    ///
+    /// # Errors
+    ///
+    /// Whatever SQLite says to reading them.
+    pub fn of(conn: &Connection) -> Result<Self> {
+        table::rows(conn).map(|rows| Self { rows })
+    }
+
+    fn stored(&self, setting: &Setting) -> Option<&Value> {
+        self.rows.iter().find(|(name, _)| name.eq_ignore_ascii_case(setting.name)).map(|(_, value)| value)
+    }
+
+    fn default(&self, setting: &Setting) -> Result<Value> {
+        if setting.name == registry::PRESET.name {
+            return Ok(setting.default.value());
+        }
+        let preset = self.text(&registry::PRESET)?.unwrap_or_default();
+        Ok(presets::says(&preset, setting).unwrap_or(setting.default).value())
+    }
+
+    /// The value of a setting; NULL if it has none.
+    ///
+    /// # Errors
+    ///
+    /// A stored value that cannot be used.
+    pub fn value(&self, setting: &Setting) -> Result<Value> {
+        match self.stored(setting) {
+            None => self.default(setting),
+            Some(stored) => setting.kind.accept(stored).ok_or_else(|| {
+                Error::usage(format!(
+                    "the setting {} in table {} cannot be used; it must be {}; correct or delete its row",
+                    setting.name,
+                    table::TABLE,
+                    setting.kind.allowed()
+                ))
+            }),
+        }
+    }
+
+    /// A text; `None` when the setting has no value.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Settings::value`].
+    pub fn text(&self, setting: &Setting) -> Result<Option<String>> {
+        match self.value(setting)? {
+            Value::Text(text) => Ok(Some(text)),
+            _ => Ok(None),
+        }
+    }
+
+    /// A whole number; 0 for a setting of another kind.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Settings::value`].
+    pub fn whole(&self, setting: &Setting) -> Result<i64> {
+        match self.value(setting)? {
+            Value::Integer(number) => Ok(number),
+            _ => Ok(0),
+        }
+    }
+
+    /// A whole number above 0.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Settings::value`].
+    pub fn positive(&self, setting: &Setting) -> Result<u64> {
+        self.whole(setting).map(|number| number.max(1).unsigned_abs())
+    }
+
+    /// A number, perhaps with a fraction; 0 for a setting of another kind.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Settings::value`].
+    pub fn real(&self, setting: &Setting) -> Result<f64> {
+        match self.value(setting)? {
+            Value::Real(number) => Ok(number),
+            #[allow(clippy::cast_precision_loss)] // Thresholds stay far below 2^53.
+            Value::Integer(number) => Ok(number as f64),
+            _ => Ok(0.0),
+        }
+    }
+
+    /// Every setting with its value, and rows of the table that are none; whatever is wrong with any of them is said in its
+    /// description.
+    pub fn rows(&self) -> Vec<Row> {
+        let known = registry::ALL.iter().map(|setting| self.row(setting));
+        let unknown = self.rows.iter().filter(|(name, _)| registry::find(name).is_none()).map(|(name, value)| Row {
+            name: name.clone(),
+            value: value.clone(),
+            default_value: Value::Null,
+            description: "no setting of queuekeeper; it is ignored".into(),
+        });
+        known.chain(unknown).collect()
+    }
+
+    fn row(&self, setting: &Setting) -> Row {
+        let (value, fault) = match (self.value(setting), self.stored(setting)) {
+            (Ok(value), _) => (value, None),
+            (Err(_), Some(stored)) => {
+                (stored.clone(), Some(format!("this value cannot be used: it must be {}", setting.kind.allowed())))
+            }
+            // The preset is what cannot be used.
+            (Err(_), None) => (Value::Null, Some("unknown until the setting preset is corrected".into())),
+        };
+        Row {
+            name: setting.name.into(),
+            value,
+            default_value: self.default(setting).unwrap_or(Value::Null),
+            description: match fault {
+                None => setting.description.into(),
+                Some(fault) => format!("{} ({fault})", setting.description),
+            },
+        }
+    }
+}
+
+/// Sets a setting, or with NULL resets it; the value as it was stored.
+///
+/// # Errors
+///
+/// A name that is no setting, a value that it cannot have, a table or column that does not exist; a read-only database, or a
+/// lock that others hold.
+pub fn set(conn: &Connection, name: &str, value: &Value) -> Result<Value> {
+    let Some(setting) = registry::find(name) else {
+        let names: Vec<&str> = registry::ALL.iter().map(|setting| setting.name).collect();
+        return Err(Error::usage(format!(
+            "'{}' is no setting; the settings are {}",
+            name.escape_debug(),
+            names.join(", ")
+        )));
+    };
+    if *value == Value::Null {
+        table::reset(conn, setting.name)?;
+        return Ok(Value::Null);
+    }
+    let Some(accepted) = setting.kind.accept(value) else {
+        return Err(Error::usage(format!(
+            "the setting {} cannot be {}; it must be {}",
+            setting.name,
+            shown(value),
+            setting.kind.allowed()
+        )));
+    };
+    check_existence(conn, setting, &accepted)?;
+    table::store(conn, setting.name, &accepted)?;
+    Ok(accepted)
+}
+
+/// A name that nothing in the database bears is a slip. Columns of a table that is not there yet cannot be judged.
+fn check_existence(conn: &Connection, setting: &Setting, value: &Value) -> Result<()> {
+    let Value::Text(name) = value else { return Ok(()) };
+    let settings = Settings::of(conn)?;
+    let (names, known, whose) = match setting.kind {
+        Kind::Table => (vec![name.clone()], schema::tables(conn)?, "the database's tables".to_owned()),
+        Kind::Column | Kind::Columns | Kind::OtherColumn => {
+            let of_workers = matches!(setting.kind, Kind::OtherColumn);
+            let owner = if of_workers { &registry::WORKERS_TABLE } else { &registry::TASK_TABLE };
+            let table = settings.text(owner)?.unwrap_or_default();
+            let columns = schema::columns(conn, &table)?.into_iter().map(|column| column.name).collect();
+            let names = kind::names(value).unwrap_or_else(|| vec![name.clone()]);
+            (names, columns, format!("the columns of the table {table}"))
+        }
+        _ => return Ok(()),
+    };
+    let none = matches!(setting.kind, Kind::Column) && name.is_empty();
+    let has = |name: &String| known.iter().any(|known| known.eq_ignore_ascii_case(name));
+    match names.iter().find(|name| !has(name)) {
+        Some(lacking) if !none && !known.is_empty() => Err(Error::usage(format!(
+            "the setting {} cannot be '{}'; {whose} are {}",
+            setting.name,
+            lacking.escape_debug(),
+            known.join(", ")
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "NULL".into(),
+        Value::Integer(number) => number.to_string(),
+        Value::Real(number) => number.to_string(),
+        Value::Text(text) => format!("'{}'", text.escape_debug()),
+        Value::Blob(_) => "a BLOB".into(),
+    }
+}

@@ -1,0 +1,137 @@
+//! Presets: the tables of queue libraries, in the words of our settings.
+//!
+//! # Promise
+//!
+//! A preset gives settings other defaults; what somebody set by hand stays. Each was proved with the library itself: a worker
+//! dies holding a task, `queue_requeue_stale` rescues it, the library hands it out again.
+//!
+//! A library has a preset if it marks a claimed task with a time, and if giving the task back is an `UPDATE` of its row. Not so:
+//! persist-queue and plainjob (a claimed task has a status, but no time of the claim: how old the claim is cannot be known),
+//! huey (a claim deletes the row), gigq (times are local, without a zone, and a claim is two rows), firm-queue (a claim is a row
+//! of another table).
+
+use super::Setting;
+use super::fixed::Fixed::{self, Text, Whole};
+use super::registry::{
+    COLUMN_ATTEMPTS, COLUMN_CREATED_AT, COLUMN_HEARTBEAT, COLUMN_ID, COLUMN_LEASE_UNTIL, COLUMN_LOCKED_BY,
+    COLUMN_MAX_ATTEMPTS, COLUMN_RESERVED_AT, COLUMN_RUN_AFTER, COLUMN_STATUS, COLUMN_UPDATED_AT, COLUMN_WORKER_ID,
+    REQUEUE_CLEARS, REQUEUE_SETS_RUN_AFTER, STALE_ATTEMPTS, STALE_NEEDS_DEAD_WORKER, STATUS_DEAD, STATUS_LEASED,
+    STATUS_QUEUED, TASK_TABLE, TIME_FORMAT, WORKERS_TABLE,
+};
+
+/// The names of all presets.
+pub const NAMES: &[&str] = &["prismq", "litequeue", "honker", "localqueue", "apalis"];
+
+type Entries = [(&'static Setting, Fixed)];
+
+/// PrismQ's shape is that of the settings' own defaults.
+static PRISMQ: &Entries = &[];
+
+/// litequeue 0.9 and 0.14 (Python): the lease has no end, `lock_time` is when it began.
+static LITEQUEUE: &Entries = &[
+    (&TASK_TABLE, Text("Queue")),
+    (&COLUMN_ID, Text("message_id")),
+    (&COLUMN_LEASE_UNTIL, Text("lock_time")),
+    (&COLUMN_LOCKED_BY, Text("")),
+    (&COLUMN_RESERVED_AT, Text("")),
+    (&COLUMN_RUN_AFTER, Text("")),
+    (&COLUMN_CREATED_AT, Text("in_time")),
+    (&COLUMN_UPDATED_AT, Text("")),
+    (&COLUMN_ATTEMPTS, Text("")),
+    (&COLUMN_MAX_ATTEMPTS, Text("")),
+    (&STATUS_QUEUED, Whole(0)),
+    (&STATUS_LEASED, Whole(1)),
+    (&STATUS_DEAD, Whole(3)),
+    (&TIME_FORMAT, Text("unix_ns")),
+    (&REQUEUE_CLEARS, Text(r#"["done_time"]"#)),
+];
+
+/// honker 0.2 (Python, Rust): a claim counts as an attempt already.
+static HONKER: &Entries = &[
+    (&TASK_TABLE, Text("_honker_live")),
+    (&COLUMN_STATUS, Text("state")),
+    (&COLUMN_LEASE_UNTIL, Text("claim_expires_at")),
+    (&COLUMN_LOCKED_BY, Text("worker_id")),
+    (&COLUMN_RESERVED_AT, Text("")),
+    (&COLUMN_RUN_AFTER, Text("run_at")),
+    (&COLUMN_CREATED_AT, Text("created_at")),
+    (&COLUMN_UPDATED_AT, Text("")),
+    (&STATUS_QUEUED, Text("pending")),
+    (&STATUS_LEASED, Text("processing")),
+    (&TIME_FORMAT, Text("unix")),
+    (&REQUEUE_SETS_RUN_AFTER, Whole(1)),
+];
+
+/// localqueue 1.4 (Python): a claim counts as an attempt already.
+static LOCALQUEUE: &Entries = &[
+    (&TASK_TABLE, Text("messages")),
+    (&COLUMN_LEASE_UNTIL, Text("lease_until")),
+    (&COLUMN_LOCKED_BY, Text("")),
+    (&COLUMN_RESERVED_AT, Text("")),
+    (&COLUMN_RUN_AFTER, Text("available_at")),
+    (&COLUMN_CREATED_AT, Text("created_at")),
+    (&COLUMN_UPDATED_AT, Text("updated_at")),
+    (&STATUS_QUEUED, Whole(0)),
+    (&STATUS_LEASED, Whole(1)),
+    (&STATUS_DEAD, Whole(3)),
+    (&TIME_FORMAT, Text("unix_ms")),
+    (&REQUEUE_CLEARS, Text(r#"["receipt"]"#)),
+    (&REQUEUE_SETS_RUN_AFTER, Whole(1)),
+    (&STALE_ATTEMPTS, Text("limit")),
+];
+
+/// apalis-sqlite 1.0 (Rust): the lease has no end, `lock_at` is when it began, and the worker's `last_seen` tells whether it lives.
+static APALIS: &Entries = &[
+    (&TASK_TABLE, Text("Jobs")),
+    (&COLUMN_LEASE_UNTIL, Text("lock_at")),
+    (&COLUMN_LOCKED_BY, Text("lock_by")),
+    (&COLUMN_RESERVED_AT, Text("")),
+    (&COLUMN_RUN_AFTER, Text("run_at")),
+    (&COLUMN_CREATED_AT, Text("")),
+    (&COLUMN_UPDATED_AT, Text("")),
+    (&STATUS_QUEUED, Text("Pending")),
+    (&STATUS_LEASED, Text(r#"["Queued","Running"]"#)),
+    (&STATUS_DEAD, Text("Killed")),
+    (&TIME_FORMAT, Text("unix")),
+    (&REQUEUE_CLEARS, Text(r#"["done_at"]"#)),
+    (&STALE_ATTEMPTS, Text("count")),
+    (&STALE_NEEDS_DEAD_WORKER, Whole(1)),
+    (&WORKERS_TABLE, Text("Workers")),
+    (&COLUMN_WORKER_ID, Text("id")),
+    (&COLUMN_HEARTBEAT, Text("last_seen")),
+];
+
+/// What the preset of that name says about a setting.
+pub fn says(preset: &str, setting: &Setting) -> Option<Fixed> {
+    let entries = match preset {
+        "litequeue" => LITEQUEUE,
+        "honker" => HONKER,
+        "localqueue" => LOCALQUEUE,
+        "apalis" => APALIS,
+        _ => PRISMQ,
+    };
+    entries.iter().find(|(known, _)| known.name == setting.name).map(|&(_, fixed)| fixed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::registry;
+    use super::*;
+
+    #[test]
+    fn what_presets_and_defaults_say_is_allowed() {
+        for setting in registry::ALL {
+            let defaults = [setting.default].into_iter();
+            let all = defaults.chain(NAMES.iter().filter_map(|preset| says(preset, setting)));
+            for fixed in all.filter(|&fixed| fixed != Fixed::Nothing) {
+                assert!(setting.kind.accept(&fixed.value()).is_some(), "{}: {fixed:?}", setting.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_preset_but_the_first_says_something() {
+        let says_something = |preset: &&&str| registry::ALL.iter().any(|setting| says(preset, setting).is_some());
+        assert_eq!(NAMES.iter().filter(says_something).count(), NAMES.len() - 1);
+    }
+}

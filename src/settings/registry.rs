@@ -1,0 +1,117 @@
+//! All settings there are: name, kind, default, and what each means.
+//!
+//! # Promise
+//!
+//! One place for each setting; what is not listed here is no setting. `queue_settings()` shows them in this order, and the
+//! README's table is compared with it by a test.
+
+use super::Setting;
+use super::fixed::Fixed::{Nothing, Text as Word, Whole as Count};
+use super::kind::Kind;
+use super::presets;
+use crate::retention::policy;
+
+macro_rules! settings {
+    ($($(#[$meta:meta])* $item:ident, $name:literal, $kind:expr, $default:expr, $description:literal;)+) => {
+        $(#[doc = $description] pub static $item: Setting =
+            Setting { name: $name, kind: $kind, default: $default, description: $description };)+
+
+        /// All settings, in the order in which they are shown.
+        pub static ALL: &[&Setting] = &[$(&$item),+];
+    };
+}
+
+/// A share of something, in percent.
+const PERCENT: Kind = Kind::Real(0.0, 100.0);
+/// An amount of anything.
+const AMOUNT: Kind = Kind::Real(0.0, f64::MAX);
+/// A hundred years, in seconds.
+const CENTURY: i64 = 3_155_760_000;
+
+settings! {
+    BACKUP_DIR, "backup_dir", Kind::Text, Nothing,
+        "the backup directory, a relative one starting at the database's; by default backups beside the database";
+    WAL_BUDGET_MB, "wal_budget_mb", Kind::Whole(1, i64::MAX), Count(4096),
+        "by how many MB (2^20 bytes) the WAL may grow while a backup holds its snapshot";
+    FULL_EVERY, "full_every", Kind::Whole(1, i64::MAX), Count(7),
+        "how many backups a chain may have: a full one and the incrementals that build on it";
+
+    PRESET, "preset", Kind::Choice(presets::NAMES), Word("prismq"),
+        "the queue library whose tables these are: gives the settings from task_table to column_heartbeat their defaults";
+    TASK_TABLE, "task_table", Kind::Table, Word("task_queue"), "the table that holds the tasks";
+    COLUMN_ID, "column_id", Kind::Column, Word("id"), "its column with the task's id";
+    COLUMN_STATUS, "column_status", Kind::Column, Word("status"), "its column with the status";
+    COLUMN_LEASE_UNTIL, "column_lease_until", Kind::Column, Word("lease_until_utc"),
+        "its column with the time at which the lease ends, or at which it began: stale_secs counts from it";
+    COLUMN_LOCKED_BY, "column_locked_by", Kind::Column, Word("locked_by"), "its column with the worker that holds the task";
+    COLUMN_RESERVED_AT, "column_reserved_at", Kind::Column, Word("reserved_at_utc"), "its column with the time of the claim";
+    COLUMN_RUN_AFTER, "column_run_after", Kind::Column, Word("run_after_utc"),
+        "its column with the time before which the task must not be claimed";
+    COLUMN_CREATED_AT, "column_created_at", Kind::Column, Word("created_at_utc"), "its column with the time of creation";
+    COLUMN_UPDATED_AT, "column_updated_at", Kind::Column, Word("updated_at_utc"), "its column with the time of the last change";
+    COLUMN_ATTEMPTS, "column_attempts", Kind::Column, Word("attempts"), "its column with the number of attempts so far";
+    COLUMN_MAX_ATTEMPTS, "column_max_attempts", Kind::Column, Word("max_attempts"), "its column with the number of attempts allowed";
+    STATUS_QUEUED, "status_queued", Kind::Status, Word("queued"), "the status of a task that waits for a worker";
+    STATUS_LEASED, "status_leased", Kind::Statuses, Word(r#"["leased","processing"]"#),
+        "the status, or statuses, of a task that a worker holds";
+    STATUS_DEAD, "status_dead", Kind::Status, Word("dead_letter"), "the status of a task that has used up its attempts";
+    TIME_FORMAT, "time_format", Kind::Choice(&["text", "iso", "unix", "unix_ms", "unix_ns"]), Word("text"),
+        "how the queue writes times: text is YYYY-MM-DD HH:MM:SS, iso is YYYY-MM-DDTHH:MM:SSZ, both in UTC; unix in seconds, milliseconds or nanoseconds";
+    REQUEUE_CLEARS, "requeue_clears", Kind::Columns, Word("[]"),
+        "further columns that requeuing sets to NULL, besides those of the lease, the worker and the claim";
+    REQUEUE_SETS_RUN_AFTER, "requeue_sets_run_after", Kind::Flag, Count(0),
+        "1: requeuing sets the time before which the task must not be claimed to the present";
+    STALE_ATTEMPTS, "stale_attempts", Kind::Choice(&["ignore", "count", "limit"]), Word("ignore"),
+        "what requeuing does about attempts: ignore; count adds one and gives a task that then has as many as allowed up as dead; limit only gives up";
+    STALE_NEEDS_DEAD_WORKER, "stale_needs_dead_worker", Kind::Flag, Count(0),
+        "1: a lease is stale only if its worker has not shown a sign of life for stale_secs either";
+    WORKERS_TABLE, "workers_table", Kind::Table, Word("workers"), "the table of the workers";
+    COLUMN_WORKER_ID, "column_worker_id", Kind::OtherColumn, Word("worker_id"), "its column with the worker's id";
+    COLUMN_HEARTBEAT, "column_heartbeat", Kind::OtherColumn, Word("heartbeat_utc"), "its column with the last sign of life";
+    STALE_SECS, "stale_secs", Kind::Whole(0, CENTURY), Count(300),
+        "for how many seconds a lease must be over to be stale, where no other number is given";
+
+    DATABASE_MB_WARNING, "database_mb_warning", AMOUNT, Count(500), "queue_health: size of the database in MB above which to warn";
+    DATABASE_MB_CRITICAL, "database_mb_critical", AMOUNT, Count(1000), "queue_health: size of the database in MB that is critical";
+    WAL_MB_WARNING, "wal_mb_warning", AMOUNT, Count(50), "queue_health: size of the WAL in MB above which to warn";
+    WAL_MB_CRITICAL, "wal_mb_critical", AMOUNT, Count(100), "queue_health: size of the WAL in MB that is critical";
+    FRAGMENTATION_PCT_WARNING, "fragmentation_pct_warning", PERCENT, Count(10),
+        "queue_health: free pages in percent of all above which to warn";
+    FRAGMENTATION_PCT_CRITICAL, "fragmentation_pct_critical", PERCENT, Count(20),
+        "queue_health: free pages in percent of all that are critical; the monthly job then runs VACUUM";
+    STALE_LEASES_WARNING, "stale_leases_warning", AMOUNT, Count(10), "queue_health: number of stale leases above which to warn";
+    STALE_LEASES_CRITICAL, "stale_leases_critical", AMOUNT, Count(50), "queue_health: number of stale leases that is critical";
+    FREE_DISK_GB_WARNING, "free_disk_gb_warning", AMOUNT, Count(10), "queue_health: free disk space in GB (2^30 bytes) below which to warn";
+    FREE_DISK_GB_CRITICAL, "free_disk_gb_critical", AMOUNT, Count(5), "queue_health: free disk space in GB that is critical";
+    BACKUP_HOURS_WARNING, "backup_hours_warning", AMOUNT, Count(26),
+        "queue_health: age of the newest verified backup in hours above which to warn";
+    BACKUP_HOURS_CRITICAL, "backup_hours_critical", AMOUNT, Count(50),
+        "queue_health: age of the newest verified backup in hours that is critical";
+
+    CRON_HOURLY, "cron_hourly", Kind::Checked(cron, CRON), Word("0 * * * *"), "when the hourly job is due; off: never";
+    CRON_DAILY, "cron_daily", Kind::Checked(cron, CRON), Word("0 2 * * *"), "when the daily job is due; off: never";
+    CRON_WEEKLY, "cron_weekly", Kind::Checked(cron, CRON), Word("0 2 * * 6"), "when the weekly job is due; off: never";
+    CRON_MONTHLY, "cron_monthly", Kind::Checked(cron, CRON), Word("0 2 1 * *"), "when the monthly job is due; off: never";
+    TIME_ZONE, "time_zone", Kind::Choice(&["UTC", "local"]), Word("UTC"),
+        "the time zone of the cron expressions: UTC, or the machine's own";
+    KEEP, "keep", Kind::Checked(keep, policy::FORMS), Word("7/4/12"), "the retention policy that the daily job rotates by";
+    JOB_BACKUP_TYPE, "job_backup_type", Kind::Choice(&["full", "incremental", "snapshot"]), Word("full"),
+        "the type of the daily job's backups; those of the weekly and monthly jobs are full, or snapshot if this says so";
+    JOB_COMPRESSION, "job_compression", Kind::Choice(&["none", "gzip", "zstd"]), Word("none"), "the compression of the jobs' backups";
+    HISTORY_ROWS, "history_rows", Kind::Whole(100, 1_000_000), Count(5000), "how many rows queuekeeper_log may have";
+}
+
+const CRON: &str = "a cron expression of five fields (minute, hour, day of month, month, day of week), such as '0 2 * * 6', or 'off'";
+
+fn cron(text: &str) -> Option<String> {
+    crate::upkeep::schedule::cron::Cron::parse(text).ok().map(|cron| cron.text().to_owned())
+}
+
+fn keep(text: &str) -> Option<String> {
+    policy::Policy::from_text(text).ok().map(|_| text.trim().to_owned())
+}
+
+/// The setting of that name.
+pub fn find(name: &str) -> Option<&'static Setting> {
+    ALL.iter().copied().find(|setting| setting.name.eq_ignore_ascii_case(name))
+}
