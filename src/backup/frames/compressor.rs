@@ -2,22 +2,24 @@
 //!
 //! # Promise
 //!
-//! The output is the same for the same input, whatever the number of processors. Memory is bounded: a few chunks of [`CHUNK`]
-//! bytes for each processor.
+//! The output is the same for the same input, whatever the number of processors. Memory is bounded, also where there are many
+//! processors: [`MOST_THREADS`] threads and two more chunks than threads, with their frames.
 //!
 //! # How
 //!
 //! The stream is cut into chunks; each is compressed by itself, as one frame, by whichever thread is free; the frames are
-//! written in the order of the chunks.
+//! written in the order of the chunks. The memory of a frame that was written serves the next chunk.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use super::super::belt;
 use super::Compression;
 use crate::error::{Error, Result};
 use crate::progress::Watch;
@@ -25,15 +27,27 @@ use crate::progress::Watch;
 /// Bytes compressed as one frame: large enough that cutting costs no more than a percent of the size.
 const CHUNK: usize = 2 << 20;
 
-type Answer = io::Result<Vec<u8>>;
-type Job = (Vec<u8>, SyncSender<Answer>);
+/// More would compress faster than disks write, and take more memory than a backup should.
+const MOST_THREADS: usize = 8;
+
+/// A chunk and its frame, or the room for it.
+#[derive(Default)]
+struct Piece {
+    chunk: Vec<u8>,
+    frame: Vec<u8>,
+}
+
+type Answer = io::Result<Piece>;
+type Job = (Piece, SyncSender<Answer>);
 
 /// Compresses chunks on all processors and gives the frames back in order.
 pub struct Compressor {
     jobs: Option<SyncSender<Job>>,
     waiting: VecDeque<Receiver<Answer>>,
     threads: Vec<JoinHandle<()>>,
-    chunk: Vec<u8>,
+    piece: Piece,
+    spare: Vec<Piece>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Compressor {
@@ -43,21 +57,25 @@ impl Compressor {
     ///
     /// When the system gives no thread.
     pub fn new(compression: Compression, level: i32) -> Result<Self> {
-        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         let (jobs, queue) = sync_channel::<Job>(count);
         let queue = Arc::new(Mutex::new(queue));
-        let mut threads = Vec::with_capacity(count);
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut started = Self {
+            jobs: Some(jobs),
+            waiting: VecDeque::new(),
+            threads: Vec::with_capacity(count),
+            piece: Piece::default(),
+            spare: Vec::new(),
+            stop: Arc::clone(&stop),
+        };
         for _ in 0..count {
-            let queue = Arc::clone(&queue);
-            let thread = std::thread::Builder::new()
-                .name("queuekeeper-compress".into())
-                .spawn(move || work(&queue, compression, level))
-                .map_err(|error| {
-                    Error::new(rusqlite::ffi::SQLITE_NOMEM, format!("no thread to compress: {error}"))
-                })?;
-            threads.push(thread);
+            let (queue, stop) = (Arc::clone(&queue), Arc::clone(&stop));
+            // When this fails, those that have begun are ended.
+            let thread = belt::spawn("queuekeeper-compress", move || work(&queue, &stop, compression, level))?;
+            started.threads.push(thread);
         }
-        Ok(Self { jobs: Some(jobs), waiting: VecDeque::new(), threads, chunk: Vec::with_capacity(CHUNK) })
+        Ok(started)
     }
 
     /// Takes more of the stream; writes the frames that are ready to `out`.
@@ -67,11 +85,11 @@ impl Compressor {
     /// What `out` says.
     pub fn write(&mut self, mut content: &[u8], out: &mut impl Write) -> io::Result<()> {
         while !content.is_empty() {
-            let room = CHUNK - self.chunk.len();
+            let room = CHUNK - self.piece.chunk.len();
             let (now, later) = content.split_at(room.min(content.len()));
-            self.chunk.extend_from_slice(now);
+            self.piece.chunk.extend_from_slice(now);
             content = later;
-            if self.chunk.len() == CHUNK {
+            if self.piece.chunk.len() == CHUNK {
                 self.send(out)?;
             }
         }
@@ -84,7 +102,7 @@ impl Compressor {
     ///
     /// What `out` says.
     pub fn finish(&mut self, out: &mut impl Write) -> io::Result<()> {
-        if !self.chunk.is_empty() {
+        if !self.piece.chunk.is_empty() {
             self.send(out)?;
         }
         while !self.waiting.is_empty() {
@@ -94,27 +112,32 @@ impl Compressor {
     }
 
     fn send(&mut self, out: &mut impl Write) -> io::Result<()> {
-        if self.waiting.len() >= 2 * self.threads.len() {
+        // One for each thread, one that is next, and one that is being written.
+        if self.waiting.len() >= self.threads.len() + 2 {
             self.receive(out)?;
         }
-        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
+        let piece = std::mem::replace(&mut self.piece, self.spare.pop().unwrap_or_default());
         let (answer, waiting) = sync_channel(1);
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
-        jobs.send((chunk, answer)).map_err(|_| gone())?;
+        jobs.send((piece, answer)).map_err(|_| gone())?;
         self.waiting.push_back(waiting);
         Ok(())
     }
 
     fn receive(&mut self, out: &mut impl Write) -> io::Result<()> {
         let Some(waiting) = self.waiting.pop_front() else { return Ok(()) };
-        let frame = waiting.recv().map_err(|_| gone())??;
-        out.write_all(&frame)
+        let mut piece = waiting.recv().map_err(|_| gone())??;
+        out.write_all(&piece.frame)?;
+        piece.chunk.clear();
+        self.spare.push(piece);
+        Ok(())
     }
 }
 
 impl Drop for Compressor {
     fn drop(&mut self) {
         // Without a sender the threads end, after what they are at.
+        self.stop.store(true, Ordering::Relaxed);
         self.jobs = None;
         for thread in self.threads.drain(..) {
             // A thread that panicked has left its chunk unanswered, which was an error already.
@@ -127,14 +150,18 @@ fn gone() -> io::Error {
     io::Error::other("a compressing thread has ended")
 }
 
-fn work(queue: &Mutex<Receiver<Job>>, compression: Compression, level: i32) {
+fn work(queue: &Mutex<Receiver<Job>>, stop: &AtomicBool, compression: Compression, level: i32) {
     let mut frames = Frames::new(compression, level);
     loop {
         // The lock is held while waiting: the others wait for it instead of for the queue.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((chunk, answer)) = job else { return };
+        let Ok((mut piece, answer)) = job else { return };
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let made = frames.as_mut().map_err(|error| copy(error)).and_then(|frames| frames.make(&mut piece));
         // Nobody listens any more when the work was given up.
-        let _ = answer.send(frames.as_mut().map_err(|error| copy(error)).and_then(|frames| frames.make(&chunk)));
+        let _ = answer.send(made.map(|()| piece));
     }
 }
 
@@ -163,15 +190,20 @@ impl Frames {
         }
     }
 
-    fn make(&mut self, chunk: &[u8]) -> Answer {
+    fn make(&mut self, Piece { chunk, frame }: &mut Piece) -> io::Result<()> {
+        frame.clear();
         match self {
             Self::Gzip(level) => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(chunk.len() / 2), *level);
+                let mut encoder = flate2::write::GzEncoder::new(std::mem::take(frame), *level);
                 encoder.write_all(chunk)?;
-                encoder.finish()
+                *frame = encoder.finish()?;
             }
-            Self::Zstd(encoder) => encoder.compress(chunk),
+            Self::Zstd(encoder) => {
+                frame.reserve(zstd::zstd_safe::compress_bound(chunk.len()));
+                encoder.compress_to_buffer(chunk, frame)?;
+            }
         }
+        Ok(())
     }
 }
 
@@ -225,6 +257,27 @@ mod tests {
             compressor.finish(&mut out).unwrap();
             assert!(out.len() < content.len() / 10);
             assert!(plain(&out, compression) == content);
+        }
+    }
+
+    #[test]
+    fn a_frame_does_not_depend_on_those_before_it() {
+        let mut chance = fastrand::Rng::with_seed(7);
+        for (compression, level) in
+            [(Compression::Gzip, 6), (Compression::Zstd, 1), (Compression::Zstd, 3), (Compression::Zstd, 12)]
+        {
+            let mut used = Frames::new(compression, level).unwrap();
+            let mut piece = Piece::default();
+            for _ in 0..12 {
+                let alphabet = chance.u8(2..=255);
+                let length = chance.usize(1..300_000);
+                piece.chunk = std::iter::repeat_with(|| chance.u8(..alphabet)).take(length).collect();
+                used.make(&mut piece).unwrap();
+                let mut fresh = Piece { chunk: piece.chunk.clone(), frame: Vec::new() };
+                Frames::new(compression, level).unwrap().make(&mut fresh).unwrap();
+                assert!(piece.frame == fresh.frame, "{compression:?} {level}");
+                assert!(plain(&piece.frame, compression) == piece.chunk);
+            }
         }
     }
 
