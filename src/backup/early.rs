@@ -10,9 +10,13 @@
 //! The kernel keeps what is written in memory until somebody asks for it to be durable, and then everybody waits for the disk. So
 //! another thread asks every now and then, while pages are still being read. A failed write is reported to one sync only, so the
 //! error is kept for the end.
+//!
+//! A sync cannot be called off, and may have gigabytes to write. So when the work is given up, the file is emptied: then the disk has
+//! next to nothing left to do, and an interrupt ends the work at once on a slow disk too.
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -24,21 +28,23 @@ const EVERY: u64 = 64 << 20;
 
 /// The thread that syncs.
 pub struct EarlySync {
+    file: Arc<File>,
     ask: Option<SyncSender<()>>,
     thread: Option<JoinHandle<io::Result<()>>>,
     unsynced: u64,
 }
 
 impl EarlySync {
-    /// For this file, a handle of which it keeps.
+    /// For this file.
     ///
     /// # Errors
     ///
     /// When the system gives no thread.
-    pub fn start(file: File) -> Result<Self> {
+    pub fn start(file: Arc<File>) -> Result<Self> {
         let (ask, asked) = sync_channel::<()>(1);
-        let thread = belt::spawn("queuekeeper-sync", move || asked.iter().try_for_each(|()| file.sync_data()))?;
-        Ok(Self { ask: Some(ask), thread: Some(thread), unsynced: 0 })
+        let synced = Arc::clone(&file);
+        let thread = belt::spawn("queuekeeper-sync", move || asked.iter().try_for_each(|()| synced.sync_data()))?;
+        Ok(Self { file, ask: Some(ask), thread: Some(thread), unsynced: 0 })
     }
 
     /// Hears that so much more was written.
@@ -71,7 +77,41 @@ impl EarlySync {
 
 impl Drop for EarlySync {
     fn drop(&mut self) {
-        // The work was given up.
-        let _ = self.finish();
+        if self.thread.is_some() {
+            give_up(&self.file);
+            let _ = self.finish();
+        }
+    }
+}
+
+/// Empties a file that nobody is going to need, so that no sync of it takes long.
+pub fn give_up(file: &File) {
+    // Where that cannot be done, the sync takes its time.
+    let _ = file.set_len(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn early() -> (EarlySync, Arc<File>) {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        (&*file).write_all(&[1; 4096]).unwrap();
+        (EarlySync::start(Arc::clone(&file)).unwrap(), file)
+    }
+
+    #[test]
+    fn a_file_that_was_finished_keeps_its_content_and_one_that_was_given_up_is_emptied() {
+        let (mut sync, file) = early();
+        sync.wrote(EVERY);
+        sync.finish().unwrap();
+        drop(sync);
+        assert_eq!(file.metadata().unwrap().len(), 4096);
+        let (mut sync, file) = early();
+        sync.wrote(EVERY);
+        drop(sync);
+        assert_eq!(file.metadata().unwrap().len(), 0);
     }
 }

@@ -3,7 +3,7 @@
 //! # Promise
 //!
 //! The plain content of the file is the database. No copy of it is made on the way: pages go straight into the file or into
-//! the compressor.
+//! the compressor. A writer that is dropped before [`FullWriter::wait`] has answered leaves an empty file and no thread.
 //!
 //! # How
 //!
@@ -19,11 +19,12 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::artifact::{Fingerprint, HashList, PageHash};
 use super::belt::{Batch, Belt, Return, Worker};
 use super::digesting::{DigestThread, Digesting};
-use super::early::EarlySync;
+use super::early::{self, EarlySync};
 use super::frames::{self, Compression, Compressor};
 use super::sink::{Geometry, PageVisitor};
 use crate::error::{Error, Result};
@@ -34,6 +35,8 @@ const BUFFER: usize = 1 << 20;
 /// Takes the pages of a snapshot and has the artifact written.
 pub struct FullWriter {
     belt: Belt<Written>,
+    file: Arc<File>,
+    complete: bool,
 }
 
 /// What is known of a file that was written.
@@ -57,7 +60,8 @@ impl FullWriter {
         expected: Option<Vec<u8>>,
     ) -> Result<Self> {
         let failed = |error: io::Error| Error::io("write the backup", path, &error);
-        let early = EarlySync::start(file.try_clone().map_err(failed)?)?;
+        let shared = Arc::new(file.try_clone().map_err(failed)?);
+        let early = EarlySync::start(Arc::clone(&shared))?;
         let form = match compression {
             Compression::None => {
                 let digest = expected.as_deref().map(DigestThread::start).transpose()?;
@@ -69,7 +73,8 @@ impl FullWriter {
             }
         };
         let (path, page_one, hashes) = (path.to_path_buf(), Vec::new(), HashList::default());
-        Ok(Self { belt: Belt::start(Writing { form, early, path, position: 0, expected, page_one, hashes })? })
+        let belt = Belt::start(Writing { form, early, path, position: 0, expected, page_one, hashes })?;
+        Ok(Self { belt, file: shared, complete: false })
     }
 
     /// Hears that the walk has ended. The file is completed in the background, until [`FullWriter::wait`].
@@ -87,7 +92,17 @@ impl FullWriter {
     ///
     /// What the disk says, or `SQLITE_INTERRUPT`.
     pub fn wait(&mut self, watch: &mut Watch<'_>) -> Result<Written> {
-        self.belt.wait(watch, |_| Ok(()))
+        let written = self.belt.wait(watch, |_| Ok(()))?;
+        self.complete = true;
+        Ok(written)
+    }
+}
+
+impl Drop for FullWriter {
+    fn drop(&mut self) {
+        if !self.complete {
+            early::give_up(&self.file);
+        }
     }
 }
 
@@ -252,6 +267,7 @@ mod tests {
         }
         writer.end(Geometry { page_size: 512, page_count }).unwrap();
         let written = std::iter::repeat_with(|| writer.belt.ended()).flatten().next().unwrap().unwrap();
+        writer.complete = true;
         assert_eq!(written.hashes.len(), page_count as usize);
         let file = std::fs::read(&path).unwrap();
         let fingerprint = Fingerprint { checksum: artifact::sha256(&file), size: file.len() as u64 };

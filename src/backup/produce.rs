@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 
 use super::artifact::{self, Fingerprint, PageHash};
 use super::catalog::Catalog;
+use super::early;
 use super::frames::{self, Compression};
 use super::options::{Kind, Wish};
 use super::sink::Geometry;
@@ -122,6 +123,9 @@ impl Order<'_> {
             let thread = std::thread::Builder::new().name("queuekeeper-sync".into());
             let syncing = thread.spawn_scoped(scope, || staged.sync());
             let fingerprint = artifact::fingerprint(&mut file, self.shown, watch);
+            if fingerprint.is_err() {
+                early::give_up(&file);
+            }
             let synced = match syncing {
                 Ok(syncing) => syncing.join(),
                 // No thread to be had: one after the other, then.

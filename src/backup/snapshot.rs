@@ -222,8 +222,8 @@ impl<'a> ReadingAhead<'a> {
             return Ok(Self(None));
         }
         let reading = Self(Some(conn));
-        // SQLite borrows pages only from files that it believes to be mapped.
-        conn.execute_batch(&format!("PRAGMA mmap_size={}", i64::MAX))?;
+        // SQLite borrows pages only from files that it believes to be mapped. Those of other schemas (`temp`) really would be.
+        conn.execute_batch(&format!("PRAGMA main.mmap_size={}", i64::MAX))?;
         Ok(reading)
     }
 }
@@ -232,7 +232,7 @@ impl Drop for ReadingAhead<'_> {
     fn drop(&mut self) {
         if let Some(conn) = self.0 {
             // Without it, SQLite would merely ask for pages that are no longer lent.
-            let _ = conn.execute_batch("PRAGMA mmap_size=0");
+            let _ = conn.execute_batch("PRAGMA main.mmap_size=0");
             vfs::read_ahead(conn, false);
         }
     }

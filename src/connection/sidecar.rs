@@ -158,7 +158,9 @@ impl Sidecar {
             ))
         })?;
         let done = watch.over(&self.conn, || self.conn.execute("VACUUM INTO ?1", [target]))?;
-        done.map(|_| ()).map_err(|error| Error::from(error).context("cannot write a compact copy (VACUUM INTO)"))
+        done.map(|_| ()).map_err(|error| {
+            Error::from(error).context(format!("cannot write a compact copy (VACUUM INTO '{target}')"))
+        })
     }
 
     fn unreadable(&self, error: Error) -> Error {
