@@ -69,7 +69,7 @@ impl FullWriter {
             }
             _ => {
                 let out = Digesting::new(BufWriter::with_capacity(BUFFER, file));
-                Form::Framed { out, compressor: Compressor::new(compression, level)?, compression }
+                Form::Framed { out, compressor: Box::new(Compressor::new(compression, level)?), compression }
             }
         };
         let (path, page_one, hashes) = (path.to_path_buf(), Vec::new(), HashList::default());
@@ -115,7 +115,7 @@ impl PageVisitor for FullWriter {
 /// How the pages are stored.
 enum Form {
     Plain { file: File, digest: Option<DigestThread> },
-    Framed { out: Digesting<BufWriter<File>>, compressor: Compressor, compression: Compression },
+    Framed { out: Digesting<BufWriter<File>>, compressor: Box<Compressor>, compression: Compression },
 }
 
 /// The work on the other thread.
