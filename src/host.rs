@@ -26,6 +26,7 @@
 mod copies;
 pub mod discovery;
 mod libraries;
+pub mod reading;
 pub mod sole;
 
 use std::ffi::{CStr, CString, c_int, c_void};

@@ -154,7 +154,8 @@ pub fn open_immutable(path: &Path) -> Result<Connection> {
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-    let conn = Connection::open_with_flags(files::immutable_uri(path), flags)?;
+    let conn = Connection::open_with_flags(files::immutable_uri(path), flags)
+        .map_err(|error| Error::from(error).context(format!("cannot open '{}'", path.display())))?;
     // A mapped file would turn an I/O error into a SIGBUS of the host.
     conn.execute_batch("PRAGMA mmap_size=0")?;
     Ok(conn)

@@ -25,6 +25,7 @@ use super::options::Kind;
 use super::{artifact, hashfile, parent, rebuild};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::host::reading;
 use crate::progress::Watch;
 use crate::queue::depth;
 
@@ -158,6 +159,11 @@ pub fn check_database(path: &Path, entry: &Entry, level: Level, watch: &mut Watc
         }
         Ok(found)
     })?;
+    if !matches!(&outcome, Ok(found) if found.is_empty())
+        && let Some(cause) = reading::disk_error(&conn)
+    {
+        return Err(Error::io("read", path, &cause));
+    }
     match outcome {
         // Only the application has its collations. The digest has proved the pages to be the snapshot's.
         Err(error) if entry.content_digest.is_some() && error.message().contains("no such collation sequence") => {

@@ -29,6 +29,8 @@ fn text_of(panic: &(dyn Any + Send)) -> &str {
 pub fn reported_code(error: &Error) -> i32 {
     match error.primary_code() {
         ffi::SQLITE_OK | ffi::SQLITE_SCHEMA | ffi::SQLITE_ROW | ffi::SQLITE_DONE => ffi::SQLITE_ERROR,
+        // A host would be told SQLITE_CORRUPT instead: of a disk that cannot be read.
+        _ if error.code() == ffi::SQLITE_IOERR_CORRUPTFS => ffi::SQLITE_IOERR_READ,
         _ => error.code(),
     }
 }
@@ -69,6 +71,7 @@ mod tests {
         }
         let snapshot = Error::new(ffi::SQLITE_BUSY_SNAPSHOT, "x");
         assert_eq!(reported_code(&snapshot), ffi::SQLITE_BUSY_SNAPSHOT);
+        assert_eq!(reported_code(&Error::new(ffi::SQLITE_IOERR_CORRUPTFS, "x")), ffi::SQLITE_IOERR_READ);
         assert_eq!(reported_message(&Error::usage("a\0b")), "a\\0b");
     }
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::{Caller, RETRY, Standing, read_pragma};
 use crate::error::{Error, Result};
-use crate::host;
+use crate::host::{self, reading};
 use crate::progress::Watch;
 
 /// Makes a connection of ours write nothing behind its user's back.
@@ -96,7 +96,7 @@ impl Sidecar {
         loop {
             let Err(error) = self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Error::from) else { return Ok(()) };
             if error.primary_code() != ffi::SQLITE_BUSY {
-                return Err(error.context("cannot take the write lock"));
+                return Err(reading::told(&self.conn, error).context("cannot take the write lock"));
             }
             if Instant::now() >= deadline {
                 return Err(error
@@ -159,13 +159,15 @@ impl Sidecar {
         })?;
         let done = watch.over(&self.conn, || self.conn.execute("VACUUM INTO ?1", [target]))?;
         done.map(|_| ()).map_err(|error| {
-            Error::from(error).context(format!("cannot write a compact copy (VACUUM INTO '{target}')"))
+            let doing = format!("cannot write a compact copy (VACUUM INTO '{target}')");
+            reading::told(&self.conn, error.into()).context(doing)
         })
     }
 
     fn unreadable(&self, error: Error) -> Error {
         let path = self.conn.path().unwrap_or_default();
-        let error = error.context(format!("cannot read '{path}' through a second connection"));
+        let doing = format!("cannot read '{path}' through a second connection");
+        let error = reading::told(&self.conn, error).context(doing);
         if error.primary_code() == ffi::SQLITE_NOTADB {
             return error
                 .advice("it is not a SQLite database, or it is encrypted with a key that only the caller has");

@@ -12,7 +12,7 @@ use crate::backup::{artifact, create, delete};
 use crate::connection::{Caller, RETRY, Sidecar, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::host::{self, Transaction};
+use crate::host::{self, Transaction, reading};
 use crate::progress::Watch;
 use crate::upkeep::checkpoint::{self, Mode};
 
@@ -46,11 +46,13 @@ impl<'a> Target<'a> {
         let writer = Sidecar::open_writer(caller, path)?;
         let deadline = Instant::now() + caller.patience();
         let journal: String = loop {
-            match read_pragma(writer.connection(), "journal_mode").and_then(|mode| {
+            let read = read_pragma(writer.connection(), "journal_mode").and_then(|mode| {
                 let tables: i64 =
                     writer.connection().query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
                 Ok((mode, tables))
-            }) {
+            });
+            // Moving a sound database aside, because a disk could not be read for a moment, would take it from those who use it.
+            match read.map_err(|error| reading::told(writer.connection(), error)) {
                 Ok((mode, _)) => break mode,
                 Err(error) if is_damage(&error) => return Ok(None),
                 Err(error) if error.primary_code() == ffi::SQLITE_BUSY && Instant::now() < deadline => {
