@@ -107,11 +107,12 @@ impl Job<'_> {
             self.take_back(&[&hash_path]);
             return Err(error);
         }
-        let refused = match produced.staged.place(&path, self.overwrites())? {
-            Placed::Durable => None,
-            Placed::Fragile(error) => Some((error, vec![path.as_path(), &hash_path])),
+        let refused = match produced.staged.place(&path, self.overwrites()) {
+            Ok(Placed::Durable) => None,
+            Ok(Placed::Fragile(error)) => Some((error, vec![path.as_path(), &hash_path])),
             // The file of this name is somebody else's.
-            Placed::Taken => Some((target::taken(&path), vec![hash_path.as_path()])),
+            Ok(Placed::Taken) => Some((target::taken(&path), vec![hash_path.as_path()])),
+            Err(error) => Some((error, vec![hash_path.as_path()])),
         };
         if let Some((error, placed)) = refused {
             self.take_back(&placed);

@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use super::live::COMPANIONS;
-use super::{LiveFiles, Names, open_own, parent_of};
+use super::{LiveFiles, Names, open_own, parent_of, with_suffix};
 use crate::error::{Error, Result};
 
 const TEMP_PREFIX: &str = ".queuekeeper-";
@@ -80,6 +80,14 @@ impl Staged {
     pub fn permit(&self, permissions: fs::Permissions) -> Result<()> {
         let set = self.temp.as_file().set_permissions(permissions);
         set.map_err(|error| Error::io("set the permissions of", self.path(), &error))
+    }
+
+    /// Deletes what SQLite left beside it when it could not write it.
+    pub fn discard_companions(&self) {
+        for companion in COMPANIONS {
+            // What resists is swept with the next run.
+            let _ = fs::remove_file(with_suffix(self.path(), companion));
+        }
     }
 
     /// Makes the content durable.

@@ -35,7 +35,7 @@ impl Order<'_> {
         conn.execute_batch("COMMIT; PRAGMA query_only=OFF")?;
         let plain = Staged::new(self.catalog.directory())?;
         let (taken_at, since) = (self.caller.now(), Instant::now());
-        sidecar.vacuum_into(self.caller, plain.path(), watch)?;
+        sidecar.vacuum_into(self.caller, plain.path(), watch).inspect_err(|_| plain.discard_companions())?;
         let held = if standing.wal() { 0 } else { since.elapsed().as_millis() };
         drop(sidecar);
         let copy = artifact::open_immutable(plain.path())?;

@@ -141,8 +141,9 @@ impl Job<'_> {
         self.requeue(&rebuilt, outcome)?;
         let Some(target) = target else {
             rebuilt.sync()?;
-            outcome.moved_aside = Some(place::move_aside(path)?.to_string_lossy().into_owned());
-            return self.put(rebuilt, path);
+            let aside = place::move_aside(path)?;
+            outcome.moved_aside = Some(aside.to_string_lossy().into_owned());
+            return self.put(rebuilt, path).map_err(|error| error.advice(place::whereabouts(&aside)));
         };
         if outcome.page_count == 1 {
             grow(&rebuilt)?;

@@ -72,6 +72,11 @@ fn refuse_backup(path: &Path, live: &LiveFiles) -> Result<()> {
     Ok(())
 }
 
+/// What an error says of a target that was moved aside before it.
+pub fn whereabouts(aside: &Path) -> String {
+    format!("what was there lies at '{}' now", aside.display())
+}
+
 /// Moves a file that is no database any more out of the way, with what SQLite keeps beside it; where it is now.
 ///
 /// # Errors
@@ -94,6 +99,6 @@ pub fn move_aside(path: &Path) -> Result<PathBuf> {
                 .map_err(|error| Error::io("move aside", &from, &error))?;
         }
     }
-    files::sync_directory(files::parent_of(path))?;
+    files::sync_directory(files::parent_of(path)).map_err(|error| error.advice(whereabouts(&aside)))?;
     Ok(aside)
 }
