@@ -9,6 +9,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::artifact;
@@ -28,10 +29,17 @@ struct Stray {
 
 impl Stray {
     /// The artifact beside it, with its length, if it is there.
-    fn artifact(&self, directory: &Path) -> Option<(PathBuf, u64)> {
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be said.
+    fn artifact(&self, directory: &Path) -> Result<Option<(PathBuf, u64)>> {
         let path = self.entry.place(directory);
-        let found = fs::symlink_metadata(&path).ok()?;
-        found.is_file().then_some((path, found.len()))
+        match fs::symlink_metadata(&path) {
+            Ok(found) => Ok(found.is_file().then_some((path, found.len()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("look at", &path, &error)),
+        }
     }
 }
 
@@ -39,7 +47,7 @@ impl Stray {
 pub fn all(directory: &Path, live: &LiveFiles) -> Vec<Entry> {
     let mut entries: Vec<Entry> = strays(directory, live, &[])
         .into_iter()
-        .filter(|stray| stray.artifact(directory).is_some_and(|(_, size)| size == stray.entry.size_bytes))
+        .filter(|stray| matches!(stray.artifact(directory), Ok(Some((_, size))) if size == stray.entry.size_bytes))
         .map(|stray| stray.entry)
         .collect();
     entries.sort_by(|a, b| a.created_at.cmp(&b.created_at));
@@ -55,7 +63,7 @@ pub fn all(directory: &Path, live: &LiveFiles) -> Vec<Entry> {
 pub fn unlisted(directory: &Path, live: &LiveFiles, entries: &[Entry], watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
     let mut found = Vec::new();
     for stray in strays(directory, live, entries) {
-        let complete = match stray.artifact(directory) {
+        let complete = match stray.artifact(directory)? {
             Some((path, size)) if size == stray.entry.size_bytes => is_artifact(&stray.entry, &path, live, watch)?,
             _ => false,
         };
