@@ -161,6 +161,24 @@ impl Caller {
         Ok(most)
     }
 
+    /// The same error, with the database's path if it is about a file and names none: SQLite's own words never do.
+    pub fn located(&self, error: Error) -> Error {
+        let about_a_file = matches!(
+            error.primary_code(),
+            ffi::SQLITE_IOERR
+                | ffi::SQLITE_FULL
+                | ffi::SQLITE_CANTOPEN
+                | ffi::SQLITE_READONLY
+                | ffi::SQLITE_CORRUPT
+                | ffi::SQLITE_NOTADB
+        );
+        let names_one = error.message().split('\'').any(|quoted| Path::new(quoted).is_absolute());
+        match self.file() {
+            Some(file) if about_a_file && !names_one => error.advice(format!("the database is '{}'", file.display())),
+            _ => error,
+        }
+    }
+
     /// What the caller holds at this moment.
     ///
     /// # Errors

@@ -82,7 +82,8 @@ fn call(name: &str, body: Body, context: *mut sqlite3_context, values: &[*mut sq
             // SAFETY: SQLite passes live values.
             .map(|&value| unsafe { argument(value.cast::<ffi::sqlite3_value>()) })
             .collect();
-        body(&Caller::new(conn), &Arguments::new(arguments))
+        let caller = Caller::new(conn);
+        body(&caller, &Arguments::new(arguments)).map_err(|error| caller.located(error))
     });
     // SAFETY: the context is live until this callback returns.
     unsafe {

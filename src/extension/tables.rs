@@ -164,7 +164,8 @@ unsafe impl VTabCursor for Cursor {
                     _ => Argument::Null,
                 })
                 .collect();
-            (spec.rows)(&Caller::new(conn), &Arguments::new(arguments))
+            let caller = Caller::new(conn);
+            (spec.rows)(&caller, &Arguments::new(arguments)).map_err(|error| caller.located(error))
         });
         self.rows = read.map_err(|error| to_rusqlite(&error))?;
         Ok(())
