@@ -24,7 +24,7 @@ import pytest
 
 from hosts import find_host
 from support import artifacts
-from support.actions import ACTIONS, IDS, Action, Scene, State, steps
+from support.actions import ACTIONS, IDS, Action, Scene, State, named, steps
 from support.faults import KILL, RENAME, SYNC, Fault, Faults, Operation
 from support.power import Disk, Kept, inodes_below, losses, put, tree_below
 
@@ -145,7 +145,7 @@ def test_what_had_just_been_overwritten_can_be_used_before_anybody_else_writes(
 ) -> None:
     # A restore believed the old artifact's entry, and called the new one, which is sound, corrupt;
     # a verification found fault with the old one, because the hash file was the new one's.
-    scene = Scene(next(action for action in ACTIONS if action.name == "overwrite"), faults, memory)
+    scene = Scene(named("overwrite"), faults, memory)
     found = set()
     for at in range(1, scene.run.seen + 1):
         scene.reset()

@@ -142,7 +142,7 @@ def serve(module: str, control: mmap.mmap, request: dict[str, Any]) -> dict[str,
     with os.fdopen(reader) as pipe:
         text = pipe.read()
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return {"answers": json.loads(text) if status == 0 else [], "status": status, "text": text}
+    return {"answers": json.loads(text) if text else [], "status": status}
 
 
 def main() -> None:

@@ -53,11 +53,12 @@ class Control(ctypes.Structure):
         ("torn", ctypes.c_uint32),
         ("lock", ctypes.c_uint32),
         ("what", ctypes.c_int32),
-        ("padding", ctypes.c_int32),
+        ("kind", ctypes.c_uint32),
         ("at", ctypes.c_uint64),
         ("seen", ctypes.c_uint64),
         ("struck", ctypes.c_uint64),
         ("directory", ctypes.c_char * 4096),
+        ("path", ctypes.c_char * 4096),
     ]
 
 
@@ -100,7 +101,9 @@ class Answer:
     answers: list[dict[str, Any]]
     seen: int
     struck: int
-    text: str = ""
+    #: The first operation that was struck, and its path.
+    kind: int = 0
+    path: str = ""
 
     def rows(self, step: int) -> list[list[Any]]:
         """The rows of a statement that must have succeeded."""
@@ -183,7 +186,8 @@ class Faults:
         """Runs steps on the database at `path`; `fault` counts below `directory`, where it lies."""
         os.truncate(self.log, 0)
         control = self.control
-        control.armed = control.lock = control.seen = control.struck = 0
+        control.armed = control.lock = control.seen = control.struck = control.kind = 0
+        control.path = b""
         control.kinds, control.what, control.at = fault.kinds, fault.what, fault.at
         control.lasting, control.torn, control.lazy = fault.lasting, fault.torn, 1
         control.directory = os.fsencode(directory or path.parent)
@@ -199,7 +203,12 @@ class Faults:
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
         return Answer(
-            answer["status"], answer["answers"], control.seen, control.struck, answer["text"]
+            answer["status"],
+            answer["answers"],
+            control.seen,
+            control.struck,
+            control.kind,
+            os.fsdecode(control.path),
         )
 
     def operations(self) -> list[Operation]:

@@ -42,9 +42,10 @@ enum kind {
 
 struct control {
     uint32_t armed, kinds, lasting, lazy, torn, lock;
-    int32_t what, padding;
+    int32_t what;
+    uint32_t kind; /* of the operation that was struck first, and its path */
     uint64_t at, seen, struck;
-    char directory[LONGEST];
+    char directory[LONGEST], path[LONGEST];
 };
 
 struct record {
@@ -218,7 +219,10 @@ static long operate(uint32_t kind, int number, const long *with, const char *pat
     if (kind == WRITE)
         record.offset = offset_of(number, with);
     if (strikes) {
-        control->struck++;
+        if (control->struck++ == 0) {
+            control->kind = kind;
+            strcpy(control->path, path);
+        }
         record.result = control->torn && kind == WRITE && control->struck == 1 ? half(number, with) : 0;
         if (control->what < 0)
             (void)trap_real(SYS_kill, trap_real(SYS_getpid, 0, 0, 0, 0, 0, 0), SIGKILL, 0, 0, 0, 0);
