@@ -147,6 +147,8 @@ impl From<rusqlite::Error> for Error {
     fn from(source: rusqlite::Error) -> Self {
         match source {
             rusqlite::Error::SqliteFailure(failure, text) => {
+                // Where SQLite has no memory for words, rusqlite has only the path for a text.
+                let text = text.filter(|_| failure.extended_code & 0xff != ffi::SQLITE_NOMEM);
                 let message = text.unwrap_or_else(|| failure.to_string());
                 Self::new(failure.extended_code, message)
             }

@@ -18,7 +18,7 @@
 //! | [`connection`] | the caller's connection and the sidecar |
 //! | [`files`] | files, locks, temporary names; all that differs between platforms |
 //! | [`settings`] | values that users set, in the database itself |
-//! | [`schema`], [`clock`], [`progress`], [`error`] | what the rest needs |
+//! | [`schema`], [`clock`], [`memory`], [`progress`], [`error`] | what the rest needs |
 //!
 //! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::sink`], [`backup::snapshot`],
 //! [`extension`] and [`ffi`] alone; the compiler refuses it elsewhere.
@@ -32,6 +32,7 @@ pub mod extension;
 pub mod ffi;
 pub mod files;
 pub mod host;
+pub mod memory;
 pub mod progress;
 pub mod queue;
 pub mod retention;

@@ -9,7 +9,10 @@
 //! The kernel copies between its page cache and a buffer that begins at a page several times faster than to or from any other
 //! place, on some processors: 1.2 GB took 0.09 s, and 0.46 s with 16 bytes of offset (AMD EPYC, Linux 6).
 
+use std::io;
 use std::ops::{Deref, DerefMut};
+
+use crate::memory;
 
 const ALIGNMENT: usize = 4096;
 
@@ -24,11 +27,15 @@ pub struct Aligned {
 
 impl Aligned {
     /// A buffer of this many zeros.
-    pub fn new(length: usize) -> Self {
-        let bytes = vec![0; length + ALIGNMENT];
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory for it.
+    pub fn new(length: usize) -> io::Result<Self> {
+        let bytes = memory::zeros(length + ALIGNMENT)?;
         // Where alignment cannot be told, it does not matter.
         let start = bytes.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
-        Self { bytes, start, length }
+        Ok(Self { bytes, start, length })
     }
 }
 
@@ -53,7 +60,7 @@ mod tests {
     #[test]
     fn it_begins_at_a_page_and_has_the_length_asked_for() {
         for length in [0, 1, 4096, 100_000] {
-            let mut buffer = Aligned::new(length);
+            let mut buffer = Aligned::new(length).unwrap();
             assert_eq!(buffer.len(), length);
             assert_eq!(buffer.as_ptr() as usize % ALIGNMENT, 0);
             buffer.fill(7);

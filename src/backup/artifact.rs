@@ -29,6 +29,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::sink::Geometry;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::memory;
 use crate::progress::Watch;
 
 /// One page's hash.
@@ -85,17 +86,22 @@ pub struct HashList {
 
 impl HashList {
     /// Takes the hash of a page. Pages come in ascending order, except for page 1, which comes last.
-    pub fn put(&mut self, number: u32, content: &[u8]) -> PageHash {
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory for a longer list.
+    pub fn put(&mut self, number: u32, content: &[u8]) -> Result<PageHash> {
         self.page_size = content.len();
         let hash = page_hash(number, content);
         let index = (number - 1) as usize;
         if index < self.hashes.len() {
             self.hashes[index] = hash;
         } else {
+            grow(&mut self.hashes, index + 1)?;
             self.fill(index);
             self.hashes.push(hash);
         }
-        hash
+        Ok(hash)
     }
 
     /// The list for a database of this many pages.
@@ -111,6 +117,17 @@ impl HashList {
             self.hashes.resize(count, zero);
         }
     }
+}
+
+/// Makes room for a list of this length.
+fn grow(hashes: &mut Vec<PageHash>, length: usize) -> Result<()> {
+    let more = length.saturating_sub(hashes.len());
+    if hashes.capacity() - hashes.len() < more {
+        // It becomes twice as long.
+        memory::require(32 * length)?;
+        hashes.reserve(more);
+    }
+    Ok(())
 }
 
 /// What a file holds, read once.
@@ -129,7 +146,7 @@ pub struct Fingerprint {
 /// What the disk says, or `SQLITE_INTERRUPT`.
 pub fn fingerprint(file: &mut File, path: &Path, watch: &mut Watch<'_>) -> Result<Fingerprint> {
     let mut digest = Sha256::new();
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = memory::zeros(BUFFER).map_err(|error| Error::io("read", path, &error))?;
     let mut size = 0;
     rewind(file, path)?;
     loop {
@@ -172,6 +189,7 @@ pub fn page_hashes(file: &mut File, path: &Path, page_size: u32, watch: &mut Wat
     rewind(file, path)?;
     let bytes = file.metadata().map_err(|error| Error::io("read", path, &error))?.len();
     let total = bytes.div_ceil(u64::from(page_size.max(1)));
+    memory::require(BUFFER)?;
     let mut input = std::io::BufReader::with_capacity(BUFFER, file);
     let mut number = 0;
     loop {
@@ -180,6 +198,7 @@ pub fn page_hashes(file: &mut File, path: &Path, page_size: u32, watch: &mut Wat
             return Ok(hashes);
         }
         number += 1;
+        grow(&mut hashes, number as usize)?;
         hashes.push(page_hash(number, &page[..length]));
         watch.progress(u64::from(number), total)?;
     }
@@ -233,9 +252,9 @@ mod tests {
     #[test]
     fn a_page_that_never_comes_is_zero_and_order_matters_to_the_digest() {
         let mut list = HashList::default();
-        list.put(2, &[2; 512]);
-        list.put(4, &[4; 512]);
-        list.put(1, &[1; 512]);
+        for number in [2u32, 4, 1] {
+            list.put(number, &[number as u8; 512]).unwrap();
+        }
         let hashes = list.finish(5);
         let expected: Vec<PageHash> = (1u32..=5)
             .map(|number| page_hash(number, &[if matches!(number, 3 | 5) { 0 } else { number as u8 }; 512]))

@@ -24,12 +24,15 @@ use rusqlite::ffi;
 use super::aligned::Aligned;
 use super::sink::Geometry;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::progress::Watch;
 
 /// Bytes a batch: enough to make one good write.
 const BATCH: usize = 1 << 20;
 /// Batches in circulation.
 const BATCHES: usize = 12;
+/// What a thread has for its stack, as much as Rust gives it anyway.
+pub const STACK: usize = 2 << 20;
 /// How long a wait goes on without asking the caller.
 const MOMENT: Duration = Duration::from_millis(20);
 
@@ -46,8 +49,10 @@ pub struct Batch {
 }
 
 impl Batch {
-    fn new() -> Self {
-        Self { bytes: Aligned::new(BATCH), length: 0, first: 0, page_size: 0, marked: Vec::new() }
+    fn new() -> Result<Self> {
+        memory::require(BATCH)?;
+        let bytes = Aligned::new(BATCH).map_err(|error| Error::new(ffi::SQLITE_NOMEM, error.to_string()))?;
+        Ok(Self { bytes, length: 0, first: 0, page_size: 0, marked: Vec::new() })
     }
 
     /// The pages, one behind the other.
@@ -208,8 +213,9 @@ impl<T: Send + 'static> Belt<T> {
                 Ok(batch)
             }
             None if self.made < BATCHES => {
+                let batch = Batch::new()?;
                 self.made += 1;
-                Ok(Batch::new())
+                Ok(batch)
             }
             None => Err(self.failure()),
         }
@@ -276,7 +282,8 @@ fn attend<W: Worker>(
 ///
 /// When the system gives none.
 pub fn spawn<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
-    let thread = std::thread::Builder::new().name(name.into()).spawn(body);
+    memory::require(STACK)?;
+    let thread = std::thread::Builder::new().name(name.into()).stack_size(STACK).spawn(body);
     thread.map_err(|error| Error::new(ffi::SQLITE_NOMEM, format!("no thread for the backup: {error}")))
 }
 

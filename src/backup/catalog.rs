@@ -22,6 +22,7 @@ use super::entry::Entry;
 use super::recover;
 use crate::error::{Error, Result};
 use crate::files::{self, DirectoryLock, LiveFiles};
+use crate::memory;
 use crate::progress::Watch;
 pub use writer::Writer;
 
@@ -137,6 +138,8 @@ impl<'a> Catalog<'a> {
         };
         let mut text = Vec::new();
         file.take(LARGEST).read_to_end(&mut text).map_err(|error| Error::io("read", &path, &error))?;
+        // Its objects take more room than their text.
+        memory::require(4 * text.len())?;
         let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(&text) else {
             return Ok(Manifest::Foreign);
         };

@@ -95,7 +95,7 @@ impl Worker for Comparing {
     fn work(&mut self, mut batch: Batch, back: &Return) -> Result<()> {
         let mut marked = std::mem::take(&mut batch.marked);
         for (number, content) in batch.pages() {
-            let hash = self.hashes.put(number, content);
+            let hash = self.hashes.put(number, content)?;
             if self.parent.get((number - 1) as usize) != Some(&hash) {
                 marked.push(number);
             }

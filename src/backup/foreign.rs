@@ -23,6 +23,7 @@ use super::options::Kind;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
+use crate::memory;
 use crate::progress::Watch;
 
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -158,7 +159,7 @@ fn plain_length(file: &mut File, compression: Compression, path: &Path, watch: &
     let limit = files::free_space(files::parent_of(path))?;
     artifact::read_at_start(file, &mut [], path)?;
     let mut plain = frames::reader(file, compression).map_err(|error| Error::io("read", path, &error))?;
-    let mut buffer = vec![0; 1 << 20];
+    let mut buffer = memory::zeros(1 << 20).map_err(|error| Error::io("read", path, &error))?;
     let mut length = 0;
     loop {
         watch.check()?;
@@ -166,7 +167,7 @@ fn plain_length(file: &mut File, compression: Compression, path: &Path, watch: &
             Ok(0) => return Ok(length),
             Ok(more) => length += more as u64,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.raw_os_error().is_some() => return Err(Error::io("read", path, &error)),
+            Err(error) if frames::is_no_damage(&error) => return Err(Error::io("read", path, &frames::told(error))),
             Err(error) => return Err(Error::corrupt(format!("'{}' is damaged ({error})", path.display()))),
         }
         if length > limit {

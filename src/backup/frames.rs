@@ -19,6 +19,8 @@ use std::io::{self, Read};
 
 pub use compressor::{Compressor, compress_file};
 
+use crate::memory;
+
 /// How an artifact is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
@@ -73,17 +75,39 @@ impl Compression {
     }
 }
 
+/// The words of the zstd library for a lack of memory.
+const NO_MEMORY: &str = "not enough memory";
+
+/// What a decoder has for a buffer and its state, without zstd's window, for which zstd can be refused memory.
+const DECODER: usize = 512 << 10;
+
 /// A reader of the plain content of a file.
 ///
 /// # Errors
 ///
 /// When there is no memory for the decoder.
 pub fn reader<'a>(file: impl Read + 'a, compression: Compression) -> io::Result<Box<dyn Read + 'a>> {
+    memory::look_for(DECODER)?;
     Ok(match compression {
         Compression::None => Box::new(file),
         Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 17, file))),
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(file)?),
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(file).map_err(told)?),
     })
+}
+
+/// Whether a reader's error is the system's, and says nothing about the content.
+pub fn is_no_damage(error: &io::Error) -> bool {
+    error.raw_os_error().is_some()
+        || error.to_string().contains(NO_MEMORY)
+        || error.kind() == io::ErrorKind::OutOfMemory
+}
+
+/// An error of the zstd library, as the system would give it.
+pub fn told(error: io::Error) -> io::Error {
+    match error.to_string().contains(NO_MEMORY) {
+        true => io::ErrorKind::OutOfMemory.into(),
+        false => error,
+    }
 }
 
 /// The length of [`stored_frame`] for content of this length.

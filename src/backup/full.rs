@@ -28,6 +28,7 @@ use super::early::{self, EarlySync};
 use super::frames::{self, Compression, Compressor};
 use super::sink::{Geometry, PageVisitor};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::progress::Watch;
 
 const BUFFER: usize = 1 << 20;
@@ -68,6 +69,7 @@ impl FullWriter {
                 Form::Plain { file, digest }
             }
             _ => {
+                memory::require(BUFFER)?;
                 let out = Digesting::new(BufWriter::with_capacity(BUFFER, file));
                 Form::Framed { out, compressor: Box::new(Compressor::new(compression, level)?), compression }
             }
@@ -135,7 +137,7 @@ impl Worker for Writing {
 
     fn work(&mut self, batch: Batch, back: &Return) -> Result<()> {
         for (number, content) in batch.pages() {
-            self.hashes.put(number, content);
+            self.hashes.put(number, content)?;
         }
         if batch.first == 1 {
             self.page_one = batch.bytes().to_vec();

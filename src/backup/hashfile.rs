@@ -22,6 +22,7 @@ use super::entry::Entry;
 use super::sink::Geometry;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::memory;
 
 const MAGIC: &[u8; 20] = b"queuekeeper hashes 1";
 /// The catalog object is about a kilobyte; a longer one is damage.
@@ -105,7 +106,7 @@ fn parse(input: &mut Digesting<impl Read>, length: u64) -> io::Result<Option<Has
     if object_length > LONGEST_OBJECT {
         return Ok(None);
     }
-    let mut object = vec![0; object_length as usize];
+    let mut object = memory::zeros(object_length as usize)?;
     input.read_exact(&mut object)?;
     let page_size = u32::from_le_bytes(array(input)?);
     let page_count = u32::from_le_bytes(array(input)?);
@@ -114,6 +115,7 @@ fn parse(input: &mut Digesting<impl Read>, length: u64) -> io::Result<Option<Has
     if length != fixed + 16 * u64::from(page_count) {
         return Ok(None);
     }
+    memory::look_for(16 * page_count as usize)?;
     let mut hashes: Vec<PageHash> = vec![[0; 16]; page_count as usize];
     input.read_exact(hashes.as_flattened_mut())?;
     let digest = input.sha256();

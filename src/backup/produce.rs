@@ -22,6 +22,7 @@ use rusqlite::{Connection, ffi};
 use serde_json::{Map, Value};
 
 use super::artifact::{self, Fingerprint, PageHash};
+use super::belt;
 use super::catalog::Catalog;
 use super::early;
 use super::frames::{self, Compression};
@@ -31,6 +32,7 @@ use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
 use crate::host;
+use crate::memory;
 use crate::progress::Watch;
 use crate::queue::depth;
 
@@ -121,7 +123,7 @@ impl Order<'_> {
         let mut file = staged.handle()?;
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("queuekeeper-sync".into());
-            let syncing = thread.spawn_scoped(scope, || staged.sync());
+            let syncing = memory::look_for(belt::STACK).and_then(|()| thread.spawn_scoped(scope, || staged.sync()));
             let fingerprint = artifact::fingerprint(&mut file, self.shown, watch);
             if fingerprint.is_err() {
                 early::give_up(&file);

@@ -22,6 +22,7 @@ use super::parent;
 use super::sink::Geometry;
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
+use crate::memory;
 use crate::progress::Watch;
 
 const BUFFER: usize = 1 << 20;
@@ -170,7 +171,7 @@ impl Read for Checked {
 impl Checked {
     /// Reads what the decoder has left; the length and the SHA-256 of the file.
     fn finish(mut self) -> io::Result<(u64, String)> {
-        let mut rest = vec![0; BUFFER];
+        let mut rest = memory::zeros(BUFFER)?;
         while self.read(&mut rest)? > 0 {}
         Ok((self.size, artifact::hex(&self.digest.finalize())))
     }
@@ -185,7 +186,7 @@ fn copy(
     watch: &mut Watch<'_>,
 ) -> Result<()> {
     let mut plain = frames::reader(from, compression).map_err(|error| Error::io("read", path, &error))?;
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = memory::zeros(BUFFER).map_err(|error| Error::io("read", path, &error))?;
     let mut size = 0;
     loop {
         watch.check()?;
@@ -193,7 +194,7 @@ fn copy(
             Ok(0) => return Ok(()),
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.raw_os_error().is_some() => return Err(Error::io("read", path, &error)),
+            Err(error) if frames::is_no_damage(&error) => return Err(Error::io("read", path, &frames::told(error))),
             Err(error) => {
                 return Err(Error::corrupt(format!("'{}' is damaged ({error})", path.display())));
             }

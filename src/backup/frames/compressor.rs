@@ -22,6 +22,7 @@ use std::thread::JoinHandle;
 use super::super::belt;
 use super::Compression;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::progress::Watch;
 
 /// Bytes compressed as one frame: large enough that cutting costs no more than a percent of the size.
@@ -29,6 +30,9 @@ const CHUNK: usize = 2 << 20;
 
 /// More would compress faster than disks write, and take more memory than a backup should.
 const MOST_THREADS: usize = 8;
+
+/// What the deflate of flate2 needs for itself; it panics when it does not get that.
+const DEFLATE: usize = 512 << 10;
 
 /// A chunk and its frame, or the room for it.
 #[derive(Default)]
@@ -87,6 +91,7 @@ impl Compressor {
         while !content.is_empty() {
             let room = CHUNK - self.piece.chunk.len();
             let (now, later) = content.split_at(room.min(content.len()));
+            self.piece.chunk.try_reserve(now.len())?;
             self.piece.chunk.extend_from_slice(now);
             content = later;
             if self.piece.chunk.len() == CHUNK {
@@ -181,7 +186,7 @@ impl Frames {
     fn new(compression: Compression, level: i32) -> io::Result<Self> {
         match compression {
             Compression::Zstd => {
-                let mut encoder = zstd::bulk::Compressor::new(level)?;
+                let mut encoder = zstd::bulk::Compressor::new(level).map_err(super::told)?;
                 encoder.include_checksum(true)?;
                 Ok(Self::Zstd(Box::new(encoder)))
             }
@@ -194,13 +199,16 @@ impl Frames {
         frame.clear();
         match self {
             Self::Gzip(level) => {
+                // What cannot be compressed grows by five bytes for each stored block of deflate, and a head and a tail.
+                frame.try_reserve(chunk.len() + chunk.len() / 1000 + 64)?;
+                memory::look_for(DEFLATE)?;
                 let mut encoder = flate2::write::GzEncoder::new(std::mem::take(frame), *level);
                 encoder.write_all(chunk)?;
                 *frame = encoder.finish()?;
             }
             Self::Zstd(encoder) => {
-                frame.reserve(zstd::zstd_safe::compress_bound(chunk.len()));
-                encoder.compress_to_buffer(chunk, frame)?;
+                frame.try_reserve(zstd::zstd_safe::compress_bound(chunk.len()))?;
+                encoder.compress_to_buffer(chunk, frame).map_err(super::told)?;
             }
         }
         Ok(())
@@ -221,8 +229,8 @@ pub fn compress_file(
 ) -> Result<()> {
     let mut compressor = Compressor::new(compression, level)?;
     let mut out = to;
-    let mut buffer = vec![0; CHUNK];
     let failed = |error: io::Error| Error::io("write the backup", path, &error);
+    let mut buffer = memory::zeros(CHUNK).map_err(failed)?;
     from.rewind().map_err(failed)?;
     loop {
         watch.check()?;

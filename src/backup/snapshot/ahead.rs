@@ -59,7 +59,11 @@ impl Ahead {
                 return None;
             }
             if self.piece.is_empty() {
-                self.piece = Aligned::new(PIECE + SLACK);
+                let Ok(piece) = Aligned::new(PIECE + SLACK) else {
+                    self.on = false;
+                    return None;
+                };
+                self.piece = piece;
             }
             self.length = 0;
             let Some(length) = read(&mut self.piece[..PIECE], offset) else {
