@@ -2,10 +2,9 @@
 //!
 //! # Promise
 //!
-//! - Which leases are stale, [`super::stale`] defines. Whether one is, is judged in the very statement that requeues it, so a lease
-//!   that is renewed in the meantime is not stolen.
-//! - Requeuing sets the status to queued, clears what the claim wrote, and sets the time of the last change. With the setting
-//!   `stale_attempts` a task that has used up its attempts gets the status dead instead; it counts as requeued all the same.
+//! - Which leases are stale, [`super::stale`] defines, and what becomes of their tasks, [`super::changes`]. Whether one is, is
+//!   judged in the very statement that requeues it, so a lease that is renewed in the meantime is not stolen.
+//! - A task that has used up its attempts, and so becomes dead rather than queued, counts as requeued all the same.
 //! - Inside a transaction of the caller it is one statement of that transaction, to be committed or rolled back with
 //!   it. Otherwise it runs in batches, each a transaction of its own, short enough for other writers to get their turn
 //!   in between.
@@ -27,6 +26,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 use rusqlite::{Connection, ffi, params};
 
+use super::changes;
 use super::shape::{Role, Shape};
 use super::stale::{self, Pieces};
 use crate::connection::Caller;
@@ -126,9 +126,10 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<usize>
     let conn = caller.connection();
     let limit = limit(grace, now)?;
     let shape = require(conn)?;
-    let pieces = Pieces::of(conn, &shape)?;
+    let stale = Pieces::of(conn, &shape)?.stale;
+    let changes = changes::of_stale(&shape)?;
     let present = shape.time()?.write(now);
-    let work = Requeue { caller, conn, table: shape.table_by_status(conn)?, shape, pieces, limit, present };
+    let work = Requeue { caller, conn, table: shape.table_by_status(conn)?, shape, stale, changes, limit, present };
     if conn.is_autocommit() && host::transaction(conn) == Transaction::None { work.in_batches() } else { work.once() }
 }
 
@@ -155,7 +156,7 @@ pub fn requeue_all(conn: &Connection, now: DateTime<Utc>) -> Result<usize> {
     let sql = format!(
         "UPDATE {} SET {} WHERE {} AND ?1 IS NULL AND ?2 IS NOT NULL",
         shape.table(),
-        stale::changes_of_all(&shape)?,
+        changes::of_any(&shape)?,
         stale::leased(&shape)?
     );
     conn.execute(&sql, params![Value::Null, shape.time()?.write(now)])
@@ -181,7 +182,8 @@ struct Requeue<'a> {
     conn: &'a Connection,
     shape: Shape,
     table: String,
-    pieces: Pieces,
+    stale: String,
+    changes: String,
     limit: i64,
     present: Value,
 }
@@ -191,7 +193,7 @@ impl Requeue<'_> {
         let sql = format!(
             // ?2 is bound whether or not there is a column for it.
             "UPDATE {} SET {} WHERE {} AND ?2 IS NOT NULL",
-            self.table, self.pieces.changes, self.pieces.stale
+            self.table, self.changes, self.stale
         );
         self.conn.execute(&sql, params![self.limit, self.present]).map_err(|error| self.explain(error.into()))
     }
@@ -221,7 +223,7 @@ impl Requeue<'_> {
     }
 
     fn stale_keys(&self, key: &str) -> rusqlite::Result<Vec<Value>> {
-        let sql = format!("SELECT {key} FROM {} WHERE {}", self.table, self.pieces.stale);
+        let sql = format!("SELECT {key} FROM {} WHERE {}", self.table, self.stale);
         let mut statement = self.conn.prepare(&sql)?;
         let keys = statement.query_map([self.limit], |row| row.get(0))?;
         keys.collect()
@@ -231,9 +233,9 @@ impl Requeue<'_> {
         let sql = format!(
             "UPDATE {} SET {} WHERE {key} IN ({}) AND {} AND ?2 IS NOT NULL",
             self.shape.table(),
-            self.pieces.changes,
+            self.changes,
             (3..keys.len() + 3).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", "),
-            self.pieces.stale
+            self.stale
         );
         let mut statement = self.conn.prepare(&sql)?;
         statement.raw_bind_parameter(1, self.limit)?;

@@ -1,5 +1,6 @@
 //! The queue itself: its shape, its leases, its depth.
 
+pub mod changes;
 pub mod depth;
 pub mod leases;
 pub mod shape;
