@@ -23,6 +23,7 @@ use crate::connection::{Caller, Sidecar};
 use crate::error::{Error, Result};
 use crate::progress::Watch;
 use crate::schema;
+use crate::settings::exclusive;
 
 const JOBS: &str = "queuekeeper_jobs";
 const LOG: &str = "queuekeeper_log";
@@ -143,6 +144,7 @@ impl<'a> Ledger<'a> {
     pub fn open(caller: &'a Caller, file: &std::path::Path) -> Result<Self> {
         let ledger = Self { caller, sidecar: Sidecar::open_writer(caller, file)? };
         if !schema::has_table(ledger.connection(), JOBS)? || !schema::has_table(ledger.connection(), LOG)? {
+            exclusive::refuse(ledger.connection(), "the schedule")?;
             ledger.write(
                 "CREATE TABLE IF NOT EXISTS main.queuekeeper_jobs(job TEXT PRIMARY KEY NOT NULL, done_utc TEXT, due_utc TEXT,
                  attempts INTEGER NOT NULL DEFAULT 0, last_run_utc TEXT, last_status TEXT) WITHOUT ROWID",
