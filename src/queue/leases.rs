@@ -16,17 +16,16 @@
 //! The stale leases are listed first, by rowid, then requeued by that list, each judged again: so a lease that a trigger makes
 //! anew is not taken twice, and the work ends. An `UPDATE` that our function runs inside the caller's `SELECT` commits by itself
 //! when it ends, as any statement in autocommit does, so no BEGIN or COMMIT is needed. (Inside a statement that writes another
-//! schema it does not; then there is no sense in pausing.) The size of a batch follows the clock: [`BATCH_TIME`] each. Waiting
-//! writers poll (SQLite's busy handler sleeps 1, 2, 5, 10 … 100 ms), so the pause after a batch is twice as long as the batch
-//! was: most polls find the database free.
+//! schema it does not; then there is no sense in pausing.) [`super::pace`] says how large the batches are, and how long the pauses.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 use rusqlite::{Connection, ffi, params};
 
 use super::changes;
+use super::pace::Pace;
 use super::shape::{Role, Shape};
 use super::stale::{self, Pieces};
 use crate::connection::Caller;
@@ -37,12 +36,6 @@ use crate::settings::{Settings, registry as setting};
 
 /// A hundred years, in seconds: a longer grace is a slip.
 const LONGEST_GRACE: i64 = 3_155_760_000;
-
-const BATCH_TIME: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-const FIRST_BATCH: usize = 64;
-const SMALLEST_BATCH: usize = 16;
-const LARGEST_BATCH: usize = 1024;
 
 /// A lease whose time is over.
 #[derive(Debug, Clone, PartialEq)]
@@ -202,28 +195,27 @@ impl Requeue<'_> {
         let key = self.shape.row_key(self.conn)?;
         let keys = self.stale_keys(&key).map_err(|error| self.explain(error.into()))?;
         let mut watch = Watch::new(self.caller, None);
-        let (mut batch, mut total, mut rest) = (FIRST_BATCH, 0, keys.as_slice());
+        let (mut pace, mut total, mut rest) = (Pace::start(), 0, keys.as_slice());
         while !rest.is_empty() {
-            let (now, later) = rest.split_at(batch.min(rest.len()));
+            let (now, later) = rest.split_at(pace.batch().min(rest.len()));
             rest = later;
             let started = Instant::now();
             let done = self.batch(&key, now).map_err(|error| {
                 self.explain(error.into()).context(format!("requeued {total} tasks, then stopped"))
             })?;
-            let took = started.elapsed();
             total += done;
-            batch = if took < BATCH_TIME { batch * 2 } else { batch / 2 };
-            batch = batch.clamp(SMALLEST_BATCH, LARGEST_BATCH);
+            let pause = pace.pause_after(started.elapsed());
             let committed = host::transaction(self.conn) != Transaction::Write;
             if committed && !rest.is_empty() {
-                watch.pause((took * 2).min(LONGEST_PAUSE))?;
+                watch.pause(pause)?;
             }
         }
         Ok(total)
     }
 
     fn stale_keys(&self, key: &str) -> rusqlite::Result<Vec<Value>> {
-        let sql = format!("SELECT {key} FROM {} WHERE {}", self.table, self.stale);
+        // In this order, neighbours in the table share a batch, and so the pages that it writes.
+        let sql = format!("SELECT {key} FROM {} WHERE {} ORDER BY 1", self.table, self.stale);
         let mut statement = self.conn.prepare(&sql)?;
         let keys = statement.query_map([self.limit], |row| row.get(0))?;
         keys.collect()

@@ -3,6 +3,7 @@
 pub mod changes;
 pub mod depth;
 pub mod leases;
+pub mod pace;
 pub mod shape;
 pub mod stale;
 pub mod time;
