@@ -96,7 +96,7 @@ class Library:
     def age(self, session: PythonSession, task: object) -> None:
         """Makes the claim of a task two hours older than it is."""
         rows = session.rows("SELECT name, value FROM queue_settings() WHERE typeof(value) = 'text'")
-        named = dict(rows)
+        named = {str(name): str(value) for name, value in rows}
         column = named["column_lease_until"]
         older = f"{column} - 7200 * {self.parts}"
         if self.parts is None:
