@@ -85,13 +85,20 @@ impl Settings {
         Ok(Self { rows: table::rows(conn)?, preset: exclusive::preset(conn)? })
     }
 
-    fn stored(&self, setting: &Setting) -> Option<&Value> {
+    /// What somebody has set, usable or not.
+    pub fn stored(&self, setting: &Setting) -> Option<&Value> {
         self.rows.iter().find(|(name, _)| name.eq_ignore_ascii_case(setting.name)).map(|(_, value)| value)
     }
 
     fn default(&self, setting: &Setting) -> Result<Value> {
-        if setting.name == registry::PRESET.name {
-            return Ok(self.preset.map_or_else(|| setting.default.value(), |preset| Value::from(preset.to_owned())));
+        if setting.name == registry::PRESET.name
+            && let Some(preset) = self.preset
+        {
+            return Ok(Value::from(preset.to_owned()));
+        }
+        // A preset that cannot be used is no error of what no preset is about, backups for one.
+        if !presets::concern(setting) {
+            return Ok(setting.default.value());
         }
         let preset = self.text(&registry::PRESET)?.unwrap_or_default();
         Ok(presets::says(&preset, setting).unwrap_or(setting.default).value())
