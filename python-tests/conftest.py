@@ -12,6 +12,8 @@ import pytest
 
 from hosts import HOST_NAMES, Host, HostDiedError, Session, find_host
 from hosts.python_host import PythonSession
+from support import package as packages
+from support.package import Package
 from support.queues import Queue, Shape, make_queue
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -116,6 +118,26 @@ def make(tmp_path: Path) -> MakeQueue:
 def queue(make: MakeQueue) -> Queue:
     """A small queue in WAL mode, with dead workers' leases and live ones."""
     return make(Shape(stale_leased=5, stale_processing=3, live_leases=4))
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python package's wheel, built once."""
+    return packages.build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session", params=["own", "system"])
+def package(
+    request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Package:
+    """The Python package with all extras, on each Python in turn."""
+    base = packages.pythons().get(request.param)
+    if base is None:
+        pytest.skip("there is no other Python at /usr/bin/python3")
+    python = packages.make_environment(base, tmp_path_factory.mktemp(request.param))
+    others = [line for line in map(packages.requirement, packages.SQLITES) if line]
+    packages.install(python, f"queuekeeper[cli,scheduling] @ {wheel.as_uri()}", *others)
+    return Package(request.param, python)
 
 
 def close_all(sessions: list[Session]) -> None:

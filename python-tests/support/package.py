@@ -1,0 +1,134 @@
+"""The Python package, installed from its wheel into fresh environments, and programs that use it.
+
+Each program runs in a process of its own, since the library binds to one SQLite per process, and on
+each of the Pythons that matter: one whose sqlite3 can load extensions, and one whose cannot.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUIREMENTS = ROOT / "python-tests" / "requirements.txt"
+LIMIT_SECONDS = 120
+#: Installed beside the package: further SQLites for a process to have.
+SQLITES = ("apsw", "pysqlite3-binary")
+
+#: Programs begin with this, so that the tests can leave it out.
+HEAD = """
+import json, os, signal, sys, threading, time
+import queuekeeper
+from queuekeeper import _library
+def lacks(*names):
+    return [name for name in names if not _library.bound().has(name)]
+"""
+
+
+def pythons() -> dict[str, str]:
+    """The Python that runs the tests, and the system's, if that is another."""
+    found = {"own": getattr(sys, "_base_executable", None) or sys.executable}
+    system = shutil.which("/usr/bin/python3")
+    if system is not None and Path(system).resolve() != Path(found["own"]).resolve():
+        found["system"] = system
+    return found
+
+
+def call(*command: str | Path, cwd: Path | None = None) -> str:
+    """Runs a command that must succeed; what it printed."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout}"
+    return done.stdout
+
+
+def build_wheel(directory: Path) -> Path:
+    """The wheel, built as `pip install ./python` does it."""
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    call(*pip, "wheel", "--no-deps", "--wheel-dir", directory, ROOT / "python")
+    (wheel,) = directory.glob("*.whl")
+    return wheel
+
+
+def requirement(name: str) -> str:
+    """The line of requirements.txt with that package, or nothing."""
+    lines = REQUIREMENTS.read_text("utf-8").splitlines()
+    return next((line for line in lines if line.startswith(f"{name}==")), "")
+
+
+def make_environment(base: str, directory: Path) -> Path:
+    """A fresh virtual environment; its Python. Debian's Python may lack what brings pip into it."""
+    call(base, "-I", "-m", "venv", "--without-pip", directory)
+    return directory / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def install(python: Path, *requirements: str | Path) -> None:
+    """Installs into that environment, with the pip of the tests' own."""
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    call(*pip, "--python", python, "install", *requirements)
+
+
+@dataclass(frozen=True)
+class Package:
+    """An environment with the package in it."""
+
+    name: str
+    python: Path
+
+    @property
+    def command(self) -> Path:
+        """The command line program."""
+        return self.python.with_name("queuekeeper" + self.python.suffix)
+
+    def start(self, program: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+        """Starts a program that has imported the package."""
+        return subprocess.Popen(
+            [str(self.python), "-c", HEAD + textwrap.dedent(program), *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    def run(self, program: str, *arguments: object, **options: Any) -> Any:
+        """Runs a program that must succeed; what it printed last, as JSON."""
+        return self.finish(self.start(program, *arguments, **options))
+
+    @staticmethod
+    def finish(process: subprocess.Popen[str]) -> Any:
+        """Waits for a program that must succeed; what it printed last, as JSON."""
+        try:
+            output, errors = process.communicate(timeout=LIMIT_SECONDS)
+        finally:
+            process.kill()
+        assert process.returncode == 0, f"ended with {process.returncode}: {output}{errors}"
+        lines = output.splitlines()
+        return json.loads(lines[-1]) if lines else None
+
+    def cli(
+        self, *arguments: object, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs the command line; no database is named by the environment unless `env` does."""
+        inherited = {key: value for key, value in os.environ.items() if "PRISMQ" not in key}
+        return subprocess.run(
+            [str(self.command), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env={**inherited, **(env or {})},
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
