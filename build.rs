@@ -5,17 +5,24 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
-/// The files whose functions are in the header, in the order in which a reader wants them.
-const SOURCES: &[&str] = &[
-    "src/ffi/pointers.rs",
-    "src/ffi/handle.rs",
-    "src/ffi/backups.rs",
-    "src/ffi/queue.rs",
-    "src/ffi/upkeep.rs",
-    "src/extension/mod.rs",
-];
+/// What a reader of the header wants first; the other files of src/ffi follow.
+const FIRST: &[&str] = &["pointers.rs", "handle.rs", "backups.rs", "queue.rs"];
+
+/// The files whose functions are in the header, in its order.
+fn sources(root: &Path) -> Result<Vec<PathBuf>, Box<dyn std::error::Error>> {
+    let door = root.join("src/ffi");
+    let mut files: Vec<PathBuf> = fs::read_dir(&door)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "rs"));
+    files.sort_by_key(|file| {
+        let place = FIRST.iter().position(|first| file.ends_with(first));
+        (place.unwrap_or(FIRST.len()), file.clone())
+    });
+    files.push(root.join("src/extension/mod.rs"));
+    Ok(files)
+}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // With a VFS of ours registered in a SQLite that lives on, unloading would leave it with pointers into nothing.
@@ -26,9 +33,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let mut builder = cbindgen::Builder::new().with_config(cbindgen::Config::from_file(root.join("cbindgen.toml"))?);
     println!("cargo:rerun-if-changed=cbindgen.toml");
-    for source in SOURCES {
-        println!("cargo:rerun-if-changed={source}");
-        builder = builder.with_src(root.join(source));
+    println!("cargo:rerun-if-changed=src/ffi");
+    println!("cargo:rerun-if-changed=src/extension/mod.rs");
+    for source in sources(&root)? {
+        builder = builder.with_src(source);
     }
     let mut header = Vec::new();
     builder.generate()?.write(&mut header);

@@ -53,14 +53,15 @@
  *
  * THREADS. Any thread may use any handle. Calls on one handle run one at a time: a second thread waits until the
  * first call is done. Calls on different handles run side by side. A progress callback runs in the thread that
- * made the call, and must not use that call's handle (SQLITE_MISUSE), except for `qk_interrupt`. To end a long
- * call: a progress callback that returns something other than 0, or `qk_interrupt` from another thread. The work
- * then undoes what it has begun.
+ * made the call. It must not use that call's handle (SQLITE_MISUSE), except for `qk_interrupt`, nor wait for a
+ * thread that does. To end a long call: a progress callback that returns something other than 0, or
+ * `qk_interrupt` from another thread. The work then undoes what it has begun.
  *
- * FORKS. SQLite's connections do not survive a fork, and so neither do handles. In a child, every call on a handle
- * of the parent's is SQLITE_MISUSE, and `qk_close` only forgets the handle. A child may open handles of its own.
- * As always in POSIX, a child of a program with several threads may do nothing but exec; a fork in the middle of a
- * call counts as that.
+ * FORKS. Handles do not survive a fork: in a child, every call on a handle of the parent's is SQLITE_MISUSE, and
+ * `qk_close` only forgets it. A child may open handles of its own, on the same file, too: handles hold nothing
+ * between calls that it could inherit. That is not so for SQLite's connections: a program that forks must close its
+ * own on that file first. As always in POSIX, a child of a program with several threads may do nothing but exec; a
+ * fork in the middle of a call counts as that.
  *
  * LIFETIME. Handles last until they are closed, also beyond the thread that opened them. The library, once it is
  * bound to a SQLite, must stay loaded until the process ends (on Linux, `dlclose` does nothing to it). A process
@@ -76,12 +77,11 @@
  *   4. else the library that the environment variable QUEUEKEEPER_SQLITE names.
  *
  * Programs and language runtimes with a hidden SQLite of their own must name it: load the library into it as an
- * extension once (any connection will do, also one to ":memory:"), or call `qk_bind`. On Linux, `qk_open` and
- * later calls refuse a file that is open in this process already when that may be through another SQLite than
- * theirs: with no SQLite to be found in the process at all (step 3), or with a second copy in it. Then `qk_close`
- * leaves its own connection open for good, because closing it is what would drop the other's locks. What cannot be
- * seen: on systems other than Linux, anything of this; and another copy that opens the file in the middle of a
- * call. Files that `qk_restore` names as its target are not watched.
+ * extension once (any connection will do, also one to ":memory:"), or call `qk_bind`. On Linux, `qk_open` and later
+ * calls refuse a file that is open in this process already when that may be through another SQLite than theirs:
+ * with no SQLite to be found in the process at all (step 3), or with a second copy in it. What cannot be seen: on
+ * systems other than Linux, anything of this; and another copy that opens the file in the middle of a call. Files
+ * that `qk_restore` names as its target are not watched.
  */
 
 #ifndef QUEUEKEEPER_H
@@ -143,8 +143,9 @@ int qk_bind(struct sqlite3_api_routines *api);
  Opens a handle on the database at `path`, and writes it to `*queue`. The database must exist: none is made. `":memory:"`
  opens an empty database in memory, from where backups can be verified, and restored to paths. URIs are not understood.
 
- The handle has a connection of its own. It waits up to 5 seconds for locks that others hold, makes no checkpoint, and
- leaves the `-wal` and `-shm` files in place when it is closed.
+ Each call opens a connection of its own and closes it again: between calls a handle holds no lock and no file. The
+ connection waits up to 5 seconds for locks that others hold, makes no checkpoint, and leaves the `-wal` and `-shm` files
+ in place. A file that was put in the place of another is what the next call works on.
 
  Returns `SQLITE_OK`; `SQLITE_MISUSE`: `path` or `queue` is NULL; `SQLITE_CANTOPEN`: there is no such file, or it cannot be
  opened; `SQLITE_ERROR`: no SQLite to run on was found, or another SQLite in this process may have the file open. After an
@@ -173,13 +174,13 @@ int qk_wrap(struct sqlite3 *db,
             qk_queue **queue);
 
 /*
- Closes a handle, and the connection that `qk_open` made for it. Waits for a call that is running in another thread;
- `qk_interrupt` makes that shorter. Nobody can use the handle from then on.
+ Closes a handle. Waits for a call that is running on it in another thread; `qk_interrupt` makes that shorter. Nobody can
+ use the handle from then on.
 
  Returns `SQLITE_OK`, also for NULL. `SQLITE_MISUSE`: the handle is closed already or was none, or the call comes from a
  progress callback of this handle.
 
- In a child that was forked since the handle was opened, it only forgets the handle: the connection is the parent's.
+ In a child that was forked since the handle was opened, it only forgets the handle.
  */
 int qk_close(qk_queue *queue);
 
@@ -345,6 +346,80 @@ int qk_depth(qk_queue *queue, char **result);
  Requires: `result` is NULL or a place for a pointer.
  */
 int qk_stats(qk_queue *queue, char **result);
+
+/*
+ Copies the WAL into the database. See the SQL function `queue_checkpoint([mode])`.
+
+ `mode`: `"PASSIVE"`, `"FULL"`, `"RESTART"` or `"TRUNCATE"`; NULL: passive. `*result`: JSON with `mode`, `busy`, `log` and
+ `checkpointed`.
+
+ Requires: `mode` is NULL or a C string; `result` is NULL or a place for a pointer.
+ */
+int qk_checkpoint(qk_queue *queue,
+                  const char *mode,
+                  char **result);
+
+/*
+ Runs VACUUM. See the SQL function `queue_vacuum()`.
+
+ `progress`: may be NULL; SQLite counts no pages here, so it is called with 0 and 0. `*result`: JSON with
+ `size_before_bytes`, `size_after_bytes`, `reclaimed_bytes`, and so on.
+
+ Requires: `progress` may be called with `context`; `result` is NULL or a place for a pointer.
+ */
+int qk_vacuum(qk_queue *queue,
+              qk_progress progress,
+              void *context,
+              char **result);
+
+/*
+ Gathers the planner's statistics. See the SQL function `queue_analyze([table])`.
+
+ `table`: NULL for all tables. `*result`: JSON with `analyzed`, an array of names, and `duration_ms`.
+
+ Requires: `table` is NULL or a C string; `result` is NULL or a place for a pointer.
+ */
+int qk_analyze(qk_queue *queue,
+               const char *table,
+               char **result);
+
+/*
+ Gathers the planner's statistics, and if `full` is 1 runs VACUUM, too. See the SQL function `queue_optimize([full])`.
+
+ `full`: 0, 1, or `QK_DEFAULT` for 0. `progress`: as for `qk_vacuum`. `*result`: JSON with `analyzed`, `vacuumed`,
+ `stats_before` and `stats_after`.
+
+ Requires: As for `qk_vacuum`.
+ */
+int qk_optimize(qk_queue *queue,
+                int64_t full,
+                qk_progress progress,
+                void *context,
+                char **result);
+
+/*
+ Checks whether the database is sound. See the SQL table `queue_integrity([level [, max_errors]])`.
+
+ `level`: `"quick"` or `"full"`; NULL: full. `max_errors`: `QK_DEFAULT` for 100. `*result`: JSON, an array of objects with
+ `message`: the only one is `ok`, or each says what is wrong. That a database is damaged is a result, not an error.
+
+ Requires: `level` is NULL or a C string; `result` is NULL or a place for a pointer.
+ */
+int qk_integrity(qk_queue *queue,
+                 const char *level,
+                 int64_t max_errors,
+                 char **result);
+
+/*
+ Measures how healthy the database is. See the SQL table `queue_health()`.
+
+ `*result`: JSON, an array of objects with `metric`, `value`, `unit`, `warning`, `critical`, `level` (`ok`, `warning`,
+ `critical`) and `action`.
+
+ Requires: `result` is NULL or a place for a pointer.
+ */
+int qk_health(qk_queue *queue,
+              char **result);
 
 /*
  The extension's entry point. SQLite calls it when the library is loaded; an application that links the library can

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +41,9 @@ class MakeQueue(Protocol):
     """Makes a queue database of a shape, alone in a directory of its own."""
 
     def __call__(self, shape: Shape | None = None, name: str = "queue.db") -> Queue: ...
+
+
+MakeDisk = Callable[[int], Path]
 
 
 @pytest.fixture(scope="session")
@@ -138,6 +142,27 @@ def package(
     others = [line for line in map(packages.requirement, packages.SQLITES) if line]
     packages.install(python, f"queuekeeper[cli,scheduling] @ {wheel.as_uri()}", *others)
     return Package(request.param, python)
+
+
+@pytest.fixture
+def make_disk(tmp_path: Path) -> Iterator[MakeDisk]:
+    """Makes a file system of a given size in memory, where the tests may."""
+    mounted: list[Path] = []
+
+    def mount(size: int) -> Path:
+        place = tmp_path / f"disk-{len(mounted)}"
+        place.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("mounting a small file system takes Linux and root")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", str(place)], check=True)
 
 
 def close_all(sessions: list[Session]) -> None:

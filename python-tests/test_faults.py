@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import MakeQueue, OpenPython
+from conftest import MakeDisk, MakeQueue, OpenPython
 
 from hosts import Host, SqlError
 from hosts.protocol import SQLITE_CORRUPT, SQLITE_FULL, SQLITE_NOTADB
@@ -20,29 +18,6 @@ from support.queues import Queue, Shape, grow
 pytestmark = pytest.mark.rule(6)
 
 PAGE = 4096
-
-MakeDisk = Callable[[int], Path]
-
-
-@pytest.fixture
-def make_disk(tmp_path: Path) -> Iterator[MakeDisk]:
-    """Makes a file system of a given size in memory, where the tests may."""
-    mounted: list[Path] = []
-
-    def mount(size: int) -> Path:
-        place = tmp_path / f"disk-{len(mounted)}"
-        place.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
-        try:
-            subprocess.run(command, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            pytest.skip("mounting a small file system takes Linux and root")
-        mounted.append(place)
-        return place
-
-    yield mount
-    for place in mounted:
-        subprocess.run(["umount", str(place)], check=True)
 
 
 def test_a_disk_that_is_too_small_is_noticed_before_the_copy(

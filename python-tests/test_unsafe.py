@@ -14,13 +14,18 @@ from support.queues import Queue
 pytestmark = pytest.mark.rule(8)
 
 CALLS = {
+    "queue_analyze": "queue_analyze()",
     "queue_backup": "queue_backup('{dir}/stolen.db')",
+    "queue_checkpoint": "queue_checkpoint('TRUNCATE')",
     "queue_delete_backup": "queue_delete_backup('latest')",
+    "queue_optimize": "queue_optimize(1)",
     "queue_requeue_stale": "queue_requeue_stale(0)",
     "queue_restore": "queue_restore('latest')",
     "queue_rotate": "queue_rotate(1)",
+    "queue_run_due": "queue_run_due()",
     "queue_set": "queue_set('backup_dir', '{dir}/stolen')",
     "queue_stats": "queue_stats()",
+    "queue_vacuum": "queue_vacuum()",
     "queue_verify": "queue_verify('latest')",
     "queue_version": "queue_version()",
 }

@@ -3,15 +3,34 @@
 //! # Promise
 //!
 //! All times are UTC, whatever the machine's time zone. Only this module asks the system for the time; pure code
-//! takes a [`DateTime<Utc>`] as an argument, so that it can be tested with any clock. Three spellings are used:
+//! takes a [`DateTime<Utc>`] as an argument, so that it can be tested with any clock; whatever works for a caller asks
+//! [`Caller::now`](crate::connection::Caller::now), since a run of the schedule may be told what time to take it for. Three spellings are used:
 //! RFC 3339 with milliseconds and `Z` in the catalog, `YYYYMMDD_HHMMSS` in file names, and SQLite's own
 //! `YYYY-MM-DD HH:MM:SS` in the queue's tables.
 
-use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone, Utc};
 
 /// The present time by the system's clock.
 pub fn now() -> DateTime<Utc> {
     Utc::now()
+}
+
+/// A clock: the system's, or one that is ahead of it or behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Clock {
+    ahead: TimeDelta,
+}
+
+impl Clock {
+    /// A clock that shows `time` now, and goes on from there.
+    pub fn showing(time: DateTime<Utc>) -> Self {
+        Self { ahead: time - now() }
+    }
+
+    /// What it shows.
+    pub fn now(self) -> DateTime<Utc> {
+        now().checked_add_signed(self.ahead).unwrap_or_else(now)
+    }
 }
 
 /// `2026-11-05T14:30:22.123Z`: the catalog's spelling.
@@ -34,6 +53,26 @@ pub fn sqlite_text(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// Reads a time as people and programs write it: `YYYY-MM-DD`, with `HH:MM`, seconds and a fraction behind a space or a `T`, with
+/// `Z` or an offset such as `+02:00` (else it is UTC); or Unix seconds. Only years from 1970 to 9999.
+pub fn parse(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    let naive = |format| NaiveDateTime::parse_from_str(text, format).ok().map(|time| time.and_utc());
+    let formats =
+        ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.fZ", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
+    let read = parse_rfc3339(text)
+        .or_else(|| formats.into_iter().find_map(naive))
+        .or_else(|| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%:z").ok().map(|time| time.to_utc()))
+        .or_else(|| naive_date(text))
+        .or_else(|| text.parse().ok().and_then(from_unix));
+    read.filter(|time| (1970..=9999).contains(&time.year()))
+}
+
+fn naive_date(text: &str) -> Option<DateTime<Utc>> {
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    date.and_hms_opt(0, 0, 0).map(|time| time.and_utc())
+}
+
 /// A time from Unix seconds; `None` outside the calendar that chrono knows.
 pub fn from_unix(seconds: i64) -> Option<DateTime<Utc>> {
     Utc.timestamp_opt(seconds, 0).single()
@@ -50,6 +89,39 @@ mod tests {
         assert_eq!(file_stamp(time), "20261105_143022");
         assert_eq!(sqlite_text(time), "2026-11-05 14:30:22");
         assert_eq!(parse_rfc3339("2026-11-05 14:30"), None);
+    }
+
+    #[test]
+    fn times_as_people_and_programs_write_them() {
+        let time = parse_rfc3339("2026-11-05T02:00:00Z").unwrap();
+        for text in [
+            "2026-11-05 02:00:00",
+            "2026-11-05T02:00:00",
+            "2026-11-05 02:00",
+            "2026-11-05T02:00:00.000Z",
+            "2026-11-05 02:00:00Z",
+            "2026-11-05T04:00:00+02:00",
+            "2026-11-05 04:00:00+02:00",
+            " 2026-11-05 02:00:00 ",
+            "1793844000",
+        ] {
+            assert_eq!(parse(text), Some(time), "{text}");
+        }
+        assert_eq!(parse("2024-02-29").map(sqlite_text).as_deref(), Some("2024-02-29 00:00:00"));
+        for bad in [
+            "",
+            "now",
+            "2026-02-29",
+            "2026-13-01",
+            "2026-11-05 25:00",
+            "02:00",
+            "-1",
+            "1e9",
+            "99999999999999",
+            "12026-01-01",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
     }
 
     #[test]

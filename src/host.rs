@@ -182,6 +182,7 @@ fn check_functions(api: &ffi::sqlite3_api_routines, version: &str) -> Result<()>
         bind_null,
         bind_parameter_count,
         bind_text,
+        busy_handler,
         busy_timeout,
         changes,
         close,
@@ -413,6 +414,37 @@ pub fn interruptible<T>(conn: &Connection, stop: &mut dyn FnMut() -> bool, body:
     let context = (&raw mut stop).cast::<c_void>();
     // SAFETY: `context` stays in place until `handler` is dropped at the end of this function.
     unsafe { ffi::sqlite3_progress_handler(conn.handle(), INSTRUCTIONS, Some(ask), context) };
+    let handler = Handler(conn);
+    let result = body();
+    drop(handler);
+    result
+}
+
+/// Runs `body`, asking `again` whenever `conn` finds a lock taken; as long as it answers true, SQLite tries again at once, so
+/// the pause is the answerer's to make. Afterwards `conn` waits for no lock.
+///
+/// While SQLite itself repeats an attempt it may keep what it has got of the lock, so that nobody new gets in; between attempts
+/// of ours it would not.
+pub fn while_busy<T>(conn: &Connection, again: &mut dyn FnMut() -> bool, body: impl FnOnce() -> T) -> T {
+    struct Handler<'a>(&'a Connection);
+    impl Drop for Handler<'_> {
+        fn drop(&mut self) {
+            // SAFETY: the handle is open; this takes the handler away, also when `body` panics.
+            unsafe { ffi::sqlite3_busy_handler(self.0.handle(), None, ptr::null_mut()) };
+        }
+    }
+    unsafe extern "C" fn ask(context: *mut c_void, _attempts: c_int) -> c_int {
+        // SAFETY: `context` is the `again` reference below, which outlives the handler.
+        let again = unsafe { &mut *context.cast::<&mut dyn FnMut() -> bool>() };
+        // A panic must not cross C; it ends the wait.
+        let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(again));
+        c_int::from(answer.unwrap_or(false))
+    }
+
+    let mut again = again;
+    let context = (&raw mut again).cast::<c_void>();
+    // SAFETY: `context` stays in place until `handler` is dropped at the end of this function.
+    unsafe { ffi::sqlite3_busy_handler(conn.handle(), Some(ask), context) };
     let handler = Handler(conn);
     let result = body();
     drop(handler);

@@ -12,7 +12,7 @@
 //! | [`calls`] | what both doors offer: each operation once, from arguments to a result, and the guard around it |
 //! | [`backup`] | snapshot, artifacts, catalog; taking, verifying, restoring, rotating and deleting backups |
 //! | [`retention`] | policies and plans: which backups stay; pure |
-//! | [`upkeep`] | measuring the database; checkpoints that race no commit |
+//! | [`upkeep`] | measuring and checking the database; checkpoints that race no commit, VACUUM, ANALYZE |
 //! | [`queue`] | the queue's shape, leases and depth |
 //! | [`host`] | binding to the process's one SQLite |
 //! | [`connection`] | the caller's connection and the sidecar |

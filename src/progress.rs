@@ -13,11 +13,12 @@
 //! That costs a few microseconds, so it is done at most every [`EVERY`], and so is asking the listener: also where the work
 //! has nothing new to report, because a listener is the only way to stop for callers that cannot interrupt.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::connection::Caller;
+use crate::connection::{Caller, RETRY};
 use crate::error::{Error, Result};
 use crate::host;
 
@@ -83,6 +84,31 @@ impl<'a> Watch<'a> {
             interrupted.is_some()
         };
         let outcome = host::interruptible(conn, &mut stop, body);
+        interrupted.map_or(Ok(outcome), Err)
+    }
+
+    /// The same for a `body` that needs a lock: it waits for others until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Watch::check`]; then what `body` came to does not matter.
+    pub fn over_waiting<T>(&mut self, conn: &Connection, deadline: Instant, body: impl FnOnce() -> T) -> Result<T> {
+        let mut interrupted = None;
+        // SQLite asks one of the two at a time, and never from within the other.
+        let state = RefCell::new((&mut *self, &mut interrupted));
+        let check = || {
+            let mut state = state.borrow_mut();
+            if state.1.is_none() {
+                *state.1 = state.0.check().err();
+            }
+            state.1.is_none()
+        };
+        let mut stop = || !check();
+        let mut again = || {
+            std::thread::sleep(RETRY);
+            check() && Instant::now() < deadline
+        };
+        let outcome = host::interruptible(conn, &mut stop, || host::while_busy(conn, &mut again, body));
         interrupted.map_or(Ok(outcome), Err)
     }
 

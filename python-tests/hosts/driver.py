@@ -122,6 +122,17 @@ class Driver:
         cursor = self.cursors.pop(request["cursor"])
         return [[encode(value) for value in row] for row in cursor]
 
+    def do_collate(self, request: dict[str, Any]) -> Any:
+        """Gives one connection a collation that no other has."""
+
+        def compare(one: str, other: str) -> int:
+            return (one > other) - (one < other)
+
+        connection = self.connection(request)
+        create = getattr(connection, "create_collation", None) or connection.createcollation
+        create(request["name"], compare)
+        return None
+
     def do_close(self, request: dict[str, Any]) -> Any:
         self.connections.pop(request.get("connection", "main")).close()
         return None

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 #: Each scalar function, and the numbers of arguments that it takes.
 FUNCTIONS = {
+    "queue_analyze": (0, 1),
     "queue_backup": (0, 1, 2),
+    "queue_checkpoint": (0, 1),
     "queue_delete_backup": (1, 2),
+    "queue_optimize": (0, 1),
     "queue_requeue_stale": (1,),
     "queue_restore": (1, 2, 3),
     "queue_rotate": (1, 2),
+    "queue_run_due": (0, 1),
     "queue_set": (2,),
     "queue_stats": (0,),
+    "queue_vacuum": (0,),
     "queue_verify": (1, 2, 3),
     "queue_version": (0,),
 }
@@ -35,12 +40,25 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         (),
     ),
+    "queue_schedule": (
+        ("job", "cron", "last_run_utc", "next_due_utc", "last_status"),
+        (),
+    ),
+    "queue_history": (
+        ("job", "step", "started_utc", "finished_utc", "status", "detail"),
+        (),
+    ),
     "queue_settings": (("name", "value", "default_value", "description"), ()),
+    "queue_health": (
+        ("metric", "value", "unit", "warning", "critical", "level", "action"),
+        (),
+    ),
     "queue_depth": (("status", "tasks", "oldest_utc", "newest_utc"), ()),
     "queue_stale": (
         ("task_id", "status", "locked_by", "lease_until_utc", "overdue_seconds", "attempts"),
         ("secs",),
     ),
+    "queue_integrity": (("message",), ("level", "max_errors")),
     "queue_rotation": (("backup_path", "created_at", "decision", "reasons"), ("keep", "dir")),
     "queue_backups": (
         (

@@ -19,9 +19,13 @@ CALLS = {
     "queue_requeue_stale": "SELECT queue_requeue_stale(60)",
     "queue_backup": "SELECT queue_backup('{dir}/')",
     "queue_rotate": "SELECT queue_rotate(1, '{dir}')",
+    "queue_checkpoint": "SELECT queue_checkpoint('TRUNCATE')",
+    "queue_vacuum": "SELECT queue_vacuum()",
+    "queue_analyze": "SELECT queue_analyze()",
     "FROM queue_stats": "SELECT count(page_count) FROM queue_stats()",
     "FROM queue_depth": "SELECT sum(tasks) FROM queue_depth()",
     "FROM queue_stale": "SELECT count(*) FROM queue_stale(60)",
+    "FROM queue_integrity": "SELECT message FROM queue_integrity()",
     "FROM queue_backups": "SELECT count(*) FROM queue_backups('{dir}')",
 }
 
@@ -93,6 +97,8 @@ STATES = (
     ),
 )
 
+VACUUM_IN_WRITE = "cannot vacuum: this connection's own open write transaction"
+VACUUM_IN_READ = "cannot vacuum: this connection's own open read"
 OWN_TRANSACTION = "this connection's own open write transaction has the database locked"
 OWN_MODE = "this connection's own locking_mode=EXCLUSIVE"
 
@@ -110,6 +116,19 @@ OTHERWISE["queue_backup", "delete", "BEGIN EXCLUSIVE, uncommitted rows"] = OWN_T
 for _journal in JOURNALS:
     _key = ("queue_backup", _journal, "locking_mode=EXCLUSIVE, uncommitted rows")
     OTHERWISE[_key] = OWN_MODE
+
+for _state in STATES:
+    for _journal in JOURNALS:
+        _key = ("queue_vacuum", _journal, _state.name)
+        if _state.alone:
+            OTHERWISE[_key] = OWN_MODE
+        elif _state.uncommitted or _state.inserting or _state.name == "BEGIN IMMEDIATE":
+            OTHERWISE[_key] = VACUUM_IN_WRITE
+        # The tests read in each transaction that they begin.
+        elif _journal == "delete" and (_state.half_read or _state.enter):
+            OTHERWISE[_key] = VACUUM_IN_READ
+_key = ("queue_checkpoint", "wal", "locking_mode=EXCLUSIVE, uncommitted rows")
+OTHERWISE[_key] = OWN_MODE
 
 
 def expected(call: str, journal: str, state: State) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 WRITER = Path(__file__).with_name("writer.py")
+RECORDER = Path(__file__).with_name("recorder.py")
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,30 @@ class Writers:
 @contextlib.contextmanager
 def writing(database: Path, count: int, rate: float) -> Iterator[Writers]:
     """Runs that many writers, each at that many commits a second, for as long as the block."""
+    commands = [[str(WRITER), str(database), str(rate), str(seed)] for seed in range(count)]
+    with running(commands) as writers:
+        yield writers
+
+
+@contextlib.contextmanager
+def recording(database: Path, count: int) -> Iterator[Writers]:
+    """Runs that many recorders, which fill the table "record", for as long as the block."""
+    with running([[str(RECORDER), str(database)]] * count) as writers:
+        yield writers
+
+
+@contextlib.contextmanager
+def running(commands: list[list[str]]) -> Iterator[Writers]:
+    """Runs Python scripts that say when they are ready, and end when they are told to."""
     processes = [
         subprocess.Popen(
-            [sys.executable, str(WRITER), str(database), str(rate), str(seed)],
+            [sys.executable, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for seed in range(count)
+        for command in commands
     ]
     try:
         for process in processes:

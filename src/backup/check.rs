@@ -72,8 +72,9 @@ pub fn check<'a>(
         details.insert(0, "its catalog entry is not as it was written".into());
     }
     let passed = details.is_empty();
-    let when = passed.then(|| clock::rfc3339(clock::now()));
-    let note = record(&catalog, &entry, when.as_deref(), level, &mut watch)
+    let now = clock::rfc3339(caller.now());
+    let when = passed.then(|| now.clone());
+    let note = record(&catalog, &entry, Verdict { passed, level, now: &now }, &mut watch)
         .err()
         .map(|error| format!("the outcome could not be recorded in the catalog: {error}"));
     Ok(Outcome {
@@ -87,19 +88,19 @@ pub fn check<'a>(
     })
 }
 
-fn record(
-    catalog: &Catalog<'_>,
-    entry: &Entry,
-    when: Option<&str>,
+struct Verdict<'a> {
+    passed: bool,
     level: Level,
-    watch: &mut Watch<'_>,
-) -> Result<()> {
+    now: &'a str,
+}
+
+fn record(catalog: &Catalog<'_>, entry: &Entry, verdict: Verdict<'_>, watch: &mut Watch<'_>) -> Result<()> {
     // An entry that somebody changed stays as it is: signing it anew would make it ours.
     if !entry.is_intact() || !catalog.backups()?.iter().any(|listed| listed.is_same(entry)) {
         return Ok(());
     }
     catalog.open(watch)?.update(entry, |entry| {
-        entry.record(when.map(|when| (when, level.word())), &clock::rfc3339(clock::now()));
+        entry.record(verdict.passed.then_some((verdict.now, verdict.level.word())), verdict.now);
     })
 }
 

@@ -86,7 +86,7 @@ pub fn backup<'a>(
     let mut parent_went = None;
     loop {
         let produced = order(caller, &wish, &catalog, &target).produce(&mut watch)?;
-        let verified = check(&produced, &wish, &catalog, &mut watch)?;
+        let verified = check(caller, &produced, &wish, &catalog, &mut watch)?;
         let (blocked_ms, mut notes) = (produced.blocked_ms, produced.notes.clone());
         notes.extend(parent_went.take());
         let job = publish::Job { caller, wish: &wish, target: &target, catalog: &catalog, started, verified };
@@ -106,6 +106,7 @@ fn order<'a>(caller: &'a Caller, wish: &'a Wish, catalog: &'a Catalog<'a>, targe
 
 /// Verifies the artifact where it lies; when that was.
 fn check(
+    caller: &Caller,
     produced: &Produced,
     wish: &Wish,
     catalog: &Catalog<'_>,
@@ -115,7 +116,7 @@ fn check(
     let entry = publish::entry_of(produced, wish, String::new());
     let findings = verify::findings(catalog, &entry, Some(produced.staged.path()), level, watch)?;
     match findings.as_slice() {
-        [] => Ok(Some((clock::rfc3339(clock::now()), level))),
+        [] => Ok(Some((clock::rfc3339(caller.now()), level))),
         [first, others @ ..] => {
             let more = match others.len() {
                 0 => String::new(),

@@ -71,6 +71,25 @@ fn newest(backups: Vec<Entry>, caller: &Caller) -> Option<Entry> {
     found.cloned()
 }
 
+/// The newest backup of the caller's own database in its default directory that was verified, if there is one.
+///
+/// # Errors
+///
+/// A directory or a catalog that cannot be read.
+pub fn newest_verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Option<Entry>> {
+    if caller.file().is_none() {
+        return Ok(None);
+    }
+    let directory = target::directory(caller, None, watch)?;
+    if !directory.exists() {
+        return Ok(None);
+    }
+    let live = LiveFiles::of(caller)?;
+    let own = produce::source_path(caller);
+    let sound = |entry: &Entry| entry.source_path == own && entry.verified_at.is_some() && !entry.is_damaged();
+    Ok(Catalog::of(&directory, &live)?.backups()?.into_iter().find(sound))
+}
+
 fn by_path<'a>(live: &'a LiveFiles, words: &str, watch: &mut Watch<'_>) -> Result<(Catalog<'a>, Entry)> {
     let path = Path::new(words);
     live.refuse(path)?;

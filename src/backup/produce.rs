@@ -35,11 +35,11 @@ use super::snapshot::Snapshot;
 use crate::connection::{Caller, Sidecar, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
+use crate::host;
 use crate::progress::Watch;
 use crate::queue::depth;
 use crate::schema;
 use crate::settings::{self, Settings};
-use crate::{clock, host};
 
 /// What to make, and where.
 pub struct Order<'a> {
@@ -193,7 +193,7 @@ impl Order<'_> {
         // VACUUM holds a read transaction of its own, and refuses to run inside another.
         conn.execute_batch("COMMIT; PRAGMA query_only=OFF")?;
         let plain = Staged::new(self.catalog.directory())?;
-        let (taken_at, since) = (clock::now(), Instant::now());
+        let (taken_at, since) = (self.caller.now(), Instant::now());
         sidecar.vacuum_into(self.caller, plain.path(), watch)?;
         let held = if standing.wal() { 0 } else { since.elapsed().as_millis() };
         drop(sidecar);

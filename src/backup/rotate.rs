@@ -51,7 +51,7 @@ pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Res
     let place = target::directory(caller, directory, &mut Watch::new(caller, None))?;
     let live = LiveFiles::of(caller)?;
     let catalog = Catalog::of(&place, &live)?;
-    Ok(decide(catalog.backups()?, &catalog, &live, policy, clock::now()))
+    Ok(decide(catalog.backups()?, &catalog, &live, policy, caller.now()))
 }
 
 /// Deletes what `policy` does not keep; the number of backups deleted.
@@ -77,7 +77,7 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Resu
     let mut writer = catalog.open(&mut watch)?;
     let mut entries = writer.backups();
     entries.retain(|entry| !entry.is_going());
-    let planned = decide(entries, &catalog, &live, policy, clock::now());
+    let planned = decide(entries, &catalog, &live, policy, caller.now());
     let (adopted, catalogued): (Vec<Planned>, Vec<Planned>) =
         planned.into_iter().filter(|one| !one.keep).partition(|one| one.entry.backup_type == ADOPTED);
     let doomed: Vec<String> = catalogued.into_iter().map(|one| one.entry.id).collect();

@@ -25,7 +25,6 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::sink::{Geometry, PageVisitor, Sink};
-use crate::clock;
 use crate::connection::{Caller, Sidecar, Standing, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
@@ -88,7 +87,7 @@ impl<'c> Snapshot<'c> {
             sidecar.begin_read(caller, &mut standing, watch)?;
             Source::Sidecar(sidecar)
         };
-        let taken_at = clock::now();
+        let taken_at = caller.now();
         let conn = source.connection();
         let wal_budget_mb = Settings::of(conn)?.positive(&settings::WAL_BUDGET_MB)?;
         let wal = file.filter(|_| standing.wal()).map(|file| {

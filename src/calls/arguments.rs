@@ -6,9 +6,11 @@
 //! passed and what should have been. A REAL without a fraction counts as a whole number; a TEXT never counts as one, except
 //! in a retention policy, which may be written as text.
 
+use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 use serde::de::DeserializeOwned;
 
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::retention::policy::{FORMS, Policy};
 
@@ -99,6 +101,27 @@ impl Arguments {
             Argument::Null => Ok(None),
             _ => self.integer(place, what).map(Some),
         }
+    }
+
+    /// A time that may be absent: a text as [`clock::parse`] reads it, or Unix seconds.
+    ///
+    /// # Errors
+    ///
+    /// Anything else.
+    pub fn time(&self, place: usize, what: &str) -> Result<Option<DateTime<Utc>>> {
+        let read = match self.get(place) {
+            Argument::Null => return Ok(None),
+            Argument::Text(Some(text)) => clock::parse(text),
+            #[allow(clippy::cast_possible_truncation)] // Out of range, it ends at a year that is refused.
+            Argument::Real(seconds) if seconds.is_finite() => clock::parse(&(seconds.floor() as i64).to_string()),
+            given => given.whole().and_then(|seconds| clock::parse(&seconds.to_string())),
+        };
+        read.map(Some).ok_or_else(|| {
+            Error::usage(format!(
+                "{what} must be a time such as '2026-11-05 02:00:00' (UTC) or '2026-11-05T02:00:00Z', or Unix seconds, from 1970 to \
+                 9999"
+            ))
+        })
     }
 
     /// A value of any kind but a BLOB.

@@ -7,13 +7,16 @@ use serde::Serialize;
 
 use super::arguments::Arguments;
 use crate::backup::{check, create, delete, options, restore as restoring, rotate as rotating};
-use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::progress::Listener;
 use crate::queue::leases;
 use crate::settings;
-use crate::upkeep::stats as measuring;
+use crate::upkeep::schedule::run;
+use crate::upkeep::{
+    analyze as analyzing, checkpoint as checkpointing, optimize as optimizing, stats as measuring,
+    vacuum as vacuuming,
+};
 
 /// What a function returns.
 #[derive(Debug)]
@@ -61,6 +64,43 @@ pub fn verify<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Li
     json(&check::check(caller, backup, level, &options, listener)?)
 }
 
+/// `queue_checkpoint([mode])`
+///
+/// # Errors
+///
+/// See [`checkpointing::checkpoint`].
+pub fn checkpoint(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    json(&checkpointing::checkpoint(caller, arguments.text(0, "mode")?, None)?)
+}
+
+/// `queue_vacuum()`
+///
+/// # Errors
+///
+/// See [`vacuuming::vacuum`].
+pub fn vacuum<'a>(caller: &'a Caller, _arguments: &Arguments, listener: Option<Listener<'a>>) -> Result<Output> {
+    json(&vacuuming::vacuum(caller, listener)?)
+}
+
+/// `queue_analyze([table])`
+///
+/// # Errors
+///
+/// See [`analyzing::analyze`].
+pub fn analyze<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Listener<'a>>) -> Result<Output> {
+    json(&analyzing::analyze(caller, arguments.text(0, "table")?, listener)?)
+}
+
+/// `queue_optimize([full])`
+///
+/// # Errors
+///
+/// See [`optimizing::optimize`].
+pub fn optimize<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Listener<'a>>) -> Result<Output> {
+    let full = arguments.integer_if_given(0, "full")?.unwrap_or(0);
+    json(&optimizing::optimize(caller, full, listener)?)
+}
+
 /// `queue_delete_backup(backup [, options])`
 ///
 /// # Errors
@@ -78,7 +118,7 @@ pub fn delete_backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
 /// See [`leases::requeue`].
 pub fn requeue_stale(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let grace = arguments.integer(0, "secs")?;
-    let requeued = leases::requeue(caller, grace, clock::now())?;
+    let requeued = leases::requeue(caller, grace, caller.now())?;
     Ok(Output::Integer(i64::try_from(requeued).unwrap_or(i64::MAX)))
 }
 
@@ -91,6 +131,15 @@ pub fn rotate(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let policy = arguments.policy(0)?;
     let deleted = rotating::rotate(caller, &policy, arguments.text(1, "dir")?)?;
     Ok(Output::Integer(i64::try_from(deleted).unwrap_or(i64::MAX)))
+}
+
+/// `queue_run_due([now])`
+///
+/// # Errors
+///
+/// See [`run::run_due`].
+pub fn run_due(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    json(&run::run_due(caller, arguments.time(0, "now")?)?)
 }
 
 /// `queue_set(name, value)`

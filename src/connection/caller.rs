@@ -1,11 +1,15 @@
 //! The connection that called.
 
+use std::cell::Cell;
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::{Sidecar, Standing, read_pragma};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::host::{self, Transaction};
@@ -16,12 +20,30 @@ const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
 /// The connection that called.
 pub struct Caller {
     conn: Connection,
+    clock: Cell<Clock>,
 }
 
 impl Caller {
     /// Wraps a connection that belongs to somebody else: one made by `Connection::from_handle`.
     pub fn new(conn: Connection) -> Self {
-        Self { conn }
+        Self { conn, clock: Cell::default() }
+    }
+
+    /// What time it is for the work that is being done.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.get().now()
+    }
+
+    /// Works by another clock than the system's.
+    pub fn by_clock<T>(&self, clock: Clock, work: impl FnOnce() -> T) -> T {
+        struct Back<'a>(&'a Cell<Clock>, Clock);
+        impl Drop for Back<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.1);
+            }
+        }
+        let _back = Back(&self.clock, self.clock.replace(clock));
+        work()
     }
 
     /// The connection itself, for what belongs into the caller's own transaction.
@@ -55,7 +77,7 @@ impl Caller {
         let sidecar = Sidecar::open_writer(self, file)?;
         let conn = sidecar.into_connection();
         conn.busy_timeout(self.patience())?;
-        Ok(Self::new(conn))
+        Ok(Self { conn, clock: self.clock.clone() })
     }
 
     /// The main database's file; `None` for in-memory and temporary databases.
@@ -75,19 +97,43 @@ impl Caller {
         let mut files = Vec::new();
         for name in self.schemas()? {
             let Some(file) = host::database_file(&self.conn, &name) else { continue };
-            if host::has_moved(&self.conn, &name) {
-                return Err(Error::new(
-                    ffi::SQLITE_READONLY_DBMOVED,
-                    format!(
-                        "the file '{}' was moved, replaced or deleted since this connection opened it; close the connection \
-                         and open the database where it is now",
-                        file.display()
-                    ),
-                ));
-            }
+            self.check_schema_in_place(&name, &file)?;
             files.push(file);
         }
         Ok(files)
+    }
+
+    /// Refuses a main database whose file is not at its path any more: a second connection would open another one.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_READONLY_DBMOVED`.
+    pub fn check_in_place(&self) -> Result<()> {
+        self.file().map_or(Ok(()), |file| self.check_schema_in_place(host::MAIN, &file))
+    }
+
+    fn check_schema_in_place(&self, schema: &CStr, file: &Path) -> Result<()> {
+        if !host::has_moved(&self.conn, schema) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ffi::SQLITE_READONLY_DBMOVED,
+            format!(
+                "the file '{}' was moved, replaced or deleted since this connection opened it; close the connection \
+                 and open the database where it is now",
+                file.display()
+            ),
+        ))
+    }
+
+    /// Refuses a connection that may not write (`what` is a verb), be it by its own choice (`PRAGMA query_only`).
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_READONLY`, or what SQLite says to the pragma.
+    pub fn check_writable(&self, standing: &Standing, what: &str) -> Result<()> {
+        let query_only: i64 = self.pragma("query_only")?;
+        if standing.readonly || query_only != 0 { Err(Standing::read_only(what)) } else { Ok(()) }
     }
 
     fn schemas(&self) -> Result<Vec<std::ffi::CString>> {

@@ -1,5 +1,8 @@
 //! What a caller holds, and whether that is in the way.
 
+use rusqlite::ffi;
+
+use crate::error::Error;
 use crate::host::Transaction;
 
 /// What a caller holds on its main database.
@@ -29,6 +32,14 @@ impl Standing {
     pub fn note(&self) -> Option<&'static str> {
         (self.transaction == Transaction::Write)
             .then_some("taken at the last commit: the uncommitted changes of this connection are not in it")
+    }
+
+    /// The error for a work (`what` is a verb) on a connection that may only read.
+    pub fn read_only(what: &str) -> Error {
+        Error::new(
+            ffi::SQLITE_READONLY,
+            format!("this connection may only read its database; {what} through one that may write"),
+        )
     }
 
     /// Whether no second connection can use the database beside this one.

@@ -49,13 +49,18 @@ pub fn define(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
             }
         };
     }
+    function!("queue_analyze", 0..=1, |caller, arguments| calls::analyze(caller, arguments, None));
     function!("queue_backup", 0..=2, |caller, arguments| calls::backup(caller, arguments, None));
+    function!("queue_checkpoint", 0..=1, calls::checkpoint);
     function!("queue_delete_backup", 1..=2, calls::delete_backup);
+    function!("queue_optimize", 0..=1, |caller, arguments| calls::optimize(caller, arguments, None));
     function!("queue_requeue_stale", 1..=1, calls::requeue_stale);
     function!("queue_restore", 1..=3, |caller, arguments| calls::restore(caller, arguments, None));
     function!("queue_rotate", 1..=2, calls::rotate);
+    function!("queue_run_due", 0..=1, calls::run_due);
     function!("queue_set", 2..=2, calls::set);
     function!("queue_stats", 0..=0, calls::stats);
+    function!("queue_vacuum", 0..=0, |caller, arguments| calls::vacuum(caller, arguments, None));
     function!("queue_verify", 1..=3, |caller, arguments| calls::verify(caller, arguments, None));
     function!("queue_version", 0..=0, calls::version);
     Ok(())

@@ -11,7 +11,7 @@ use super::{boundary, messages};
 use crate::calls::arguments::Arguments;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::host::{self, discovery, sole::Sole};
+use crate::host::{self, discovery, sole};
 
 /// The version of the library, such as "0.1.0". A static string, never NULL, not to be freed. May be called at any time
 /// and from any thread, before the library is bound to a SQLite, too.
@@ -50,8 +50,9 @@ pub unsafe extern "C" fn qk_bind(api: *mut ffi::sqlite3_api_routines) -> c_int {
 /// Opens a handle on the database at `path`, and writes it to `*queue`. The database must exist: none is made. `":memory:"`
 /// opens an empty database in memory, from where backups can be verified, and restored to paths. URIs are not understood.
 ///
-/// The handle has a connection of its own. It waits up to 5 seconds for locks that others hold, makes no checkpoint, and
-/// leaves the `-wal` and `-shm` files in place when it is closed.
+/// Each call opens a connection of its own and closes it again: between calls a handle holds no lock and no file. The
+/// connection waits up to 5 seconds for locks that others hold, makes no checkpoint, and leaves the `-wal` and `-shm` files
+/// in place. A file that was put in the place of another is what the next call works on.
 ///
 /// Returns `SQLITE_OK`; `SQLITE_MISUSE`: `path` or `queue` is NULL; `SQLITE_CANTOPEN`: there is no such file, or it cannot be
 /// opened; `SQLITE_ERROR`: no SQLite to run on was found, or another SQLite in this process may have the file open. After an
@@ -81,16 +82,15 @@ fn open(path: &str) -> Result<usize> {
     }
     if path == ":memory:" {
         discovery::ensure(None)?;
-        return registry::add(Database { caller: Caller::open(Path::new(path))?, sole: None });
+        return registry::add(Database::Connection(Caller::open(Path::new(path))?));
     }
     // An absolute path is no URI, whatever the host's SQLite takes for one by default.
     let path = path::absolute(path).map_err(|error| Error::io("find", Path::new(path), &error))?;
     discovery::ensure(Some(&path))?;
-    let sole = Sole::claim(&path)?;
-    let call = sole.call()?;
-    let caller = Caller::open(&path)?;
+    let call = sole::call(&path)?;
+    drop(Caller::open(&path)?);
     drop(call);
-    registry::add(Database { caller, sole: Some(sole) })
+    registry::add(Database::File(path))
 }
 
 /// Opens a handle on a connection that the program has, and writes it to `*queue`. `qk_close` does not close that
@@ -121,20 +121,20 @@ pub unsafe extern "C" fn qk_wrap(db: *mut ffi::sqlite3, queue: *mut *mut QkQueue
         }
         // SAFETY: as the caller vouches.
         let conn = unsafe { Connection::from_handle(db) }?;
-        let number = registry::add(Database { caller: Caller::new(conn), sole: None })?;
+        let number = registry::add(Database::Connection(Caller::new(conn)))?;
         // SAFETY: as the caller vouches.
         unsafe { pointers::give_handle(number, queue) };
         Ok(())
     })
 }
 
-/// Closes a handle, and the connection that `qk_open` made for it. Waits for a call that is running in another thread;
-/// `qk_interrupt` makes that shorter. Nobody can use the handle from then on.
+/// Closes a handle. Waits for a call that is running on it in another thread; `qk_interrupt` makes that shorter. Nobody can
+/// use the handle from then on.
 ///
 /// Returns `SQLITE_OK`, also for NULL. `SQLITE_MISUSE`: the handle is closed already or was none, or the call comes from a
 /// progress callback of this handle.
 ///
-/// In a child that was forked since the handle was opened, it only forgets the handle: the connection is the parent's.
+/// In a child that was forked since the handle was opened, it only forgets the handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn qk_close(queue: *mut QkQueue) -> c_int {
     if queue.is_null() {

@@ -13,7 +13,7 @@
 //!
 //! | file | |
 //! | --- | --- |
-//! | [`handle`], [`backups`], [`queue`], [`settings`], [`upkeep`] | the functions, a topic each; their comments are the header's |
+//! | [`handle`], [`backups`], [`queue`], [`schedule`], [`settings`], [`upkeep`] | the functions, a topic each; their comments are the header's |
 //! | [`boundary`] | what happens around each call: the handle, the panic guard, the message, the result code |
 //! | [`registry`] | the handles: which are open, whose turn it is |
 //! | [`pointers`] | all that is done with C's pointers |
@@ -30,6 +30,7 @@ mod messages;
 pub mod pointers;
 pub mod queue;
 mod registry;
+pub mod schedule;
 pub mod settings;
 pub mod upkeep;
 

@@ -11,11 +11,18 @@
 //! # How
 //!
 //! A handle is a number in the shape of a pointer: an odd one, which no pointer to an object of C can be. Closing takes it out
-//! of the registry first, so that nobody new gets in, and then waits for its turn. SQLite forgets an interrupt when no statement
-//! is running, hence the statement that is kept half-read for the time of a call; it reads no table and holds no lock.
+//! of the registry first, so that nobody new gets in, and then waits for its turn.
+//!
+//! A handle on a file has no connection between two calls. In WAL mode an idle connection holds a lock on the file, and SQLite
+//! believes in it in a forked child, too, where nobody holds it: a connection that the child opened would go without. It would
+//! also be a descriptor that nobody may close any more, once another SQLite of the process has opened the file.
+//!
+//! SQLite forgets an interrupt when no statement is running, hence the statement that is kept half-read for the time of a call;
+//! it reads no table and holds no lock.
 
 use std::collections::HashMap;
 use std::ffi::CString;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -23,25 +30,30 @@ use rusqlite::{InterruptHandle, ffi};
 
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::host::sole::Sole;
+use crate::host::sole;
 
 /// Two rows, so that after the first it is still running.
 const CARRIER: &str = "SELECT 1 UNION ALL SELECT 2";
 
 /// The database of a handle.
-pub struct Database {
-    /// Its connection.
-    pub caller: Caller,
-    /// The watch over its file, if queuekeeper opened it.
-    pub sole: Option<Sole>,
+pub enum Database {
+    /// A file, opened for each call.
+    File(PathBuf),
+    /// A connection: the program's own, or to a database in memory.
+    Connection(Caller),
 }
 
 /// An open handle.
 pub struct Handle {
     process: u32,
-    running: Mutex<Option<ThreadId>>,
+    running: Mutex<Option<Running>>,
     database: Mutex<Option<Database>>,
     message: Mutex<CString>,
+}
+
+/// The call that is running.
+struct Running {
+    thread: ThreadId,
     interrupt: InterruptHandle,
 }
 
@@ -72,7 +84,6 @@ pub fn add(database: Database) -> Result<usize> {
         process: std::process::id(),
         running: Mutex::new(None),
         message: Mutex::new(CString::default()),
-        interrupt: database.caller.connection().get_interrupt_handle(),
         database: Mutex::new(Some(database)),
     };
     let mut registry = lock(&REGISTRY);
@@ -106,11 +117,11 @@ fn no_handle(number: usize) -> Error {
     })
 }
 
-/// Closes a handle: waits for the call that is running, and lets go of the connection.
+/// Closes a handle: waits for the call that is running, and lets go of what is its own.
 ///
 /// # Errors
 ///
-/// `SQLITE_MISUSE`; `SQLITE_BUSY` and its kin when the connection does not close, which then stays open for good.
+/// `SQLITE_MISUSE`.
 pub fn close(number: usize) -> Result<()> {
     let handle = {
         let mut registry = lock(&REGISTRY);
@@ -123,28 +134,12 @@ pub fn close(number: usize) -> Result<()> {
         handle
     };
     if handle.is_inherited() {
-        // Closing here would drop, on systems where a child shares its parent's locks, those of the parent.
+        // SQLite believes that it has the parent's locks: closing might delete a journal that the parent needs.
         std::mem::forget(handle);
         return Ok(());
     }
-    match lock(&handle.database).take() {
-        Some(database) => database.close(),
-        None => Err(no_handle(number)),
-    }
-}
-
-impl Database {
-    fn close(self) -> Result<()> {
-        let Some(sole) = self.sole else { return Ok(()) };
-        let Ok(call) = sole.call() else {
-            // Closing would drop the locks of whoever else has the file open.
-            std::mem::forget(self.caller);
-            return Ok(());
-        };
-        drop(self.caller);
-        drop(call);
-        Ok(())
-    }
+    let database = lock(&handle.database).take();
+    database.map(drop).ok_or_else(|| no_handle(number))
 }
 
 impl Handle {
@@ -153,45 +148,56 @@ impl Handle {
     }
 
     fn refuse_nested(&self) -> Result<()> {
-        if *lock(&self.running) == Some(thread::current().id()) {
-            return Err(misuse(
+        match &*lock(&self.running) {
+            Some(running) if running.thread == thread::current().id() => Err(misuse(
                 "a call on this handle is running in this very thread; a progress callback may use other handles only",
-            ));
+            )),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    /// Runs `body` on the handle's connection, when it is its turn.
+    /// Runs `body` on the handle's database, when it is its turn.
     ///
     /// # Errors
     ///
     /// Those of `body`, or `SQLITE_MISUSE`.
     pub fn run<T>(&self, body: impl FnOnce(&Caller) -> Result<T>) -> Result<T> {
-        struct Running<'a>(&'a Mutex<Option<ThreadId>>);
-        impl Drop for Running<'_> {
+        self.refuse_nested()?;
+        let database = lock(&self.database);
+        match database.as_ref() {
+            None => Err(misuse("this handle was closed while the call waited for its turn")),
+            Some(Database::Connection(caller)) => self.run_on(caller, body),
+            Some(Database::File(path)) => {
+                let _call = sole::call(path)?;
+                self.run_on(&Caller::open(path)?, body)
+            }
+        }
+    }
+
+    fn run_on<T>(&self, caller: &Caller, body: impl FnOnce(&Caller) -> Result<T>) -> Result<T> {
+        struct Ended<'a>(&'a Mutex<Option<Running>>);
+        impl Drop for Ended<'_> {
             fn drop(&mut self) {
                 *lock(self.0) = None;
             }
         }
 
-        self.refuse_nested()?;
-        let database = lock(&self.database);
-        let Some(database) = database.as_ref() else {
-            return Err(misuse("this handle was closed while the call waited for its turn"));
-        };
-        *lock(&self.running) = Some(thread::current().id());
-        let _running = Running(&self.running);
-        let _call = database.sole.as_ref().map(Sole::call).transpose()?;
-        let mut carrier = database.caller.connection().prepare(CARRIER).ok();
+        let conn = caller.connection();
+        let running = Running { thread: thread::current().id(), interrupt: conn.get_interrupt_handle() };
+        *lock(&self.running) = Some(running);
+        let _ended = Ended(&self.running);
+        let mut carrier = conn.prepare(CARRIER).ok();
         let mut rows = carrier.as_mut().and_then(|carrier| carrier.query([]).ok());
         // A connection that refuses even this will tell `body` why.
         let _ = rows.as_mut().map(rusqlite::Rows::next);
-        body(&database.caller)
+        body(caller)
     }
 
     /// Asks the running call to end.
     pub fn interrupt(&self) {
-        self.interrupt.interrupt();
+        if let Some(running) = &*lock(&self.running) {
+            running.interrupt.interrupt();
+        }
     }
 
     /// Keeps the message of a call that failed.

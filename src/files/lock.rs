@@ -23,18 +23,27 @@ impl Drop for DirectoryLock {
 }
 
 impl DirectoryLock {
+    /// Takes the lock if nobody holds it.
+    ///
+    /// # Errors
+    ///
+    /// A lock file that cannot be made.
+    pub fn take_if_free(path: &Path, live: &LiveFiles) -> Result<Option<Self>> {
+        let file = open(path, live)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(Error::io("lock", path, &error)),
+        }
+    }
+
     /// Takes the lock, waiting for other holders up to `patience`.
     ///
     /// # Errors
     ///
     /// `SQLITE_BUSY` when the wait was in vain, `SQLITE_INTERRUPT`, or a lock file that cannot be made.
     pub fn take(path: &Path, live: &LiveFiles, patience: Duration, watch: &mut Watch<'_>) -> Result<Self> {
-        let file = match open_own(path, live)? {
-            Some(file) => file,
-            None => no_follow(OpenOptions::new().read(true).write(true).create(true).truncate(false))
-                .open(path)
-                .map_err(|error| Error::io("make the lock file", path, &error))?,
-        };
+        let file = open(path, live)?;
         let deadline = Instant::now() + patience;
         loop {
             match file.try_lock() {
@@ -49,5 +58,14 @@ impl DirectoryLock {
                 Err(TryLockError::WouldBlock) => watch.pause(RETRY)?,
             }
         }
+    }
+}
+
+fn open(path: &Path, live: &LiveFiles) -> Result<File> {
+    match open_own(path, live)? {
+        Some(file) => Ok(file),
+        None => no_follow(OpenOptions::new().read(true).write(true).create(true).truncate(false))
+            .open(path)
+            .map_err(|error| Error::io("make the lock file", path, &error)),
     }
 }

@@ -20,6 +20,7 @@
 mod live;
 mod lock;
 mod staged;
+mod temporary;
 
 use std::fs;
 #[cfg(unix)]
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 pub use live::{LiveFiles, open_in_this_process, open_own, same_file};
 pub use lock::DirectoryLock;
 pub use staged::{Placed, Staged, sweep};
+pub use temporary::{may_share_space, sqlite_directory};
 
 use crate::error::{Error, Result};
 

@@ -32,7 +32,7 @@ impl Library {
     pub fn address(&self, name: &CStr) -> Option<usize> {
         // SAFETY: only the address is taken; nothing is called or read through this type.
         let symbol = unsafe { self.0.get::<*mut std::ffi::c_void>(name.to_bytes_with_nul()) };
-        symbol.ok().map(|symbol| symbol.into_raw().expose_provenance()).filter(|address| *address != 0)
+        symbol.ok().map(|symbol| symbol.as_raw_ptr().expose_provenance()).filter(|address| *address != 0)
     }
 }
 
@@ -65,7 +65,7 @@ pub fn load(name: &OsStr) -> Result<Library, String> {
     // SAFETY: initializers of a SQLite do nothing that this process could not bear; who names another library is trusted.
     let library = unsafe { native::Library::open(Some(name), native::RTLD_NOW | native::RTLD_LOCAL) };
     #[cfg(windows)]
-    // SAFETY: as above.
-    let library = unsafe { native::Library::new(name) };
+    // SAFETY: as above. The current directory is not searched: anybody may have put a file of that name there.
+    let library = unsafe { native::Library::load_with_flags(name, native::LOAD_LIBRARY_SEARCH_DEFAULT_DIRS) };
     library.map(Library::kept).map_err(|error| error.to_string())
 }

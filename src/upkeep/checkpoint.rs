@@ -2,34 +2,254 @@
 //!
 //! # Promise
 //!
-//! SQLite 3.7.0 to 3.51.2 (but for 3.50.7 and 3.44.6) can lose committed pages when a checkpoint overlaps another one and a
-//! commit that resets the WAL (<https://www.sqlite.org/releaselog/3_51_3.html>). So while one sidecar copies the WAL into the
-//! database, another holds the write lock: nobody commits meanwhile.
+//! - The modes and the numbers are SQLite's (<https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>): `busy` is 1 when the
+//!   mode could not be carried out, `log` counts the frames in the WAL and `checkpointed` those of them that are in the
+//!   database; both are -1 when nothing could be looked at. A note says why, and what to do.
+//! - SQLite 3.7.0 to 3.51.2 (but for 3.50.7 and 3.44.6) can lose committed pages when a checkpoint overlaps a commit that resets
+//!   the WAL after another checkpoint has emptied it (<https://www.sqlite.org/wal.html#walresetbug>). On such a host no frame is
+//!   copied unless a connection that waits for us holds the write lock, so that nobody commits meanwhile.
+//! - Waiting for a **writer** takes as long as the caller's patience, is interruptible, and holds up nobody. Waiting for a
+//!   **reader** is done with the write lock held, so it ends after [`READERS`]; there is none when the caller itself reads.
+//!   Nothing waits for the caller.
+//! - At the deadline the file is unchanged: SQLite's own FULL, RESTART and TRUNCATE then go on as PASSIVE without the lock, and
+//!   so into the bug; these never do.
+//!
+//! # How
+//!
+//! One sidecar, the *holder*, takes the write lock with `BEGIN IMMEDIATE`, while another, the *worker*, runs a PASSIVE checkpoint;
+//! when the caller has the write lock already, the worker works under that. Under the lock there are no new commits, so
+//! PASSIVE, repeated until readers of old snapshots are gone, comes to what FULL does.
+//!
+//! RESTART and TRUNCATE also wait until nobody reads from the WAL, which only SQLite can do. When all is copied, new readers
+//! read the database alone, and there is little left to wait for. So the holder lets go, and the worker runs the real thing, which takes
+//! the lock itself. Its busy handler does not know what it waits for: at its end it interrupts its own worker, which keeps it from going
+//! on without the lock. Then the holder finds out: if the lock is free, readers were in the way, else a writer, and all is done
+//! again.
+//!
+//! A host without the bug runs PASSIVE alone, so that it waits for nobody, as documented; the rest is the same.
+
+mod outcome;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::connection::{Caller, Sidecar};
+use rusqlite::ffi;
+
+use outcome::{Counts, NOTHING, pragma};
+pub use outcome::{Mode, Outcome, has_wal_reset_bug};
+
+use crate::connection::{Caller, Sidecar, Standing};
 use crate::error::{Error, Result};
-use crate::progress::Watch;
+use crate::host::{self, Transaction};
+use crate::progress::{Listener, Watch};
 
-/// Waiting for a writer longer than this is not worth it: the next checkpoint will do.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// The longest wait for readers, during which writers wait, too.
+const READERS: Duration = Duration::from_millis(100);
 
-/// Copies what it can of the WAL of `file` into the database, without waiting for readers. True when all of it was copied.
+/// The time between two looks at whether the readers are gone.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// After a work of ours, waiting for a writer longer than this is not worth it: the next checkpoint will do.
+const AFTERWARDS: Duration = Duration::from_millis(500);
+
+/// Copies the WAL of the caller's main database into the database, in the `mode` that a word means; PASSIVE by default.
 ///
 /// # Errors
 ///
-/// `SQLITE_BUSY` when a writer keeps the lock, or what SQLite says.
-pub fn passive(caller: &Caller, file: &Path, watch: &mut Watch<'_>) -> Result<bool> {
-    let holder = Sidecar::open_writer(caller, file)?;
-    let worker = Sidecar::open_writer(caller, file)?;
-    holder.begin_immediate(Instant::now() + PATIENCE, watch)?;
-    let copied = worker.connection().query_row("PRAGMA main.wal_checkpoint(PASSIVE)", [], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-    });
-    holder.connection().execute_batch("ROLLBACK")?;
-    let (busy, log, checkpointed) =
-        copied.map_err(|error| Error::from(error).context("cannot checkpoint the WAL"))?;
-    Ok(busy == 0 && log == checkpointed)
+/// An unknown mode, a read-only connection, a caller that keeps all others out and has a transaction open, what SQLite says.
+pub fn checkpoint<'a>(caller: &'a Caller, mode: Option<&str>, listener: Option<Listener<'a>>) -> Result<Outcome> {
+    let mode = mode.map_or(Ok(Mode::Passive), Mode::from_word)?;
+    let Some(file) = caller.file() else {
+        return Ok(mode.nothing("a database without a file has no WAL"));
+    };
+    let mut watch = Watch::new(caller, listener);
+    caller.check_in_place()?;
+    let mut standing = caller.standing()?;
+    if standing.readonly {
+        return Err(Standing::read_only("checkpoint"));
+    }
+    if !standing.journal.is_empty() && !standing.wal() {
+        return Ok(mode.no_wal(&standing));
+    }
+    if standing.unlocked {
+        return alone(caller, &standing, mode);
+    }
+    let worker = Sidecar::open_writer(caller, &file)?;
+    match worker.begin_read(caller, &mut standing, &mut watch) {
+        Ok(()) => worker.connection().execute_batch("COMMIT")?,
+        Err(error) if standing.exclusive && error.primary_code() == ffi::SQLITE_BUSY => {
+            return alone(caller, &standing, mode);
+        }
+        Err(error) => return Err(error),
+    }
+    if !standing.wal() {
+        return Ok(mode.no_wal(&standing));
+    }
+    Work::new(caller, &file, worker, standing.transaction, caller.patience())?.run(mode, &mut watch)
 }
+
+/// Makes a checkpoint of `file`, a database in WAL mode, after a work of ours, without waiting long for others. `own` is what the
+/// caller itself has open on it.
+///
+/// # Errors
+///
+/// What SQLite says.
+pub fn afterwards(
+    caller: &Caller,
+    file: &Path,
+    mode: Mode,
+    own: Transaction,
+    watch: &mut Watch<'_>,
+) -> Result<Outcome> {
+    let worker = Sidecar::open_writer(caller, file)?;
+    Work::new(caller, file, worker, own, AFTERWARDS)?.run(mode, watch)
+}
+
+/// A checkpoint on the caller's own connection, which keeps everybody else out.
+fn alone(caller: &Caller, standing: &Standing, mode: Mode) -> Result<Outcome> {
+    if standing.transaction != Transaction::None {
+        return Err(Error::busy(standing.in_the_way().unwrap_or_default()));
+    }
+    let counts = pragma(caller.connection(), mode)?;
+    Ok(counts.outcome(mode, counts.busy, None))
+}
+
+struct Work {
+    holder: Sidecar,
+    worker: Sidecar,
+    own: Transaction,
+    readers: Duration,
+    patience: Duration,
+    deadline: Instant,
+}
+
+impl Work {
+    fn new(caller: &Caller, file: &Path, worker: Sidecar, own: Transaction, patience: Duration) -> Result<Self> {
+        Ok(Self {
+            holder: Sidecar::open_writer(caller, file)?,
+            worker,
+            own,
+            readers: if own == Transaction::Read { Duration::ZERO } else { READERS },
+            patience,
+            deadline: Instant::now() + patience,
+        })
+    }
+
+    fn run(&self, mode: Mode, watch: &mut Watch<'_>) -> Result<Outcome> {
+        if mode == Mode::Passive && !has_wal_reset_bug(rusqlite::version_number()) {
+            let counts = pragma(self.worker.connection(), mode)?;
+            return Ok(counts.outcome(mode, counts.busy, counts.another_at_work()));
+        }
+        loop {
+            if !self.lock(watch)? {
+                return Ok(self.locked_out(mode));
+            }
+            let until = Instant::now() + self.readers;
+            let counts = self.copy(mode, until, watch);
+            self.unlock()?;
+            let counts = counts?;
+            if mode == Mode::Passive {
+                return Ok(counts.outcome(mode, counts.busy, counts.another_at_work()));
+            }
+            if !counts.complete() || mode == Mode::Full {
+                let busy = i64::from(!counts.complete());
+                return Ok(counts.outcome(mode, busy, (busy != 0).then(|| self.reader(counts))));
+            }
+            if self.own == Transaction::Write {
+                return Ok(counts.outcome(mode, 1, Some(OWN_WRITE.into())));
+            }
+            if let Some(counts) = self.restart(mode, until)? {
+                return Ok(counts.outcome(mode, 0, None));
+            }
+            if !self.somebody_writes(watch)? || Instant::now() >= self.deadline {
+                return Ok(counts.outcome(mode, 1, Some(self.reader(counts))));
+            }
+            watch.check()?;
+        }
+    }
+
+    /// Takes the write lock; false when a writer keeps it.
+    fn lock(&self, watch: &mut Watch<'_>) -> Result<bool> {
+        if self.own == Transaction::Write {
+            return Ok(true);
+        }
+        match self.holder.begin_immediate(self.deadline, watch) {
+            Ok(()) => Ok(true),
+            Err(error) if error.primary_code() == ffi::SQLITE_BUSY => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn unlock(&self) -> Result<()> {
+        if self.own != Transaction::Write {
+            self.holder.connection().execute_batch("ROLLBACK")?;
+        }
+        Ok(())
+    }
+
+    /// Copies under the write lock: once, or until all is copied or readers have been waited for long enough.
+    fn copy(&self, mode: Mode, until: Instant, watch: &mut Watch<'_>) -> Result<Counts> {
+        loop {
+            let counts = pragma(self.worker.connection(), Mode::Passive)?;
+            if mode == Mode::Passive || counts.complete() || Instant::now() >= until {
+                return Ok(counts);
+            }
+            watch.pause(LOOK)?;
+        }
+    }
+
+    /// RESTART or TRUNCATE when all is copied; `None` when others were in the way.
+    fn restart(&self, mode: Mode, until: Instant) -> Result<Option<Counts>> {
+        let conn = self.worker.connection();
+        let interrupt = conn.get_interrupt_handle();
+        let mut again = || {
+            if Instant::now() < until {
+                std::thread::sleep(LOOK);
+                return true;
+            }
+            // Without this SQLite would go on without the lock.
+            interrupt.interrupt();
+            false
+        };
+        match host::while_busy(conn, &mut again, || pragma(conn, mode)) {
+            Ok(counts) => Ok((counts.busy == 0).then_some(counts)),
+            Err(error) if error.primary_code() == ffi::SQLITE_INTERRUPT => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn somebody_writes(&self, watch: &mut Watch<'_>) -> Result<bool> {
+        match self.holder.begin_immediate(Instant::now(), watch) {
+            Ok(()) => self.unlock().map(|()| false),
+            Err(error) if error.primary_code() == ffi::SQLITE_BUSY => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn locked_out(&self, mode: Mode) -> Outcome {
+        let note = format!(
+            "another connection kept the write lock for {} ms, so nothing was copied; try again when it has committed, or raise \
+             PRAGMA busy_timeout",
+            self.patience.as_millis()
+        );
+        NOTHING.outcome(mode, 1, Some(note))
+    }
+
+    /// Why not all could be done although the write lock was to be had.
+    fn reader(&self, counts: Counts) -> String {
+        if let Some(note) = counts.another_at_work() {
+            return note;
+        }
+        match self.own {
+            Transaction::Read => {
+                "this connection itself, or another one, still reads from the WAL; finish its open statements or transaction and \
+                 call again"
+            }
+            _ => "another connection still reads from the WAL; call again when its transaction has ended",
+        }
+        .into()
+    }
+}
+
+const OWN_WRITE: &str = "this connection's own open write transaction uses the WAL, so it cannot be started anew; COMMIT or \
+                         ROLLBACK it and call again";

@@ -1,5 +1,10 @@
 //! Upkeep: measuring the database and keeping it in shape.
 
+pub mod analyze;
 pub mod checkpoint;
+pub mod health;
+pub mod integrity;
+pub mod optimize;
 pub mod schedule;
 pub mod stats;
+pub mod vacuum;

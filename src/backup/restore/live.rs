@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::host::{self, Transaction};
 use crate::progress::Watch;
-use crate::upkeep::checkpoint;
+use crate::upkeep::checkpoint::{self, Mode};
 
 /// How often to save the present content anew, when others commit before it is replaced.
 const MOST_ATTEMPTS: usize = 10;
@@ -83,7 +83,7 @@ impl<'a> Target<'a> {
         let saved = if self.wal { self.receive_wal(&source, watch)? } else { self.receive_rollback(&source, watch)? };
         if self.wal {
             // The content is safe in the WAL; a checkpoint that cannot be made now will be made by the next writer.
-            let _ = checkpoint::passive(self.caller, &self.path, watch);
+            let _ = checkpoint::afterwards(self.caller, &self.path, Mode::Passive, Transaction::None, watch);
         }
         Ok(saved)
     }
@@ -148,13 +148,7 @@ fn check_caller(caller: &Caller) -> Result<()> {
         Err(error) if is_damage(&error) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let query_only: i64 = caller.pragma("query_only")?;
-    if standing.readonly || query_only != 0 {
-        return Err(Error::new(
-            ffi::SQLITE_READONLY,
-            "this connection may only read its database; restore through one that may write",
-        ));
-    }
+    caller.check_writable(&standing, "restore")?;
     let reads_in_rollback = standing.transaction == Transaction::Read && !standing.wal();
     if standing.exclusive || standing.transaction == Transaction::Write || reads_in_rollback {
         let reason = standing.in_the_way().unwrap_or_else(|| {

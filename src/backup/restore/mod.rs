@@ -33,7 +33,6 @@ use super::catalog::Catalog;
 use super::entry::Entry;
 use super::verify::Level;
 use super::{locate, rebuild, verify};
-use crate::clock;
 use crate::connection::{Caller, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles, Placed, Staged};
@@ -179,7 +178,7 @@ impl Job<'_> {
     fn requeue(&self, rebuilt: &Staged, outcome: &mut Outcome) -> Result<()> {
         if self.options.requeue_leases.unwrap_or(false) {
             let conn = open_rebuilt(rebuilt.path())?;
-            outcome.requeued = Some(leases::requeue_all(&conn, clock::now())?);
+            outcome.requeued = Some(leases::requeue_all(&conn, self.caller.now())?);
         }
         Ok(())
     }

@@ -1,0 +1,109 @@
+//! The catalog, and what rotation would do to it.
+
+use rusqlite::types::Value;
+
+use super::{integer, text};
+use crate::backup::adopted;
+use crate::backup::catalog::{Catalog, newest_first};
+use crate::backup::entry::Entry;
+use crate::backup::{rotate, target};
+use crate::calls::arguments::Arguments;
+use crate::calls::table::Spec;
+use crate::connection::Caller;
+use crate::error::Result;
+use crate::files::LiveFiles;
+use crate::progress::Watch;
+
+/// `queue_backups`
+pub static BACKUPS: Spec = Spec {
+    name: "queue_backups",
+    columns: &[
+        "id TEXT",
+        "backup_type TEXT",
+        "name TEXT",
+        "source_path TEXT",
+        "backup_path TEXT",
+        "created_at TEXT",
+        "size_bytes INTEGER",
+        "compressed INTEGER",
+        "compression TEXT",
+        "checksum TEXT",
+        "database_version TEXT",
+        "page_count INTEGER",
+        "page_size INTEGER",
+        "parent_id TEXT",
+        "content_digest TEXT",
+        "hash_file_checksum TEXT",
+        "pages_stored INTEGER",
+        "task_counts TEXT",
+        "duration_ms INTEGER",
+        "verified_at TEXT",
+        "verified_level TEXT",
+        "object_digest TEXT",
+    ],
+    arguments: &["dir"],
+    looks_at_files: true,
+    rows: backups,
+};
+
+/// `queue_rotation`
+pub static ROTATION: Spec = Spec {
+    name: "queue_rotation",
+    columns: &["backup_path TEXT", "created_at TEXT", "decision TEXT", "reasons TEXT"],
+    arguments: &["keep", "dir"],
+    looks_at_files: true,
+    rows: rotation,
+};
+
+fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+    let argument = arguments.text(0, "dir")?;
+    let directory = target::directory(caller, argument, &mut Watch::new(caller, None))?;
+    let live = LiveFiles::of(caller)?;
+    let catalog = Catalog::of(&directory, &live)?;
+    let mut entries = catalog.backups()?;
+    entries.extend(adopted::list(catalog.directory(), &live, &entries));
+    newest_first(&mut entries);
+    Ok(entries.iter().map(|entry| backup(entry.shown(catalog.directory()))).collect())
+}
+
+fn backup(entry: Entry) -> Vec<Value> {
+    let counts = entry.task_counts.map(|counts| serde_json::Value::Object(counts).to_string());
+    vec![
+        text(Some(entry.id)),
+        text(Some(entry.backup_type)),
+        text(entry.name),
+        text(Some(entry.source_path)),
+        text(Some(entry.backup_path)),
+        text(Some(entry.created_at)),
+        integer(Some(entry.size_bytes)),
+        integer(Some(i64::from(entry.compressed))),
+        text(Some(entry.compression)),
+        text(Some(entry.checksum)),
+        text(entry.database_version),
+        integer(entry.page_count),
+        integer(entry.page_size),
+        text(entry.parent_id),
+        text(entry.content_digest),
+        text(entry.hash_file_checksum),
+        integer(entry.pages_stored),
+        text(counts),
+        integer(entry.duration_ms),
+        text(entry.verified_at),
+        text(entry.verified_level),
+        text(entry.object_digest),
+    ]
+}
+
+fn rotation(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+    let policy = arguments.policy(0)?;
+    let planned = rotate::planned(caller, &policy, arguments.text(1, "dir")?)?;
+    let row = |one: rotate::Planned| {
+        vec![
+            text(Some(one.entry.backup_path)),
+            text(Some(one.entry.created_at)),
+            text(Some(if one.keep { "keep" } else { "delete" })),
+            text(Some(one.reasons.join(", "))),
+        ]
+    };
+    Ok(planned.into_iter().map(row).collect())
+}

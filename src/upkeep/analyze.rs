@@ -1,0 +1,209 @@
+//! Statistics for the query planner.
+//!
+//! # Promise
+//!
+//! - `ANALYZE` of all tables of the main database, or of one table or index. The name is an identifier, never SQL; an unknown one is an
+//!   error with the names that there are.
+//! - **Connections that are open use the new statistics**, too, from their next statement on. After a plain `ANALYZE`, a worker
+//!   goes on with the old ones until it reconnects, since SQLite reads them only when it reads the schema
+//!   (<https://www.sqlite.org/lang_analyze.html>).
+//! - Writers wait while it reads, as for any `ANALYZE`; `blocked_writers_ms` says for how long (a second for 1.5 million tasks
+//!   in the page cache). The caller's own `PRAGMA analysis_limit` counts, too: with it, SQLite looks at so many rows of each
+//!   index, which is six times as fast there, but takes every value for about as rare as the limit says. So without
+//!   one, all rows are read.
+//! - An error or an interrupt leaves the old statistics.
+//!
+//! # How
+//!
+//! A caller without a transaction gets a sidecar: it waits for the write lock interruptibly, and in one transaction writes the
+//! statistics and counts the schema's version up by one, as every change of the schema does; that makes all others read
+//! it anew. In an open transaction of the caller, in memory, or where the caller keeps all others out or is the only one that can
+//! read the database or its indexes (a key, a collation of its own), `ANALYZE` runs on the caller's connection and becomes part
+//! of its transaction.
+//!
+//! No checkpoint follows: what it writes are a few pages.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, ffi};
+use serde::Serialize;
+
+use crate::connection::{Caller, Sidecar, Standing, read_pragma};
+use crate::error::{Error, Result};
+use crate::host::Transaction;
+use crate::progress::{Listener, Watch};
+use crate::schema::quoted;
+
+/// How many names an error lists.
+const MOST_NAMES: usize = 20;
+
+/// What was analyzed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// The tables, or the one table or index that was asked for.
+    pub analyzed: Vec<String>,
+    /// How long writers may have waited.
+    pub blocked_writers_ms: u64,
+    /// How long all of it took.
+    pub duration_ms: u64,
+    /// What the caller should know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'static str>,
+}
+
+const ON_THE_CALLER: &str = "written through this connection, as part of its transaction if one is open; other connections use \
+                             the new statistics when they read the schema anew";
+
+/// Gathers statistics of the caller's main database: of the table or index `name`, or of all tables.
+///
+/// # Errors
+///
+/// An unknown name, a read-only connection, `SQLITE_BUSY` when others write for longer than the caller's patience, what SQLite says.
+pub fn analyze<'a>(caller: &'a Caller, name: Option<&str>, listener: Option<Listener<'a>>) -> Result<Outcome> {
+    let started = Instant::now();
+    caller.check_in_place()?;
+    let standing = caller.standing()?;
+    caller.check_writable(&standing, "analyze")?;
+    let mut watch = Watch::new(caller, listener);
+    let beside = if is_free(caller, &standing) { beside(caller, name, &mut watch)? } else { None };
+    let (analyzed, blocked, note) = match beside {
+        Some((analyzed, blocked)) => (analyzed, blocked, None),
+        None => on_the_caller(caller, name)?,
+    };
+    Ok(Outcome {
+        analyzed,
+        blocked_writers_ms: milliseconds(blocked),
+        duration_ms: milliseconds(started.elapsed()),
+        note,
+    })
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether a second connection can do it without meeting the caller.
+fn is_free(caller: &Caller, standing: &Standing) -> bool {
+    caller.file().is_some() && standing.transaction == Transaction::None && standing.autocommit && !standing.alone()
+}
+
+/// In a transaction of a sidecar; `None` when it lacks what only the caller's connection has.
+fn beside(caller: &Caller, name: Option<&str>, watch: &mut Watch<'_>) -> Result<Option<(Vec<String>, Duration)>> {
+    let Some(file) = caller.file() else { return Ok(None) };
+    let sidecar = Sidecar::open_writer(caller, &file)?;
+    let conn = sidecar.connection();
+    let limit: i64 = caller.pragma("analysis_limit")?;
+    conn.execute_batch(&format!("PRAGMA analysis_limit={limit}"))?;
+    let deadline = Instant::now() + caller.patience();
+    match sidecar.begin_immediate(deadline, watch) {
+        Err(error) if error.primary_code() == ffi::SQLITE_NOTADB => return Ok(None),
+        begun => begun?,
+    }
+    let locked = Instant::now();
+    let target = Target::find(conn, name)?;
+    match watch.over(conn, || conn.execute_batch(&target.sql()))?.map_err(Error::from) {
+        // No such collation or function.
+        Err(error) if error.primary_code() == ffi::SQLITE_ERROR => return Ok(None),
+        done => done.map_err(failed)?,
+    }
+    let version: i32 = read_pragma(conn, "schema_version")?;
+    conn.execute_batch(&format!("PRAGMA main.schema_version={}", version.wrapping_add(1)))?;
+    watch
+        .over_waiting(conn, deadline.max(locked + caller.patience()), || conn.execute_batch("COMMIT"))?
+        .map_err(|error| failed(Error::from(error).explained()))?;
+    Ok(Some((target.names, locked.elapsed())))
+}
+
+fn on_the_caller(caller: &Caller, name: Option<&str>) -> Result<(Vec<String>, Duration, Option<&'static str>)> {
+    let conn = caller.connection();
+    let target = Target::find(conn, name)?;
+    let begun = Instant::now();
+    conn.execute_batch(&target.sql()).map_err(|error| explain(caller, failed(error.into())))?;
+    let note = caller.file().map(|_| ON_THE_CALLER);
+    Ok((target.names, begun.elapsed(), note))
+}
+
+fn failed(error: Error) -> Error {
+    error.context("cannot analyze")
+}
+
+fn explain(caller: &Caller, error: Error) -> Error {
+    if error.primary_code() != ffi::SQLITE_BUSY {
+        return error;
+    }
+    match caller.standing() {
+        Ok(standing) if standing.wal() && standing.transaction == Transaction::Read => error.advice(
+            "another connection is writing, or has committed since this one began to read; finish its open statements or \
+             transaction and call again",
+        ),
+        _ => error.explained(),
+    }
+}
+
+struct Target {
+    names: Vec<String>,
+    one: bool,
+}
+
+impl Target {
+    fn find(conn: &Connection, name: Option<&str>) -> Result<Self> {
+        let read = |error: rusqlite::Error| Error::from(error).explained().context("cannot read the schema");
+        let tables = || -> rusqlite::Result<Vec<String>> {
+            // Virtual tables have no root page.
+            let mut names = conn.prepare(
+                "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name NOT LIKE 'sqlite~_%' ESCAPE '~'
+                 ORDER BY name",
+            )?;
+            let names = names.query_map([], |row| row.get(0))?;
+            names.collect()
+        };
+        let Some(name) = name else {
+            return Ok(Self { names: tables().map_err(read)?, one: false });
+        };
+        let sql = "SELECT name FROM main.sqlite_schema WHERE type IN ('table', 'index') AND rootpage > 0
+                   AND name NOT LIKE 'sqlite~_stat%' ESCAPE '~' AND name = ?1 COLLATE NOCASE";
+        let found: Option<String> = conn.query_row(sql, [name], |row| row.get(0)).optional().map_err(read)?;
+        match found {
+            Some(found) => Ok(Self { names: vec![found], one: true }),
+            None => Err(unknown(name, &tables().map_err(read)?)),
+        }
+    }
+
+    fn sql(&self) -> String {
+        match self.names.first() {
+            Some(name) if self.one => format!("ANALYZE main.{}", quoted(name)),
+            _ => "ANALYZE main".into(),
+        }
+    }
+}
+
+fn unknown(name: &str, tables: &[String]) -> Error {
+    let listed = tables.iter().take(MOST_NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let there = match tables.len() {
+        0 => "it has no tables".to_owned(),
+        count if count > MOST_NAMES => format!("it has {count} tables, among them {listed}"),
+        _ => format!("its tables are {listed}"),
+    };
+    Error::usage(format!("the database has no table or index '{}'; {there}", name.escape_debug()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_is_answered_with_those_that_there_are() {
+        let names: Vec<String> = (0..25).map(|number| format!("t{number}")).collect();
+        assert!(unknown("x", &[]).message().ends_with("no table or index 'x'; it has no tables"));
+        assert!(unknown("x", &names[..2]).message().ends_with("its tables are t0, t1"));
+        let error = unknown("x\n", &names);
+        assert!(error.message().contains("'x\\n'; it has 25 tables, among them t0, "), "{error}");
+        assert!(!error.message().contains("t20"));
+    }
+
+    #[test]
+    fn names_are_identifiers() {
+        let target = Target { names: vec!["a\"; DROP TABLE b".into()], one: true };
+        assert_eq!(target.sql(), "ANALYZE main.\"a\"\"; DROP TABLE b\"");
+    }
+}

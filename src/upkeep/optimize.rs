@@ -1,0 +1,59 @@
+//! Statistics and, if asked, compactness, in one call.
+//!
+//! # Promise
+//!
+//! `ANALYZE`, and with `full` a `VACUUM` before it, so that the statistics are read from the compact database. If the VACUUM
+//! cannot be made, nothing is. The measures before and after are those of [`stats`], as the caller sees the database.
+
+use serde::Serialize;
+
+use super::stats::{self, Stats};
+use super::{analyze, vacuum};
+use crate::connection::Caller;
+use crate::error::{Error, Result};
+use crate::progress::Listener;
+
+/// What was done, and what it changed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Outcome {
+    /// Always true: otherwise there is an error.
+    pub analyzed: bool,
+    /// Whether there was a VACUUM.
+    pub vacuumed: bool,
+    /// The measures before.
+    pub stats_before: Stats,
+    /// The measures after.
+    pub stats_after: Stats,
+    /// What the parts have to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Optimizes the caller's main database; `full` is 0 or 1.
+///
+/// # Errors
+///
+/// Another number, and what the parts say.
+pub fn optimize<'a>(caller: &'a Caller, full: i64, mut listener: Option<Listener<'a>>) -> Result<Outcome> {
+    let full = match full {
+        0 => false,
+        1 => true,
+        other => {
+            return Err(Error::usage(format!("full is {other}; it can be 0 (ANALYZE) or 1 (VACUUM, then ANALYZE)")));
+        }
+    };
+    let stats_before = stats::stats(caller)?;
+    let mut notes = Vec::new();
+    if full {
+        let listener = listener.as_mut().map(|listener| &mut **listener as Listener<'_>);
+        notes.extend(vacuum::vacuum(caller, listener)?.note);
+    }
+    notes.extend(analyze::analyze(caller, None, listener)?.note.map(str::to_owned));
+    Ok(Outcome {
+        analyzed: true,
+        vacuumed: full,
+        stats_before,
+        stats_after: stats::stats(caller)?,
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
+    })
+}

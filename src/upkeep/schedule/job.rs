@@ -1,0 +1,173 @@
+//! The jobs, their steps, and what each step does.
+//!
+//! # Promise
+//!
+//! The jobs are those of the runbook: `hourly` (checkpoint, requeue), `daily` (backup named daily, verify, rotate, analyze,
+//! checkpoint, requeue), `weekly` (backup named weekly, integrity, optimize with VACUUM), `monthly` (backup named monthly,
+//! VACUUM where fragmentation warrants it). A step that fails does not keep others from being run, but for those that would
+//! make things worse: nothing is rotated away, and nothing vacuumed, when the backup that was to come before has failed, or is
+//! not sound, or the database itself is not.
+
+use serde_json::{Value, json};
+
+use crate::backup::{check, create, options, rotate};
+use crate::connection::Caller;
+use crate::error::{Error, Result};
+use crate::queue::leases;
+use crate::retention::policy::Policy;
+use crate::settings::registry as setting;
+use crate::settings::{Setting, Settings};
+use crate::upkeep::{analyze, checkpoint, integrity, optimize, stats, vacuum};
+
+/// A job.
+pub struct Job {
+    /// Its name, which its backups bear, too.
+    pub name: &'static str,
+    /// The setting that says when it is due.
+    pub cron: &'static Setting,
+    /// Its steps, in their order.
+    pub steps: &'static [Step],
+}
+
+/// All jobs, in the order in which they are run when several are due.
+pub static JOBS: [Job; 4] = [
+    Job { name: "hourly", cron: &setting::CRON_HOURLY, steps: &[Step::Checkpoint, Step::Requeue] },
+    Job {
+        name: "daily",
+        cron: &setting::CRON_DAILY,
+        steps: &[Step::Backup, Step::Verify, Step::Rotate, Step::Analyze, Step::Checkpoint, Step::Requeue],
+    },
+    Job { name: "weekly", cron: &setting::CRON_WEEKLY, steps: &[Step::Backup, Step::Integrity, Step::Optimize] },
+    Job { name: "monthly", cron: &setting::CRON_MONTHLY, steps: &[Step::Backup, Step::Vacuum] },
+];
+
+/// A step of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Take a backup.
+    Backup,
+    /// Verify it.
+    Verify,
+    /// Rotate by the setting `keep`.
+    Rotate,
+    /// Gather the planner's statistics.
+    Analyze,
+    /// Copy what can be of the WAL.
+    Checkpoint,
+    /// Requeue stale leases.
+    Requeue,
+    /// Check the database.
+    Integrity,
+    /// Gather statistics and VACUUM.
+    Optimize,
+    /// VACUUM, if fragmentation warrants it.
+    Vacuum,
+}
+
+impl Step {
+    /// Its name in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Verify => "verify",
+            Self::Rotate => "rotate",
+            Self::Analyze => "analyze",
+            Self::Checkpoint => "checkpoint",
+            Self::Requeue => "requeue",
+            Self::Integrity => "integrity",
+            Self::Optimize => "optimize",
+            Self::Vacuum => "vacuum",
+        }
+    }
+
+    /// The steps of the same job without which this one is skipped.
+    pub fn needs(self) -> &'static [Self] {
+        match self {
+            Self::Verify | Self::Vacuum => &[Self::Backup],
+            Self::Rotate => &[Self::Backup, Self::Verify],
+            Self::Optimize => &[Self::Backup, Self::Integrity],
+            _ => &[],
+        }
+    }
+
+    /// Does it; what it came to, as JSON. `backup` is the path of the job's backup, once there is one.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the work says.
+    pub fn run(self, caller: &Caller, job: &Job, backup: Option<&str>) -> Result<Value> {
+        let settings = Settings::of(caller.connection())?;
+        match self {
+            Self::Backup => back_up(caller, job, &settings),
+            Self::Verify => verify(caller, backup),
+            Self::Rotate => {
+                let keep = settings.text(&setting::KEEP)?.unwrap_or_default();
+                let deleted = rotate::rotate(caller, &Policy::from_text(&keep)?, None)?;
+                Ok(json!({ "keep": keep, "deleted": deleted }))
+            }
+            Self::Analyze => shown(&analyze::analyze(caller, None, None)?),
+            Self::Checkpoint => shown(&checkpoint::checkpoint(caller, None, None)?),
+            Self::Requeue => requeue(caller, &settings),
+            Self::Integrity => check_integrity(caller),
+            Self::Optimize => shown(&optimize::optimize(caller, 1, None)?),
+            Self::Vacuum => vacuum_if_fragmented(caller, &settings),
+        }
+    }
+}
+
+fn shown(outcome: &impl serde::Serialize) -> Result<Value> {
+    serde_json::to_value(outcome)
+        .map_err(|error| Error::internal(format!("the result cannot be written as JSON ({error})")))
+}
+
+fn back_up(caller: &Caller, job: &Job, settings: &Settings) -> Result<Value> {
+    let kind = settings.text(&setting::JOB_BACKUP_TYPE)?.unwrap_or_default();
+    // The chains of a day's backups end with the week.
+    let kind = if job.name != "daily" && kind == "incremental" { "full" } else { &kind };
+    let wish = json!({ "name": job.name, "type": kind, "compression": settings.text(&setting::JOB_COMPRESSION)? });
+    let options: options::Options = serde_json::from_value(wish)
+        .map_err(|error| Error::internal(format!("the options of the job's backup are not understood ({error})")))?;
+    let text = create::backup(caller, None, &options, None)?.json()?;
+    serde_json::from_str(&text).map_err(|error| Error::internal(format!("the backup's object is no JSON ({error})")))
+}
+
+fn verify(caller: &Caller, backup: Option<&str>) -> Result<Value> {
+    let outcome = check::check(caller, backup, None, &check::Options::default(), None)?;
+    match outcome.details.first() {
+        None => shown(&outcome),
+        Some(first) => Err(Error::corrupt(format!("the backup '{}' is corrupted: {first}", outcome.backup_path))),
+    }
+}
+
+fn requeue(caller: &Caller, settings: &Settings) -> Result<Value> {
+    if leases::count(caller.connection(), caller.now())?.is_none() {
+        return Ok(json!({ "requeued": 0, "note": "the database has no task table" }));
+    }
+    let seconds = settings.whole(&setting::STALE_SECS)?;
+    Ok(json!({ "requeued": leases::requeue(caller, seconds, caller.now())? }))
+}
+
+fn check_integrity(caller: &Caller) -> Result<Value> {
+    let messages = integrity::integrity(caller.connection(), None, integrity::DEFAULT_MAX_ERRORS)?;
+    match messages.iter().find(|message| message.as_str() != "ok") {
+        None => Ok(json!({ "message": "ok" })),
+        Some(first) => Err(Error::corrupt(format!(
+            "the database is damaged ({} findings): {first}; queue_restore('latest') brings back the newest backup",
+            messages.len()
+        ))),
+    }
+}
+
+fn vacuum_if_fragmented(caller: &Caller, settings: &Settings) -> Result<Value> {
+    let (found, bearable) =
+        (stats::stats(caller)?.fragmentation_pct, settings.real(&setting::FRAGMENTATION_PCT_CRITICAL)?);
+    if found <= bearable {
+        return Ok(json!({ "vacuumed": false, "fragmentation_pct": found, "fragmentation_pct_critical": bearable }));
+    }
+    let mut outcome = shown(&vacuum::vacuum(caller, None)?)?;
+    if let Some(object) = outcome.as_object_mut() {
+        object.insert("vacuumed".into(), json!(true));
+        object.insert("fragmentation_pct".into(), json!(found));
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,279 @@
+//! Giving free pages back to the disk.
+//!
+//! # Promise
+//!
+//! - `VACUUM` of the caller's main database, by SQLite itself. A failure, an interrupt or a crash leaves its content as it was.
+//! - The disk is asked first: a copy of what the database holds goes to SQLite's directory for temporary files (unless the
+//!   caller keeps those in memory), and as much again into the WAL, or all old pages into the rollback journal. Too little is an
+//!   error with both numbers, before anything is written.
+//! - A caller that is itself in the way is told so at once. Others are waited for as long as the caller's patience,
+//!   interruptibly.
+//! - The result says what was won, which tables' rows may have got new rowids (SQLite numbers rows without an INTEGER PRIMARY KEY
+//!   anew), and whether the WAL, which has become as long as the database, could be put back to 0 bytes.
+//! - Others can read meanwhile in WAL mode; nobody can write.
+//!
+//! # How
+//!
+//! Inside a function SQLite refuses `VACUUM` on the caller's own connection, so a sidecar runs it. SQLite takes the lock before
+//! it copies, and asks our busy handler while others hold it; so a wait costs nothing, and with a rollback journal it keeps new
+//! readers out while it waits for the present ones. Without automatic checkpoints, the WAL is copied afterwards, by the
+//! rules of [`checkpoint`](super::checkpoint). A VACUUM tells no progress, so a listener is only asked whether to go on.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rusqlite::{Connection, OptionalExtension, ffi};
+use serde::Serialize;
+
+use super::checkpoint::{self, Mode};
+use crate::connection::{Caller, Sidecar, Standing, read_pragma};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::host::Transaction;
+use crate::progress::{Listener, Watch};
+use crate::schema;
+
+/// What a frame of the WAL has before its page (<https://www.sqlite.org/fileformat2.html#walformat>); a rollback journal
+/// has less.
+const FRAME_HEADER: u64 = 24;
+
+/// What was won.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// Pages times page size.
+    pub size_before_bytes: i64,
+    /// The same afterwards.
+    pub size_after_bytes: i64,
+    /// The difference.
+    pub reclaimed_bytes: i64,
+    /// Pages.
+    pub page_count_before: i64,
+    /// Pages afterwards.
+    pub page_count_after: i64,
+    /// Free pages.
+    pub freelist_count_before: i64,
+    /// Free pages afterwards.
+    pub freelist_count_after: i64,
+    /// What became of the WAL; none without one.
+    pub checkpoint: Option<checkpoint::Outcome>,
+    /// How long all of it took.
+    pub duration_ms: u64,
+    /// What the caller should know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Vacuums the caller's main database.
+///
+/// # Errors
+///
+/// `SQLITE_BUSY` when the caller is in its own way or others hold the database, `SQLITE_FULL`, `SQLITE_READONLY`, a database
+/// without a file, `SQLITE_INTERRUPT`, what SQLite says.
+pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<Outcome> {
+    let started = Instant::now();
+    let Some(file) = caller.file() else {
+        return Err(Error::usage(
+            "a database without a file cannot be vacuumed from inside a function; run the statement VACUUM on it",
+        ));
+    };
+    caller.check_in_place()?;
+    let mut standing = caller.standing()?;
+    caller.check_writable(&standing, "vacuum")?;
+    refuse_own(&standing)?;
+    let mut watch = Watch::new(caller, listener);
+    let sidecar = Sidecar::open_writer(caller, &file)?;
+    let conn = sidecar.connection();
+    sidecar.begin_read(caller, &mut standing, &mut watch)?;
+    let before = Size::of(conn)?;
+    let renumbered = schema::tables_without_own_rowid(conn)?;
+    conn.execute_batch("COMMIT")?;
+    refuse_own(&standing)?;
+    let temporary = temporary_directory(caller, conn)?;
+    before.require_space(files::parent_of(&file), temporary.as_deref(), standing.wal())?;
+    let deadline = Instant::now() + caller.patience();
+    watch.over_waiting(conn, deadline, || conn.execute_batch("VACUUM"))?.map_err(|error| explain(error.into()))?;
+    let after = Size::of(conn)?;
+    drop(sidecar);
+    let mut notes = Vec::new();
+    if !renumbered.is_empty() {
+        notes.push(format!(
+            "rows of tables without an INTEGER PRIMARY KEY may have got new rowids: {}; give such a table one where rowids matter",
+            renumbered.join(", ")
+        ));
+    }
+    let checkpoint = shrink(caller, &file, &standing, &mut notes, &mut watch);
+    Ok(Outcome {
+        size_before_bytes: before.bytes(),
+        size_after_bytes: after.bytes(),
+        reclaimed_bytes: before.bytes() - after.bytes(),
+        page_count_before: before.pages,
+        page_count_after: after.pages,
+        freelist_count_before: before.free,
+        freelist_count_after: after.free,
+        checkpoint,
+        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
+    })
+}
+
+/// What the caller holds must not be what the sidecar would wait for.
+fn refuse_own(standing: &Standing) -> Result<()> {
+    if standing.alone() {
+        return Err(Error::busy(format!("cannot vacuum: {}", standing.in_the_way().unwrap_or_default())));
+    }
+    let what = match standing.transaction {
+        Transaction::Write => "write transaction (INSERT … SELECT opens one, too)",
+        Transaction::Read if !standing.journal.is_empty() && !standing.wal() => {
+            "read (SELECT … FROM a table is one, too)"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::busy(format!(
+        "cannot vacuum: this connection's own open {what} is in the way; COMMIT or ROLLBACK it, finish its statements, and call \
+         again"
+    )))
+}
+
+/// Copies the WAL into the database and truncates it, if there is one. What cannot be done now, the next checkpoint does.
+fn shrink(
+    caller: &Caller,
+    file: &Path,
+    standing: &Standing,
+    notes: &mut Vec<String>,
+    watch: &mut Watch<'_>,
+) -> Option<checkpoint::Outcome> {
+    if !standing.wal() {
+        return None;
+    }
+    match checkpoint::afterwards(caller, file, Mode::Truncate, standing.transaction, watch) {
+        Ok(outcome) => {
+            if outcome.busy != 0 {
+                notes.push(
+                    "the database is compact, but its file shrinks only when the WAL can be copied: call \
+                     queue_checkpoint('TRUNCATE') when nobody reads any more"
+                        .into(),
+                );
+            }
+            Some(outcome)
+        }
+        Err(error) => {
+            notes.push(format!("the database is compact, but the WAL could not be copied into its file: {error}"));
+            None
+        }
+    }
+}
+
+/// Where the copy goes, `None` for memory. The sidecar does as the caller does.
+fn temporary_directory(caller: &Caller, conn: &Connection) -> Result<Option<PathBuf>> {
+    let store: i64 = caller.pragma("temp_store")?;
+    conn.execute_batch(&format!("PRAGMA temp_store={store}"))?;
+    if in_memory(compiled_temp_store(conn)?, store) {
+        return Ok(None);
+    }
+    // A host may be built without this pragma; then it answers nothing.
+    let named: Option<String> = conn.query_row("PRAGMA temp_store_directory", [], |row| row.get(0)).optional()?;
+    Ok(files::sqlite_directory(named.filter(|named| !named.is_empty()).map(PathBuf::from)))
+}
+
+/// `SQLITE_TEMP_STORE` of the host; 1 where it does not tell.
+fn compiled_temp_store(conn: &Connection) -> Result<i64> {
+    let mut options = conn.prepare("PRAGMA compile_options")?;
+    let mut rows = options.query([])?;
+    while let Some(row) = rows.next()? {
+        let option: String = row.get(0)?;
+        if let Some(store) = option.strip_prefix("TEMP_STORE=") {
+            return Ok(store.parse().unwrap_or(1));
+        }
+    }
+    Ok(1)
+}
+
+/// <https://www.sqlite.org/pragma.html#pragma_temp_store>, the table at its end.
+fn in_memory(compiled: i64, store: i64) -> bool {
+    match compiled {
+        1 => store == 2,
+        2 => store != 1,
+        3 => true,
+        _ => false,
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    pages: i64,
+    free: i64,
+    page: i64,
+}
+
+impl Size {
+    fn of(conn: &Connection) -> Result<Self> {
+        Ok(Self {
+            pages: read_pragma(conn, "page_count")?,
+            free: read_pragma(conn, "freelist_count")?,
+            page: read_pragma(conn, "page_size")?,
+        })
+    }
+
+    fn bytes(self) -> i64 {
+        self.pages * self.page
+    }
+
+    /// Bytes for the copy, and bytes beside the database.
+    fn needs(self, wal: bool) -> (u64, u64) {
+        let (all, page) = (self.pages.unsigned_abs(), self.page.unsigned_abs());
+        let used = all.saturating_sub(self.free.unsigned_abs());
+        let journalled = if wal { used } else { all };
+        (used * page, journalled * (page + FRAME_HEADER))
+    }
+
+    fn require_space(self, home: &Path, temporary: Option<&Path>, wal: bool) -> Result<()> {
+        let advice = "free some space there";
+        let (copy, beside) = self.needs(wal);
+        let Some(temporary) = temporary else {
+            return files::require_space(home, beside, "vacuum", advice);
+        };
+        if files::may_share_space(home, temporary) {
+            return files::require_space(home, copy + beside, "vacuum", advice);
+        }
+        files::require_space(home, beside, "vacuum", advice)?;
+        let advice =
+            "free some space there, or set SQLITE_TMPDIR to a directory that has it before the program starts";
+        files::require_space(temporary, copy, "vacuum's temporary copy", advice)
+    }
+}
+
+fn explain(error: Error) -> Error {
+    let error = error.context("cannot vacuum");
+    match error.primary_code() {
+        ffi::SQLITE_FULL | ffi::SQLITE_IOERR => {
+            error.advice("its content is as it was; see that the disk and SQLite's directory for temporary files have space")
+        }
+        ffi::SQLITE_ERROR => error.advice(
+            "if a function or collation is missing that only this connection has, run the statement VACUUM on it instead",
+        ),
+        _ => error.explained(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn space_for_a_copy_and_for_the_journal() {
+        let size = Size { pages: 1000, free: 400, page: 4096 };
+        assert_eq!(size.needs(true), (600 * 4096, 600 * 4120));
+        assert_eq!(size.needs(false), (600 * 4096, 1000 * 4120));
+        assert_eq!(Size { pages: 0, free: 0, page: 4096 }.needs(true), (0, 0));
+    }
+
+    #[test]
+    fn where_temporary_files_go_follows_the_host_and_the_pragma() {
+        let table = [(0, [false, false, false]), (1, [false, false, true]), (2, [true, false, true]), (3, [true; 3])];
+        for (compiled, expected) in table {
+            for (store, in_ram) in expected.into_iter().enumerate() {
+                assert_eq!(in_memory(compiled, store as i64), in_ram, "{compiled} {store}");
+            }
+        }
+    }
+}
