@@ -131,17 +131,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", params=["own", "system"])
-def package(
-    request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Package:
+def package(request: pytest.FixtureRequest, wheel: Path) -> Package:
     """The Python package with all extras, on each Python in turn."""
     base = packages.pythons().get(request.param)
     if base is None:
-        pytest.skip("there is no other Python at /usr/bin/python3")
-    python = packages.make_environment(base, tmp_path_factory.mktemp(request.param))
-    others = [line for line in map(packages.requirement, packages.SQLITES) if line]
-    packages.install(python, f"queuekeeper[cli,scheduling] @ {wheel.as_uri()}", *others)
-    return Package(request.param, python)
+        pytest.skip("there is no other Python at /usr/bin/python3 that is new enough")
+    return Package(request.param, packages.environment(base, wheel))
+
+
+@pytest.fixture(scope="session")
+def own(wheel: Path) -> Package:
+    """The same on the Python that runs the tests, for what does not depend on the Python."""
+    return Package("own", packages.environment(packages.pythons()["own"], wheel))
 
 
 @pytest.fixture

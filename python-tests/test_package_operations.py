@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from support.package import Package
 from support.queues import Queue
 
@@ -102,81 +100,50 @@ def test_settings(package: Package, queue: Queue) -> None:
     )
 
 
-#: What each program needs of the library, and what it does with it.
-UPKEEP = {
-    "checkpoint": (
-        ("qk_checkpoint",),
+def test_upkeep(package: Package, queue: Queue) -> None:
+    package.run(
         """
-        done = queue.checkpoint("TRUNCATE")
-        assert (done.mode, done.busy) == ("TRUNCATE", 0), done
-        assert queue.checkpoint().mode == "PASSIVE"
-        """,
-    ),
-    "vacuum": (
-        ("qk_vacuum",),
-        """
-        done = queue.vacuum()
-        assert done.size_before_bytes - done.size_after_bytes == done.reclaimed_bytes, done
-        """,
-    ),
-    "analyze": (
-        ("qk_analyze",),
-        """
-        assert "task_queue" in queue.analyze().analyzed
-        assert queue.analyze("task_queue").analyzed == ["task_queue"]
-        """,
-    ),
-    "optimize": (
-        ("qk_optimize",),
-        """
-        assert queue.optimize().vacuumed is False
-        done = queue.optimize(full=True)
-        assert done.analyzed is True and done.vacuumed is True
-        assert isinstance(done.stats_before, queuekeeper.Stats) and done.stats_after.page_count
-        """,
-    ),
-    "integrity": (
-        ("qk_integrity",),
-        """
-        assert queue.integrity() == queue.integrity("quick", 10) == ["ok"]
-        """,
-    ),
-    "health": (
-        ("qk_health",),
-        """
-        found = queue.health()
-        assert {each.level for each in found} <= {"ok", "warning", "critical"} and found, found
-        assert all(each.metric for each in found)
-        """,
-    ),
-    "schedule": (
-        ("qk_run_due", "qk_schedule", "qk_history"),
-        """
-        from datetime import datetime, timezone
-        assert {each.job for each in queue.schedule()} == {"hourly", "daily", "weekly", "monthly"}
-        assert all(each.cron and each.next_due_utc for each in queue.schedule())
-        ran = queue.run_due(datetime.now(timezone.utc))
-        assert isinstance(ran, list) and all(each.job for each in ran), ran
-        steps = queue.history()
-        assert {each.job for each in steps} == {each.job for each in ran}, steps
-        """,
-    ),
-}
-
-
-@pytest.mark.parametrize("name", UPKEEP)
-def test_upkeep(name: str, package: Package, queue: Queue) -> None:
-    needed, body = UPKEEP[name]
-    # Until every branch of the library is in, one without the function is not a failure.
-    missing = package.run(
-        f"""
-        missing = lacks(*{needed!r})
-        if not missing:
-            queue = queuekeeper.open(sys.argv[1])
-            {body.strip().replace(chr(10), chr(10) + "    ")}
-        print(json.dumps(missing))
+        with queuekeeper.open(sys.argv[1]) as queue:
+            done = queue.checkpoint("truncate")
+            assert (done.mode, done.busy) == ("TRUNCATE", 0), done
+            assert queue.checkpoint().mode == "PASSIVE"
+            won = queue.vacuum()
+            assert won.size_before_bytes - won.size_after_bytes == won.reclaimed_bytes, won
+            assert won.page_count_before >= won.page_count_after, won
+            assert won.checkpoint.mode == "TRUNCATE" and won.freelist_count_after == 0, won
+            assert "task_queue" in queue.analyze().analyzed
+            assert queue.analyze("task_queue").analyzed == ["task_queue"]
+            assert queue.optimize().vacuumed is False
+            full = queue.optimize(full=True)
+            assert full.analyzed is True and full.vacuumed is True
+            assert isinstance(full.stats_before, queuekeeper.Stats), full
+            assert full.stats_after.wal_mode is True
+            assert queue.integrity() == queue.integrity("quick", 10) == ["ok"]
+            metrics = {each.metric: each for each in queue.health()}
+            assert metrics["database_size"].level == "ok", metrics
+            assert {each.level for each in metrics.values()} <= {"ok", "warning", "critical"}
+            assert queuekeeper.Queue.version() == queuekeeper.__version__
         """,
         queue.path,
     )
-    if missing:
-        pytest.skip(f"the library has no {missing[0]}()")
+
+
+def test_the_schedule(package: Package, queue: Queue) -> None:
+    package.run(
+        """
+        from datetime import datetime, timedelta, timezone
+        with queuekeeper.open(sys.argv[1]) as queue:
+            assert {job.job for job in queue.schedule()} == {"hourly", "daily", "weekly", "monthly"}
+            assert all(job.cron and job.next_due_utc for job in queue.schedule())
+            for job in ("daily", "weekly", "monthly"):
+                queue.set(f"cron_{job}", "off")
+            ran = queue.run_due(datetime(2030, 1, 1, 3, 30, tzinfo=timezone(timedelta(hours=2))))
+            assert [job.job for job in ran] == ["hourly"], ran
+            assert ran[0].due_utc == "2030-01-01 01:00:00" and ran[0].status == "ok", ran
+            assert [step.step for step in ran[0].steps] == ["checkpoint", "requeue"], ran
+            assert ran[0].steps[1].detail == {"requeued": 12}, ran
+            assert {(each.job, each.status) for each in queue.history()} == {("hourly", "ok")}
+            assert queue.run_due("2030-01-01 01:59:59") == []
+        """,
+        queue.path,
+    )

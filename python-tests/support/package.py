@@ -6,6 +6,8 @@ each of the Pythons that matter: one whose sqlite3 can load extensions, and one 
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import os
 import shutil
@@ -19,7 +21,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "python-tests" / "requirements.txt"
 LIMIT_SECONDS = 120
-#: Installed beside the package: further SQLites for a process to have.
+#: What the pinned requirements run on.
+OLDEST = (3, 11)
+ENVIRONMENTS = ROOT / "target" / "python"
+EXTRAS = ("click", "rich", "apscheduler")
+#: Further SQLites for a process to have.
 SQLITES = ("apsw", "pysqlite3-binary")
 
 #: Programs begin with this, so that the tests can leave it out.
@@ -33,11 +39,13 @@ def lacks(*names):
 
 
 def pythons() -> dict[str, str]:
-    """The Python that runs the tests, and the system's, if that is another."""
+    """The Python that runs the tests, and Linux's own, if that is another and new enough."""
     found = {"own": getattr(sys, "_base_executable", None) or sys.executable}
-    system = shutil.which("/usr/bin/python3")
+    system = shutil.which("/usr/bin/python3") if sys.platform == "linux" else None
     if system is not None and Path(system).resolve() != Path(found["own"]).resolve():
-        found["system"] = system
+        version = call(system, "-I", "-c", "import sys; print(*sys.version_info[:2])").split()
+        if tuple(map(int, version)) >= OLDEST:
+            found["system"] = system
     return found
 
 
@@ -55,18 +63,23 @@ def call(*command: str | Path, cwd: Path | None = None) -> str:
     return done.stdout
 
 
+def pip(*arguments: str | Path) -> None:
+    """Runs the pip of the tests' own environment."""
+    call(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments)
+
+
 def build_wheel(directory: Path) -> Path:
-    """The wheel, built as `pip install ./python` does it."""
-    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
-    call(*pip, "wheel", "--no-deps", "--wheel-dir", directory, ROOT / "python")
+    """The wheel, built as `pip wheel ./python` does it, by the hatchling that is here already."""
+    options = ("--no-deps", "--no-build-isolation", "--wheel-dir", directory)
+    pip("wheel", *options, ROOT / "python")
     (wheel,) = directory.glob("*.whl")
     return wheel
 
 
-def requirement(name: str) -> str:
-    """The line of requirements.txt with that package, or nothing."""
+def requirements() -> list[str]:
+    """What is installed beside the package: what its extras need, and further SQLites."""
     lines = REQUIREMENTS.read_text("utf-8").splitlines()
-    return next((line for line in lines if line.startswith(f"{name}==")), "")
+    return [line for line in lines if line.split("==")[0] in (*EXTRAS, *SQLITES)]
 
 
 def make_environment(base: str, directory: Path) -> Path:
@@ -75,10 +88,27 @@ def make_environment(base: str, directory: Path) -> Path:
     return directory / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def install(python: Path, *requirements: str | Path) -> None:
+def install(python: Path, *arguments: str | Path) -> None:
     """Installs into that environment, with the pip of the tests' own."""
-    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
-    call(*pip, "--python", python, "install", *requirements)
+    pip("--python", python, "install", *arguments)
+
+
+@functools.cache
+def environment(base: str, wheel: Path) -> Path:
+    """An environment with all extras and this wheel; only the wheel is installed anew each time."""
+    wanted = requirements()
+    made_from = "\n".join([os.path.realpath(base), str(ROOT), *wanted])
+    digest = hashlib.sha256(made_from.encode()).hexdigest()[:16]
+    directory = ENVIRONMENTS / digest
+    python = directory / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    complete = directory / "complete"
+    if not complete.exists():
+        shutil.rmtree(directory, ignore_errors=True)
+        make_environment(base, directory)
+        install(python, *wanted)
+        complete.touch()
+    install(python, "--no-deps", "--no-index", "--force-reinstall", wheel)
+    return python
 
 
 @dataclass(frozen=True)

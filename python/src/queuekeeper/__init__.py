@@ -42,6 +42,7 @@ from queuekeeper.results import (
     Setting,
     StaleLease,
     Stats,
+    StepRun,
     Vacuum,
     Verification,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "Setting",
     "StaleLease",
     "Stats",
+    "StepRun",
     "UnavailableError",
     "Vacuum",
     "Verification",

@@ -29,7 +29,7 @@ def text(value: PathLike | None, name: str) -> bytes | None:
     return encoded
 
 
-def options(given: Mapping[str, Any]) -> bytes | None:
+def options(**given: Any) -> bytes | None:
     """Options as a JSON object; those that are None are left out."""
     chosen = {name: value for name, value in given.items() if value is not None}
     return to_json(chosen, "an option") if chosen else None

@@ -79,7 +79,12 @@ class _Attended:
         raised: BaseException | None = None
         helper = threading.Thread(target=self._help, name="queuekeeper", daemon=True)
         try:
-            helper.start()
+            try:
+                helper.start()
+            except RuntimeError:
+                # At the interpreter's end no thread can be started any more.
+                self._ended = True
+                return _direct(self._work, self._progress)
             while helper.is_alive() and not self._ended:
                 try:
                     self._attend()

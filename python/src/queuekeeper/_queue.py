@@ -51,20 +51,39 @@ class Queue:
         """Closes the database."""
         self._handle.close()
 
+    @staticmethod
+    def version() -> str:
+        """The version of the library."""
+        return _library.bound().version()
+
     # Backups
 
     def backup(
         self,
         path: PathLike | None = None,
         *,
+        name: str | None = None,
+        type: str | None = None,  # noqa: A002
+        compression: str | None = None,
+        level: int | None = None,
+        verify: str | None = None,
+        overwrite: bool | None = None,
         progress: Progress | None = None,
-        **options: Any,
     ) -> results.Backup:
-        """Backs up the database into a directory or a file: one true snapshot, however busy it is.
+        """Backs up the database into a directory or a file: one snapshot, however busy it is.
 
-        Options: name, verify, overwrite, type, compression, level.
+        `type`: full, incremental, snapshot. `compression`: none, gzip, zstd. `verify`: none,
+        checksum, quick, full.
         """
-        given = [arguments.text(path, "path"), arguments.options(options)]
+        options = arguments.options(
+            name=name,
+            type=type,
+            compression=compression,
+            level=level,
+            verify=verify,
+            overwrite=overwrite,
+        )
+        given = [arguments.text(path, "path"), options]
         return results.Backup.of(self._handle.call("qk_backup", list(given), progress))
 
     def restore(
@@ -72,15 +91,14 @@ class Queue:
         backup: PathLike,
         target: PathLike | None = None,
         *,
+        dir: PathLike | None = None,  # noqa: A002
+        overwrite: bool | None = None,
+        requeue_leases: bool | None = None,
         progress: Progress | None = None,
-        **options: Any,
     ) -> results.Restoration:
-        """Restores a backup (a path, an id, or 'latest') into this database, or into another.
-
-        Options: dir, overwrite, requeue_leases.
-        """
-        names = [arguments.text(backup, "backup"), arguments.text(target, "target")]
-        given = [*names, arguments.options(options)]
+        """Restores a backup (a path, an id, or 'latest') into this database, or into another."""
+        options = arguments.options(dir=dir, overwrite=overwrite, requeue_leases=requeue_leases)
+        given = [arguments.text(backup, "backup"), arguments.text(target, "target"), options]
         return results.Restoration.of(self._handle.call("qk_restore", list(given), progress))
 
     def verify(
@@ -88,20 +106,27 @@ class Queue:
         backup: PathLike,
         level: str | None = None,
         *,
+        dir: PathLike | None = None,  # noqa: A002
         progress: Progress | None = None,
-        **options: Any,
     ) -> results.Verification:
-        """Verifies a backup: 'checksum', 'quick' or 'full'. Corruption is a result, no error.
+        """Verifies a backup. That it is corrupted is a result, not an error.
 
-        Options: dir.
+        `level`: checksum, quick, full.
         """
-        names = [arguments.text(backup, "backup"), arguments.text(level, "level")]
-        given = [*names, arguments.options(options)]
+        options = arguments.options(dir=dir)
+        given = [arguments.text(backup, "backup"), arguments.text(level, "level"), options]
         return results.Verification.of(self._handle.call("qk_verify", list(given), progress))
 
-    def delete_backup(self, backup: PathLike, **options: Any) -> results.Deletion:
-        """Deletes one backup. Options: dir, dependants."""
-        given = [arguments.text(backup, "backup"), arguments.options(options)]
+    def delete_backup(
+        self,
+        backup: PathLike,
+        *,
+        dir: PathLike | None = None,  # noqa: A002
+        dependants: bool | None = None,
+    ) -> results.Deletion:
+        """Deletes one backup, and with `dependants` those that build on it."""
+        options = arguments.options(dir=dir, dependants=dependants)
+        given = [arguments.text(backup, "backup"), options]
         return results.Deletion.of(self._handle.call("qk_delete_backup", list(given)))
 
     def rotate(self, keep: Keep, dir: PathLike | None = None) -> int:  # noqa: A002
@@ -146,12 +171,12 @@ class Queue:
         return [results.HealthMetric.of(row) for row in self._handle.call("qk_health", [])]
 
     def integrity(self, level: str | None = None, max_errors: int | None = None) -> list[str]:
-        """What is wrong with the database, or ['ok']. Levels: 'quick', 'full'."""
+        """What is wrong with the database, or ['ok']. `level`: quick, full."""
         given = [arguments.text(level, "level"), arguments.number(max_errors, "max_errors")]
         return [row["message"] for row in self._handle.call("qk_integrity", list(given))]
 
     def checkpoint(self, mode: str | None = None) -> results.Checkpoint:
-        """Copies the WAL into the database: 'PASSIVE', 'FULL', 'RESTART' or 'TRUNCATE'."""
+        """Copies the WAL into the database. `mode`: PASSIVE, FULL, RESTART, TRUNCATE."""
         given = [arguments.text(mode, "mode")]
         return results.Checkpoint.of(self._handle.call("qk_checkpoint", list(given)))
 

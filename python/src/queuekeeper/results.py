@@ -229,7 +229,13 @@ class Vacuum(Result):
     size_before_bytes: int
     size_after_bytes: int
     reclaimed_bytes: int
-    duration_ms: int | None
+    page_count_before: int
+    page_count_after: int
+    freelist_count_before: int
+    freelist_count_after: int
+    #: In WAL mode, the checkpoint that lets the file shrink.
+    checkpoint: Checkpoint | None = field(metadata={"convert": Checkpoint.of})
+    duration_ms: int
     note: str | None
 
 
@@ -238,7 +244,9 @@ class Analysis(Result):
     """What was analyzed."""
 
     analyzed: list[str]
-    duration_ms: int | None
+    #: How long writers may have had to wait.
+    blocked_writers_ms: int
+    duration_ms: int
     note: str | None
 
 
@@ -265,11 +273,34 @@ class ScheduledJob(Result):
 
 
 @dataclass(frozen=True)
+class StepRun(Result):
+    """A step of a job that ran."""
+
+    step: str
+    #: `ok`, `failed` or `skipped`.
+    status: str
+    #: What it came to, or the error in words.
+    detail: Any
+
+
+def _steps(steps: list[Mapping[str, Any]]) -> list[StepRun]:
+    return [StepRun.of(step) for step in steps]
+
+
+@dataclass(frozen=True)
 class JobRun(Result):
-    """A job that was due and ran. `raw` has all of it."""
+    """A job that was due and ran."""
 
     job: str
-    status: str | None
+    #: Which of its times it ran for.
+    due_utc: str
+    #: Which attempt at that it was, from 1.
+    attempt: int
+    started_utc: str
+    finished_utc: str
+    #: `ok`, or `failed` when any step was.
+    status: str
+    steps: list[StepRun] = field(metadata={"convert": _steps})
 
 
 @dataclass(frozen=True)
@@ -277,8 +308,9 @@ class HistoryEntry(Result):
     """A step of a past run."""
 
     job: str
-    step: str | None
-    started_utc: str | None
+    step: str
+    started_utc: str
     finished_utc: str | None
-    status: str | None
+    status: str
+    #: JSON, or the error in words.
     detail: str | None
