@@ -71,6 +71,9 @@ def _load(connection: Any, path: str) -> None:
     enable(True)
     try:
         load_it(path)
+    except Exception as error:
+        # Each of the modules has exceptions of its own.
+        raise BindingError(f"cannot load {path}: {error}") from error
     finally:
         enable(False)
 
@@ -109,10 +112,7 @@ def _bind(abi: Abi) -> None:
         return
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         if hasattr(connection, "enable_load_extension"):
-            try:
-                _load(connection, abi.path)
-            except sqlite3.Error as error:
-                raise BindingError(str(error)) from error
+            _load(connection, abi.path)
             return
     try:
         with _automatic(abi), contextlib.closing(sqlite3.connect(":memory:")) as connection:
