@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +14,7 @@ from queuekeeper._arguments import PathLike
 from queuekeeper.prismq.errors import QueueBackupError, made, translated
 
 MEGABYTE = 1024 * 1024
+LONGEST_NAME = 64
 
 
 @dataclass
@@ -47,13 +50,14 @@ class QueueBackup:
 
     def create_backup(self, name: str | None = None) -> Path:
         """Backs up the database; the new file."""
-        with self._translated("Backup failed"), self._connected() as queue:
-            return queue.backup(self.backup_dir, name=name or None).path
+        series = _series(name) if name else None
+        with self._translated("Backup failed"), connected(self.db) as queue:
+            return queue.backup(self.backup_dir, name=series).path
 
     def verify_backup(self, backup_path: PathLike) -> bool:
         """True if a backup is sound; if not, that is an error that says why."""
         path = self._existing(backup_path)
-        with self._translated("Failed to verify backup"), queuekeeper.open(":memory:") as queue:
+        with self._translated("Failed to verify backup"), self._beside(path) as queue:
             verification = queue.verify(path, "full")
         if not verification.ok:
             reasons = "; ".join(map(str, verification.details))
@@ -64,6 +68,9 @@ class QueueBackup:
         """Restores a backup into the database, or into another; what was there is saved first."""
         path = self._existing(backup_path)
         target = Path(self.db.db_path if target_path is None else target_path).absolute()
+        # What is wrong with the backup is to be said as verify_backup() says it, and before the
+        # database is closed.
+        self.verify_backup(path)
         self.db.close()
         with self._translated("Failed to restore backup"):
             _restore(path, target)
@@ -90,10 +97,12 @@ class QueueBackup:
         """The newest backup, if there is one."""
         return next(iter(self.list_backups()), None)
 
-    def _connected(self) -> queuekeeper.Queue:
-        # The backend's database makes its file when it is first connected.
-        self.db.get_connection()
-        return queuekeeper.open(Path(self.db.db_path))
+    def _beside(self, path: Path) -> queuekeeper.Queue:
+        """A queue to work on that file from, which knows the live database if it is that."""
+        database = Path(self.db.db_path)
+        if database.exists() and path.samefile(database):
+            return queuekeeper.open(database)
+        return queuekeeper.open(":memory:")
 
     def _existing(self, backup_path: PathLike) -> Path:
         path = Path(backup_path).absolute()
@@ -101,8 +110,19 @@ class QueueBackup:
             raise made(self.db, QueueBackupError, f"Backup file not found: {path}")
         return path
 
-    def _translated(self, what: str) -> Any:
+    def _translated(self, what: str) -> contextlib.AbstractContextManager[None]:
         return translated(self.db, QueueBackupError, what)
+
+
+def connected(db: Any) -> queuekeeper.Queue:
+    """The queue of a backend's database, which makes its file when it is first connected."""
+    db.get_connection()
+    return queuekeeper.open(Path(db.db_path))
+
+
+def _series(name: str) -> str:
+    """The name of a series that is most like what the old module would have put into the file's."""
+    return re.sub(r"[^\w./\\-]", "_", name, flags=re.ASCII)[:LONGEST_NAME]
 
 
 def _restore(path: Path, target: Path) -> None:

@@ -10,6 +10,7 @@ that is made from both, ours and the backend's.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -43,10 +44,10 @@ def register_base(base: type[BaseException] | None) -> None:
 
 @contextlib.contextmanager
 def translated(db: Any, kind: type[QueueDatabaseError], what: str) -> Iterator[None]:
-    """Raises the library's errors, and the file system's, as the backend knows them."""
+    """Raises the library's errors, and those of files and of SQLite, as the backend knows them."""
     try:
         yield
-    except (Error, OSError) as error:
+    except (Error, OSError, sqlite3.Error) as error:
         raise made(db, kind, f"{what}: {error}") from error
 
 
