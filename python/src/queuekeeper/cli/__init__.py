@@ -8,12 +8,10 @@ progress go to standard error. An error is one line. The exit statuses are those
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from queuekeeper.cli import backups, config, upkeep
-from queuekeeper.cli.shared import FAILED, INTERRUPTED, USAGE, Finding
+from queuekeeper.cli.shared import FAILED, INTERRUPTED, USAGE, VARIABLE, Finding
 from queuekeeper.errors import Error, InterruptError
 
 EPILOG = """\b
@@ -32,11 +30,17 @@ The database is the one that --db or the environment variable PRISMQ_QUEUE_DB_PA
 @click.group(
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
 )
+@click.option("--db", "-d", envvar=VARIABLE, metavar="FILE", help="The queue database.")
 @click.version_option(package_name="queuekeeper", message="%(prog)s %(version)s")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context, db: str | None) -> None:
     """Keeps a SQLite-backed task queue healthy: backs it up while workers keep writing, verifies,
     restores and rotates the backups, rescues the tasks of dead workers, and measures."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        raise Finding(USAGE)
 
 
 for command in (*backups.COMMANDS, *upkeep.COMMANDS, *config.COMMANDS):
@@ -49,9 +53,6 @@ def run(arguments: list[str]) -> int:
         main.main(arguments, prog_name="queuekeeper", standalone_mode=False)
     except Finding as finding:
         return finding.status
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else "")
-        return USAGE
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "queuekeeper"
         return complain(f"{error.format_message().rstrip('.')} (see '{where} --help')", USAGE)
@@ -59,10 +60,6 @@ def run(arguments: list[str]) -> int:
         return complain(error.format_message(), FAILED)
     except (KeyboardInterrupt, click.Abort, InterruptError):
         return complain("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; Python must not try to write the rest.
-        sys.stdout = None
-        return 0
     except (Error, OSError) as error:
         return complain(str(error), FAILED)
     return 0

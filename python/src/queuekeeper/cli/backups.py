@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -153,10 +154,9 @@ def backups(queue: Queue, directory: str | None, as_json: bool) -> None:
     columns: list[show.Column] = [
         ("created (UTC)", lambda each: f"{each.created:%Y-%m-%d %H:%M:%S}"),
         ("type", lambda each: each.backup_type),
-        ("name", lambda each: each.name),
         ("size", lambda each: show.size(each.size_bytes)),
         ("verified", lambda each: each.verified_level),
-        ("path", lambda each: each.backup_path),
+        ("file", lambda each: each.path.name),
     ]
     show.rows(found, columns, "no backups")
     if found:
@@ -164,9 +164,14 @@ def backups(queue: Queue, directory: str | None, as_json: bool) -> None:
 
 
 def summary(found: list[Backup]) -> str:
-    """How many there are, and how large they are together."""
+    """How many there are, how large they are together, and where."""
     total = show.size(sum(each.size_bytes for each in found))
-    return f"{len(found):,} backup{'s' if len(found) != 1 else ''}, {total} in all"
+    return f"{counted(len(found))}, {total} in all, in {found[0].path.parent}"
+
+
+def counted(count: int) -> str:
+    """A number of backups, in words."""
+    return f"{count:,} backup{'s' if count != 1 else ''}"
 
 
 def policy(keep: str) -> Any:
@@ -195,7 +200,7 @@ def rotate(queue: Queue, keep: str, directory: str | None, dry_run: bool, as_jso
         if as_json:
             show.as_json({"deleted": deleted})
         else:
-            click.echo(f"{deleted:,} backup{'s' if deleted != 1 else ''} deleted")
+            click.echo(f"{counted(deleted)} deleted")
         return
     plan = queue.rotation(policy(keep), directory)
     if as_json:
@@ -203,11 +208,14 @@ def rotate(queue: Queue, keep: str, directory: str | None, dry_run: bool, as_jso
         return
     columns: list[show.Column] = [
         ("decision", lambda each: each.decision),
-        ("created", lambda each: each.created_at[:19].replace("T", " ")),
+        ("created (UTC)", lambda each: each.created_at[:19].replace("T", " ")),
         ("reasons", lambda each: each.reasons),
-        ("path", lambda each: each.backup_path),
+        ("file", lambda each: Path(each.backup_path).name),
     ]
     show.rows(plan, columns, "no backups")
+    if plan:
+        gone = sum(each.decision == "delete" for each in plan)
+        click.echo(f"{counted(gone)} of {len(plan):,} would be deleted")
 
 
 @click.command()

@@ -17,7 +17,7 @@ from queuekeeper.cli.shared import FOUND, Finding, with_queue
 def set_(queue: Queue, name: str, value: str | None, reset: bool, as_json: bool) -> None:
     """Store a setting in the database.
 
-    The command settings lists what there is.
+    NAME is one of those that the command settings lists; VALUE is checked first.
     """
     if reset == (value is not None):
         raise click.UsageError("give either a VALUE or --reset")
@@ -38,8 +38,8 @@ def settings(queue: Queue, as_json: bool) -> None:
         return
     columns: list[show.Column] = [
         ("setting", lambda each: each.name),
-        ("value", lambda each: each.value),
-        ("default", lambda each: each.default_value),
+        ("value", lambda each: show.plain(each.value)),
+        ("default", lambda each: show.plain(each.default_value)),
         ("meaning", lambda each: each.description),
     ]
     show.rows(found, columns, "no settings")
@@ -77,17 +77,29 @@ def run_due(queue: Queue, now: str | None, as_json: bool) -> None:
     else:
         columns: list[show.Column] = [
             ("job", lambda each: each.job),
+            ("due (UTC)", lambda each: each.due_utc),
             ("status", lambda each: each.status),
+            ("steps", lambda each: [f"{step.step} {step.status}" for step in each.steps]),
         ]
         show.rows(ran, columns, "nothing is due")
-    if any(each.status not in (None, "ok") for each in ran):
+        for step in (step for each in ran for step in each.steps if step.status == "failed"):
+            click.echo(f"{step.step} failed: {step.detail}", err=True)
+    if any(each.status != "ok" for each in ran):
         raise Finding(FOUND)
+
+
+def detail(status: str, text: str | None) -> str | None:
+    """What a step came to, in brief; an error is shown whole."""
+    return text if status == "failed" else show.shortened(text)
 
 
 @click.command()
 @with_queue
 def history(queue: Queue, as_json: bool) -> None:
-    """List what the jobs have done."""
+    """List what the jobs have done, the newest first.
+
+    Long details are shortened; --json has them whole.
+    """
     found = queue.history()
     if as_json:
         show.as_json(found)
@@ -98,7 +110,7 @@ def history(queue: Queue, as_json: bool) -> None:
         ("job", lambda each: each.job),
         ("step", lambda each: each.step),
         ("status", lambda each: each.status),
-        ("detail", lambda each: each.detail),
+        ("detail", lambda each: detail(each.status, each.detail)),
     ]
     show.rows(found, columns, "no history")
 

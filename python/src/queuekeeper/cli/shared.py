@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any, Callable, TypeVar
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import queuekeeper
 
@@ -37,7 +38,11 @@ class Finding(Exception):  # noqa: N818 - it is no error
 def common(function: F) -> F:
     """The options that every command has; it is called with the path of the database."""
     db = click.option(
-        "--db", "-d", envvar=VARIABLE, metavar="FILE", show_envvar=True, help="The queue database."
+        "--db",
+        "-d",
+        default=lambda: click.get_current_context().find_root().params.get("db"),
+        metavar="FILE",
+        help=f"The queue database; by default the one that {VARIABLE} names.",
     )
     json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
     return db(json(function))
@@ -71,18 +76,23 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} pages"),
+        TextColumn("{task.fields[pages]}"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=1)
+        # Until there is something to count, the bar only shows that work is going on.
+        task = bar.add_task(what, total=None, pages="")
 
         def moved(done: int, total: int) -> None:
             if total > 0:
-                bar.update(task, completed=done, total=total)
+                bar.update(task, completed=done, total=total, pages=f"{done:,} of {total:,} pages")
 
         yield moved
+
+
+def uncoloured() -> bool | None:
+    """For click, which does not know of https://no-color.org by itself."""
+    return False if os.environ.get("NO_COLOR") else None
 
 
 def terminal() -> Console:

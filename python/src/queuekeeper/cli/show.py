@@ -8,10 +8,11 @@ from typing import Any, Callable
 
 import click
 from rich import box
+from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
-from queuekeeper.cli.shared import terminal
+from queuekeeper.cli.shared import terminal, uncoloured
 from queuekeeper.results import Result
 
 COLOURS = {
@@ -24,6 +25,8 @@ COLOURS = {
     "failed": "red",
 }
 BYTES = 1024.0
+#: The columns that give way where the terminal is too narrow for all.
+LONG = ("file", "reasons", "steps", "detail", "value", "default", "meaning")
 
 
 def as_json(value: Any) -> None:
@@ -71,6 +74,16 @@ def cell(value: Any) -> str:
 Column = tuple[str, Callable[[Any], Any]]
 
 
+def plain(value: Any) -> Any:
+    """An id, a time or a setting as it is, without thousands separators."""
+    return None if value is None else str(value)
+
+
+def shortened(text: Any, longest: int = 60) -> Any:
+    """A text, or its beginning."""
+    return text if text is None or len(text) <= longest else text[: longest - 1] + "…"
+
+
 def rows(results: Sequence[Any], columns: Sequence[Column], empty: str) -> None:
     """A table with a row for each result, or what to say when there are none."""
     if not results:
@@ -80,7 +93,8 @@ def rows(results: Sequence[Any], columns: Sequence[Column], empty: str) -> None:
     values = [[take(each) for _, take in columns] for each in results]
     for number, (name, _) in enumerate(columns):
         numeric = all(isinstance(row[number], (int, float, type(None))) for row in values)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        justify: JustifyMethod = "right" if numeric else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name not in LONG)
     for row in values:
         table.add_row(*[coloured(cell(value)) for value in row])
     console = terminal()
@@ -96,7 +110,8 @@ def pairs(values: Mapping[str, Any]) -> None:
     width = max(map(len, shown))
     for name, value in shown.items():
         colour = COLOURS.get(value)
-        click.echo(f"{click.style(name.ljust(width), bold=True)}  {click.style(value, fg=colour)}")
+        line = f"{click.style(name.ljust(width), bold=True)}  {click.style(value, fg=colour)}"
+        click.echo(line, color=uncoloured())
 
 
 def coloured(text: str) -> str:

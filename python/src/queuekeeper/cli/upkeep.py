@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from queuekeeper import Queue
@@ -71,9 +69,10 @@ def health(queue: Queue, as_json: bool) -> None:
             ("warning", lambda each: each.warning),
             ("critical", lambda each: each.critical),
             ("level", lambda each: each.level),
-            ("action", lambda each: each.action),
         ]
         show.rows(found, columns, "nothing was measured")
+        for each in (each for each in found if each.action):
+            click.echo(f"{each.metric}: {each.action}")
     levels = {each.level for each in found}
     if "critical" in levels:
         raise Finding(CRITICAL)
@@ -101,7 +100,7 @@ def integrity(queue: Queue, level: str | None, max_errors: int | None, as_json: 
 
 
 @click.command()
-@click.argument("mode", required=False, type=MODES)
+@click.argument("mode", required=False, type=MODES, metavar="[MODE]")
 @with_queue
 def checkpoint(queue: Queue, mode: str | None, as_json: bool) -> None:
     """Copy the WAL into the database.
@@ -210,19 +209,14 @@ def stale(queue: Queue, seconds: int | None, as_json: bool) -> None:
         show.as_json(found)
         return
     columns: list[show.Column] = [
-        ("task", lambda each: plain(each.task_id)),
+        ("task", lambda each: show.plain(each.task_id)),
         ("status", lambda each: each.status),
         ("worker", lambda each: each.locked_by),
-        ("lease until", lambda each: plain(each.lease_until_utc)),
+        ("lease until", lambda each: show.plain(each.lease_until_utc)),
         ("overdue (s)", lambda each: each.overdue_seconds),
         ("attempts", lambda each: each.attempts),
     ]
     show.rows(found, columns, "no stale leases")
-
-
-def plain(value: Any) -> Any:
-    """An id or a time as it is, without thousands separators."""
-    return None if value is None else str(value)
 
 
 COMMANDS = (
