@@ -339,6 +339,416 @@ int qk_stale(qk_queue *queue,
 int qk_depth(qk_queue *queue, char **result);
 
 /*
+ Backs up the database: one true snapshot, however busy it is. See the SQL function `queue_backup([path [, options]])`.
+
+ `path`: a directory, or a file; NULL: the default directory. `options`: a JSON object with `name`, `type`, `compression`,
+ `level`, `verify`, `overwrite`; NULL: none. `*result`: JSON, the catalog object of the new backup.
+
+ Requires: Texts are NULL or C strings, `progress` is NULL or may be called with `context`, `result` is NULL or a place for a
+ pointer.
+ */
+int qk_backup(qk_queue *queue,
+              const char *path,
+              const char *options,
+              qk_progress progress,
+              void *context,
+              char **result);
+
+/*
+ Restores a backup. See the SQL function `queue_restore(backup [, target [, options]])`.
+
+ `backup`: a path, an id, or `"latest"`. `target`: the database to become it; NULL: the handle's own, live, as one
+ transaction. `options`: a JSON object with `dir`, `overwrite`, `requeue_leases`; NULL: none. `*result`: JSON, what was
+ restored, and where the safety backup is.
+
+ Requires: As for `qk_backup`.
+ */
+int qk_restore(qk_queue *queue,
+               const char *backup,
+               const char *target,
+               const char *options,
+               qk_progress progress,
+               void *context,
+               char **result);
+
+/*
+ Verifies a backup. See the SQL function `queue_verify(backup [, level [, options]])`.
+
+ `backup`: a path, an id, or `"latest"`. `level`: `"checksum"`, `"quick"` or `"full"`; NULL: quick. `options`: a JSON object
+ with `dir`; NULL: none. `*result`: JSON with `status` (`ok` or `corrupted`) and `details`. That a backup is corrupted is a
+ result, not an error.
+
+ Requires: As for `qk_backup`.
+ */
+int qk_verify(qk_queue *queue,
+              const char *backup,
+              const char *level,
+              const char *options,
+              qk_progress progress,
+              void *context,
+              char **result);
+
+/*
+ Deletes one backup. See the SQL function `queue_delete_backup(backup [, options])`.
+
+ `backup`: a path, an id, or `"latest"`. `options`: a JSON object with `dir`, `dependants`; NULL: none. `*result`: JSON, what
+ was deleted.
+
+ Requires: Texts are NULL or C strings, `result` is NULL or a place for a pointer.
+ */
+int qk_delete_backup(qk_queue *queue,
+                     const char *backup,
+                     const char *options,
+                     char **result);
+
+/*
+ Lists the backups, the newest first. See the SQL table `queue_backups([dir])`.
+
+ `dir`: whose catalog; NULL: the default directory. `*result`: JSON, an array of objects.
+
+ Requires: As for `qk_delete_backup`.
+ */
+int qk_backups(qk_queue *queue, const char *dir, char **result);
+
+/*
+ Deletes the backups that a policy does not keep. See the SQL function `queue_rotate(keep [, dir])`.
+
+ `keep`: the policy, as text: a count such as `"7"`, `"7/4/12"`, or a JSON object. `dir`: whose catalog; NULL: the default
+ directory. `*deleted`: how many backups were deleted.
+
+ Requires: Texts are NULL or C strings, `deleted` is NULL or a place for a number.
+ */
+int qk_rotate(qk_queue *queue,
+              const char *keep,
+              const char *dir,
+              int64_t *deleted);
+
+/*
+ Shows what `qk_rotate` would do with the same arguments, and why. See the SQL table `queue_rotation(keep [, dir])`.
+
+ `*result`: JSON, an array of objects with `backup_path`, `created_at`, `decision` (`keep` or `delete`) and `reasons`.
+
+ Requires: As for `qk_delete_backup`.
+ */
+int qk_rotation(qk_queue *queue,
+                const char *keep,
+                const char *dir,
+                char **result);
+
+/*
+ The version of the library, such as "0.1.0". A static string, never NULL, not to be freed. May be called at any time
+ and from any thread, before the library is bound to a SQLite, too.
+ */
+const char *qk_version(void);
+
+/*
+ Says which SQLite to run on: the one that `api` is the API table of, the third argument of every extension's entry point.
+ Only needed where the library would not find it by itself (see "Which SQLite" above), and then before any other call.
+
+ It also vouches that no other SQLite in this process uses the files that will be opened; the library then stops
+ looking for signs of that.
+
+ Returns `SQLITE_OK`, also when the library runs on that SQLite already. `SQLITE_MISUSE`: `api` is NULL. `SQLITE_ERROR`: it
+ runs on another one, which cannot be changed any more; or this one is older than 3.37.0, or lacks a needed function.
+
+ Requires: `api` is NULL or the API table of a SQLite that stays in the process.
+ */
+int qk_bind(struct sqlite3_api_routines *api);
+
+/*
+ Opens a handle on the database at `path`, and writes it to `*queue`. The database must exist: none is made. `":memory:"`
+ opens an empty database in memory, from where backups can be verified, and restored to paths. URIs are not understood.
+
+ Each call opens a connection of its own and closes it again: between calls a handle holds no lock and no file. The
+ connection waits up to 5 seconds for locks that others hold, makes no checkpoint, and leaves the `-wal` and `-shm` files
+ in place. A file that was put in the place of another is what the next call works on.
+
+ Returns `SQLITE_OK`; `SQLITE_MISUSE`: `path` or `queue` is NULL; `SQLITE_CANTOPEN`: there is no such file, or it cannot be
+ opened; `SQLITE_ERROR`: no SQLite to run on was found, or another SQLite in this process may have the file open. After an
+ error `qk_errmsg(NULL)` has the message, and there is nothing to close.
+
+ Requires: `path` is NULL or a C string, `queue` NULL or a place for a pointer.
+ */
+int qk_open(const char *path,
+            qk_queue **queue);
+
+/*
+ Opens a handle on a connection that the program has, and writes it to `*queue`. `qk_close` does not close that
+ connection; close the handle first, the connection after it.
+
+ A call on the handle then works as a SQL function does on that connection: it sees its transaction, takes part in it,
+ and is ended by `sqlite3_interrupt(db)`. While a call runs, no other thread may use the connection, unless SQLite is
+ in serialized mode (its default).
+
+ Returns `SQLITE_OK`; `SQLITE_MISUSE`: `db` or `queue` is NULL, or the library does not know the connection's SQLite yet:
+ load it into the connection as an extension first, or call `qk_bind`.
+
+ Requires: `db` is NULL or an open connection of the SQLite that the library runs on, which cannot be checked; `queue` is NULL
+ or a place for a pointer.
+ */
+int qk_wrap(struct sqlite3 *db,
+            qk_queue **queue);
+
+/*
+ Closes a handle. Waits for a call that is running on it in another thread; `qk_interrupt` makes that shorter. Nobody can
+ use the handle from then on.
+
+ Returns `SQLITE_OK`, also for NULL. `SQLITE_MISUSE`: the handle is closed already or was none, or the call comes from a
+ progress callback of this handle.
+
+ In a child that was forked since the handle was opened, it only forgets the handle.
+ */
+int qk_close(qk_queue *queue);
+
+/*
+ Asks the call that is running on this handle in another thread to end soon, with `SQLITE_INTERRUPT`. It undoes what it has
+ begun. When none is running, nothing happens; the next one is not affected.
+
+ Returns `SQLITE_OK`, or `SQLITE_MISUSE` for what is no open handle. May be called from any thread, and from a progress
+ callback, but not from a signal handler.
+ */
+int qk_interrupt(qk_queue *queue);
+
+/*
+ The message of the last call on this handle that failed: what failed, on which path, and what to do. For NULL, and for
+ what is no open handle, that of the last call of this thread that failed: so it tells why a handle could not be opened.
+ Empty if none has failed.
+
+ Never NULL, not to be freed, UTF-8. It stays as it is until this thread calls `qk_errmsg` again or ends, whatever other
+ threads do.
+ */
+const char *qk_errmsg(qk_queue *queue);
+
+/*
+ Frees a text that a function of this library wrote to an out-parameter. NULL does nothing.
+
+ Requires: `text` is NULL, or such a text, as it was given, and not freed yet.
+ */
+void qk_free(char *text);
+
+/*
+ Puts tasks whose lease ended more than `secs` seconds ago back into the queue. See the SQL function
+ `queue_requeue_stale(secs)`.
+
+ `*requeued`: how many tasks were requeued.
+
+ Requires: `requeued` is NULL or a place for a number.
+ */
+int qk_requeue_stale(qk_queue *queue, int64_t secs, int64_t *requeued);
+
+/*
+ Lists the leases that `qk_requeue_stale` would requeue. See the SQL table `queue_stale([secs])`.
+
+ `secs`: `QK_DEFAULT` for 300. `*result`: JSON, an array of objects with `task_id`, `status`, `locked_by`,
+ `lease_until_utc`, `overdue_seconds` and `attempts`.
+
+ Requires: `result` is NULL or a place for a pointer.
+ */
+int qk_stale(qk_queue *queue,
+             int64_t secs,
+             char **result);
+
+/*
+ Counts the tasks by status. See the SQL table `queue_depth()`.
+
+ `*result`: JSON, an array of objects with `status`, `tasks`, `oldest_utc` and `newest_utc`.
+
+ Requires: As for `qk_stale`.
+ */
+int qk_depth(qk_queue *queue, char **result);
+
+/*
+ Runs every job that is due. See the SQL function `queue_run_due([now])`.
+
+ `now`: a time such as `"2026-11-05 02:00:00"`, UTC, or Unix seconds as a text; NULL: the present. `*result`: JSON, an array with
+ an object for each job that ran: `job`, `due_utc`, `attempt`, `started_utc`, `finished_utc`, `status`, `steps`. That a job
+ failed is a result, not an error.
+
+ Requires: `now` is NULL or a C string; `result` is NULL or a place for a pointer.
+ */
+int qk_run_due(qk_queue *queue,
+               const char *now,
+               char **result);
+
+/*
+ Lists the jobs and when each is due. See the SQL table `queue_schedule()`.
+
+ `*result`: JSON, an array of objects with `job`, `cron`, `last_run_utc`, `next_due_utc` and `last_status`.
+
+ Requires: `result` is NULL or a place for a pointer.
+ */
+int qk_schedule(qk_queue *queue,
+                char **result);
+
+/*
+ Lists what was run, newest first. See the SQL table `queue_history()`.
+
+ `*result`: JSON, an array of objects with `job`, `step`, `started_utc`, `finished_utc`, `status` and `detail`.
+
+ Requires: As for `qk_schedule`.
+ */
+int qk_history(qk_queue *queue,
+               char **result);
+
+/*
+ Stores a setting in the database. See the SQL function `queue_set(name, value)`.
+
+ `value`: NULL resets the setting; a number is passed as its text. `*result`: the value as it was stored, as JSON.
+
+ Requires: `name` and `value` are NULL or C strings; `result` is NULL or a place for a pointer.
+ */
+int qk_set(qk_queue *queue,
+           const char *name,
+           const char *value,
+           char **result);
+
+/*
+ Lists all settings. See the SQL table `queue_settings()`.
+
+ `*result`: JSON, an array of objects with `name`, `value`, `default_value` and `description`.
+
+ Requires: `result` is NULL or a place for a pointer.
+ */
+int qk_settings(qk_queue *queue, char **result);
+
+/*
+ Measures the database. See the SQL function `queue_stats()`.
+
+ `*result`: JSON, one object: `page_count`, `page_size`, `total_size_mb`, and so on.
+
+ Requires: `result` is NULL or a place for a pointer.
+ */
+int qk_stats(qk_queue *queue, char **result);
+
+/*
+ Copies the WAL into the database. See the SQL function `queue_checkpoint([mode])`.
+
+ `mode`: `"PASSIVE"`, `"FULL"`, `"RESTART"` or `"TRUNCATE"`; NULL: passive. `*result`: JSON with `mode`, `busy`, `log` and
+ `checkpointed`.
+
+ Requires: `mode` is NULL or a C string; `result` is NULL or a place for a pointer.
+ */
+int qk_checkpoint(qk_queue *queue,
+                  const char *mode,
+                  char **result);
+
+/*
+ Runs VACUUM. See the SQL function `queue_vacuum()`.
+
+ `progress`: may be NULL; SQLite counts no pages here, so it is called with 0 and 0. `*result`: JSON with
+ `size_before_bytes`, `size_after_bytes`, `reclaimed_bytes`, and so on.
+
+ Requires: `progress` may be called with `context`; `result` is NULL or a place for a pointer.
+ */
+int qk_vacuum(qk_queue *queue,
+              qk_progress progress,
+              void *context,
+              char **result);
+
+/*
+ Gathers the planner's statistics. See the SQL function `queue_analyze([table])`.
+
+ `table`: NULL for all tables. `*result`: JSON with `analyzed`, an array of names, and `duration_ms`.
+
+ Requires: `table` is NULL or a C string; `result` is NULL or a place for a pointer.
+ */
+int qk_analyze(qk_queue *queue,
+               const char *table,
+               char **result);
+
+/*
+ Gathers the planner's statistics, and if `full` is 1 runs VACUUM, too. See the SQL function `queue_optimize([full])`.
+
+ `full`: 0, 1, or `QK_DEFAULT` for 0. `progress`: as for `qk_vacuum`. `*result`: JSON with `analyzed`, `vacuumed`,
+ `stats_before` and `stats_after`.
+
+ Requires: As for `qk_vacuum`.
+ */
+int qk_optimize(qk_queue *queue,
+                int64_t full,
+                qk_progress progress,
+                void *context,
+                char **result);
+
+/*
+ Checks whether the database is sound. See the SQL table `queue_integrity([level [, max_errors]])`.
+
+ `level`: `"quick"` or `"full"`; NULL: full. `max_errors`: `QK_DEFAULT` for 100. `*result`: JSON, an array of objects with
+ `message`: the only one is `ok`, or each says what is wrong. That a database is damaged is a result, not an error.
+
+ Requires: `level` is NULL or a C string; `result` is NULL or a place for a pointer.
+ */
+int qk_integrity(qk_queue *queue,
+                 const char *level,
+                 int64_t max_errors,
+                 char **result);
+
+/*
+ Measures how healthy the database is. See the SQL table `queue_health()`.
+
+ `*result`: JSON, an array of objects with `metric`, `value`, `unit`, `warning`, `critical`, `level` (`ok`, `warning`,
+ `critical`) and `action`.
+
+ Requires: `result` is NULL or a place for a pointer.
+ */
+int qk_health(qk_queue *queue,
+              char **result);
+
+/*
+ Runs every job that is due. See the SQL function `queue_run_due([now])`.
+
+ `now`: a time such as `"2026-11-05 02:00:00"`, UTC, or Unix seconds as a text; NULL: the present. `*result`: JSON, an array with
+ an object for each job that ran: `job`, `due_utc`, `attempt`, `started_utc`, `finished_utc`, `status`, `steps`. That a job
+ failed is a result, not an error.
+
+ Requires: `now` is NULL or a C string; `result` is NULL or a place for a pointer.
+ */
+int qk_run_due(qk_queue *queue,
+               const char *now,
+               char **result);
+
+/*
+ Lists the jobs and when each is due. See the SQL table `queue_schedule()`.
+
+ `*result`: JSON, an array of objects with `job`, `cron`, `last_run_utc`, `next_due_utc` and `last_status`.
+
+ Requires: `result` is NULL or a place for a pointer.
+ */
+int qk_schedule(qk_queue *queue,
+                char **result);
+
+/*
+ Lists what was run, newest first. See the SQL table `queue_history()`.
+
+ `*result`: JSON, an array of objects with `job`, `step`, `started_utc`, `finished_utc`, `status` and `detail`.
+
+ Requires: As for `qk_schedule`.
+ */
+int qk_history(qk_queue *queue,
+               char **result);
+
+/*
+ Stores a setting in the database. See the SQL function `queue_set(name, value)`.
+
+ `value`: NULL resets the setting; a number is passed as its text. `*result`: the value as it was stored, as JSON.
+
+ Requires: `name` and `value` are NULL or C strings; `result` is NULL or a place for a pointer.
+ */
+int qk_set(qk_queue *queue,
+           const char *name,
+           const char *value,
+           char **result);
+
+/*
+ Lists all settings. See the SQL table `queue_settings()`.
+
+ `*result`: JSON, an array of objects with `name`, `value`, `default_value` and `description`.
+
+ Requires: `result` is NULL or a place for a pointer.
+ */
+int qk_settings(qk_queue *queue, char **result);
+
+/*
  Measures the database. See the SQL function `queue_stats()`.
 
  `*result`: JSON, one object: `page_count`, `page_size`, `total_size_mb`, and so on.

@@ -91,11 +91,15 @@ def test_no_schema_object_can_call_a_function(
 
 
 @pytest.mark.parametrize(
-    ("table", "call"),
-    [("queue_backups", "queue_backups('/etc')"), ("queue_rotation", "queue_rotation(1, '/etc')")],
+    ("table", "call", "column"),
+    [
+        ("queue_backups", "queue_backups('/etc')", "backup_path"),
+        ("queue_rotation", "queue_rotation(1, '/etc')", "backup_path"),
+        ("queue_health", "queue_health()", "metric"),
+    ],
 )
 def test_a_table_that_looks_at_files_in_a_view_or_trigger_is_refused(
-    table: str, call: str, host: Host, queue: Queue, open_session: OpenSession
+    table: str, call: str, column: str, host: Host, queue: Queue, open_session: OpenSession
 ) -> None:
     session = open_session(host, queue.path)
     session.rows(f"CREATE VIEW trap AS SELECT * FROM {call}")
@@ -104,7 +108,7 @@ def test_a_table_that_looks_at_files_in_a_view_or_trigger_is_refused(
     session.rows("CREATE TABLE loot(x)")
     session.rows(
         "CREATE TRIGGER trap_2 AFTER UPDATE ON task_queue BEGIN "
-        f"INSERT INTO loot SELECT backup_path FROM {table}; END"
+        f"INSERT INTO loot SELECT {column} FROM {table}; END"
     )
     assert "unsafe use of" in session.error("UPDATE task_queue SET priority = 1").message
 

@@ -34,6 +34,7 @@ CALLS = {
     "stale": ("n", "text"),
     "depth": ("", "text"),
     "stats": ("", "text"),
+    "health": ("", "text"),
     "checkpoint": ("t", "text"),
     "vacuum": ("p", "text"),
     "analyze": ("t", "text"),
@@ -83,6 +84,22 @@ class Driver:
 
     def close(self, handle: str = "queue") -> dict[str, Any]:
         return self.answer(self.lib.qk_close(self.handles.pop(handle)), None)
+
+    def call_and_cancel(self, seconds: float, **call: Any) -> dict[str, Any]:
+        """A call that is interrupted if it is not back by then, as often as that takes."""
+        back = threading.Event()
+
+        def cancel() -> None:
+            while not back.wait(seconds):
+                self.lib.qk_interrupt(self.handles["queue"])
+
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        try:
+            return self.call(**call)
+        finally:
+            back.set()
+            thread.join()
 
     def call(self, name: str, arguments: list[Any], handle: str = "queue") -> dict[str, Any]:
         kinds, kind = CALLS[name]

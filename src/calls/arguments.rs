@@ -117,9 +117,13 @@ impl Arguments {
             given => given.whole().and_then(|seconds| clock::parse(&seconds.to_string())),
         };
         read.map(Some).ok_or_else(|| {
+            let given = match self.get(place) {
+                Argument::Text(Some(text)) => format!("'{text}'"),
+                other => other.kind().to_owned(),
+            };
             Error::usage(format!(
                 "{what} must be a time such as '2026-11-05 02:00:00' (UTC) or '2026-11-05T02:00:00Z', or Unix seconds, from 1970 to \
-                 9999"
+                 9999, but is {given}"
             ))
         })
     }

@@ -134,8 +134,7 @@ pub fn close(number: usize) -> Result<()> {
         handle
     };
     if handle.is_inherited() {
-        // SQLite believes that it has the parent's locks: closing might delete a journal that the parent needs.
-        std::mem::forget(handle);
+        handle.forget();
         return Ok(());
     }
     let database = lock(&handle.database).take();
@@ -145,6 +144,17 @@ pub fn close(number: usize) -> Result<()> {
 impl Handle {
     fn is_inherited(&self) -> bool {
         self.process != std::process::id()
+    }
+
+    /// Lets go of a connection without closing it: SQLite believes that it has the parent's locks, and closing might delete a
+    /// journal that the parent needs. A lock that a thread of the parent held at the fork is never given back here.
+    fn forget(self: Arc<Self>) {
+        let taken = self.database.try_lock().map(|mut database| database.take()).ok();
+        match taken {
+            Some(Some(Database::Connection(caller))) => std::mem::forget(caller),
+            Some(_) => {}
+            None => std::mem::forget(self),
+        }
     }
 
     fn refuse_nested(&self) -> Result<()> {

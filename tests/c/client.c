@@ -88,6 +88,7 @@ static void upkeep(qk_queue *queue)
 {
     struct seen seen = {0, 0, 0};
     EXPECT_JSON(qk_stats(queue, &result), "\"wal_mode\":1");
+    EXPECT_JSON(qk_health(queue, &result), "\"metric\":\"stale_leases\"");
     EXPECT_JSON(qk_checkpoint(queue, NULL, &result), "\"mode\":\"PASSIVE\"");
     EXPECT_JSON(qk_checkpoint(queue, "TRUNCATE", &result), "\"busy\":0");
     EXPECT_JSON(qk_vacuum(queue, look, &seen, &result), "\"size_after_bytes\"");

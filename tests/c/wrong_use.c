@@ -29,6 +29,7 @@ static void every_function(qk_queue *queue, int code)
     CHECK(qk_stale(queue, 60, &text) == code);
     CHECK(qk_depth(queue, &text) == code);
     CHECK(qk_stats(queue, &text) == code);
+    CHECK(qk_health(queue, &text) == code);
     CHECK(qk_checkpoint(queue, NULL, &text) == code);
     CHECK(qk_vacuum(queue, NULL, NULL, &text) == code);
     CHECK(qk_analyze(queue, NULL, &text) == code);
