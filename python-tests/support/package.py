@@ -6,7 +6,6 @@ each of the Pythons that matter: one whose sqlite3 can load extensions, and one 
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -17,6 +16,8 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "python-tests" / "requirements.txt"
@@ -68,12 +69,18 @@ def pip(*arguments: str | Path) -> None:
     call(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments)
 
 
-def build_wheel(directory: Path) -> Path:
-    """The wheel, built as `pip wheel ./python` does it, by the hatchling that is here already."""
-    options = ("--no-deps", "--no-build-isolation", "--wheel-dir", directory)
-    pip("wheel", *options, ROOT / "python")
-    (wheel,) = directory.glob("*.whl")
-    return wheel
+def wheel(directory: Path) -> Path:
+    """The wheel in that directory, built by the first who asks.
+
+    It is built as `pip wheel ./python` does it, but by the hatchling that is here already.
+    """
+    directory.mkdir(exist_ok=True)
+    with FileLock(directory / ".lock"):
+        if not list(directory.glob("*.whl")):
+            options = ("--no-deps", "--no-build-isolation", "--wheel-dir", directory)
+            pip("wheel", *options, ROOT / "python")
+        (found,) = directory.glob("*.whl")
+        return found
 
 
 def requirements() -> list[str]:
@@ -93,21 +100,26 @@ def install(python: Path, *arguments: str | Path) -> None:
     pip("--python", python, "install", *arguments)
 
 
-@functools.cache
 def environment(base: str, wheel: Path) -> Path:
-    """An environment with all extras and this wheel; only the wheel is installed anew each time."""
+    """The Python of an environment with all extras, which lasts, and this wheel."""
     wanted = requirements()
     made_from = "\n".join([os.path.realpath(base), str(ROOT), *wanted])
     digest = hashlib.sha256(made_from.encode()).hexdigest()[:16]
     directory = ENVIRONMENTS / digest
     python = directory / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    complete = directory / "complete"
-    if not complete.exists():
-        shutil.rmtree(directory, ignore_errors=True)
-        make_environment(base, directory)
-        install(python, *wanted)
-        complete.touch()
-    install(python, "--no-deps", "--no-index", "--force-reinstall", wheel)
+    ENVIRONMENTS.mkdir(parents=True, exist_ok=True)
+    with FileLock(ENVIRONMENTS / f"{digest}.lock"):
+        complete, installed = directory / "complete", directory / "wheel"
+        if not complete.exists():
+            shutil.rmtree(directory, ignore_errors=True)
+            make_environment(base, directory)
+            install(python, *wanted)
+            complete.touch()
+        # By its time, too: the next run's wheel may lie at the same path.
+        this = f"{wheel} {wheel.stat().st_mtime_ns}"
+        if not installed.exists() or installed.read_text() != this:
+            install(python, "--no-deps", "--no-index", "--force-reinstall", wheel)
+            installed.write_text(this)
     return python
 
 

@@ -18,6 +18,7 @@ and the call is made directly.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import queue
 import threading
@@ -70,6 +71,7 @@ class _Attended:
         self._progress = progress
         self._news: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._helpers: list[int] = []
         self._stop = False
         self._ended = False
         self._outcome: Any = None
@@ -77,29 +79,42 @@ class _Attended:
 
     def result(self) -> Any:
         raised: BaseException | None = None
-        helper = threading.Thread(target=self._help, name="queuekeeper", daemon=True)
         try:
-            try:
-                helper.start()
-            except RuntimeError:
-                # At the interpreter's end no thread can be started any more.
-                self._ended = True
-                return _direct(self._work, self._progress)
-            while helper.is_alive() and not self._ended:
+            while True:
+                # A signal's exception may come anywhere in here. The call is waited for even so.
                 try:
-                    self._attend()
+                    if not self._start():
+                        return _direct(self._work, self._progress)
+                    while not self._ended:
+                        self._attend()
+                    break
                 except BaseException as error:
+                    if not self._helpers:
+                        raise
                     raised = raised or error
                     self._end()
         finally:
             # If yet another signal got us out of the loop, nobody waits for an answer in vain.
-            if not self._ended:
+            if self._helpers and not self._ended:
                 self._end()
         if raised is not None:
             raise raised
         if self._failure is not None:
             raise self._failure
         return self._outcome
+
+    def _start(self) -> bool:
+        """Starts the helper thread; false if there can be none, as at the interpreter's end."""
+        if self._helpers:
+            return True
+        try:
+            # One step, between whose parts no signal comes: the list knows if there is a thread.
+            self._helpers.extend(map(_thread.start_new_thread, [self._help], [()]))
+        except RuntimeError as error:
+            if self._helpers or "new thread" not in str(error):
+                raise
+            return False
+        return True
 
     def _help(self) -> None:
         try:

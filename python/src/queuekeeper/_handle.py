@@ -31,15 +31,22 @@ def _close(abi: Abi, handle: int) -> CallError | None:
     return None
 
 
+class _Call:
+    """A call; whether it works just now is noted where no signal's exception can come between."""
+
+    working = False
+
+
 class Handle:
     """One handle of the library."""
 
     def __init__(self, abi: Abi, path: bytes) -> None:
         self._abi = abi
         self._turn = threading.Lock()
-        self._running: object | None = None
+        self._running: _Call | None = None
         self._guard = threading.Lock()
-        self._calling: set[int] = set()
+        #: The last call of each thread.
+        self._calls: dict[int, _Call] = {}
         try:
             self._number = abi.open(path)
         except CallError as failure:
@@ -53,8 +60,8 @@ class Handle:
 
     def close(self) -> None:
         """Closes it; a second time does nothing."""
-        with self._entered("close()"):
-            failure = self._end()
+        self._refuse_nested("close()")
+        failure = self._end()
         if failure is not None:
             raise from_code(failure.code, str(failure))
 
@@ -62,9 +69,11 @@ class Handle:
         self, name: str, arguments: list[Argument], progress: _calls.Progress | None = None
     ) -> Any:
         """Calls one of the library's functions."""
+        self._refuse_nested(name.replace("qk_", "") + "()")
         if self.closed:
             raise from_code(SQLITE_MISUSE, "this queue was closed; open it anew")
-        mine = object()
+        mine = _Call()
+        self._calls[threading.get_ident()] = mine
 
         def work(heard: Heard) -> Any:
             with self._my_turn(mine, heard):
@@ -75,36 +84,36 @@ class Handle:
                 if self._running is mine:
                     self._abi.interrupt(self._number)
 
-        with self._entered(name.replace("qk_", "") + "()"):
-            try:
-                return _calls.run(work, interrupt, progress)
-            except CallError as failure:
-                raise from_code(failure.code, str(failure)) from None
+        try:
+            return _calls.run(work, interrupt, progress)
+        except CallError as failure:
+            raise from_code(failure.code, str(failure)) from None
+        finally:
+            self._calls.pop(threading.get_ident(), None)
 
-    @contextlib.contextmanager
-    def _entered(self, what: str) -> Iterator[None]:
-        thread = threading.get_ident()
-        if thread in self._calling:
+    def _refuse_nested(self, what: str) -> None:
+        outer = self._calls.get(threading.get_ident())
+        if outer is not None and outer.working:
             message = (
                 f"{what} was called by a progress function, on the very queue that it reports of"
             )
             raise from_code(SQLITE_MISUSE, message)
-        self._calling.add(thread)
-        try:
-            yield
-        finally:
-            self._calling.discard(thread)
 
     @contextlib.contextmanager
-    def _my_turn(self, mine: object, heard: Heard) -> Iterator[None]:
-        while not self._turn.acquire(timeout=TURN_SECONDS):
-            if heard(0, 0):
-                raise CallError(SQLITE_INTERRUPT, "interrupted while another thread's call ran")
+    def _my_turn(self, mine: _Call, heard: Heard) -> Iterator[None]:
+        """Runs in the thread that makes the call, which is never one with signal handlers."""
+        mine.working = True
         try:
-            with self._guard:
-                self._running = mine
-            yield
+            while not self._turn.acquire(timeout=TURN_SECONDS):
+                if heard(0, 0):
+                    raise CallError(SQLITE_INTERRUPT, "interrupted while another thread's call ran")
+            try:
+                with self._guard:
+                    self._running = mine
+                yield
+            finally:
+                with self._guard:
+                    self._running = None
+                self._turn.release()
         finally:
-            with self._guard:
-                self._running = None
-            self._turn.release()
+            mine.working = False
