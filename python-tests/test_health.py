@@ -188,6 +188,18 @@ def test_an_older_backup_counts_from_when_it_was_made(
         assert row["level"] == level
 
 
+def test_a_backup_from_the_future_does_not_make_the_others_look_new(
+    queue: Queue, open_python: OpenPython
+) -> None:
+    session = open_python(queue.path)
+    session.rows("SELECT queue_set('keep', 100)")
+    session.rows("SELECT queue_run_due(strftime('%s', 'now') - 30 * 3600)")
+    session.rows("SELECT queue_run_due(strftime('%s', 'now') + 90 * 86400)")
+    row = health(session)["backup_age"]
+    assert row["value"] == pytest.approx(30, abs=0.1)
+    assert row["level"] == "warning"
+
+
 def test_what_cannot_be_read_is_critical_and_the_others_are_shown(
     queue: Queue, open_python: OpenPython
 ) -> None:

@@ -12,7 +12,7 @@ from conftest import MakeQueue, OpenPython, OpenSession
 from hosts import Host, SqlError
 from hosts.protocol import SQLITE_INTERRUPT
 from support import artifacts
-from support.eventually import until_writing
+from support.eventually import threads, until_threads, until_writing
 from support.queues import Queue, Shape, grow, make_queue
 
 # Large enough that its copy is still going on when the interrupt comes.
@@ -51,14 +51,17 @@ def test_an_interrupted_backup_ends_at_once_and_leaves_nothing(
 
 @pytest.mark.parametrize("least", [1, 200 << 20, MEGABYTES << 20])
 def test_at_whatever_moment_it_comes(least: int, large: Queue, open_python: OpenPython) -> None:
+    """No thread goes on with it."""
     files = large.files()
     session = open_python(large.path)
+    before = threads(session)
     session.start('SELECT queue_backup(NULL, \'{"verify": "full"}\')')
     until_writing(large.backups, least)
     session.interrupt()
     with pytest.raises(SqlError) as error:
         session.result()
     assert error.value.primary_code == SQLITE_INTERRUPT
+    until_threads(session, before)
     assert large.files() == files
 
 

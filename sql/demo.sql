@@ -32,6 +32,15 @@
 **     queue_delete_backup(backup)        JSON, what was deleted
 **     queue_rotation(keep [, dir])       table, what queue_rotate would do
 **     queue_rotate(keep [, dir])         INTEGER, backups deleted
+**     queue_health()                     table, a row a metric and what to do
+**     queue_set(name, value)             the value; queue_settings() shows all
+**     queue_checkpoint([mode])           JSON, as PRAGMA wal_checkpoint counts
+**     queue_analyze([table])             JSON, what was analyzed
+**     queue_vacuum()                     JSON, what was won
+**     queue_optimize([full])             JSON, before and after
+**     queue_integrity([level])           table, SQLite's findings
+**     queue_run_due([now])               JSON, the jobs that were due and ran
+**     queue_schedule(), queue_history()  tables, a row a job; a row a step
 **
 ** Functions act and tables show: everything after FROM only reads, and composes
 ** with WHERE, JOIN, ORDER BY and the JSON functions like any other table.
@@ -128,7 +137,44 @@ SELECT queue_rotate(2) AS deleted;
 
 SELECT name, backup_path FROM queue_backups() ORDER BY created_at;
 
--- 6. Tables compose: one JSON document for the dashboard
+-- 6. How healthy is it, and what is to be done?
+
+-- Each metric with its thresholds; NULL where there is nothing to do.
+SELECT metric, value, unit, level, action FROM queue_health();
+
+-- Thresholds are settings, and stay in the database.
+SELECT queue_set('wal_mb_warning', 64);
+
+SELECT name, value, default_value FROM queue_settings()
+ WHERE value <> default_value OR name LIKE 'keep%' OR name LIKE 'backup_hours%';
+
+-- 7. Upkeep
+
+SELECT queue_checkpoint();
+
+-- Statistics for the planner, which open connections use at once.
+SELECT queue_analyze();
+
+-- Writers wait while the file is rewritten; the answer says what it was worth.
+SELECT queue_vacuum();
+
+SELECT queue_optimize();
+
+SELECT * FROM queue_integrity('quick');
+
+-- 8. The schedule: one call from cron does whatever is due
+
+SELECT job, cron, last_run_utc, next_due_utc FROM queue_schedule();
+
+-- Never run, so all of them are due. (In a WITH, as here, the call is made once.)
+WITH ran(result) AS MATERIALIZED (SELECT queue_run_due())
+SELECT json_array_length(result) AS jobs, json_extract(result, '$[0].job') AS first FROM ran;
+
+SELECT job, last_status, next_due_utc FROM queue_schedule();
+
+SELECT job, step, status, finished_utc FROM queue_history() LIMIT 6;
+
+-- 9. Tables compose: one JSON document for the dashboard
 
 SELECT json_object(
          'waiting', (SELECT tasks FROM queue_depth() WHERE status = 'queued'),

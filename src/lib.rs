@@ -20,8 +20,8 @@
 //! | [`settings`] | values that users set, in the database itself |
 //! | [`schema`], [`clock`], [`progress`], [`error`] | what the rest needs |
 //!
-//! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::sink`], [`extension`] and [`ffi`]
-//! alone; the compiler refuses it elsewhere.
+//! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::sink`], [`backup::snapshot`],
+//! [`extension`] and [`ffi`] alone; the compiler refuses it elsewhere.
 
 pub mod backup;
 pub mod calls;

@@ -39,6 +39,21 @@ pub fn has_table(conn: &Connection, name: &str) -> Result<bool> {
     conn.query_row(sql, [name], |_| Ok(())).optional().map(|found| found.is_some()).map_err(unreadable)
 }
 
+/// Refuses a view or virtual table that bears the name of a table of ours; `so` says what cannot be done.
+///
+/// # Errors
+///
+/// Such a thing, or whatever SQLite says to reading the schema.
+pub fn refuse_impostor(conn: &Connection, name: &str, so: &str) -> Result<()> {
+    let sql = "SELECT count(*) FROM main.sqlite_schema
+               WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view') AND NOT (type = 'table' AND rootpage > 0)";
+    let others: i64 = conn.query_row(sql, [name], |row| row.get(0)).map_err(unreadable)?;
+    if others == 0 {
+        return Ok(());
+    }
+    Err(Error::usage(format!("the database has a view or virtual table named {name}, so {so}; drop or rename it")))
+}
+
 /// The tables of the main database, by name.
 ///
 /// # Errors

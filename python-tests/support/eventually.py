@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from hosts.python_host import PythonSession
+
 TEMPORARY = ".queuekeeper-*.tmp"
 
 
@@ -30,3 +32,14 @@ def until_writing(directory: Path, least: int = 1 << 20) -> Path:
 
     until(begun, f"a backup in {directory}")
     return found[0]
+
+
+def threads(session: PythonSession) -> int:
+    """How many threads the host has, where that can be told."""
+    tasks = Path(f"/proc/{session.process.pid}/task")
+    return len(list(tasks.iterdir())) if tasks.exists() else 0
+
+
+def until_threads(session: PythonSession, number: int) -> None:
+    """The host has that many threads: one that has ended is listed for a moment longer."""
+    until(lambda: threads(session) == number, f"an end to all but {number} threads", seconds=3)

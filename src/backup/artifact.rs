@@ -57,9 +57,7 @@ pub fn content_digest(geometry: Geometry, hashes: &[PageHash]) -> String {
     digest.update(b"queuekeeper content 1");
     digest.update(geometry.page_size.to_le_bytes());
     digest.update(geometry.page_count.to_le_bytes());
-    for hash in hashes {
-        digest.update(hash);
-    }
+    digest.update(hashes.as_flattened());
     hex(&digest.finalize())
 }
 

@@ -10,7 +10,8 @@
 //! # How
 //!
 //! While the snapshot is walked, each page's hash is compared with the parent's; the live database is read once, and only
-//! what differs is written. The delta has pages of 65,536 bytes, which waste the least room around blobs of page size.
+//! what differs is written. Hashing and comparing is done at the other end of a [`belt`](super::belt), which brings the pages that
+//! differ back to the thread that walks, since only that calls SQLite. The delta has pages of 65,536 bytes, which waste the least room around blobs of page size.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -21,15 +22,13 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::artifact::{self, HashList, PageHash};
+use super::belt::{Batch, Belt, Return, Worker};
 use super::sink::{Geometry, PageVisitor};
 use crate::error::{Error, Result};
 use crate::progress::Watch;
 
 /// The format that this version writes, and the newest that it reads.
 const FORMAT: i64 = 1;
-/// Pages gathered for one use of a prepared statement.
-const GATHERED: usize = 64;
-
 /// The database that a delta builds on.
 #[derive(Debug)]
 pub struct Parent {
@@ -43,12 +42,8 @@ pub struct Parent {
 
 /// Takes the pages of a snapshot and writes those that differ.
 pub struct DeltaWriter {
-    conn: Connection,
-    path: PathBuf,
-    parent: Parent,
-    gathered: Vec<(u32, Vec<u8>)>,
-    stored: u32,
-    hashes: HashList,
+    belt: Belt<Vec<PageHash>>,
+    file: DeltaFile,
 }
 
 impl DeltaWriter {
@@ -57,7 +52,76 @@ impl DeltaWriter {
     /// # Errors
     ///
     /// What SQLite says.
-    pub fn new(at: &Path, path: &Path, parent: Parent) -> Result<Self> {
+    pub fn start(at: &Path, path: &Path, parent: Parent) -> Result<Self> {
+        let file = DeltaFile::create(at, path, &parent)?;
+        Ok(Self { belt: Belt::start(Comparing { parent: parent.hashes, hashes: HashList::default() })?, file })
+    }
+
+    /// Takes in what the walk has delivered; the hashes of all pages.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite says, or `SQLITE_INTERRUPT`.
+    pub fn end(&mut self, geometry: Geometry, watch: &mut Watch<'_>) -> Result<Vec<PageHash>> {
+        self.belt.end(geometry)?;
+        self.belt.wait(watch, |batch| self.file.put(batch))
+    }
+
+    /// Completes the file; the number of pages in it.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite says.
+    pub fn finish(&mut self, geometry: Geometry, content_digest: &str) -> Result<u32> {
+        self.file.finish(geometry, content_digest)
+    }
+}
+
+impl PageVisitor for DeltaWriter {
+    fn page(&mut self, number: u32, content: &[u8]) -> Result<()> {
+        self.belt.put(number, content, |batch| self.file.put(batch))
+    }
+}
+
+/// Marks the pages whose hashes are not the parent's.
+struct Comparing {
+    parent: Vec<PageHash>,
+    hashes: HashList,
+}
+
+impl Worker for Comparing {
+    type Outcome = Vec<PageHash>;
+
+    fn work(&mut self, mut batch: Batch, back: &Return) -> Result<()> {
+        let mut marked = std::mem::take(&mut batch.marked);
+        for (number, content) in batch.pages() {
+            let hash = self.hashes.put(number, content);
+            if self.parent.get((number - 1) as usize) != Some(&hash) {
+                marked.push(number);
+            }
+        }
+        batch.marked = marked;
+        // Batches are let go of when the walk is.
+        let _ = back.send(batch);
+        Ok(())
+    }
+
+    fn end(mut self, geometry: Geometry) -> Result<Vec<PageHash>> {
+        Ok(self.hashes.finish(geometry.page_count))
+    }
+}
+
+/// The database that is being written.
+struct DeltaFile {
+    conn: Connection,
+    path: PathBuf,
+    parent_id: String,
+    parent_digest: String,
+    stored: u32,
+}
+
+impl DeltaFile {
+    fn create(at: &Path, path: &Path, parent: &Parent) -> Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
@@ -72,34 +136,34 @@ impl DeltaWriter {
             Ok(conn)
         };
         let conn = open().map_err(|error| failed(error, path))?;
-        Ok(Self {
-            conn,
-            path: path.to_path_buf(),
-            parent,
-            gathered: Vec::new(),
-            stored: 0,
-            hashes: HashList::default(),
-        })
+        let (parent_id, parent_digest) = (parent.id.clone(), parent.digest.clone());
+        Ok(Self { conn, path: path.to_path_buf(), parent_id, parent_digest, stored: 0 })
     }
 
-    /// The hashes of all pages, after the walk.
-    pub fn hashes(&mut self, geometry: Geometry) -> Vec<PageHash> {
-        self.hashes.finish(geometry.page_count)
+    /// Writes the marked pages.
+    fn put(&mut self, batch: &Batch) -> Result<()> {
+        if batch.marked.is_empty() {
+            return Ok(());
+        }
+        let put = || -> rusqlite::Result<()> {
+            let mut insert = self.conn.prepare("INSERT INTO delta_page VALUES (?1, ?2)")?;
+            for &number in &batch.marked {
+                insert.execute(params![number, batch.page(number)])?;
+            }
+            Ok(())
+        };
+        put().map_err(|error| failed(error, &self.path))?;
+        self.stored += u32::try_from(batch.marked.len()).unwrap_or(u32::MAX);
+        Ok(())
     }
 
-    /// Completes the file; the number of pages in it.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says.
-    pub fn finish(&mut self, geometry: Geometry, content_digest: &str) -> Result<u32> {
-        self.flush()?;
+    fn finish(&mut self, geometry: Geometry, content_digest: &str) -> Result<u32> {
         let meta = [
             ("format", Value::Integer(FORMAT)),
             ("page_size", Value::Integer(geometry.page_size.into())),
             ("page_count", Value::Integer(geometry.page_count.into())),
-            ("parent_id", Value::Text(self.parent.id.clone())),
-            ("parent_digest", Value::Text(self.parent.digest.clone())),
+            ("parent_id", Value::Text(self.parent_id.clone())),
+            ("parent_digest", Value::Text(self.parent_digest.clone())),
             ("content_digest", Value::Text(content_digest.into())),
         ];
         let put = || -> rusqlite::Result<()> {
@@ -113,38 +177,10 @@ impl DeltaWriter {
         put().map_err(|error| failed(error, &self.path))?;
         Ok(self.stored)
     }
-
-    fn flush(&mut self) -> Result<()> {
-        let put = || -> rusqlite::Result<()> {
-            let mut insert = self.conn.prepare("INSERT INTO delta_page VALUES (?1, ?2)")?;
-            for (number, content) in &self.gathered {
-                insert.execute(params![number, content])?;
-            }
-            Ok(())
-        };
-        put().map_err(|error| failed(error, &self.path))?;
-        self.stored += u32::try_from(self.gathered.len()).unwrap_or(u32::MAX);
-        self.gathered.clear();
-        Ok(())
-    }
 }
 
 fn failed(error: rusqlite::Error, path: &Path) -> Error {
     Error::from(error).context(format!("cannot write the delta '{}'", path.display()))
-}
-
-impl PageVisitor for DeltaWriter {
-    fn page(&mut self, number: u32, content: &[u8]) -> Result<()> {
-        let hash = self.hashes.put(number, content);
-        if self.parent.hashes.get((number - 1) as usize) == Some(&hash) {
-            return Ok(());
-        }
-        self.gathered.push((number, content.to_vec()));
-        if self.gathered.len() < GATHERED {
-            return Ok(());
-        }
-        self.flush()
-    }
 }
 
 /// Makes `base` (the parent's database) into the one that the plain delta at `delta` describes; its shape.

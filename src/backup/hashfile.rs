@@ -16,9 +16,8 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
-use super::artifact::{self, PageHash};
+use super::artifact::PageHash;
+use super::digesting::Digesting;
 use super::entry::Entry;
 use super::sink::Geometry;
 use crate::error::{Error, Result};
@@ -61,48 +60,26 @@ pub fn write(file: File, path: &Path, entry: &Entry, geometry: Geometry, hashes:
     let object = serde_json::to_vec(&bare)
         .map_err(|error| Error::internal(format!("the catalog object cannot be written as JSON ({error})")))?;
     let length = u32::try_from(object.len()).map_err(|_| Error::internal("the catalog object is too long"))?;
-    let mut out = Digesting { inner: BufWriter::new(file), digest: Sha256::new() };
+    let mut out = Digesting::new(BufWriter::new(file));
     let mut put = || -> io::Result<String> {
         out.write_all(MAGIC)?;
         out.write_all(&length.to_le_bytes())?;
         out.write_all(&object)?;
         out.write_all(&geometry.page_size.to_le_bytes())?;
         out.write_all(&geometry.page_count.to_le_bytes())?;
-        for hash in hashes {
-            out.write_all(hash)?;
-        }
-        let digest = out.digest.clone().finalize();
+        out.write_all(hashes.as_flattened())?;
+        let digest = out.sha256();
         out.write_all(&digest)?;
         out.flush()?;
-        Ok(artifact::hex(&out.digest.clone().finalize()))
+        Ok(out.fingerprint().checksum)
     };
     put().map_err(|error| Error::io("write the hash file", path, &error))
 }
 
-struct Digesting<T> {
-    inner: T,
-    digest: Sha256,
-}
-
-impl<T: Write> Write for Digesting<T> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.digest.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-impl<T: Read> Digesting<T> {
-    fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        let mut bytes = [0; N];
-        self.inner.read_exact(&mut bytes)?;
-        self.digest.update(bytes);
-        Ok(bytes)
-    }
+fn array<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    input.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads a hash file; `None` when it is damaged.
@@ -112,7 +89,7 @@ impl<T: Read> Digesting<T> {
 /// What the disk says.
 pub fn read(file: File, path: &Path) -> Result<Option<HashFile>> {
     let length = file.metadata().map_or(0, |found| found.len());
-    let mut input = Digesting { inner: BufReader::new(file), digest: Sha256::new() };
+    let mut input = Digesting::new(BufReader::new(file));
     match parse(&mut input, length) {
         Ok(found) => Ok(found),
         Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) => Ok(None),
@@ -121,38 +98,36 @@ pub fn read(file: File, path: &Path) -> Result<Option<HashFile>> {
 }
 
 fn parse(input: &mut Digesting<impl Read>, length: u64) -> io::Result<Option<HashFile>> {
-    if input.array::<20>()? != *MAGIC {
+    if array::<20>(input)? != *MAGIC {
         return Ok(None);
     }
-    let object_length = u32::from_le_bytes(input.array()?);
+    let object_length = u32::from_le_bytes(array(input)?);
     if object_length > LONGEST_OBJECT {
         return Ok(None);
     }
     let mut object = vec![0; object_length as usize];
-    input.inner.read_exact(&mut object)?;
-    input.digest.update(&object);
-    let page_size = u32::from_le_bytes(input.array()?);
-    let page_count = u32::from_le_bytes(input.array()?);
+    input.read_exact(&mut object)?;
+    let page_size = u32::from_le_bytes(array(input)?);
+    let page_count = u32::from_le_bytes(array(input)?);
     // The count decides how much memory is asked for, so it must fit the file.
     let fixed = 20 + 4 + u64::from(object_length) + 8 + 32;
     if length != fixed + 16 * u64::from(page_count) {
         return Ok(None);
     }
-    let mut hashes = Vec::with_capacity(page_count as usize);
-    for _ in 0..page_count {
-        hashes.push(input.array()?);
-    }
-    let digest = input.digest.clone().finalize();
-    if input.array::<32>()? != digest[..] {
+    let mut hashes: Vec<PageHash> = vec![[0; 16]; page_count as usize];
+    input.read_exact(hashes.as_flattened_mut())?;
+    let digest = input.sha256();
+    if array::<32>(input)? != digest {
         return Ok(None);
     }
     let Ok(entry) = serde_json::from_slice::<Entry>(&object) else { return Ok(None) };
-    let checksum = artifact::hex(&input.digest.clone().finalize());
+    let checksum = input.fingerprint().checksum;
     Ok(Some(HashFile { entry, geometry: Geometry { page_size, page_count }, hashes, checksum }))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::artifact;
     use super::super::entry::tests::entry;
     use super::*;
 

@@ -71,23 +71,23 @@ fn newest(backups: Vec<Entry>, caller: &Caller) -> Option<Entry> {
     found.cloned()
 }
 
-/// The newest backup of the caller's own database in its default directory that was verified, if there is one.
+/// The backups of the caller's own database in its default directory that were verified.
 ///
 /// # Errors
 ///
 /// A directory or a catalog that cannot be read.
-pub fn newest_verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Option<Entry>> {
+pub fn verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
     if caller.file().is_none() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let directory = target::directory(caller, None, watch)?;
     if !directory.exists() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let live = LiveFiles::of(caller)?;
     let own = produce::source_path(caller);
     let sound = |entry: &Entry| entry.source_path == own && entry.verified_at.is_some() && !entry.is_damaged();
-    Ok(Catalog::of(&directory, &live)?.backups()?.into_iter().find(sound))
+    Ok(Catalog::of(&directory, &live)?.backups()?.into_iter().filter(sound).collect())
 }
 
 fn by_path<'a>(live: &'a LiveFiles, words: &str, watch: &mut Watch<'_>) -> Result<(Catalog<'a>, Entry)> {

@@ -1,12 +1,16 @@
 //! Backups: taking a snapshot, storing it as an artifact, recording it in a catalog.
 
 pub mod adopted;
+pub mod aligned;
 pub mod artifact;
+pub mod belt;
 pub mod catalog;
 pub mod check;
 pub mod create;
 pub mod delete;
 pub mod delta;
+pub mod digesting;
+pub mod early;
 pub mod entry;
 pub mod foreign;
 pub mod frames;

@@ -130,6 +130,20 @@ impl Sink {
     }
 }
 
+/// What the walk will make of this page 1 of a database of `page_count` pages. SQLite writes the page count (bytes 28–31) as it is,
+/// the schema cookie (40–43) and the change counter with its twin (24–27, 92–95) as those of the first change to a new database,
+/// and its own version (96–99).
+pub fn expected_page_one(mut page: Vec<u8>, page_count: u32) -> Vec<u8> {
+    let version = u32::try_from(rusqlite::version_number()).unwrap_or_default();
+    for (offset, value) in [(24, 1), (28, page_count.max(1)), (40, 1), (92, 1), (96, version)] {
+        if let Some(bytes) = page.get_mut(offset..offset + 4) {
+            bytes.copy_from_slice(&value.to_be_bytes());
+        }
+    }
+    clear_wal_marks(&mut page);
+    page
+}
+
 fn clear_wal_marks(page_one: &mut [u8]) {
     if let Some(marks) = page_one.get_mut(18..20) {
         marks.fill(1);

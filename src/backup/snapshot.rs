@@ -16,6 +16,12 @@
 //! [`Sink`](super::sink::Sink). A held read transaction pins the snapshot, so the source never changes under the
 //! backup. Databases without a file, and those that the caller keeps for itself (`locking_mode=EXCLUSIVE`), are read
 //! through the caller's own connection: while our function runs, its mutex is held, so nobody else can use it.
+//!
+//! Most of a walk's time goes into asking for one page after the other. So the sidecar's files are opened through a VFS before
+//! the caller's own, which reads ahead (see [`ahead`] for why that is safe, and [`vfs`]), and remembers page 1 on the side.
+
+mod ahead;
+mod vfs;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -24,7 +30,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
-use super::sink::{Geometry, PageVisitor, Sink};
+use super::sink::{self, Geometry, PageVisitor, Sink};
 use crate::connection::{Caller, Sidecar, Standing, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
@@ -83,7 +89,10 @@ impl<'c> Snapshot<'c> {
             }
             Source::Caller(caller.connection())
         } else {
-            let sidecar = Sidecar::open_reader(caller, &standing)?;
+            let sidecar = match vfs::over(caller.connection()) {
+                Some(reader) => Sidecar::open_reader_on(caller, &standing, Some(reader))?,
+                None => Sidecar::open_reader(caller, &standing)?,
+            };
             sidecar.begin_read(caller, &mut standing, watch)?;
             Source::Sidecar(sidecar)
         };
@@ -114,6 +123,14 @@ impl<'c> Snapshot<'c> {
         self.source.connection()
     }
 
+    /// Page 1 as the walk is going to deliver it, if that can be told beforehand. To be compared with what the walk delivers: the
+    /// library's word for it is not good enough for a checksum.
+    pub fn expected_page_one(&self) -> Option<Vec<u8>> {
+        let Source::Sidecar(sidecar) = &self.source else { return None };
+        let page = vfs::page_one(sidecar.connection())?;
+        (page.len() == self.page_size as usize).then(|| sink::expected_page_one(page, self.page_count))
+    }
+
     /// Hands every page to `visitor`, as [`PageVisitor`] describes.
     ///
     /// # Errors
@@ -122,7 +139,10 @@ impl<'c> Snapshot<'c> {
     pub fn walk(&self, visitor: Box<dyn PageVisitor>, watch: &mut Watch<'_>) -> Result<Geometry> {
         let sink = Sink::new(visitor);
         let mut target = sink.connect()?;
-        if let Err(error) = self.copy(&mut target, watch) {
+        let reading = ReadingAhead::begin(&self.source)?;
+        let copied = self.copy(&mut target, watch);
+        drop(reading);
+        if let Err(error) = copied {
             drop(target);
             return Err(sink.take_error().unwrap_or(error));
         }
@@ -187,6 +207,34 @@ impl<'c> Snapshot<'c> {
     /// What somebody who reads the result should know.
     pub fn note(&self) -> Option<&'static str> {
         self.standing.note()
+    }
+}
+
+/// While it lives, the sidecar reads ahead.
+struct ReadingAhead<'a>(Option<&'a Connection>);
+
+impl<'a> ReadingAhead<'a> {
+    /// Not for the caller's own connection: other VFSes than ours would map the file, and there is no transaction to rely on.
+    fn begin(source: &'a Source<'_>) -> Result<Self> {
+        let Source::Sidecar(sidecar) = source else { return Ok(Self(None)) };
+        let conn = sidecar.connection();
+        if !vfs::read_ahead(conn, true) {
+            return Ok(Self(None));
+        }
+        let reading = Self(Some(conn));
+        // SQLite borrows pages only from files that it believes to be mapped. Those of other schemas (`temp`) really would be.
+        conn.execute_batch(&format!("PRAGMA main.mmap_size={}", i64::MAX))?;
+        Ok(reading)
+    }
+}
+
+impl Drop for ReadingAhead<'_> {
+    fn drop(&mut self) {
+        if let Some(conn) = self.0 {
+            // Without it, SQLite would merely ask for pages that are no longer lent.
+            let _ = conn.execute_batch("PRAGMA main.mmap_size=0");
+            vfs::read_ahead(conn, false);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The second connection.
 
+use std::ffi::CStr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,15 @@ impl Sidecar {
     ///
     /// `SQLITE_CANTOPEN` and its kin, or an in-memory database, which no second connection can see.
     pub fn open_reader(caller: &Caller, standing: &Standing) -> Result<Self> {
+        Self::open_reader_on(caller, standing, host::vfs_name(caller.connection()).as_deref())
+    }
+
+    /// The same through a VFS that stands before the caller's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Sidecar::open_reader`].
+    pub fn open_reader_on(caller: &Caller, standing: &Standing, vfs: Option<&CStr>) -> Result<Self> {
         let Some(file) = caller.file() else {
             return Err(Error::usage(
                 "an in-memory or temporary database has no file that a second connection could open",
@@ -40,7 +50,7 @@ impl Sidecar {
         // A reader needs write access to roll back a crashed writer's journal and to set up the WAL index.
         let access =
             if standing.readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
-        let sidecar = Self::open(caller, &file, access)?;
+        let sidecar = Self::open(vfs, &file, access)?;
         sidecar.conn.execute_batch("PRAGMA query_only=ON")?;
         Ok(sidecar)
     }
@@ -51,13 +61,13 @@ impl Sidecar {
     ///
     /// `SQLITE_CANTOPEN` and its kin. Whether the file is a database shows only when it is read.
     pub fn open_writer(caller: &Caller, file: &Path) -> Result<Self> {
-        Self::open(caller, file, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        Self::open(host::vfs_name(caller.connection()).as_deref(), file, OpenFlags::SQLITE_OPEN_READ_WRITE)
     }
 
-    fn open(caller: &Caller, file: &Path, access: OpenFlags) -> Result<Self> {
+    fn open(vfs: Option<&CStr>, file: &Path, access: OpenFlags) -> Result<Self> {
         let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-        let conn = match host::vfs_name(caller.connection()) {
-            Some(vfs) => Connection::open_with_flags_and_vfs(file, flags, vfs.as_c_str()),
+        let conn = match vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(file, flags, vfs),
             None => Connection::open_with_flags(file, flags),
         };
         let conn = conn.map_err(|error| {
@@ -148,7 +158,9 @@ impl Sidecar {
             ))
         })?;
         let done = watch.over(&self.conn, || self.conn.execute("VACUUM INTO ?1", [target]))?;
-        done.map(|_| ()).map_err(|error| Error::from(error).context("cannot write a compact copy (VACUUM INTO)"))
+        done.map(|_| ()).map_err(|error| {
+            Error::from(error).context(format!("cannot write a compact copy (VACUUM INTO '{target}')"))
+        })
     }
 
     fn unreadable(&self, error: Error) -> Error {

@@ -81,12 +81,14 @@ impl Settings {
         table::rows(conn).map(|rows| Self { rows })
     }
 
-    fn stored(&self, setting: &Setting) -> Option<&Value> {
+    /// What somebody has set, usable or not.
+    pub fn stored(&self, setting: &Setting) -> Option<&Value> {
         self.rows.iter().find(|(name, _)| name.eq_ignore_ascii_case(setting.name)).map(|(_, value)| value)
     }
 
     fn default(&self, setting: &Setting) -> Result<Value> {
-        if setting.name == registry::PRESET.name {
+        // A preset that cannot be used is no error of what no preset is about, backups for one.
+        if !presets::concern(setting) {
             return Ok(setting.default.value());
         }
         let preset = self.text(&registry::PRESET)?.unwrap_or_default();

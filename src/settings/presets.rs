@@ -113,6 +113,11 @@ pub fn says(preset: &str, setting: &Setting) -> Option<Fixed> {
     entries.iter().find(|(known, _)| known.name == setting.name).map(|&(_, fixed)| fixed)
 }
 
+/// Whether any preset says something about a setting.
+pub fn concern(setting: &Setting) -> bool {
+    NAMES.iter().any(|preset| says(preset, setting).is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::registry;

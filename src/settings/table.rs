@@ -85,17 +85,7 @@ pub fn reset(conn: &Connection, name: &str) -> Result<()> {
 }
 
 fn refuse_others(conn: &Connection) -> Result<()> {
-    let sql = "SELECT count(*) FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE
-               AND NOT (type = 'table' AND rootpage > 0)";
-    let others: i64 = conn
-        .query_row(sql, [TABLE], |row| row.get(0))
-        .map_err(|error| Error::from(error).explained().context("cannot read the schema"))?;
-    if others == 0 {
-        return Ok(());
-    }
-    Err(Error::usage(format!(
-        "the database has a view or virtual table named {TABLE}, so settings cannot be stored; drop or rename it"
-    )))
+    schema::refuse_impostor(conn, TABLE, "settings cannot be stored")
 }
 
 fn unwritable(error: rusqlite::Error, name: &str) -> Error {

@@ -13,6 +13,7 @@
 //!   backup from the catalog. Soundness is not looked at: that takes as long as reading the database, and is
 //!   `queue_integrity()`.
 
+use chrono::TimeDelta;
 use rusqlite::types::Value;
 
 use super::checkpoint::has_wal_reset_bug;
@@ -25,6 +26,9 @@ use crate::progress::Watch;
 use crate::queue::leases;
 use crate::settings::registry as setting;
 use crate::settings::{Setting, Settings};
+
+/// By how much the clocks of machines may differ that back up the same database.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -165,12 +169,14 @@ const BACKUP: Gauge = Gauge {
     read: backup_age,
 };
 
-/// The age of the newest backup of this database that was verified, in hours. A database in memory has no backups.
+/// The age of the newest backup of this database that was verified, in hours. One from the future (a clock that was wrong) would
+/// look new for as long as that future lasts, and doesn't count. A database in memory has no backups.
 #[allow(clippy::cast_precision_loss)] // Seconds stay far below 2^53.
 fn backup_age(caller: &Caller, _stats: &Stats) -> Result<Option<f64>> {
-    let newest = locate::newest_verified(caller, &mut Watch::new(caller, None))?;
-    let made = newest.and_then(|entry| clock::parse_rfc3339(&entry.created_at));
-    Ok(made.map(|made| (caller.now() - made).num_seconds() as f64 / 3600.0))
+    let verified = locate::verified(caller, &mut Watch::new(caller, None))?;
+    let ages =
+        verified.iter().filter_map(|entry| clock::parse_rfc3339(&entry.created_at)).map(|made| caller.now() - made);
+    Ok(ages.filter(|age| *age >= -CLOCKS_DIFFER).min().map(|age| age.num_seconds() as f64 / 3600.0))
 }
 
 impl Gauge {

@@ -111,16 +111,17 @@ impl<'a> Target<'a> {
         for _ in 0..MOST_ATTEMPTS {
             self.writer.begin_immediate(self.deadline(), watch)?;
             let saved = save(self.caller, &self.path);
-            let version = host::data_version(self.writer.connection());
-            self.writer.connection().execute_batch("ROLLBACK")?;
-            let saved = saved?;
-            if let Some(outdated) = outdated.take() {
+            // Still under the lock: between it and the copy, every moment invites somebody to commit.
+            if let Some(outdated) = outdated.take_if(|_| saved.is_ok()) {
                 discard(self.caller, &outdated);
             }
-            let deadline = self.deadline();
+            let version = host::data_version(self.writer.connection());
             // While SQLite itself waits for readers to leave it holds the lock that keeps writers out; between our own attempts it
             // would not.
             self.writer.connection().busy_timeout(self.caller.patience().min(LONGEST_WAIT))?;
+            self.writer.connection().execute_batch("ROLLBACK")?;
+            let saved = saved?;
+            let deadline = self.deadline();
             let mut target = host::alias(self.writer.connection())?;
             let backup = Backup::new(source, target.connection_mut())?;
             if step(&backup, 1, deadline, watch)? {

@@ -7,7 +7,7 @@ use crate::calls::arguments::Arguments;
 use crate::calls::table::Spec;
 use crate::connection::Caller;
 use crate::error::Result;
-use crate::upkeep::schedule::{self, ledger};
+use crate::upkeep::schedule::{self, memory};
 
 /// `queue_schedule`
 pub static SCHEDULE: Spec = Spec {
@@ -35,7 +35,7 @@ fn schedule_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Valu
 }
 
 fn history_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
-    let rows = ledger::history(caller.connection())?.into_iter().map(|row| {
+    let rows = memory::history(caller.connection())?.into_iter().map(|row| {
         vec![
             text(Some(row.job)),
             text(Some(row.step)),

@@ -9,11 +9,13 @@
 //! # How
 //!
 //! croner reads and evaluates the expressions (<https://docs.rs/croner>), daylight saving included: a fixed time that the clocks
-//! skip comes right after the gap, one that they show twice comes once, and an interval (`*`) follows the time that passes.
+//! skip comes right after the gap, one that they show twice comes the first time only, and an interval (`*`) follows the time that passes.
 
 use std::str::FromStr;
 
 use chrono::{DateTime, Local, TimeZone, Utc};
+
+use super::zone::ByUtc;
 
 /// When a job's times are.
 #[derive(Debug, Clone)]
@@ -67,7 +69,7 @@ impl Cron {
     pub fn next(&self, time: DateTime<Utc>, zone: Zone) -> Option<DateTime<Utc>> {
         match zone {
             Zone::Utc => self.next_in(time, &Utc),
-            Zone::Local => self.next_in(time, &Local),
+            Zone::Local => self.next_in(time, &ByUtc(Local)),
         }
     }
 
@@ -75,7 +77,7 @@ impl Cron {
     pub fn last(&self, time: DateTime<Utc>, zone: Zone) -> Option<DateTime<Utc>> {
         match zone {
             Zone::Utc => self.last_in(time, &Utc),
-            Zone::Local => self.last_in(time, &Local),
+            Zone::Local => self.last_in(time, &ByUtc(Local)),
         }
     }
 
@@ -213,6 +215,27 @@ mod tests {
                 "{} {zone} {time}",
                 cron.text()
             );
+        }
+    }
+
+    #[test]
+    fn last_and_next_agree_around_the_changes_of_the_clocks() {
+        let texts = ["0 2 * * *", "30 2 * * *", "0 3 * * *", "*/20 * * * *"];
+        for zone in [Tz::Europe__Berlin, Tz::America__New_York, Tz::Australia__Lord_Howe].map(ByUtc) {
+            for text in texts {
+                let cron = cron(text);
+                // A day each around the changes of 2026, in UTC.
+                for change in ["2026-03-08", "2026-03-29", "2026-04-05", "2026-10-04", "2026-10-25", "2026-11-01"] {
+                    let noon = at(&format!("{change}T12:00:00Z"));
+                    for minutes in (-24 * 60..=0).step_by(15) {
+                        let time = noon + TimeDelta::minutes(minutes);
+                        let (last, next) = (cron.last_in(time, &zone).unwrap(), cron.next_in(time, &zone).unwrap());
+                        assert!(last <= time && time < next, "{text} {zone:?} {time}: {last} {next}");
+                        assert_eq!(cron.next_in(last, &zone), Some(next), "{text} {zone:?} {time} {last}");
+                        assert_eq!(cron.last_in(next, &zone), Some(next), "{text} {zone:?} {time} {next}");
+                    }
+                }
+            }
         }
     }
 }

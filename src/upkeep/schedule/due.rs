@@ -2,7 +2,7 @@
 //!
 //! # Promise
 //!
-//! - A job is due when one of its times has come since the last one that it did. However many it missed, it is due once: for
+//! - A job is due when one of its times has come since it was last done. However many it missed, it is due once: for
 //!   the latest of them. A job that never ran is due at once, like with anacron: a new queue needs a backup more than
 //!   any other.
 //! - One that failed, or whose process died, is due for the same time again after a pause: a minute, then twice as
@@ -23,7 +23,7 @@ const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
 /// What is known of a job's past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Past {
-    /// The last of its times that it did.
+    /// Its times up to this one are done.
     pub done: Option<DateTime<Utc>>,
     /// A time that it began and did not finish.
     pub failing: Option<Failing>,
@@ -38,6 +38,17 @@ pub struct Failing {
     pub attempts: u32,
     /// When it was last tried.
     pub tried: DateTime<Utc>,
+}
+
+/// A time of a job that is being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot<'a> {
+    /// The job.
+    pub job: &'a str,
+    /// Which of its times.
+    pub due: DateTime<Utc>,
+    /// Which attempt at that this is, from 1.
+    pub attempt: u32,
 }
 
 /// Whether a job is due.
@@ -196,7 +207,7 @@ mod tests {
                         } else {
                             assert!(done.last().is_none_or(|&last| last < due), "{text}: {due} twice");
                             done.push(due);
-                            past = Past { done: Some(due), failing: None };
+                            past = Past { done: Some(now), failing: None };
                         }
                     }
                     Verdict::Waits { until, forget_beyond } => {

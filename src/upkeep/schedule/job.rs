@@ -8,6 +8,8 @@
 //! make things worse: nothing is rotated away, and nothing vacuumed, when the backup that was to come before has failed, or is
 //! not sound, or the database itself is not.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::backup::{check, create, options, rotate};
@@ -88,6 +90,13 @@ impl Step {
             Self::Optimize => &[Self::Backup, Self::Integrity],
             _ => &[],
         }
+    }
+
+    /// Whether what it came to in an earlier attempt still counts: a backup may be gone since, as when somebody found it to be
+    /// damaged and deleted it.
+    pub fn stands(self, detail: &Value) -> bool {
+        let path = detail.get("backup_path").and_then(Value::as_str);
+        self != Self::Backup || path.is_some_and(|path| Path::new(path).exists())
     }
 
     /// Does it; what it came to, as JSON. `backup` is the path of the job's backup, once there is one.

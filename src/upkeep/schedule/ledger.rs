@@ -1,131 +1,30 @@
-//! What the schedule remembers: the tables `queuekeeper_jobs`, a row a job, and `queuekeeper_log`, a row a step that was run.
+//! What the schedule remembers: writing the tables `queuekeeper_jobs` and `queuekeeper_log`.
 //!
 //! # Promise
 //!
-//! Times are UTC, in SQLite's text. Each call is one statement, committed at once, so that a process that dies leaves
+//! Times are UTC, in SQLite's text. Each statement is committed at once, so that a process that dies leaves
 //! what it had begun marked as `running`; whoever runs the schedule next (there is only one at a time) marks that as
-//! `interrupted`. The log is kept to the number of rows that the setting `history_rows` allows. A database that nobody has run
-//! the schedule in has neither table, and that is no error. Only real tables are read.
+//! `interrupted`. The log is kept to the number of rows that the setting `history_rows` allows. Something else of such a name
+//! (a view, a virtual table) is refused.
 //!
 //! # How
 //!
-//! Writing goes through a connection of its own, since the caller is inside a `SELECT`.
+//! Writing goes through a connection of its own, since the caller is inside a `SELECT`. It fires no triggers: one on these tables,
+//! put there by whoever made the database, could change what is remembered, or stop the schedule.
 
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use rusqlite::types::Value;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Params, params};
 
-use super::due::{Failing, Past};
+use super::due::Slot;
+use super::memory::{JOBS, LOG, explained};
 use crate::clock;
 use crate::connection::{Caller, Sidecar};
 use crate::error::{Error, Result};
 use crate::progress::Watch;
 use crate::schema;
-
-const JOBS: &str = "queuekeeper_jobs";
-const LOG: &str = "queuekeeper_log";
-
-/// What is remembered of a job.
-#[derive(Debug, Clone, Default)]
-pub struct Memory {
-    /// Its past.
-    pub past: Past,
-    /// When it last began.
-    pub last_run: Option<String>,
-    /// What became of that: `running`, `ok`, `failed`, `interrupted`.
-    pub last_status: Option<String>,
-}
-
-/// A row of the log.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Record {
-    /// The job.
-    pub job: String,
-    /// Its step.
-    pub step: String,
-    /// When the step began.
-    pub started: String,
-    /// When it ended, if it did.
-    pub finished: Option<String>,
-    /// `running`, `ok`, `failed`, `skipped`, `interrupted`.
-    pub status: String,
-    /// What it came to: JSON, or the error in words.
-    pub detail: Option<String>,
-}
-
-/// What is remembered of a job.
-///
-/// # Errors
-///
-/// Whatever SQLite says.
-pub fn recall(conn: &Connection, job: &str) -> Result<Memory> {
-    if !schema::has_table(conn, JOBS)? {
-        return Ok(Memory::default());
-    }
-    let sql =
-        "SELECT done_utc, due_utc, attempts, last_run_utc, last_status FROM main.queuekeeper_jobs WHERE job = ?1";
-    let read = || -> rusqlite::Result<Memory> {
-        let mut statement = conn.prepare(sql)?;
-        let mut rows = statement.query([job])?;
-        let Some(row) = rows.next()? else { return Ok(Memory::default()) };
-        let text = |column| row.get::<_, Value>(column).map(text_of);
-        let time = |column| text(column).map(|text| text.as_deref().and_then(clock::parse));
-        let attempts = match row.get(2)? {
-            Value::Integer(attempts) => u32::try_from(attempts).unwrap_or(0),
-            _ => 0,
-        };
-        let (due, tried) = (time(1)?, time(3)?);
-        let failing = due.zip(tried).filter(|_| attempts > 0);
-        Ok(Memory {
-            past: Past { done: time(0)?, failing: failing.map(|(due, tried)| Failing { due, attempts, tried }) },
-            last_run: text(3)?,
-            last_status: text(4)?,
-        })
-    };
-    read().map_err(unreadable)
-}
-
-/// The log, newest first.
-///
-/// # Errors
-///
-/// Whatever SQLite says.
-pub fn history(conn: &Connection) -> Result<Vec<Record>> {
-    if !schema::has_table(conn, LOG)? {
-        return Ok(Vec::new());
-    }
-    let sql =
-        "SELECT job, step, started_utc, finished_utc, status, detail FROM main.queuekeeper_log ORDER BY id DESC";
-    let read = || -> rusqlite::Result<Vec<Record>> {
-        let mut statement = conn.prepare(sql)?;
-        let rows = statement.query_map([], |row| {
-            let text = |column| row.get::<_, Value>(column).map(text_of);
-            Ok(Record {
-                job: text(0)?.unwrap_or_default(),
-                step: text(1)?.unwrap_or_default(),
-                started: text(2)?.unwrap_or_default(),
-                finished: text(3)?,
-                status: text(4)?.unwrap_or_default(),
-                detail: text(5)?,
-            })
-        })?;
-        rows.collect()
-    };
-    read().map_err(unreadable)
-}
-
-fn text_of(value: Value) -> Option<String> {
-    match value {
-        Value::Text(text) => Some(text),
-        _ => None,
-    }
-}
-
-fn unreadable(error: rusqlite::Error) -> Error {
-    Error::from(error).explained().context("cannot read the schedule's tables")
-}
 
 /// The connection that writes.
 pub struct Ledger<'a> {
@@ -139,13 +38,20 @@ impl<'a> Ledger<'a> {
     ///
     /// # Errors
     ///
-    /// What SQLite says: a database that cannot be opened or written, a lock that others hold longer than the caller waits.
+    /// What SQLite says: a database that cannot be opened or written, a lock that others hold longer than the caller waits; and
+    /// something else that bears the name of one of the tables.
     pub fn open(caller: &'a Caller, file: &std::path::Path) -> Result<Self> {
         let ledger = Self { caller, sidecar: Sidecar::open_writer(caller, file)? };
-        if !schema::has_table(ledger.connection(), JOBS)? || !schema::has_table(ledger.connection(), LOG)? {
+        let conn = ledger.connection();
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        for table in [JOBS, LOG] {
+            schema::refuse_impostor(conn, table, "the schedule has no memory")?;
+        }
+        if !schema::has_table(conn, JOBS)? || !schema::has_table(conn, LOG)? {
             ledger.write(
                 "CREATE TABLE IF NOT EXISTS main.queuekeeper_jobs(job TEXT PRIMARY KEY NOT NULL, done_utc TEXT, due_utc TEXT,
-                 attempts INTEGER NOT NULL DEFAULT 0, last_run_utc TEXT, last_status TEXT) WITHOUT ROWID",
+                 attempts INTEGER NOT NULL DEFAULT 0, began_behind INTEGER NOT NULL DEFAULT 0, last_run_utc TEXT,
+                 last_status TEXT) WITHOUT ROWID",
                 [],
             )?;
             ledger.write(
@@ -173,7 +79,7 @@ impl<'a> Ledger<'a> {
         let conn = self.connection();
         let done = watch.over_waiting(conn, deadline, || conn.execute(sql, params))?;
         done.map(|_| ())
-            .map_err(|error| Error::from(error).explained().context("cannot record the run in the database"))
+            .map_err(|error| explained(Error::from(error).context("cannot record the run in the database")))
     }
 
     /// A job begins.
@@ -181,12 +87,19 @@ impl<'a> Ledger<'a> {
     /// # Errors
     ///
     /// As for [`Ledger::open`].
-    pub fn begin(&self, job: &str, due: DateTime<Utc>, attempt: u32, now: DateTime<Utc>) -> Result<()> {
-        self.write("INSERT OR IGNORE INTO main.queuekeeper_jobs(job) VALUES (?1)", [job])?;
+    pub fn begin(&self, slot: Slot<'_>, now: DateTime<Utc>) -> Result<()> {
+        // A table made by hand may lack the key.
         self.write(
-            "UPDATE main.queuekeeper_jobs SET due_utc = ?2, attempts = ?3, last_run_utc = ?4, last_status = 'running'
+            "INSERT INTO main.queuekeeper_jobs(job) SELECT ?1
+             WHERE NOT EXISTS (SELECT 1 FROM main.queuekeeper_jobs WHERE job = ?1)",
+            [slot.job],
+        )?;
+        self.write(
+            "UPDATE main.queuekeeper_jobs SET due_utc = ?2, attempts = ?3, last_run_utc = ?4, last_status = 'running',
+             began_behind = CASE WHEN ?3 > 1 THEN began_behind
+                                 ELSE (SELECT coalesce(max(id), 0) FROM main.queuekeeper_log) END
              WHERE job = ?1",
-            params![job, clock::sqlite_text(due), attempt, clock::sqlite_text(now)],
+            params![slot.job, clock::sqlite_text(slot.due), slot.attempt, clock::sqlite_text(now)],
         )
     }
 
@@ -220,10 +133,10 @@ impl<'a> Ledger<'a> {
     /// # Errors
     ///
     /// As for [`Ledger::open`].
-    pub fn begin_step(&self, job: &str, step: &str, due: DateTime<Utc>, now: DateTime<Utc>) -> Result<i64> {
+    pub fn begin_step(&self, slot: Slot<'_>, step: &str, now: DateTime<Utc>) -> Result<i64> {
         self.write(
             "INSERT INTO main.queuekeeper_log(job, step, due_utc, started_utc, status) VALUES (?1, ?2, ?3, ?4, 'running')",
-            params![job, step, clock::sqlite_text(due), clock::sqlite_text(now)],
+            params![slot.job, step, clock::sqlite_text(slot.due), clock::sqlite_text(now)],
         )?;
         Ok(self.connection().last_insert_rowid())
     }
@@ -240,19 +153,6 @@ impl<'a> Ledger<'a> {
         )
     }
 
-    /// What a step came to that an earlier attempt at the same time has done.
-    ///
-    /// # Errors
-    ///
-    /// Whatever SQLite says.
-    pub fn done_before(&self, job: &str, step: &str, due: DateTime<Utc>) -> Result<Option<String>> {
-        use rusqlite::OptionalExtension;
-        let sql = "SELECT detail FROM main.queuekeeper_log
-                   WHERE job = ?1 AND step = ?2 AND due_utc = ?3 AND status = 'ok' ORDER BY id DESC LIMIT 1";
-        let found = self.connection().query_row(sql, params![job, step, clock::sqlite_text(due)], |row| row.get(0));
-        found.optional().map_err(unreadable)
-    }
-
     /// Deletes the oldest rows of the log, so that `most` are left.
     ///
     /// # Errors
@@ -261,7 +161,8 @@ impl<'a> Ledger<'a> {
     pub fn trim(&self, most: u64) -> Result<()> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         self.write(
-            "DELETE FROM main.queuekeeper_log WHERE id <= (SELECT max(id) FROM main.queuekeeper_log) - ?1",
+            "DELETE FROM main.queuekeeper_log WHERE id IN
+             (SELECT id FROM main.queuekeeper_log ORDER BY id DESC LIMIT -1 OFFSET ?1)",
             [most],
         )
     }

@@ -5,9 +5,11 @@
 //! | part | |
 //! | --- | --- |
 //! | [`cron`] | when a job's times are; pure |
+//! | [`zone`] | local times; pure |
 //! | [`due`] | whether a job is due; pure |
 //! | [`job`] | the jobs and what their steps do |
-//! | [`ledger`] | what is remembered, in tables of the database |
+//! | [`memory`] | what is remembered, read from tables of the database |
+//! | [`ledger`] | the same, written |
 //! | [`run`] | running what is due, once whoever calls |
 //!
 //! There is no process of ours that waits for a time: whoever calls `queue_run_due()` often enough keeps the schedule.
@@ -16,12 +18,16 @@ pub mod cron;
 pub mod due;
 pub mod job;
 pub mod ledger;
+pub mod memory;
 pub mod run;
+pub mod zone;
+
+use rusqlite::types::Value;
 
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::Result;
-use crate::settings::Settings;
+use crate::settings::{Setting, Settings};
 use due::{Verdict, judge};
 
 /// A row of `queue_schedule()`.
@@ -29,7 +35,7 @@ use due::{Verdict, judge};
 pub struct Planned {
     /// The job.
     pub job: &'static str,
-    /// Its cron expression, or `off`.
+    /// Its cron expression, or `off`; followed by ` (cannot be used)`, if somebody edited the settings so.
     pub cron: String,
     /// When it last began, UTC.
     pub last_run: Option<String>,
@@ -49,19 +55,27 @@ pub fn schedule(caller: &Caller) -> Result<Vec<Planned>> {
     let settings = Settings::of(conn)?;
     let zone = run::zone(&settings)?;
     let planned = job::JOBS.iter().map(|job| {
-        let cron = run::cron(&settings, job.cron)?;
-        let memory = ledger::recall(conn, job.name)?;
-        let next = match judge(&cron, zone, &memory.past, caller.now()) {
-            Verdict::Due { due, .. } => Some(due),
-            Verdict::Waits { until, .. } => until,
+        let cron = run::cron(&settings, job.cron);
+        let memory = memory::recall(conn, job.name)?;
+        let next = match cron.as_ref().map(|cron| judge(cron, zone, &memory.past, caller.now())) {
+            Ok(Verdict::Due { due, .. }) => Some(due),
+            Ok(Verdict::Waits { until, .. }) => until,
+            Err(_) => None,
         };
         Ok(Planned {
             job: job.name,
-            cron: cron.text().to_owned(),
+            cron: cron.map_or_else(|_| unusable(&settings, job.cron), |cron| cron.text().to_owned()),
             last_run: memory.last_run,
             next_due: next.map(clock::sqlite_text),
             last_status: memory.last_status,
         })
     });
     planned.collect()
+}
+
+fn unusable(settings: &Settings, setting: &Setting) -> String {
+    match settings.stored(setting) {
+        Some(Value::Text(text)) => format!("{text} (cannot be used)"),
+        _ => "(cannot be used)".into(),
+    }
 }

@@ -8,6 +8,9 @@
 //!   the steps that were done.
 //! - Every step is recorded in `queuekeeper_log` before it begins and when it has ended. A step that fails is no error of the
 //!   call: the result and the log say so, and the job is tried again. An interrupt is an error, and ends the call.
+//! - A job whose cron expression cannot be used (somebody edited the settings by hand) is an error of the call, but only after all
+//!   other jobs that were due were run.
+//! - A call that finds nothing due writes nothing to the database and takes no lock in it, so that it can be made every minute.
 //!
 //! # How
 //!
@@ -17,19 +20,21 @@
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use rusqlite::ffi;
+use rusqlite::{Connection, ffi};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::cron::{Cron, Zone};
-use super::due::{Verdict, judge};
+use super::due::{Slot, Verdict, judge};
 use super::job::{JOBS, Job, Step};
-use super::ledger::{Ledger, recall};
+use super::ledger::Ledger;
+use super::memory::{done_before, recall};
 use crate::clock::{self, Clock};
-use crate::connection::{Caller, Standing};
+use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, DirectoryLock, LiveFiles};
 use crate::host::{self, Transaction};
+use crate::schema;
 use crate::settings::registry as setting;
 use crate::settings::{Setting, Settings};
 
@@ -102,12 +107,7 @@ pub fn run_due(caller: &Caller, now: Option<DateTime<Utc>>) -> Result<Vec<Ran>> 
 
 fn check(caller: &Caller) -> Result<std::path::PathBuf> {
     let conn = caller.connection();
-    if !conn.is_autocommit() || host::transaction(conn) != Transaction::None {
-        return Err(Error::usage(
-            "this connection has a transaction open, in which jobs cannot run; COMMIT or ROLLBACK it, finish its \
-             statements, and call again on its own: SELECT queue_run_due()",
-        ));
-    }
+    refuse_transaction(conn)?;
     let Some(file) = caller.file() else {
         return Err(Error::usage("an in-memory or temporary database has no schedule"));
     };
@@ -116,45 +116,89 @@ fn check(caller: &Caller) -> Result<std::path::PathBuf> {
         let reason = standing.in_the_way().unwrap_or_default();
         return Err(Error::busy(format!("jobs cannot run: {reason}")));
     }
-    if standing.readonly {
-        return Err(Standing::read_only("run the schedule"));
-    }
+    caller.check_writable(&standing, "run the schedule")?;
     caller.check_in_place()?;
+    // A statement that writes elsewhere (CREATE TEMP TABLE … AS SELECT) holds nothing here yet, but keeps what it comes to hold:
+    // after the first look at the database, the jobs' own commits would be in its way.
+    schema::tables(conn)?;
+    refuse_transaction(conn)?;
     Ok(file)
 }
 
+fn refuse_transaction(conn: &Connection) -> Result<()> {
+    if conn.is_autocommit() && host::transaction(conn) == Transaction::None {
+        return Ok(());
+    }
+    Err(Error::usage(
+        "this connection has a transaction open, in which jobs cannot run; COMMIT or ROLLBACK it, finish its statements, and \
+         call again on its own: SELECT queue_run_due()",
+    ))
+}
+
 fn run_all(caller: &Caller, file: &Path) -> Result<Vec<Ran>> {
-    let ledger = Ledger::open(caller, file)?;
-    let mut ran = Vec::new();
+    let conn = caller.connection();
+    let mut ledger = None;
+    let (mut ran, mut faults) = (Vec::new(), Vec::new());
     for job in &JOBS {
-        let settings = Settings::of(ledger.connection())?;
-        let (cron, zone) = (cron(&settings, job.cron)?, zone(&settings)?);
-        let past = recall(ledger.connection(), job.name)?.past;
-        match judge(&cron, zone, &past, caller.now()) {
-            Verdict::Waits { forget_beyond: Some(done), .. } => ledger.forget_beyond(job.name, done)?,
+        // Anew for each: the job before may have taken long.
+        let settings = Settings::of(conn)?;
+        let zone = zone(&settings)?;
+        let cron = match cron(&settings, job.cron) {
+            Ok(cron) => cron,
+            Err(error) => {
+                faults.push(error.message().to_owned());
+                continue;
+            }
+        };
+        let memory = recall(conn, job.name)?;
+        if memory.last_status.as_deref() == Some("running") {
+            opened(&mut ledger, caller, file)?;
+        }
+        let now = caller.now();
+        match judge(&cron, zone, &memory.past, now) {
+            Verdict::Waits { forget_beyond: Some(done), .. } => {
+                opened(&mut ledger, caller, file)?.forget_beyond(job.name, done)?;
+            }
             Verdict::Waits { .. } => {}
             Verdict::Due { due, attempt } => {
-                let run = Run { caller, ledger: &ledger, job, due, attempt };
+                let slot = Slot { job: job.name, due, attempt };
+                let run = Run { caller, ledger: opened(&mut ledger, caller, file)?, job, slot, now };
                 ran.push(run.run()?);
-                ledger.trim(settings.positive(&setting::HISTORY_ROWS)?)?;
             }
         }
     }
-    Ok(ran)
+    if let Some(ledger) = &ledger {
+        match Settings::of(conn)?.positive(&setting::HISTORY_ROWS) {
+            Ok(most) => ledger.trim(most)?,
+            Err(error) => faults.push(error.message().to_owned()),
+        }
+    }
+    if faults.is_empty() {
+        return Ok(ran);
+    }
+    Err(Error::usage(format!("{}; everything else that was due was run, see queue_history()", faults.join("; "))))
+}
+
+fn opened<'s, 'a>(ledger: &'s mut Option<Ledger<'a>>, caller: &'a Caller, file: &Path) -> Result<&'s Ledger<'a>> {
+    match ledger {
+        Some(ledger) => Ok(ledger),
+        none => Ok(none.insert(Ledger::open(caller, file)?)),
+    }
 }
 
 struct Run<'a> {
     caller: &'a Caller,
     ledger: &'a Ledger<'a>,
     job: &'static Job,
-    due: DateTime<Utc>,
-    attempt: u32,
+    slot: Slot<'static>,
+    /// When the job was found to be due.
+    now: DateTime<Utc>,
 }
 
 impl Run<'_> {
     fn run(&self) -> Result<Ran> {
         let started = self.caller.now();
-        self.ledger.begin(self.job.name, self.due, self.attempt, started)?;
+        self.ledger.begin(self.slot, started)?;
         let mut steps: Vec<StepRan> = Vec::new();
         for &step in self.job.steps {
             let ran = self.step(step, &steps);
@@ -165,11 +209,13 @@ impl Run<'_> {
         }
         let fine = steps.iter().all(|step| step.status == "ok");
         let status = if fine { "ok" } else { "failed" };
-        self.ledger.end(self.job.name, status, fine.then_some(self.due))?;
+        // Not only up to the time that was due: else a cron expression that is changed would make the job due for a time at which
+        // the old one did not ask for it.
+        self.ledger.end(self.job.name, status, fine.then_some(self.now))?;
         Ok(Ran {
             job: self.job.name,
-            due_utc: clock::sqlite_text(self.due),
-            attempt: self.attempt,
+            due_utc: clock::sqlite_text(self.slot.due),
+            attempt: self.slot.attempt,
             started_utc: clock::sqlite_text(started),
             finished_utc: clock::sqlite_text(self.caller.now()),
             status,
@@ -179,11 +225,13 @@ impl Run<'_> {
 
     fn step(&self, step: Step, before: &[StepRan]) -> Result<StepRan> {
         let name = step.name();
-        if let Some(detail) = self.ledger.done_before(self.job.name, name, self.due)? {
+        if let Some(detail) = done_before(self.ledger.connection(), self.slot, name)? {
             let detail = serde_json::from_str(&detail).unwrap_or(Value::String(detail));
-            return Ok(StepRan { step: name, status: "ok", detail });
+            if step.stands(&detail) {
+                return Ok(StepRan { step: name, status: "ok", detail });
+            }
         }
-        let number = self.ledger.begin_step(self.job.name, name, self.due, self.caller.now())?;
+        let number = self.ledger.begin_step(self.slot, name, self.caller.now())?;
         let of = |needed: Step| before.iter().find(|ran| ran.step == needed.name());
         let lacking = step.needs().iter().find(|&&needed| of(needed).is_none_or(|ran| ran.status != "ok"));
         let (status, detail) = match lacking {

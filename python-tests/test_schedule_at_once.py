@@ -1,0 +1,129 @@
+"""Any number of processes may run the schedule: each due job runs once."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from conftest import OpenPython, OpenSession
+
+from hosts import HOST_NAMES, Session, find_host
+from hosts.c_caller import CCaller
+from support import artifacts
+from support.queues import Queue
+from support.schedules import JOBS, NOON, RUN, STEPS, jobs, logged, run_due, text
+
+DAY = timedelta(days=1)
+PROCESSES = 10
+ALL_STEPS = [(step, "ok") for job in JOBS for step in STEPS[job]]
+
+
+@pytest.fixture
+def ten(queue: Queue, open_session: OpenSession) -> list[Session]:
+    """Ten processes of all the hosts that there are."""
+    hosts = [host for host in map(find_host, HOST_NAMES) if not host.missing]
+    return [open_session(hosts[number % len(hosts)], queue.path) for number in range(PROCESSES)]
+
+
+def call_all(sessions: list[Session], now: str) -> list[str]:
+    """What all of them ran, called at once."""
+    together = threading.Barrier(len(sessions))
+
+    def call(session: Session) -> None:
+        together.wait()
+        session.start(RUN, now)
+
+    threads = [threading.Thread(target=call, args=(session,)) for session in sessions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    results = [json.loads(str(session.result().rows[0][0])) for session in sessions]
+    return [job for ran in results for job in jobs(ran)]
+
+
+def test_ten_processes_run_each_due_job_once(queue: Queue, ten: list[Session]) -> None:
+    ten[0].rows("SELECT queue_set('keep', '30/4/12')")
+    ran = call_all(ten, text(NOON))
+    assert ran == JOBS, ran
+    assert logged(queue) == ALL_STEPS
+    assert len(artifacts.backups_in(queue.backups)) == 3
+    # Over and over, with another one first now and then.
+    for day in range(1, 9):
+        ran = call_all(ten, text(NOON + day * DAY))
+        due = ["hourly", "daily", "weekly"] if day == 2 else ["hourly", "daily"]
+        assert ran == due, (day, ran)
+    made = artifacts.backups_in(queue.backups)
+    assert len(made) == 3 + 8 + 1
+    assert len(artifacts.catalog(queue.backups)) == len(made)
+    rows = queue.query(
+        "SELECT job, step, due_utc, count(*) FROM queuekeeper_log GROUP BY 1, 2, 3 "
+        "HAVING count(*) > 1"
+    )
+    assert rows == []
+
+
+def test_two_names_of_one_database_are_one_schedule(queue: Queue, open_python: OpenPython) -> None:
+    other = queue.directory.parent / "link.db"
+    other.symlink_to(queue.path)
+    sessions: list[Session] = [open_python(path) for path in (queue.path, other, queue.path, other)]
+    assert call_all(sessions, text(NOON)) == JOBS
+    assert not Path(f"{other}-schedule").exists()
+    assert len(artifacts.backups_in(queue.backups)) == 3
+
+
+def test_whoever_comes_while_another_works_returns_at_once(
+    queue: Queue, open_python: OpenPython
+) -> None:
+    working, coming = open_python(queue.path), open_python(queue.path)
+    coming.rows("PRAGMA busy_timeout = 60000")
+    working.rows("PRAGMA busy_timeout = 60000")
+    with queue.connect() as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        # It holds the lock on the schedule, and waits for the one on the database.
+        working.start(RUN, text(NOON))
+        lock = Path(f"{queue.path}-schedule")
+        while not (lock.exists() and held(lock)):
+            pass
+        assert run_due(coming, NOON) == []
+        writer.execute("ROLLBACK")
+    assert jobs(json.loads(str(working.result().rows[0][0]))) == JOBS
+
+
+def held(lock: Path) -> bool:
+    """Whether a process has the lock."""
+    fcntl = pytest.importorskip("fcntl")
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+@pytest.fixture
+def c_caller(library: Path) -> Iterator[CCaller]:
+    process = CCaller(library, sys.executable)
+    yield process
+    process.end()
+
+
+def test_a_program_without_extensions_shares_the_schedule(
+    queue: Queue, c_caller: CCaller, open_python: OpenPython
+) -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("needs a shared libsqlite3")
+    c_caller.ask("open", path=str(queue.path))
+    ran = c_caller.call("run_due", text(NOON))
+    assert jobs(ran) == JOBS
+    session = open_python(queue.path)
+    assert run_due(session, NOON) == []
+    assert jobs(run_due(session, NOON + DAY)) == ["hourly", "daily"]
+    assert c_caller.call("run_due", text(NOON + DAY)) == []
+    assert c_caller.call("schedule") == session.dicts("SELECT * FROM queue_schedule()")
+    assert c_caller.call("history") == session.dicts("SELECT * FROM queue_history()")

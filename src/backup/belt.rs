@@ -1,0 +1,374 @@
+//! The belt: pages from the thread that walks to a thread that works on them.
+//!
+//! # Promise
+//!
+//! - The worker gets every page once, in the order in which they were put on the belt, in [`Batch`]es.
+//! - Memory is bounded: at most [`BATCHES`] batches of [`BATCH`] bytes exist; who walks faster than the worker works, waits.
+//! - An error of the worker, or a panic, is an error of the next [`Belt::put`] or of [`Belt::wait`].
+//! - A belt that is dropped stops its worker after the batch that it is at, and waits for that.
+//!
+//! # How
+//!
+//! SQLite is called by the walking thread only, so work that can do without it (hashing, writing, compressing) has a thread of
+//! its own. A batch goes round: filled by the walker, worked on by the worker and by whoever it hands the batch on to, and sent
+//! back to the walker, with a word on which of its pages the walker should look at again ([`Batch::marked`]).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::ffi;
+
+use super::aligned::Aligned;
+use super::sink::Geometry;
+use crate::error::{Error, Result};
+use crate::progress::Watch;
+
+/// Bytes a batch: enough to make one good write.
+const BATCH: usize = 1 << 20;
+/// Batches in circulation.
+const BATCHES: usize = 12;
+/// How long a wait goes on without asking the caller.
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// Consecutive pages.
+pub struct Batch {
+    bytes: Aligned,
+    length: usize,
+    /// The number of the first.
+    pub first: u32,
+    /// Bytes a page.
+    pub page_size: usize,
+    /// Those that the worker wants the walker to see again.
+    pub marked: Vec<u32>,
+}
+
+impl Batch {
+    fn new() -> Self {
+        Self { bytes: Aligned::new(BATCH), length: 0, first: 0, page_size: 0, marked: Vec::new() }
+    }
+
+    /// The pages, one behind the other.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// The pages, with their numbers.
+    pub fn pages(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        (self.first..).zip(self.bytes().chunks_exact(self.page_size.max(1)))
+    }
+
+    /// One of the pages.
+    pub fn page(&self, number: u32) -> Option<&[u8]> {
+        let index = number.checked_sub(self.first)? as usize;
+        self.bytes().chunks_exact(self.page_size.max(1)).nth(index)
+    }
+
+    /// Takes a page, if it is the next and there is room.
+    fn take(&mut self, number: u32, content: &[u8]) -> bool {
+        if self.length == 0 {
+            (self.first, self.page_size) = (number, content.len());
+        } else if u64::from(number) != u64::from(self.first) + (self.length / self.page_size) as u64 {
+            return false;
+        }
+        let Some(room) = self.bytes.get_mut(self.length..self.length + content.len()) else { return false };
+        room.copy_from_slice(content);
+        self.length += content.len();
+        true
+    }
+}
+
+/// The way back to the walker.
+pub type Return = Sender<Batch>;
+
+/// What works at the belt.
+pub trait Worker: Send + 'static {
+    /// What there is in the end.
+    type Outcome: Send + 'static;
+
+    /// Works on a batch, and sends it back or lets somebody else do so.
+    ///
+    /// # Errors
+    ///
+    /// Whatever ends the work.
+    fn work(&mut self, batch: Batch, back: &Return) -> Result<()>;
+
+    /// Ends the work: there are no more pages.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Worker::work`].
+    fn end(self, geometry: Geometry) -> Result<Self::Outcome>;
+}
+
+enum Parcel {
+    Pages(Batch),
+    End(Geometry),
+}
+
+/// The walker's end.
+pub struct Belt<T> {
+    current: Option<Batch>,
+    to: Option<SyncSender<Parcel>>,
+    from: Receiver<Batch>,
+    made: usize,
+    stop: Arc<AtomicBool>,
+    outcome: Receiver<Result<T>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl<T: Send + 'static> Belt<T> {
+    /// Puts `worker` to work.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn start(worker: impl Worker<Outcome = T>) -> Result<Self> {
+        let (to, parcels) = sync_channel(BATCHES);
+        let (back, from) = channel();
+        let (answer, outcome) = sync_channel(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = spawn("queuekeeper-backup", move || {
+            if let Some(end) = attend(worker, &parcels, &back, &stopped) {
+                // Nobody listens any more when the walk was given up.
+                let _ = answer.send(end);
+            }
+        })?;
+        Ok(Self { current: None, to: Some(to), from, made: 0, stop, outcome, thread: Some(thread) })
+    }
+
+    /// Puts a page on the belt; `seen` gets the batches that have come round.
+    ///
+    /// # Errors
+    ///
+    /// The worker's, or that of `seen`.
+    pub fn put(&mut self, number: u32, content: &[u8], seen: impl FnMut(&Batch) -> Result<()>) -> Result<()> {
+        if self.current.as_mut().is_some_and(|batch| batch.take(number, content)) {
+            return Ok(());
+        }
+        self.send_current()?;
+        let mut batch = self.empty(seen)?;
+        if !batch.take(number, content) {
+            return Err(Error::internal("a page is larger than a batch of pages"));
+        }
+        self.current = Some(batch);
+        Ok(())
+    }
+
+    /// There are no more pages. The worker ends its work while the caller does something else, and then [waits](Self::wait).
+    ///
+    /// # Errors
+    ///
+    /// The worker's.
+    pub fn end(&mut self, geometry: Geometry) -> Result<()> {
+        self.send_current()?;
+        self.send(Parcel::End(geometry))?;
+        self.to = None;
+        Ok(())
+    }
+
+    /// Waits for the worker's end; `seen` gets the last batches.
+    ///
+    /// # Errors
+    ///
+    /// The worker's, that of `seen`, or `SQLITE_INTERRUPT`.
+    pub fn wait(&mut self, watch: &mut Watch<'_>, mut seen: impl FnMut(&Batch) -> Result<()>) -> Result<T> {
+        let outcome = loop {
+            match self.ended() {
+                Some(outcome) => break outcome?,
+                None => watch.check()?,
+            }
+        };
+        for batch in self.from.try_iter() {
+            seen(&batch)?;
+        }
+        Ok(outcome)
+    }
+
+    /// What the worker came to, if it does so in a moment.
+    pub fn ended(&self) -> Option<Result<T>> {
+        match self.outcome.recv_timeout(MOMENT) {
+            Ok(outcome) => Some(outcome),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Err(panicked())),
+        }
+    }
+
+    /// A batch that is free: a new one as long as there may be more, or one that has come round.
+    fn empty(&mut self, mut seen: impl FnMut(&Batch) -> Result<()>) -> Result<Batch> {
+        let returned = if self.made < BATCHES { self.from.try_recv().ok() } else { self.from.recv().ok() };
+        match returned {
+            Some(mut batch) => {
+                seen(&batch)?;
+                batch.length = 0;
+                batch.marked.clear();
+                Ok(batch)
+            }
+            None if self.made < BATCHES => {
+                self.made += 1;
+                Ok(Batch::new())
+            }
+            None => Err(self.failure()),
+        }
+    }
+
+    fn send_current(&mut self) -> Result<()> {
+        match self.current.take() {
+            Some(batch) => self.send(Parcel::Pages(batch)),
+            None => Ok(()),
+        }
+    }
+
+    fn send(&mut self, parcel: Parcel) -> Result<()> {
+        let sent = self.to.as_ref().is_some_and(|to| to.send(parcel).is_ok());
+        if sent { Ok(()) } else { Err(self.failure()) }
+    }
+
+    /// Why the worker is no longer there.
+    fn failure(&self) -> Error {
+        match self.outcome.recv() {
+            Ok(Err(error)) => error,
+            _ => panicked(),
+        }
+    }
+}
+
+impl<T> Drop for Belt<T> {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.to = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic was an error already, or the work was given up anyway.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The worker's thread; `None` when the work was given up.
+fn attend<W: Worker>(
+    mut worker: W,
+    parcels: &Receiver<Parcel>,
+    back: &Return,
+    stop: &AtomicBool,
+) -> Option<Result<W::Outcome>> {
+    for parcel in parcels {
+        if stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        match parcel {
+            Parcel::End(geometry) => return Some(worker.end(geometry)),
+            Parcel::Pages(batch) => {
+                if let Err(error) = worker.work(batch, back) {
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+    None
+}
+
+/// A thread of ours.
+///
+/// # Errors
+///
+/// When the system gives none.
+pub fn spawn<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+    let thread = std::thread::Builder::new().name(name.into()).spawn(body);
+    thread.map_err(|error| Error::new(ffi::SQLITE_NOMEM, format!("no thread for the backup: {error}")))
+}
+
+/// What is said of a thread that has ended without an answer.
+pub fn panicked() -> Error {
+    Error::internal("a thread of the backup panicked")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Adding {
+        numbers: Vec<u32>,
+        refuse: u32,
+    }
+
+    impl Worker for Adding {
+        type Outcome = (Vec<u32>, u32);
+
+        fn work(&mut self, mut batch: Batch, back: &Return) -> Result<()> {
+            let numbers: Vec<u32> = batch.pages().map(|(number, _)| number).collect();
+            assert!(!numbers.contains(&7777), "a defect");
+            if numbers.contains(&self.refuse) {
+                return Err(Error::new(ffi::SQLITE_FULL, "refused"));
+            }
+            batch.marked = numbers.iter().copied().filter(|number| number % 100 == 0).collect();
+            self.numbers.extend(numbers);
+            let _ = back.send(batch);
+            Ok(())
+        }
+
+        fn end(self, geometry: Geometry) -> Result<(Vec<u32>, u32)> {
+            Ok((self.numbers, geometry.page_count))
+        }
+    }
+
+    const END: Geometry = Geometry { page_size: 65536, page_count: 900 };
+
+    fn walk(belt: &mut Belt<(Vec<u32>, u32)>, numbers: &[u32], seen: &mut Vec<u32>) -> Result<()> {
+        for &number in numbers {
+            let page = vec![number as u8; 65536];
+            belt.put(number, &page, |batch| {
+                for &marked in &batch.marked {
+                    assert_eq!(batch.page(marked).unwrap()[0], marked as u8);
+                    seen.push(marked);
+                }
+                Ok(())
+            })?;
+        }
+        belt.end(END)
+    }
+
+    fn outcome(belt: &Belt<(Vec<u32>, u32)>) -> Result<(Vec<u32>, u32)> {
+        loop {
+            if let Some(outcome) = belt.ended() {
+                return outcome;
+            }
+        }
+    }
+
+    #[test]
+    fn every_page_goes_round_once_in_order_and_marked_ones_come_back() {
+        let numbers: Vec<u32> = (2..=400).chain(402..=900).chain([1]).collect();
+        let (mut belt, mut seen) = (Belt::start(Adding::default()).unwrap(), Vec::new());
+        walk(&mut belt, &numbers, &mut seen).unwrap();
+        assert_eq!(outcome(&belt).unwrap(), (numbers, 900));
+        seen.extend(belt.from.try_iter().flat_map(|batch| batch.marked.clone()));
+        assert_eq!(seen, [100, 200, 300, 400, 500, 600, 700, 800, 900]);
+        assert!(belt.made <= BATCHES);
+    }
+
+    #[test]
+    fn the_workers_error_is_the_walkers() {
+        let numbers: Vec<u32> = (2..=900).collect();
+        let mut belt = Belt::start(Adding { refuse: 50, ..Adding::default() }).unwrap();
+        assert_eq!(walk(&mut belt, &numbers, &mut Vec::new()).unwrap_err().message(), "refused");
+        let mut belt = Belt::start(Adding { refuse: 900, ..Adding::default() }).unwrap();
+        // The walker may hear of it at the last page or behind it.
+        let walked = walk(&mut belt, &numbers, &mut Vec::new());
+        assert_eq!(walked.and_then(|()| outcome(&belt)).unwrap_err().code(), ffi::SQLITE_FULL);
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_giving_up_ends_the_worker() {
+        let numbers: Vec<u32> = (2..=900).collect();
+        let mut belt = Belt::start(Adding::default()).unwrap();
+        belt.put(7777, &[0; 512], |_| Ok(())).unwrap();
+        assert!(walk(&mut belt, &numbers, &mut Vec::new()).is_err());
+        let mut belt = Belt::start(Adding::default()).unwrap();
+        belt.put(2, &[0; 512], |_| Ok(())).unwrap();
+        drop(belt);
+    }
+}

@@ -1,0 +1,148 @@
+//! Making a `full` or an `incremental` artifact: a walk of the snapshot's pages.
+//!
+//! Nothing but the artifact is written. (A compressed delta is written plain first: it is small.) The tasks are counted behind the
+//! walk, in the same snapshot, while other threads complete the file.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use super::{Order, Produced, counts, source_path};
+use crate::backup::artifact::{self, Fingerprint, PageHash};
+use crate::backup::delta::{DeltaWriter, Parent};
+use crate::backup::frames::Compression;
+use crate::backup::full::FullWriter;
+use crate::backup::options::Kind;
+use crate::backup::parent;
+use crate::backup::sink::Geometry;
+use crate::backup::snapshot::Snapshot;
+use crate::error::Result;
+use crate::files::Staged;
+use crate::progress::Watch;
+use crate::settings::{self, Settings};
+
+/// What a walk leaves.
+struct Walked {
+    staged: Staged,
+    fingerprint: Option<Fingerprint>,
+    geometry: Geometry,
+    hashes: Vec<PageHash>,
+    content_digest: String,
+    pages_stored: u32,
+    parent_id: Option<String>,
+    noted: Noted,
+}
+
+/// What is noted of the snapshot before it is let go of.
+struct Noted {
+    task_counts: Option<Map<String, Value>>,
+    taken_at: DateTime<Utc>,
+    blocked_ms: u64,
+}
+
+impl Order<'_> {
+    pub(super) fn walk(&self, watch: &mut Watch<'_>) -> Result<Produced> {
+        let snapshot = Snapshot::take(self.caller, watch)?;
+        let mut notes: Vec<String> = snapshot.note().into_iter().map(str::to_owned).collect();
+        let mut parent = None;
+        if self.wish.kind == Kind::Incremental {
+            let full_every = Settings::of(snapshot.connection())?.positive(&settings::FULL_EVERY)?;
+            let (source, name) = (source_path(self.caller), self.wish.name.as_deref());
+            match parent::find(self.catalog, &source, name, snapshot.page_size, full_every)? {
+                Ok(found) => parent = Some(found),
+                Err(reason) => notes.push(format!("a full backup instead of an incremental: {reason}")),
+            }
+        }
+        let walked = match parent {
+            Some(parent) => self.walk_delta(snapshot, parent, &mut notes, watch)?,
+            None => self.walk_full(snapshot, &mut notes, watch)?,
+        };
+        let fingerprint = match walked.fingerprint {
+            Some(fingerprint) => {
+                walked.staged.sync()?;
+                fingerprint
+            }
+            None => self.settle(&walked.staged, watch)?,
+        };
+        Ok(Produced {
+            kind: if walked.parent_id.is_some() { Kind::Incremental } else { Kind::Full },
+            staged: walked.staged,
+            geometry: walked.geometry,
+            hashes: walked.hashes,
+            fingerprint,
+            content_digest: walked.content_digest,
+            pages_stored: walked.pages_stored,
+            parent_id: walked.parent_id,
+            task_counts: walked.noted.task_counts,
+            taken_at: walked.noted.taken_at,
+            blocked_ms: walked.noted.blocked_ms,
+            notes,
+        })
+    }
+
+    fn walk_full(&self, snapshot: Snapshot<'_>, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<Walked> {
+        if self.wish.compression.0 == Compression::None {
+            self.check_space(u64::from(snapshot.page_count) * u64::from(snapshot.page_size))?;
+        }
+        let staged = Staged::new(self.catalog.directory())?;
+        let expected = snapshot.expected_page_one();
+        let writer = FullWriter::start(staged.handle()?, self.shown, self.wish.compression, expected)?;
+        let writer = Arc::new(Mutex::new(writer));
+        let geometry = snapshot.walk(Box::new(Arc::clone(&writer)), watch)?;
+        self.permit(&staged)?;
+        lock(&writer).end(geometry)?;
+        let noted = note(snapshot, notes, watch)?;
+        let written = lock(&writer).wait(watch)?;
+        Ok(Walked {
+            content_digest: artifact::content_digest(geometry, &written.hashes),
+            staged,
+            fingerprint: written.fingerprint,
+            geometry,
+            hashes: written.hashes,
+            pages_stored: geometry.page_count,
+            parent_id: None,
+            noted,
+        })
+    }
+
+    fn walk_delta(
+        &self,
+        snapshot: Snapshot<'_>,
+        parent: Parent,
+        notes: &mut Vec<String>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Walked> {
+        let parent_id = parent.id.clone();
+        let plain = Staged::new(self.catalog.directory())?;
+        let writer = Arc::new(Mutex::new(DeltaWriter::start(plain.path(), self.shown, parent)?));
+        let geometry = snapshot.walk(Box::new(Arc::clone(&writer)), watch)?;
+        let noted = note(snapshot, notes, watch)?;
+        let hashes = lock(&writer).end(geometry, watch)?;
+        let content_digest = artifact::content_digest(geometry, &hashes);
+        let pages_stored = lock(&writer).finish(geometry, &content_digest)?;
+        drop(writer);
+        Ok(Walked {
+            staged: self.compressed(plain, watch)?,
+            fingerprint: None,
+            geometry,
+            hashes,
+            content_digest,
+            pages_stored,
+            parent_id: Some(parent_id),
+            noted,
+        })
+    }
+}
+
+/// Counts the tasks and lets go of the snapshot.
+fn note(snapshot: Snapshot<'_>, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<Noted> {
+    let task_counts = counts(snapshot.connection(), notes, watch)?;
+    let taken_at = snapshot.taken_at;
+    let blocked_ms = u64::try_from(snapshot.release().as_millis()).unwrap_or(u64::MAX);
+    Ok(Noted { task_counts, taken_at, blocked_ms })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

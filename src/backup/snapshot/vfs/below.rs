@@ -1,0 +1,62 @@
+//! What a file of the reader VFS only hands on to the file of the VFS below.
+//!
+//! All of it is called by SQLite, or in its place, with an open file and the arguments that the method of this name is promised.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{c_int, c_void};
+
+use rusqlite::ffi;
+
+use super::file::ReaderFile;
+
+/// The file object of the VFS below.
+///
+/// # Safety
+///
+/// `file` has the size that our VFS asked for.
+pub unsafe fn below(file: *mut ffi::sqlite3_file) -> *mut ffi::sqlite3_file {
+    // SAFETY: the memory of a file is that of ours and of the file below, one behind the other.
+    unsafe { file.cast::<ReaderFile>().add(1).cast() }
+}
+
+/// A method that only hands on.
+macro_rules! hand_on {
+    ($($name:ident = $slot:ident($($argument:ident: $kind:ty),*);)+) => {$(
+        pub unsafe extern "C" fn $name(file: *mut ffi::sqlite3_file, $($argument: $kind),*) -> c_int {
+            // SAFETY: the file below is open as long as ours is, and gets the arguments that were meant for it.
+            unsafe {
+                let below = below(file);
+                (*(*below).pMethods).$slot.map_or(ffi::SQLITE_IOERR, |method| method(below, $($argument),*))
+            }
+        }
+    )+};
+}
+
+hand_on! {
+    x_sync = xSync(flags: c_int);
+    x_file_size = xFileSize(size: *mut i64);
+    x_lock = xLock(level: c_int);
+    x_unlock = xUnlock(level: c_int);
+    x_check_reserved_lock = xCheckReservedLock(held: *mut c_int);
+    x_sector_size = xSectorSize();
+    x_device_characteristics = xDeviceCharacteristics();
+    x_shm_map = xShmMap(region: c_int, size: c_int, extend: c_int, out: *mut *mut c_void);
+    x_shm_lock = xShmLock(offset: c_int, count: c_int, flags: c_int);
+    x_shm_unmap = xShmUnmap(delete: c_int);
+    write_below = xWrite(source: *const c_void, amount: c_int, offset: i64);
+    truncate_below = xTruncate(size: i64);
+    read_below = xRead(target: *mut c_void, amount: c_int, offset: i64);
+    close_below = xClose();
+    control_below = xFileControl(op: c_int, argument: *mut c_void);
+}
+
+pub unsafe extern "C" fn x_shm_barrier(file: *mut ffi::sqlite3_file) {
+    // SAFETY: as in `hand_on`.
+    unsafe {
+        let below = below(file);
+        if let Some(method) = (*(*below).pMethods).xShmBarrier {
+            method(below);
+        }
+    }
+}
