@@ -14,6 +14,7 @@ import pytest
 from hosts import HOST_NAMES, Host, HostDiedError, Session, find_host
 from hosts.python_host import PythonSession
 from support import package as packages
+from support.backend import lay_out
 from support.package import Package
 from support.queues import Queue, Shape, make_queue
 
@@ -150,6 +151,18 @@ def package(request: pytest.FixtureRequest, wheel: Path) -> Package:
 def own(wheel: Path) -> Package:
     """The same on the Python that runs the tests, for what does not depend on the Python."""
     return Package("own", packages.environment(packages.pythons()["own"], wheel))
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Path:
+    """A directory laid out as the repository of PrismQ's backend is."""
+    return lay_out(tmp_path / "repository")
+
+
+@pytest.fixture
+def backend_environment(backend: Path, queue: Queue) -> dict[str, str]:
+    """The environment of programs that use the backend, on a queue."""
+    return {**os.environ, "PYTHONPATH": str(backend), "PRISMQ_QUEUE_DB_PATH": str(queue.path)}
 
 
 @pytest.fixture

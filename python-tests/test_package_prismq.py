@@ -1,164 +1,25 @@
-"""The drop-in classes for PrismQ's backend: its runbook runs on them, they behave as its own."""
+"""The drop-in classes for PrismQ's backend behave as its own."""
 
 from __future__ import annotations
 
 import inspect
-import os
-import re
-import shutil
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from queuekeeper import prismq
-from support.package import LIMIT_SECONDS, Package
+from support.backend import SETUP
+from support.package import Package
 from support.queues import Queue
-
-BACKEND = Path(__file__).with_name("backend")
-
-#: The backend's own module for its queue, with nothing changed but what it imports.
-INIT = """
-from .database import QueueDatabase, QueueDatabaseError
-from queuekeeper.prismq import (
-    BackupInfo, QueueBackup, QueueBackupError, QueueMaintenance, QueueMaintenanceError
-)
-"""
-
-#: How the programs of the tests begin.
-SETUP = """
-from datetime import datetime, timedelta, timezone
-from pathlib import Path
-from Client.Backend.src.queue import *
-from Client.Backend.src.queue import QueueDatabaseError
-import sqlite3
-db = QueueDatabase()
-backup = QueueBackup(db)
-maint = QueueMaintenance(db)
-def raised(kind, call, *arguments, **options):
-    try:
-        call(*arguments, **options)
-    except kind as error:
-        assert isinstance(error, QueueDatabaseError), type(error).__mro__
-        return str(error)
-    raise AssertionError(f"{call} went well")
-def fill(count=100):
-    with db.transaction() as connection:
-        connection.executemany(
-            "INSERT INTO task_queue(type, payload) VALUES ('fill', ?)",
-            [('{"content": "' + "x" * 500 + '"}',)] * count,
-        )
-"""
 
 Run = Callable[[str], Any]
 
 
 @pytest.fixture
-def backend(tmp_path: Path) -> Path:
-    """A directory laid out as the backend's repository is."""
-    module = tmp_path / "repository" / "Client" / "Backend" / "src" / "queue"
-    module.mkdir(parents=True)
-    shutil.copy(BACKEND / "database.py", module)
-    (module / "__init__.py").write_text(INIT)
-    return tmp_path / "repository"
-
-
-@pytest.fixture
-def environment(backend: Path, queue: Queue) -> dict[str, str]:
-    """The environment of programs that use the backend, on a queue."""
-    return {**os.environ, "PYTHONPATH": str(backend), "PRISMQ_QUEUE_DB_PATH": str(queue.path)}
-
-
-@pytest.fixture
-def run(package: Package, environment: dict[str, str]) -> Run:
+def run(package: Package, backend_environment: dict[str, str]) -> Run:
     """Runs a program that has the backend's objects."""
-    return lambda program: package.run(SETUP + inspect.cleandoc(program), env=environment)
-
-
-def blocks() -> dict[str, str]:
-    """The runbook's code, by heading."""
-    text = (BACKEND / "runbook.md").read_text("utf-8")
-    found: dict[str, str] = {}
-    for section in text.split("\n## ")[1:]:
-        heading, _, rest = section.partition("\n")
-        code = re.findall(r"^```python\n(.*?)^```", rest, re.M | re.S)
-        found.update({f"{heading} {number}": block for number, block in enumerate(code, 1)})
-    return found
-
-
-def test_all_of_the_runbook_is_found() -> None:
-    assert len(blocks()) == 19
-
-
-def test_each_block_of_the_runbook_runs(
-    package: Package, environment: dict[str, str], queue: Queue, tmp_path: Path
-) -> None:
-    code = tmp_path / "code"
-    code.mkdir()
-    # The script has a test of its own, since it is one.
-    for number, (heading, block) in enumerate(blocks().items()):
-        if "Automated Backup Script" not in heading:
-            (code / f"{number:02} {heading.replace('/', '-')}").write_text(block, "utf-8")
-    said = package.run(
-        SETUP
-        + """
-import contextlib, io
-said = {}
-for path in sorted(Path(sys.argv[1]).iterdir()):
-    # What a block does not make for itself, it has from those before it.
-    db = QueueDatabase()
-    names = {
-        "QueueDatabase": QueueDatabase, "QueueBackup": QueueBackup,
-        "QueueMaintenance": QueueMaintenance, "db": db, "conn": db.get_connection(),
-        "backup": QueueBackup(db), "maint": QueueMaintenance(db),
-    }
-    with contextlib.redirect_stdout(io.StringIO()) as output:
-        exec(compile(path.read_text("utf-8"), str(path), "exec"), names)
-        if "check_queue_health" in names:
-            assert names["check_queue_health"]() is True
-    said[path.name[3:]] = output.getvalue()
-    db.close()
-print(json.dumps(said))
-""",
-        code,
-        env=environment,
-    )
-    assert "Backup valid: True" in said["Creating a Backup 1"]
-    assert re.search(r"queue_backup_daily_\d{8}_\d{6}", said["Creating a Backup 1"])
-    assert "Integrity check: ['ok']" in said["Restoring from Backup 1"]
-    assert "analyzed=True, vacuumed=True" in said["Combined Optimization 1"]
-    assert "WAL Mode: True" in said["Database Statistics 1"]
-    assert "Health check PASSED" in said["Health Check Script 1"]
-    assert "['ok']" in said["Problem: Backup Fails 1"]
-    assert queue.query("SELECT count(*) FROM task_queue WHERE status = 'leased'") == [(2,)]
-
-
-def test_the_daily_backup_script_runs_as_it_is(
-    package: Package, environment: dict[str, str], backend: Path, queue: Queue
-) -> None:
-    script = backend / "scripts" / "backup_queue.py"
-    script.parent.mkdir()
-    script.write_text(blocks()["Automated Backup Script 1"], "utf-8")
-
-    def run_it() -> subprocess.CompletedProcess[str]:
-        command = [str(package.python), str(script)]
-        options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": LIMIT_SECONDS}
-        return subprocess.run(command, env=environment, check=False, **options)
-
-    for count in range(1, 4):
-        done = run_it()
-        assert (done.returncode, done.stderr) == (0, ""), done.stdout
-        assert "Backup verified successfully" in done.stdout
-        assert "Cleaned up 0 old backups" in done.stdout
-        assert f"Total backups: {count}" in done.stdout
-    assert len(list(queue.backups.glob("queue_backup_daily_*.db"))) == 3
-    shutil.rmtree(queue.backups)
-    queue.backups.write_text("no directory")
-    done = run_it()
-    assert done.returncode == 1
-    assert "backups" in done.stdout + done.stderr
+    return lambda program: package.run(SETUP + inspect.cleandoc(program), env=backend_environment)
 
 
 #: The backend's own methods: their arguments, with the defaults.

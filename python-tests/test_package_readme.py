@@ -6,15 +6,13 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
+from support.backend import BACKEND
 from support.package import LIMIT_SECONDS, Package
 from support.queues import Queue
-
-BACKEND = Path(__file__).with_name("backend")
 
 
 def section(heading: str) -> str:
