@@ -77,7 +77,11 @@ impl Kind {
             }
             Self::Flag => whole(value).filter(|number| [0, 1].contains(number)).map(Value::from),
             Self::Whole(from, to) => whole(value).filter(|number| (from..=to).contains(number)).map(Value::from),
-            Self::Real(from, to) => real(value).filter(|number| (from..=to).contains(number)).map(Value::from),
+            Self::Real(from, to) => {
+                let number = real(value).filter(|number| (from..=to).contains(number))?;
+                // 64 is shown as it was given, not as 64.0.
+                Some(whole(value).map_or(Value::Real(number), Value::Integer))
+            }
             Self::Columns => {
                 let names: Vec<String> = serde_json::from_str(&text(value)?).ok()?;
                 let fine = names.iter().all(|name| !name.is_empty() && !name.contains('\0'));
@@ -184,6 +188,7 @@ mod tests {
             assert_eq!(kind.accept(&bad), None, "{bad:?}");
         }
         assert_eq!(Kind::Real(0.0, 100.0).accept(&given("12.5")), Some(Value::Real(12.5)));
+        assert_eq!(Kind::Real(0.0, 100.0).accept(&given("12")), Some(Value::Integer(12)));
         assert_eq!(Kind::Real(0.0, f64::MAX).accept(&Value::Real(f64::INFINITY)), None);
         assert_eq!(Kind::Real(0.0, f64::MAX).accept(&given("nan")), None);
         assert_eq!(Kind::Flag.accept(&Value::Integer(2)), None);
