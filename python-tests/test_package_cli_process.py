@@ -143,6 +143,17 @@ def test_without_the_libraries_it_says_what_to_install(own: Package, tmp_path: P
         assert done.stderr.count("\n") == 1
 
 
+def test_what_is_in_the_queue_does_nothing_to_the_terminal(own: Package, queue: Queue) -> None:
+    with queue.connect() as connection:
+        connection.execute("UPDATE task_queue SET locked_by = ?", ("\033[2Jł[bold]\r\n\u202e",))
+    poor = {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    for environment, shown in ((None, "ł"), (poor, "\\u0142")):
+        done = own.cli("stale", "--db", queue.path, env=environment)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"\\x1b[2J{shown}[bold]\\r\\n\\u202e" in done.stdout
+        assert done.stdout.count("leased") == 7 - 2
+
+
 def test_what_reads_the_output_may_leave(own: Package, queue: Queue) -> None:
     process = subprocess.Popen(
         [str(own.command), "settings", "--db", str(queue.path)],

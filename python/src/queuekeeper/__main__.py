@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 
@@ -17,6 +18,10 @@ def main() -> int:
         return 3
     except KeyboardInterrupt:
         return 130
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What the terminal's encoding lacks is shown all the same.
+            stream.reconfigure(errors="backslashreplace")
     return run(sys.argv[1:])
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import click
 
 from queuekeeper.cli import backups, config, upkeep
-from queuekeeper.cli.shared import FAILED, INTERRUPTED, USAGE, VARIABLE, Finding
+from queuekeeper.cli.shared import FAILED, INTERRUPTED, USAGE, VARIABLE, Finding, printable
 from queuekeeper.errors import Error, InterruptError
 
 EPILOG = """\b
@@ -67,6 +67,6 @@ def run(arguments: list[str]) -> int:
 
 def complain(message: str, status: int) -> int:
     """One line on standard error."""
-    line = " ".join(message.split())
+    line = printable(" ".join(message.split()))
     click.echo(f"queuekeeper: {'' if status == INTERRUPTED else 'error: '}{line}", err=True)
     return status

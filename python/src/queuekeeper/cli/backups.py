@@ -87,7 +87,7 @@ def verify(
     else:
         show.pairs({"backup": found.backup_path, "level": found.level, "status": found.status})
         for detail in found.details:
-            click.echo(f"  {detail}")
+            click.echo(f"  {show.cell(detail)}")
     if not found.ok:
         raise Finding(FOUND)
 
@@ -166,7 +166,7 @@ def backups(queue: Queue, directory: str | None, as_json: bool) -> None:
 def summary(found: list[Backup]) -> str:
     """How many there are, how large they are together, and where."""
     total = show.size(sum(each.size_bytes for each in found))
-    return f"{counted(len(found))}, {total} in all, in {found[0].path.parent}"
+    return f"{counted(len(found))}, {total} in all, in {show.cell(str(found[0].path.parent))}"
 
 
 def counted(count: int) -> str:
@@ -235,7 +235,7 @@ def delete(
         show.as_json(done)
         return
     for path in done.backup_paths:
-        click.echo(f"deleted {path}")
+        click.echo(f"deleted {show.cell(path)}")
 
 
 COMMANDS = (backup, verify, restore, backups, rotate, delete)

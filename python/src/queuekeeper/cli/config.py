@@ -25,7 +25,9 @@ def set_(queue: Queue, name: str, value: str | None, reset: bool, as_json: bool)
     if as_json:
         show.as_json(stored)
     else:
-        click.echo(f"{name} is back to its default" if reset else f"{name} = {stored}")
+        click.echo(
+            f"{name} is back to its default" if reset else f"{name} = {show.cell(str(stored))}"
+        )
 
 
 @click.command()
@@ -83,7 +85,7 @@ def run_due(queue: Queue, now: str | None, as_json: bool) -> None:
         ]
         show.rows(ran, columns, "nothing is due")
         for step in (step for each in ran for step in each.steps if step.status == "failed"):
-            click.echo(f"{step.step} failed: {step.detail}", err=True)
+            click.echo(f"{step.step} failed: {show.cell(step.detail)}", err=True)
     if any(each.status != "ok" for each in ran):
         raise Finding(FOUND)
 

@@ -95,6 +95,11 @@ def uncoloured() -> bool | None:
     return False if os.environ.get("NO_COLOR") else None
 
 
+def printable(text: str) -> str:
+    """A text without what a terminal would obey: anybody may have written what is in a queue."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def terminal() -> Console:
     """Where tables go: as wide as they need to be when nobody looks at them."""
     console = Console(highlight=False, soft_wrap=False)

@@ -12,7 +12,7 @@ from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
-from queuekeeper.cli.shared import terminal, uncoloured
+from queuekeeper.cli.shared import printable, terminal, uncoloured
 from queuekeeper.results import Result
 
 COLOURS = {
@@ -67,8 +67,8 @@ def cell(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(cell, value))
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {cell(each)}" for name, each in value.items())
-    return str(value)
+        return ", ".join(f"{cell(name)} {cell(each)}" for name, each in value.items())
+    return printable(str(value))
 
 
 Column = tuple[str, Callable[[Any], Any]]

@@ -72,7 +72,7 @@ def health(queue: Queue, as_json: bool) -> None:
         ]
         show.rows(found, columns, "nothing was measured")
         for each in (each for each in found if each.action):
-            click.echo(f"{each.metric}: {each.action}")
+            click.echo(f"{each.metric}: {show.cell(each.action)}")
     levels = {each.level for each in found}
     if "critical" in levels:
         raise Finding(CRITICAL)
@@ -94,7 +94,7 @@ def integrity(queue: Queue, level: str | None, max_errors: int | None, as_json: 
         show.as_json(found)
     else:
         for message in found:
-            click.echo(message)
+            click.echo(show.cell(message))
     if found != ["ok"]:
         raise Finding(FOUND)
 
