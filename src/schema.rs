@@ -21,6 +21,8 @@ pub struct Column {
     pub name: String,
     /// False for a generated column.
     pub stored: bool,
+    /// Whether it is declared `NOT NULL`.
+    pub not_null: bool,
 }
 
 /// An identifier in double quotes.
@@ -73,8 +75,13 @@ pub fn tables(conn: &Connection) -> Result<Vec<String>> {
 pub fn columns(conn: &Connection, table: &str) -> Result<Vec<Column>> {
     let read = || -> rusqlite::Result<Vec<Column>> {
         let mut columns = conn.prepare(&format!("PRAGMA main.table_xinfo({})", quoted(table)))?;
-        let columns = columns
-            .query_map([], |row| Ok(Column { name: row.get("name")?, stored: row.get::<_, i64>("hidden")? == 0 }))?;
+        let columns = columns.query_map([], |row| {
+            Ok(Column {
+                name: row.get("name")?,
+                stored: row.get::<_, i64>("hidden")? == 0,
+                not_null: row.get::<_, i64>("notnull")? != 0,
+            })
+        })?;
         columns.collect()
     };
     read().map_err(unreadable)
@@ -86,12 +93,29 @@ pub fn columns(conn: &Connection, table: &str) -> Result<Vec<Column>> {
 ///
 /// Whatever SQLite says to reading the schema.
 pub fn index_led_by(conn: &Connection, table: &str, column: &str) -> Result<Option<String>> {
-    let sql = "SELECT list.name FROM pragma_index_list(?1, 'main') AS list
-               WHERE NOT list.partial
-                 AND (SELECT name FROM pragma_index_xinfo(list.name, 'main') WHERE seqno = 0) = ?2 COLLATE NOCASE
-                 AND (SELECT coll FROM pragma_index_xinfo(list.name, 'main') WHERE seqno = 0) = 'BINARY'
-               ORDER BY list.seq DESC LIMIT 1";
-    conn.query_row(sql, [table, column], |row| row.get(0)).optional().map_err(unreadable)
+    let read = || -> rusqlite::Result<Option<String>> {
+        let mut list = conn.prepare(&format!("PRAGMA main.index_list({})", quoted(table)))?;
+        let list = list.query_map([], |row| Ok((row.get("name")?, row.get::<_, i64>("partial")? != 0)))?;
+        let list: Vec<(String, bool)> = list.collect::<rusqlite::Result<_>>()?;
+        // SQLite lists the newest first; the queue's author made the oldest.
+        for (index, partial) in list.into_iter().rev() {
+            if !partial && leads(conn, &index, column)? {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    };
+    read().map_err(unreadable)
+}
+
+fn leads(conn: &Connection, index: &str, column: &str) -> rusqlite::Result<bool> {
+    let mut columns = conn.prepare(&format!("PRAGMA main.index_xinfo({})", quoted(index)))?;
+    columns.query_row([], |first| {
+        // An expression has no name.
+        let name: Option<String> = first.get("name")?;
+        let collation: String = first.get("coll")?;
+        Ok(collation == "BINARY" && name.is_some_and(|name| name.eq_ignore_ascii_case(column)))
+    })
 }
 
 /// The tables whose rows have a rowid that is no column of theirs, so that `VACUUM` may number them anew: without an INTEGER

@@ -17,11 +17,13 @@ BUSY_TIMEOUT_SECONDS = 30.0
 MOVE = "UPDATE task_queue SET priority = priority + ? WHERE id = ?"
 
 
-def transfer(connection: sqlite3.Connection, chance: random.Random, ids: list[int]) -> None:
-    """One commit."""
+def transfer(connection: sqlite3.Connection, chance: random.Random, ids: list[int]) -> float:
+    """One commit; for how many seconds it waited for its turn."""
     giver, taker = chance.sample(ids, 2)
     amount = chance.randint(1, 9)
+    begun = time.monotonic()
     connection.execute("BEGIN IMMEDIATE")
+    waited = time.monotonic() - begun
     connection.execute(
         "UPDATE task_queue SET priority = priority - ? WHERE id = ?", (amount, giver)
     )
@@ -29,6 +31,7 @@ def transfer(connection: sqlite3.Connection, chance: random.Random, ids: list[in
         "UPDATE task_queue SET priority = priority + ? WHERE id = ?", (amount, taker)
     )
     connection.execute("COMMIT")
+    return waited
 
 
 def main() -> None:
@@ -44,14 +47,14 @@ def main() -> None:
     ids = [row[0] for row in connection.execute("SELECT id FROM task_queue")]
     chance = random.Random(seed)
     errors: list[str] = []
-    commits, longest = 0, 0.0
+    commits, longest, longest_wait = 0, 0.0, 0.0
     print("ready", flush=True)
     threading.Thread(target=wait_for_stop, daemon=True).start()
     due = time.monotonic()
     while not stop.is_set():
         begun = time.monotonic()
         try:
-            transfer(connection, chance, ids)
+            longest_wait = max(longest_wait, transfer(connection, chance, ids))
             commits += 1
         except sqlite3.Error as error:
             errors.append(str(error))
@@ -62,7 +65,8 @@ def main() -> None:
         due = max(due + 1 / rate, time.monotonic() - 1 / rate)
         time.sleep(max(0.0, due - time.monotonic()))
     connection.close()
-    print(json.dumps({"commits": commits, "errors": errors, "longest_seconds": longest}))
+    report = {"commits": commits, "errors": errors, "longest_seconds": longest}
+    print(json.dumps({**report, "longest_wait_seconds": longest_wait}))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ class Report:
     commits: int
     errors: list[str]
     longest_seconds: float
+    # Of that, before its transaction had begun.
+    longest_wait_seconds: float = 0.0
 
 
 @dataclass

@@ -2,10 +2,9 @@
 //!
 //! # Promise
 //!
-//! - Which leases are stale, [`super::stale`] defines. Whether one is, is judged in the very statement that requeues it, so a lease
-//!   that is renewed in the meantime is not stolen.
-//! - Requeuing sets the status to queued, clears what the claim wrote, and sets the time of the last change. With the setting
-//!   `stale_attempts` a task that has used up its attempts gets the status dead instead; it counts as requeued all the same.
+//! - Which leases are stale, [`super::stale`] defines, and what becomes of their tasks, [`super::changes`]. Whether one is, is
+//!   judged in the very statement that requeues it, so a lease that is renewed in the meantime is not stolen.
+//! - A task that has used up its attempts, and so becomes dead rather than queued, counts as requeued all the same.
 //! - Inside a transaction of the caller it is one statement of that transaction, to be committed or rolled back with
 //!   it. Otherwise it runs in batches, each a transaction of its own, short enough for other writers to get their turn
 //!   in between.
@@ -17,16 +16,16 @@
 //! The stale leases are listed first, by rowid, then requeued by that list, each judged again: so a lease that a trigger makes
 //! anew is not taken twice, and the work ends. An `UPDATE` that our function runs inside the caller's `SELECT` commits by itself
 //! when it ends, as any statement in autocommit does, so no BEGIN or COMMIT is needed. (Inside a statement that writes another
-//! schema it does not; then there is no sense in pausing.) The size of a batch follows the clock: [`BATCH_TIME`] each. Waiting
-//! writers poll (SQLite's busy handler sleeps 1, 2, 5, 10 … 100 ms), so the pause after a batch is twice as long as the batch
-//! was: most polls find the database free.
+//! schema it does not; then there is no sense in pausing.) [`super::pace`] says how large the batches are, and how long the pauses.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 use rusqlite::{Connection, ffi, params};
 
+use super::changes;
+use super::pace::Pace;
 use super::shape::{Role, Shape};
 use super::stale::{self, Pieces};
 use crate::connection::Caller;
@@ -37,12 +36,6 @@ use crate::settings::{Settings, registry as setting};
 
 /// A hundred years, in seconds: a longer grace is a slip.
 const LONGEST_GRACE: i64 = 3_155_760_000;
-
-const BATCH_TIME: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-const FIRST_BATCH: usize = 64;
-const SMALLEST_BATCH: usize = 16;
-const LARGEST_BATCH: usize = 1024;
 
 /// A lease whose time is over.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,9 +119,10 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<usize>
     let conn = caller.connection();
     let limit = limit(grace, now)?;
     let shape = require(conn)?;
-    let pieces = Pieces::of(conn, &shape)?;
+    let stale = Pieces::of(conn, &shape)?.stale;
+    let changes = changes::of_stale(&shape)?;
     let present = shape.time()?.write(now);
-    let work = Requeue { caller, conn, table: shape.table_by_status(conn)?, shape, pieces, limit, present };
+    let work = Requeue { caller, conn, table: shape.table_by_status(conn)?, shape, stale, changes, limit, present };
     if conn.is_autocommit() && host::transaction(conn) == Transaction::None { work.in_batches() } else { work.once() }
 }
 
@@ -155,7 +149,7 @@ pub fn requeue_all(conn: &Connection, now: DateTime<Utc>) -> Result<usize> {
     let sql = format!(
         "UPDATE {} SET {} WHERE {} AND ?1 IS NULL AND ?2 IS NOT NULL",
         shape.table(),
-        stale::changes_of_all(&shape)?,
+        changes::of_any(&shape)?,
         stale::leased(&shape)?
     );
     conn.execute(&sql, params![Value::Null, shape.time()?.write(now)])
@@ -181,7 +175,8 @@ struct Requeue<'a> {
     conn: &'a Connection,
     shape: Shape,
     table: String,
-    pieces: Pieces,
+    stale: String,
+    changes: String,
     limit: i64,
     present: Value,
 }
@@ -191,7 +186,7 @@ impl Requeue<'_> {
         let sql = format!(
             // ?2 is bound whether or not there is a column for it.
             "UPDATE {} SET {} WHERE {} AND ?2 IS NOT NULL",
-            self.table, self.pieces.changes, self.pieces.stale
+            self.table, self.changes, self.stale
         );
         self.conn.execute(&sql, params![self.limit, self.present]).map_err(|error| self.explain(error.into()))
     }
@@ -200,28 +195,27 @@ impl Requeue<'_> {
         let key = self.shape.row_key(self.conn)?;
         let keys = self.stale_keys(&key).map_err(|error| self.explain(error.into()))?;
         let mut watch = Watch::new(self.caller, None);
-        let (mut batch, mut total, mut rest) = (FIRST_BATCH, 0, keys.as_slice());
+        let (mut pace, mut total, mut rest) = (Pace::start(), 0, keys.as_slice());
         while !rest.is_empty() {
-            let (now, later) = rest.split_at(batch.min(rest.len()));
+            let (now, later) = rest.split_at(pace.batch().min(rest.len()));
             rest = later;
             let started = Instant::now();
             let done = self.batch(&key, now).map_err(|error| {
                 self.explain(error.into()).context(format!("requeued {total} tasks, then stopped"))
             })?;
-            let took = started.elapsed();
             total += done;
-            batch = if took < BATCH_TIME { batch * 2 } else { batch / 2 };
-            batch = batch.clamp(SMALLEST_BATCH, LARGEST_BATCH);
+            let pause = pace.pause_after(started.elapsed());
             let committed = host::transaction(self.conn) != Transaction::Write;
             if committed && !rest.is_empty() {
-                watch.pause((took * 2).min(LONGEST_PAUSE))?;
+                watch.pause(pause)?;
             }
         }
         Ok(total)
     }
 
     fn stale_keys(&self, key: &str) -> rusqlite::Result<Vec<Value>> {
-        let sql = format!("SELECT {key} FROM {} WHERE {}", self.table, self.pieces.stale);
+        // In this order, neighbours in the table share a batch, and so the pages that it writes.
+        let sql = format!("SELECT {key} FROM {} WHERE {} ORDER BY 1", self.table, self.stale);
         let mut statement = self.conn.prepare(&sql)?;
         let keys = statement.query_map([self.limit], |row| row.get(0))?;
         keys.collect()
@@ -231,9 +225,9 @@ impl Requeue<'_> {
         let sql = format!(
             "UPDATE {} SET {} WHERE {key} IN ({}) AND {} AND ?2 IS NOT NULL",
             self.shape.table(),
-            self.pieces.changes,
+            self.changes,
             (3..keys.len() + 3).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", "),
-            self.pieces.stale
+            self.stale
         );
         let mut statement = self.conn.prepare(&sql)?;
         statement.raw_bind_parameter(1, self.limit)?;

@@ -1,7 +1,9 @@
 //! The queue itself: its shape, its leases, its depth.
 
+pub mod changes;
 pub mod depth;
 pub mod leases;
+pub mod pace;
 pub mod shape;
 pub mod stale;
 pub mod time;

@@ -125,7 +125,17 @@ impl Shape {
         &self.settings
     }
 
-    fn actual(&self, role: Role) -> Result<Option<&Column>> {
+    /// The task table's name.
+    pub fn name(&self) -> &str {
+        &self.table
+    }
+
+    /// The column that the queue has for this, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be used.
+    pub fn actual(&self, role: Role) -> Result<Option<&Column>> {
         let name = self.settings.text(role.setting())?.unwrap_or_default();
         Ok(self.find_column(&name))
     }
@@ -139,24 +149,14 @@ impl Shape {
         self.actual(role).map(|column| column.is_some())
     }
 
-    /// The quoted column, if the queue has one for this and it can be written.
+    /// The columns that requeuing clears besides those of a role, where the queue has them.
     ///
     /// # Errors
     ///
     /// A setting that cannot be used.
-    pub fn writable(&self, role: Role) -> Result<Option<String>> {
-        Ok(self.actual(role)?.filter(|column| column.stored).map(|column| quoted(&column.name)))
-    }
-
-    /// The quoted columns that requeuing clears besides those of a role, where the queue has them.
-    ///
-    /// # Errors
-    ///
-    /// A setting that cannot be used.
-    pub fn further_cleared(&self) -> Result<Vec<String>> {
+    pub fn further_cleared(&self) -> Result<Vec<&Column>> {
         let names = kind::names(&self.settings.value(&setting::REQUEUE_CLEARS)?).unwrap_or_default();
-        let columns = names.iter().filter_map(|name| self.find_column(name)).filter(|column| column.stored);
-        Ok(columns.map(|column| quoted(&column.name)).collect())
+        Ok(names.iter().filter_map(|name| self.find_column(name)).collect())
     }
 
     fn find_column(&self, name: &str) -> Option<&Column> {
@@ -191,17 +191,19 @@ impl Shape {
         format!("main.{} AS task", quoted(&self.table))
     }
 
-    /// The table with `INDEXED BY` the first full index that the status leads, if there is one. Without statistics, or with
-    /// misleading ones, the planner may scan all tasks to find the few that are leased.
+    /// The table with `INDEXED BY` the first full index that the status leads, if there is one that can be used. Without
+    /// statistics, or with misleading ones, the planner may scan all tasks to find the few that are leased.
     ///
     /// # Errors
     ///
     /// A setting that cannot be used, or whatever SQLite says to reading the schema.
     pub fn table_by_status(&self, conn: &Connection) -> Result<String> {
         let Some(status) = self.actual(Role::Status)? else { return Ok(self.table()) };
-        let index = schema::index_led_by(conn, &self.table, &status.name)?;
-        let index = index.map_or_else(String::new, |name| format!(" INDEXED BY {}", quoted(&name)));
-        Ok(self.table() + &index)
+        let Some(index) = schema::index_led_by(conn, &self.table, &status.name)? else { return Ok(self.table()) };
+        let indexed = format!("{} INDEXED BY {}", self.table(), quoted(&index));
+        // An index that collates otherwise than its column is of no use here, and INDEXED BY makes that an error.
+        let search = format!("SELECT 1 FROM {indexed} WHERE {} IN ({})", self.column(Role::Status)?, self.leased()?);
+        Ok(if conn.prepare(&search).is_ok() { indexed } else { self.table() })
     }
 
     /// A status as a literal.

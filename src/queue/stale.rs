@@ -1,4 +1,4 @@
-//! What makes a lease stale, and what requeuing changes: the pieces of SQL for both, made from the queue's shape.
+//! What makes a lease stale: the pieces of SQL for it, made from the queue's shape.
 //!
 //! # Promise
 //!
@@ -9,8 +9,7 @@
 //!
 //! # How
 //!
-//! In all pieces the task table is called `task`, ?1 is the Unix time before which a lease must have ended, and ?2 the present
-//! time in the queue's own format.
+//! In all pieces the task table is called `task`, and ?1 is the Unix time before which a lease must have ended.
 
 use rusqlite::Connection;
 
@@ -25,8 +24,6 @@ pub struct Pieces {
     pub ended: String,
     /// A condition: the lease is stale.
     pub stale: String,
-    /// The assignments that put a task back into the queue.
-    pub changes: String,
 }
 
 impl Pieces {
@@ -41,7 +38,7 @@ impl Pieces {
         if shape.settings().whole(&setting::STALE_NEEDS_DEAD_WORKER)? != 0 {
             stale.push_str(&format!(" AND NOT EXISTS ({})", sign_of_life(conn, shape)?));
         }
-        Ok(Self { ended, stale, changes: changes(shape, Some(Attempts::of(shape)?))? })
+        Ok(Self { ended, stale })
     }
 }
 
@@ -74,77 +71,5 @@ fn sign_of_life(conn: &Connection, shape: &Shape) -> Result<String> {
         quoted(&id),
         shape.column(Role::LockedBy)?,
         shape.time()?.seconds(&format!("worker.{}", quoted(&heartbeat)))
-    ))
-}
-
-/// What requeuing does about attempts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Attempts {
-    Ignore,
-    /// Add one; a task that then has as many as allowed is dead.
-    Count,
-    /// The claim has added one already.
-    Limit,
-}
-
-impl Attempts {
-    fn of(shape: &Shape) -> Result<Self> {
-        let named = match shape.settings().text(&setting::STALE_ATTEMPTS)?.as_deref() {
-            Some("count") => Self::Count,
-            Some("limit") => Self::Limit,
-            _ => return Ok(Self::Ignore),
-        };
-        shape.needs(&[Role::Attempts])?;
-        Ok(named)
-    }
-}
-
-/// The assignments that put a task back into the queue.
-///
-/// # Errors
-///
-/// Settings that cannot be used.
-pub fn changes_of_all(shape: &Shape) -> Result<String> {
-    changes(shape, None)
-}
-
-fn changes(shape: &Shape, attempts: Option<Attempts>) -> Result<String> {
-    let attempts = attempts.unwrap_or(Attempts::Ignore);
-    let mut changes = Vec::new();
-    if let Some(status) = shape.writable(Role::Status)? {
-        changes.push(format!("{status} = {}", next_status(shape, attempts)?));
-    }
-    if attempts == Attempts::Count
-        && let Some(column) = shape.writable(Role::Attempts)?
-    {
-        changes.push(format!("{column} = ifnull({}, 0) + 1", shape.column(Role::Attempts)?));
-    }
-    for role in [Role::LockedBy, Role::LeaseUntil, Role::ReservedAt] {
-        changes.extend(shape.writable(role)?.map(|column| format!("{column} = NULL")));
-    }
-    changes.extend(shape.further_cleared()?.into_iter().map(|column| format!("{column} = NULL")));
-    changes.extend(shape.writable(Role::UpdatedAt)?.map(|column| format!("{column} = ?2")));
-    if shape.settings().whole(&setting::REQUEUE_SETS_RUN_AFTER)? != 0 {
-        changes.extend(shape.writable(Role::RunAfter)?.map(|column| format!("{column} = ?2")));
-    }
-    Ok(changes.join(", "))
-}
-
-fn next_status(shape: &Shape, attempts: Attempts) -> Result<String> {
-    let queued = shape.status(&setting::STATUS_QUEUED)?;
-    let more = match attempts {
-        Attempts::Count => 1,
-        Attempts::Limit => 0,
-        Attempts::Ignore => return Ok(queued),
-    };
-    if !shape.has(Role::MaxAttempts)? {
-        return Ok(queued);
-    }
-    // A task without a limit is never dead.
-    Ok(format!(
-        "CASE WHEN ifnull({}, 0) + {more} >= {} THEN {} ELSE {queued} END",
-        shape.column(Role::Attempts)?,
-        shape.column(Role::MaxAttempts)?,
-        shape.status(&setting::STATUS_DEAD)?
     ))
 }

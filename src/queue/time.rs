@@ -11,6 +11,10 @@ use rusqlite::types::Value;
 
 use crate::clock;
 
+/// 0000-01-01 00:00:00 and 9999-12-31 23:59:59 as Unix seconds: what SQLite's date functions know.
+const FIRST: i64 = -62_167_219_200;
+const LAST: i64 = 253_402_300_799;
+
 /// How a queue writes its times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeFormat {
@@ -40,11 +44,12 @@ impl TimeFormat {
             // The pattern keeps out what strftime would read as something else: a bare number is a Julian day to it, and a bare
             // time one of the year 2000.
             Self::Text | Self::Iso => format!(
-                "CASE WHEN {column} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
+                "CASE WHEN typeof({column}) = 'text' AND {column} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
                  THEN CAST(strftime('%s', {column}) AS INTEGER) END"
             ),
             Self::Unix(parts) => format!(
-                "CASE WHEN typeof({column}) IN ('integer', 'real') THEN CAST({column} / {parts} AS INTEGER) END"
+                "CASE WHEN typeof({column}) IN ('integer', 'real') AND {column} / {parts} BETWEEN {FIRST} AND {LAST}
+                 THEN CAST({column} / {parts} AS INTEGER) END"
             ),
         }
     }

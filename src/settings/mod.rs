@@ -12,8 +12,10 @@
 //! # The parts
 //!
 //! [`registry`] lists the settings, [`kind`] checks values, [`presets`] are defaults for queue libraries, [`table`] reads and
-//! writes the rows. All rows are read at once: there are few, and an operation sees one state of them.
+//! writes the rows, [`exclusive`] knows the databases that must not have them. All rows are read at once: there are few, and an
+//! operation sees one state of them.
 
+pub mod exclusive;
 pub mod fixed;
 pub mod kind;
 pub mod presets;
@@ -56,6 +58,8 @@ impl Setting {
 /// The settings of a database, as they were when they were read.
 pub struct Settings {
     rows: Vec<(String, Value)>,
+    /// The preset of a database that has no room for settings.
+    preset: Option<&'static str>,
 }
 
 /// A row of `queue_settings()`.
@@ -78,7 +82,7 @@ impl Settings {
     ///
     /// Whatever SQLite says to reading them.
     pub fn of(conn: &Connection) -> Result<Self> {
-        table::rows(conn).map(|rows| Self { rows })
+        Ok(Self { rows: table::rows(conn)?, preset: exclusive::preset(conn)? })
     }
 
     /// What somebody has set, usable or not.
@@ -87,6 +91,11 @@ impl Settings {
     }
 
     fn default(&self, setting: &Setting) -> Result<Value> {
+        if setting.name == registry::PRESET.name
+            && let Some(preset) = self.preset
+        {
+            return Ok(Value::from(preset.to_owned()));
+        }
         // A preset that cannot be used is no error of what no preset is about, backups for one.
         if !presets::concern(setting) {
             return Ok(setting.default.value());
@@ -222,15 +231,18 @@ pub fn set(conn: &Connection, name: &str, value: &Value) -> Result<Value> {
             setting.kind.allowed()
         )));
     };
-    check_existence(conn, setting, &accepted)?;
+    let settings = Settings::of(conn)?;
+    check_existence(conn, &settings, setting, &accepted)?;
+    if settings.preset.is_some() && settings.value(setting)? == accepted {
+        return Ok(accepted);
+    }
     table::store(conn, setting.name, &accepted)?;
     Ok(accepted)
 }
 
 /// A name that nothing in the database bears is a slip. Columns of a table that is not there yet cannot be judged.
-fn check_existence(conn: &Connection, setting: &Setting, value: &Value) -> Result<()> {
+fn check_existence(conn: &Connection, settings: &Settings, setting: &Setting, value: &Value) -> Result<()> {
     let Value::Text(name) = value else { return Ok(()) };
-    let settings = Settings::of(conn)?;
     let (names, known, whose) = match setting.kind {
         Kind::Table => (vec![name.clone()], schema::tables(conn)?, "the database's tables".to_owned()),
         Kind::Column | Kind::Columns | Kind::OtherColumn => {

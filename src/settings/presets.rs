@@ -2,13 +2,23 @@
 //!
 //! # Promise
 //!
-//! A preset gives settings other defaults; what somebody set by hand stays. Each was proved with the library itself: a worker
-//! dies holding a task, `queue_requeue_stale` rescues it, the library hands it out again.
+//! A preset gives settings other defaults; what somebody set by hand stays. Each was proved with the library itself: a worker is
+//! killed holding a task, `queue_requeue_stale` rescues it, the library hands the very task out again and accepts that it is done.
+//! `python-tests/test_presets.py` does so for litequeue, localqueue, monlite and kartikeya in every run. honker and apalis take
+//! long to compile, so the same test was run by hand for them, and is left out where they are not installed; it says how.
+//!
+//! # Which libraries
 //!
 //! A library has a preset if it marks a claimed task with a time, and if giving the task back is an `UPDATE` of its row. Not so:
-//! persist-queue and plainjob (a claimed task has a status, but no time of the claim: how old the claim is cannot be known),
-//! huey (a claim deletes the row), gigq (times are local, without a zone, and a claim is two rows), firm-queue (a claim is a row
-//! of another table).
+//!
+//! - persist-queue and plainjob: a claimed task has a status, but no time of the claim, so how old the claim is cannot be known;
+//! - huey: a claim deletes the row;
+//! - gigq: times are local, without a zone, and a claim is two rows;
+//! - firm-queue, which has Solid Queue's tables: a claim is a row of another table;
+//! - liteque (npm): each time a task is given back it needs a new random id, or the worker that lost it could still finish it.
+//!
+//! Some of these libraries take leases back themselves, when one of their workers next looks for work. Then the rescue is earlier, or
+//! happens without a worker.
 
 use super::Setting;
 use super::fixed::Fixed::{self, Text, Whole};
@@ -20,14 +30,15 @@ use super::registry::{
 };
 
 /// The names of all presets.
-pub const NAMES: &[&str] = &["prismq", "litequeue", "honker", "localqueue", "apalis"];
+pub const NAMES: &[&str] = &["prismq", "litequeue", "localqueue", "monlite", "kartikeya", "honker", "apalis"];
 
 type Entries = [(&'static Setting, Fixed)];
 
 /// PrismQ's shape is that of the settings' own defaults.
 static PRISMQ: &Entries = &[];
 
-/// litequeue 0.9 and 0.14 (Python): the lease has no end, `lock_time` is when it began.
+/// litequeue 0.9 and 0.14 (Python): the lease has no end, `lock_time` is when it began. See [`super::exclusive`] about versions after
+/// 0.9.
 static LITEQUEUE: &Entries = &[
     (&TASK_TABLE, Text("Queue")),
     (&COLUMN_ID, Text("message_id")),
@@ -46,22 +57,6 @@ static LITEQUEUE: &Entries = &[
     (&REQUEUE_CLEARS, Text(r#"["done_time"]"#)),
 ];
 
-/// honker 0.2 (Python, Rust): a claim counts as an attempt already.
-static HONKER: &Entries = &[
-    (&TASK_TABLE, Text("_honker_live")),
-    (&COLUMN_STATUS, Text("state")),
-    (&COLUMN_LEASE_UNTIL, Text("claim_expires_at")),
-    (&COLUMN_LOCKED_BY, Text("worker_id")),
-    (&COLUMN_RESERVED_AT, Text("")),
-    (&COLUMN_RUN_AFTER, Text("run_at")),
-    (&COLUMN_CREATED_AT, Text("created_at")),
-    (&COLUMN_UPDATED_AT, Text("")),
-    (&STATUS_QUEUED, Text("pending")),
-    (&STATUS_LEASED, Text("processing")),
-    (&TIME_FORMAT, Text("unix")),
-    (&REQUEUE_SETS_RUN_AFTER, Whole(1)),
-];
-
 /// localqueue 1.4 (Python): a claim counts as an attempt already.
 static LOCALQUEUE: &Entries = &[
     (&TASK_TABLE, Text("messages")),
@@ -78,6 +73,56 @@ static LOCALQUEUE: &Entries = &[
     (&REQUEUE_CLEARS, Text(r#"["receipt"]"#)),
     (&REQUEUE_SETS_RUN_AFTER, Whole(1)),
     (&STALE_ATTEMPTS, Text("limit")),
+];
+
+/// monlite 0.2 (Python, and the same tables in npm's @monlite/queue): the only time that a claim writes is that of the last change. A
+/// claim counts as an attempt already, and fences the worker that lost it.
+static MONLITE: &Entries = &[
+    (&TASK_TABLE, Text("_jobs")),
+    (&COLUMN_LEASE_UNTIL, Text("updated_at")),
+    (&COLUMN_LOCKED_BY, Text("locked_by")),
+    (&COLUMN_RESERVED_AT, Text("")),
+    (&COLUMN_RUN_AFTER, Text("run_at")),
+    (&COLUMN_CREATED_AT, Text("created_at")),
+    (&COLUMN_UPDATED_AT, Text("updated_at")),
+    (&STATUS_QUEUED, Text("pending")),
+    (&STATUS_LEASED, Text("active")),
+    (&STATUS_DEAD, Text("failed")),
+    (&TIME_FORMAT, Text("unix_ms")),
+];
+
+/// kartikeya 0.5 (Python): the lease has no end, `claimed_at` is when it began. The library's own worker gives a task up whose claim
+/// is older than its setting; requeue earlier than that.
+static KARTIKEYA: &Entries = &[
+    (&TASK_TABLE, Text("tasks")),
+    (&COLUMN_ID, Text("task_id")),
+    (&COLUMN_LEASE_UNTIL, Text("claimed_at")),
+    (&COLUMN_LOCKED_BY, Text("")),
+    (&COLUMN_RESERVED_AT, Text("")),
+    (&COLUMN_RUN_AFTER, Text("")),
+    (&COLUMN_CREATED_AT, Text("created_at")),
+    (&COLUMN_UPDATED_AT, Text("")),
+    (&COLUMN_ATTEMPTS, Text("")),
+    (&COLUMN_MAX_ATTEMPTS, Text("")),
+    (&STATUS_QUEUED, Text("pending")),
+    (&STATUS_LEASED, Text("running")),
+    (&STATUS_DEAD, Text("failed")),
+];
+
+/// honker 0.2 (Python, Rust): a claim counts as an attempt already.
+static HONKER: &Entries = &[
+    (&TASK_TABLE, Text("_honker_live")),
+    (&COLUMN_STATUS, Text("state")),
+    (&COLUMN_LEASE_UNTIL, Text("claim_expires_at")),
+    (&COLUMN_LOCKED_BY, Text("worker_id")),
+    (&COLUMN_RESERVED_AT, Text("")),
+    (&COLUMN_RUN_AFTER, Text("run_at")),
+    (&COLUMN_CREATED_AT, Text("created_at")),
+    (&COLUMN_UPDATED_AT, Text("")),
+    (&STATUS_QUEUED, Text("pending")),
+    (&STATUS_LEASED, Text("processing")),
+    (&TIME_FORMAT, Text("unix")),
+    (&REQUEUE_SETS_RUN_AFTER, Whole(1)),
 ];
 
 /// apalis-sqlite 1.0 (Rust): the lease has no end, `lock_at` is when it began, and the worker's `last_seen` tells whether it lives.
@@ -105,8 +150,10 @@ static APALIS: &Entries = &[
 pub fn says(preset: &str, setting: &Setting) -> Option<Fixed> {
     let entries = match preset {
         "litequeue" => LITEQUEUE,
-        "honker" => HONKER,
         "localqueue" => LOCALQUEUE,
+        "monlite" => MONLITE,
+        "kartikeya" => KARTIKEYA,
+        "honker" => HONKER,
         "apalis" => APALIS,
         _ => PRISMQ,
     };

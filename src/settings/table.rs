@@ -9,6 +9,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, ffi, params};
 
+use super::exclusive;
 use crate::error::{Error, Result};
 use crate::schema;
 
@@ -67,6 +68,7 @@ pub fn store(conn: &Connection, name: &str, value: &Value) -> Result<()> {
         Ok(())
     };
     refuse_others(conn)?;
+    exclusive::refuse(conn, "settings")?;
     write().map_err(|error| unwritable(error, name))
 }
 

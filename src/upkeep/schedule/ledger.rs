@@ -25,6 +25,7 @@ use crate::connection::{Caller, Sidecar};
 use crate::error::{Error, Result};
 use crate::progress::Watch;
 use crate::schema;
+use crate::settings::exclusive;
 
 /// The connection that writes.
 pub struct Ledger<'a> {
@@ -48,6 +49,7 @@ impl<'a> Ledger<'a> {
             schema::refuse_impostor(conn, table, "the schedule has no memory")?;
         }
         if !schema::has_table(conn, JOBS)? || !schema::has_table(conn, LOG)? {
+            exclusive::refuse(conn, "the schedule")?;
             ledger.write(
                 "CREATE TABLE IF NOT EXISTS main.queuekeeper_jobs(job TEXT PRIMARY KEY NOT NULL, done_utc TEXT, due_utc TEXT,
                  attempts INTEGER NOT NULL DEFAULT 0, began_behind INTEGER NOT NULL DEFAULT 0, last_run_utc TEXT,
