@@ -81,7 +81,8 @@ class Kept(logging.Handler):
         records.append(self.format(record))
 logging.getLogger("apscheduler").addHandler(Kept())
 failing = BackgroundScheduler()
-scheduling.register(failing, path + "-missing", seconds=0.05)
+# The first call comes at once, however long it is until the next.
+scheduling.register(failing, path + "-missing", seconds=3600)
 failing.start()
 until(lambda: any("no such file" in record for record in records))
 failing.shutdown()

@@ -12,6 +12,7 @@ job, since it consists of a function's name and a path.
 from __future__ import annotations
 
 import os
+from datetime import datetime, timezone
 from typing import Any
 
 import queuekeeper
@@ -24,8 +25,8 @@ JOB_ID = "queuekeeper"
 def register(scheduler: Any, path: PathLike, *, seconds: float = 60, job_id: str = JOB_ID) -> Any:
     """Adds the job to a scheduler, or replaces the one of that id; the scheduler's job object.
 
-    It calls `run_due` every so many seconds. A missed call is caught up on by the next one, and an
-    error goes to the scheduler's log.
+    It calls `run_due` as soon as the scheduler runs, and then every so many seconds. A missed call
+    is caught up on by the next one, and an error goes to the scheduler's log.
     """
     if not seconds > 0:
         raise Error(f"seconds is {seconds}, but must be more than 0")
@@ -33,6 +34,7 @@ def register(scheduler: Any, path: PathLike, *, seconds: float = 60, job_id: str
         run_due,
         "interval",
         seconds=seconds,
+        next_run_time=datetime.now(timezone.utc),
         args=[os.path.abspath(os.fspath(path))],  # noqa: PTH100 - a text, which any job store can keep
         id=job_id,
         name=f"queuekeeper for {os.fspath(path)}",
