@@ -15,7 +15,8 @@ const FIRST: &[&str] = &["pointers.rs", "handle.rs", "backups.rs", "queue.rs"];
 fn sources(root: &Path) -> Result<Vec<PathBuf>, Box<dyn std::error::Error>> {
     let door = root.join("src/ffi");
     let mut files: Vec<PathBuf> = fs::read_dir(&door)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
-    files.retain(|file| file.extension().is_some_and(|ending| ending == "rs"));
+    // Not mod.rs: from there cbindgen would find the others a second time.
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "rs") && !file.ends_with("mod.rs"));
     files.sort_by_key(|file| {
         let place = FIRST.iter().position(|first| file.ends_with(first));
         (place.unwrap_or(FIRST.len()), file.clone())

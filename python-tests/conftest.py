@@ -14,7 +14,10 @@ import pytest
 
 from hosts import HOST_NAMES, Host, HostDiedError, Session, find_host
 from hosts.python_host import PythonSession
+from support import package as packages
+from support.backend import lay_out
 from support.faults import Faults, build
+from support.package import Package
 from support.queues import Queue, Shape, make_queue
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -149,6 +152,46 @@ def make(tmp_path: Path) -> MakeQueue:
 def queue(make: MakeQueue) -> Queue:
     """A small queue in WAL mode, with dead workers' leases and live ones."""
     return make(Shape(stale_leased=5, stale_processing=3, live_leases=4))
+
+
+@pytest.fixture(scope="session")
+def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that all processes of one run of the tests share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def wheel(run_directory: Path) -> Path:
+    """The Python package's wheel, built once a run."""
+    return packages.wheel(run_directory / "wheel")
+
+
+@pytest.fixture(scope="session", params=["own", "system"])
+def package(request: pytest.FixtureRequest, wheel: Path) -> Package:
+    """The Python package with all extras, on each Python in turn."""
+    base = packages.pythons().get(request.param)
+    if base is None:
+        pytest.skip("there is no other Python at /usr/bin/python3 that is new enough")
+    return Package(request.param, packages.environment(base, wheel))
+
+
+@pytest.fixture(scope="session")
+def own(wheel: Path) -> Package:
+    """The same on the Python that runs the tests, for what does not depend on the Python."""
+    return Package("own", packages.environment(packages.pythons()["own"], wheel))
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Path:
+    """A directory laid out as the repository of PrismQ's backend is."""
+    return lay_out(tmp_path / "repository")
+
+
+@pytest.fixture
+def backend_environment(backend: Path, queue: Queue) -> dict[str, str]:
+    """The environment of programs that use the backend, on a queue."""
+    return {**os.environ, "PYTHONPATH": str(backend), "PRISMQ_QUEUE_DB_PATH": str(queue.path)}
 
 
 @pytest.fixture

@@ -422,11 +422,11 @@ pub fn interruptible<T>(conn: &Connection, stop: &mut dyn FnMut() -> bool, body:
 }
 
 /// Runs `body`, asking `again` whenever `conn` finds a lock taken; as long as it answers true, SQLite tries again at once, so
-/// the pause is the answerer's to make. Afterwards `conn` waits for no lock.
+/// the pause is the answerer's to make. It is told how often it was asked about this lock before. Afterwards `conn` waits for no lock.
 ///
 /// While SQLite itself repeats an attempt it may keep what it has got of the lock, so that nobody new gets in; between attempts
 /// of ours it would not.
-pub fn while_busy<T>(conn: &Connection, again: &mut dyn FnMut() -> bool, body: impl FnOnce() -> T) -> T {
+pub fn while_busy<T>(conn: &Connection, again: &mut dyn FnMut(i32) -> bool, body: impl FnOnce() -> T) -> T {
     struct Handler<'a>(&'a Connection);
     impl Drop for Handler<'_> {
         fn drop(&mut self) {
@@ -434,11 +434,11 @@ pub fn while_busy<T>(conn: &Connection, again: &mut dyn FnMut() -> bool, body: i
             unsafe { ffi::sqlite3_busy_handler(self.0.handle(), None, ptr::null_mut()) };
         }
     }
-    unsafe extern "C" fn ask(context: *mut c_void, _attempts: c_int) -> c_int {
+    unsafe extern "C" fn ask(context: *mut c_void, attempts: c_int) -> c_int {
         // SAFETY: `context` is the `again` reference below, which outlives the handler.
-        let again = unsafe { &mut *context.cast::<&mut dyn FnMut() -> bool>() };
+        let again = unsafe { &mut *context.cast::<&mut dyn FnMut(i32) -> bool>() };
         // A panic must not cross C; it ends the wait.
-        let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(again));
+        let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| again(attempts)));
         c_int::from(answer.unwrap_or(false))
     }
 

@@ -104,7 +104,7 @@ impl<'a> Watch<'a> {
             state.1.is_none()
         };
         let mut stop = || !check();
-        let mut again = || {
+        let mut again = |_attempts| {
             std::thread::sleep(RETRY);
             check() && Instant::now() < deadline
         };

@@ -3,12 +3,13 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, ffi};
 
-use super::{Sidecar, Standing, read_pragma};
+use super::{RETRY, Sidecar, Standing, read_pragma};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::files;
@@ -21,12 +22,14 @@ const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
 pub struct Caller {
     conn: Connection,
     clock: Cell<Clock>,
+    /// Somebody waits for locks in place of SQLite, which then knows of no `busy_timeout`.
+    attended: Cell<bool>,
 }
 
 impl Caller {
     /// Wraps a connection that belongs to somebody else: one made by `Connection::from_handle`.
     pub fn new(conn: Connection) -> Self {
-        Self { conn, clock: Cell::default() }
+        Self { conn, clock: Cell::default(), attended: Cell::default() }
     }
 
     /// What time it is for the work that is being done.
@@ -77,7 +80,7 @@ impl Caller {
         let sidecar = Sidecar::open_writer(self, file)?;
         let conn = sidecar.into_connection();
         conn.busy_timeout(self.patience())?;
-        Ok(Self { conn, clock: self.clock.clone() })
+        Ok(Self { conn, clock: self.clock.clone(), attended: Cell::default() })
     }
 
     /// The main database's file; `None` for in-memory and temporary databases.
@@ -199,10 +202,37 @@ impl Caller {
 
     /// How long the caller is willing to wait for a lock that others hold.
     pub fn patience(&self) -> Duration {
-        match self.pragma::<i64>("busy_timeout") {
+        match self.busy_timeout() {
             Ok(milliseconds) if milliseconds > 0 => Duration::from_millis(milliseconds.unsigned_abs()),
             _ => DEFAULT_PATIENCE,
         }
+    }
+
+    /// For how many milliseconds the connection waits for a lock that others hold.
+    ///
+    /// # Errors
+    ///
+    /// Whatever SQLite says to the pragma.
+    pub fn busy_timeout(&self) -> Result<i64> {
+        if self.attended.get() {
+            return Ok(i64::try_from(DEFAULT_PATIENCE.as_millis()).unwrap_or(i64::MAX));
+        }
+        self.pragma("busy_timeout")
+    }
+
+    /// Runs `work` on a connection that [`Caller::open`] made, waiting for each lock as long as the default says, but no longer than
+    /// until `stop` answers true: SQLite's own wait hears of no interrupt.
+    pub fn attended<T>(&self, stop: &dyn Fn() -> bool, work: impl FnOnce() -> T) -> T {
+        let mut since = Instant::now();
+        let mut again = |attempts| {
+            if attempts == 0 {
+                since = Instant::now();
+            }
+            thread::sleep(RETRY);
+            !stop() && since.elapsed() < DEFAULT_PATIENCE
+        };
+        self.attended.set(true);
+        host::while_busy(&self.conn, &mut again, work)
     }
 
     /// Reads a pragma of the main database.

@@ -17,12 +17,15 @@
 //! believes in it in a forked child, too, where nobody holds it: a connection that the child opened would go without. It would
 //! also be a descriptor that nobody may close any more, once another SQLite of the process has opened the file.
 //!
+//! SQLite's own wait for a lock hears of no interrupt, so on connections of ours it is we who wait.
+//!
 //! SQLite forgets an interrupt when no statement is running, hence the statement that is kept half-read for the time of a call;
 //! it reads no table and holds no lock.
 
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -55,6 +58,8 @@ pub struct Handle {
 struct Running {
     thread: ThreadId,
     interrupt: InterruptHandle,
+    /// What a wait for a lock listens to.
+    stop: Arc<AtomicBool>,
 }
 
 struct Registry {
@@ -176,15 +181,27 @@ impl Handle {
         let database = lock(&self.database);
         match database.as_ref() {
             None => Err(misuse("this handle was closed while the call waited for its turn")),
-            Some(Database::Connection(caller)) => self.run_on(caller, body),
+            Some(Database::Connection(caller)) => self.run_on(caller, &Arc::default(), body),
             Some(Database::File(path)) => {
                 let _call = sole::call(path)?;
-                self.run_on(&Caller::open(path)?, body)
+                let (caller, stop) = (Caller::open(path)?, Arc::new(AtomicBool::new(false)));
+                let stopped = || stop.load(Ordering::Relaxed);
+                let outcome = caller.attended(&stopped, || self.run_on(&caller, &stop, body));
+                match outcome {
+                    // The wait for a lock ended early.
+                    Err(error) if error.primary_code() == ffi::SQLITE_BUSY && stopped() => Err(Error::interrupted()),
+                    outcome => outcome,
+                }
             }
         }
     }
 
-    fn run_on<T>(&self, caller: &Caller, body: impl FnOnce(&Caller) -> Result<T>) -> Result<T> {
+    fn run_on<T>(
+        &self,
+        caller: &Caller,
+        stop: &Arc<AtomicBool>,
+        body: impl FnOnce(&Caller) -> Result<T>,
+    ) -> Result<T> {
         struct Ended<'a>(&'a Mutex<Option<Running>>);
         impl Drop for Ended<'_> {
             fn drop(&mut self) {
@@ -193,7 +210,8 @@ impl Handle {
         }
 
         let conn = caller.connection();
-        let running = Running { thread: thread::current().id(), interrupt: conn.get_interrupt_handle() };
+        let (thread, interrupt) = (thread::current().id(), conn.get_interrupt_handle());
+        let running = Running { thread, interrupt, stop: Arc::clone(stop) };
         *lock(&self.running) = Some(running);
         let _ended = Ended(&self.running);
         let mut carrier = conn.prepare(CARRIER).ok();
@@ -206,6 +224,7 @@ impl Handle {
     /// Asks the running call to end.
     pub fn interrupt(&self) {
         if let Some(running) = &*lock(&self.running) {
+            running.stop.store(true, Ordering::Relaxed);
             running.interrupt.interrupt();
         }
     }

@@ -202,7 +202,7 @@ impl Work {
     fn restart(&self, mode: Mode, until: Instant) -> Result<Option<Counts>> {
         let conn = self.worker.connection();
         let interrupt = conn.get_interrupt_handle();
-        let mut again = || {
+        let mut again = |_attempts| {
             if Instant::now() < until {
                 std::thread::sleep(LOOK);
                 return true;

@@ -226,7 +226,7 @@ fn journal(stats: &Stats) -> Metric {
 }
 
 fn patience(caller: &Caller) -> Result<Metric> {
-    let milliseconds: i64 = caller.pragma("busy_timeout")?;
+    let milliseconds = caller.busy_timeout()?;
     let fault = (milliseconds == 0)
         .then_some("this connection gives up at once when another one writes: PRAGMA busy_timeout=5000");
     Ok(plain("busy_timeout", Value::Integer(milliseconds), Some("ms"), fault))

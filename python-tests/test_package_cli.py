@@ -1,0 +1,261 @@
+"""The command line: every command on a real queue, its tables, its JSON, its exit statuses."""
+
+from __future__ import annotations
+
+from conftest import MakeQueue
+
+from support.package import Package
+from support.queues import Queue, Shape
+
+COMMANDS = {
+    *("analyze", "backup", "backups", "checkpoint", "delete", "depth", "health", "history"),
+    *("integrity", "optimize", "requeue", "restore", "rotate", "run-due", "schedule", "set"),
+    *("settings", "stale", "stats", "vacuum", "verify"),
+}
+
+#: Calls the command line within the process, as if by a pipe: far quicker than a process each.
+CALL = """
+import contextlib, io
+from queuekeeper.cli import run
+path = sys.argv[1] if len(sys.argv) > 1 else None
+def call(*arguments, status=0):
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        found = run([str(argument) for argument in arguments])
+    assert found == status, (arguments, found, output.getvalue(), errors.getvalue())
+    assert "Traceback" not in errors.getvalue() and "\\033" not in output.getvalue()
+    if status in (3, 64) and errors.getvalue():
+        assert errors.getvalue().startswith("queuekeeper: error: "), errors.getvalue()
+        assert errors.getvalue().count("\\n") == 1 and output.getvalue() == "", errors.getvalue()
+        return errors.getvalue()
+    return output.getvalue()
+def told(*arguments, status=0):
+    return json.loads(call(*arguments, "--json", status=status))
+"""
+
+
+def test_each_commands_help_says_what_it_does_and_with_which_options(own: Package) -> None:
+    helps = own.run(
+        CALL
+        + """
+from queuekeeper.cli import main
+helps = {name: call(name, "--help") for name in main.commands}
+helps[""] = call("--help")
+assert call("-h") == helps[""] == call(status=64)
+print(json.dumps(helps))
+"""
+    )
+    assert set(helps) == {"", *COMMANDS}
+    overview = helps.pop("")
+    for name, text in helps.items():
+        usage, _, rest = text.partition("\n")
+        assert usage.startswith(f"Usage: queuekeeper {name} [OPTIONS]")
+        (summary,) = [line for line in overview.splitlines() if line.startswith(f"  {name} ")]
+        assert summary.split(None, 1)[1] in " ".join(rest.split())
+        assert "--json" in text
+        assert "--db" in text
+        assert "PRISMQ_QUEUE_DB_PATH" in text
+        assert max(map(len, text.splitlines())) <= 80
+        # Whatever stands in the usage line is explained below it.
+        for argument in (word.strip("[]") for word in usage.split()[3:]):
+            assert argument == "OPTIONS" or argument in rest, f"{name}: {argument}"
+    for status in ("0 ", "1 ", "2 ", "3 ", "64 ", "130 "):
+        assert f"\n    {status}" in overview
+
+
+def test_backups_from_making_to_deleting(package: Package, queue: Queue) -> None:
+    package.run(
+        CALL
+        + """
+os.environ["PRISMQ_QUEUE_DB_PATH"] = path
+text = call("backup", "--name", "daily", "--verify", "quick", "--compression", "zstd")
+assert "verified  quick" in text and "leased 7" in text and ".db.zst" in text, text
+made = told("backup", "--type", "incremental", "--name", "daily", "--level", 5,
+            "--compression", "gzip")
+assert made["backup_type"] == "incremental" and made["compression"] == "gzip", made
+aside = os.path.join(os.path.dirname(path), "aside.db")
+assert told("backup", aside)["backup_path"] == aside
+assert "--overwrite" in call("backup", "--help")
+assert aside in call("backup", aside, status=3)
+assert told("backup", aside, "--overwrite")["backup_path"] == aside
+
+listed = call("backups")
+assert "2 backups, " in listed and listed.count("queue_backup_daily_") == 2, listed
+rows = told("backups")
+assert [row["id"] for row in rows][0] == made["id"] and rows[0]["task_counts"], rows
+
+assert "status  ok" in call("verify") and told("verify", made["id"])["status"] == "ok"
+assert told("verify", rows[1]["backup_path"], "--level", "full")["level"] == "full"
+assert told("verify", "latest", "--dir", os.path.dirname(made["backup_path"]))["status"] == "ok"
+
+plan = call("rotate", "1", "--dry-run")
+assert "keep" in plan and "needed by" in plan, plan
+assert "0 backups of 2 would be deleted" in plan, plan
+assert {row["decision"] for row in told("rotate", "1", "--dry-run")} == {"keep"}
+assert told("rotate", "1") == {"deleted": 0}
+assert call("rotate", '{"keep_last": 1}') == "0 backups deleted\\n"
+assert "JSON" in call("rotate", '{"keep', status=64)
+assert call("rotate", "nonsense", status=3)
+
+done = told("restore", "latest", "--requeue-leases")
+assert done["requeued"] == 12 and "before_restore" in done["safety_backup"], done
+assert "saved before" in call("restore", made["id"])
+target = os.path.join(os.path.dirname(path), "copy.db")
+assert told("restore", rows[1]["backup_path"], "--target", target)["target_path"] == target
+assert target in call("restore", "latest", "--target", target, status=3)
+call("restore", "latest", "--target", target, "--overwrite")
+
+assert "dependants" in call("delete", rows[1]["id"], status=3)
+assert call("delete", rows[1]["id"], "--dependants").count("deleted ") == 2
+""",
+        queue.path,
+    )
+
+
+def test_a_corrupted_backup_is_a_finding(own: Package, queue: Queue) -> None:
+    own.run(
+        CALL
+        + """
+made = told("backup", "--db", path)
+with open(made["backup_path"], "r+b") as file:
+    file.seek(5000)
+    file.write(b"damage")
+text = call("verify", made["backup_path"], status=1)
+assert "status  corrupted" in text, text
+found = told("verify", "--db", path, status=1)
+assert found["status"] == "corrupted" and found["details"], found
+# No database is needed to verify or restore a file.
+assert "corrupt" in call("restore", made["backup_path"], "--target", path + "-new", status=3)
+assert not os.path.exists(path + "-new")
+""",
+        queue.path,
+    )
+
+
+def test_the_queue_and_its_upkeep(package: Package, queue: Queue) -> None:
+    package.run(
+        CALL
+        + """
+def on(*arguments, **options):
+    return call("--db", path, *arguments, **options)
+def json_on(*arguments, **options):
+    return told("--db", path, *arguments, **options)
+assert path in on("stats") and json_on("stats")["page_size"] == 4096
+assert "leased" in on("depth")
+assert {row["status"]: row["tasks"] for row in json_on("depth")}["leased"] == 7
+assert on("stale", 60).count("worker-1") == 8 and len(json_on("stale")) == 8
+assert json_on("requeue", 60) == {"requeued": 8}
+assert on("requeue", 60) == "0 tasks requeued\\n" and on("stale") == "no stale leases\\n"
+assert "secs" in on("requeue", "--", -1, status=3)
+assert on("integrity") == "ok\\n" and json_on("integrity", "--level", "quick") == ["ok"]
+assert "PASSIVE" in on("checkpoint") and json_on("checkpoint", "truncate")["mode"] == "TRUNCATE"
+assert "before" in on("vacuum") and "reclaimed_bytes" in json_on("vacuum")
+assert "task_queue" in on("analyze")
+assert json_on("analyze", "task_queue")["analyzed"] == ["task_queue"]
+assert on("analyze", "no_such_table", status=3)
+assert "vacuumed  no" in on("optimize") and json_on("optimize", "--full")["vacuumed"] is True
+assert on("set", "keep", "3/2/1") == "keep = 3/2/1\\n" and json_on("set", "full_every", 5) == 5
+assert "3/2/1" in on("settings")
+assert {row["name"]: row["value"] for row in json_on("settings")}["full_every"] == 5
+assert on("set", "keep", "--reset") == "keep is back to its default\\n"
+assert "either" in on("set", "keep", status=64)
+assert "either" in on("set", "keep", "7", "--reset", status=64)
+assert "keep" in on("set", "keep", "nonsense", status=3)
+""",
+        queue.path,
+    )
+
+
+def test_the_schedule(own: Package, queue: Queue) -> None:
+    own.run(
+        CALL
+        + """
+os.environ["PRISMQ_QUEUE_DB_PATH"] = path
+for job in ("daily", "weekly", "monthly"):
+    call("set", f"cron_{job}", "off")
+assert "0 * * * *" in call("schedule") and len(told("schedule")) == 4
+ran = call("run-due", "--now", "2030-01-01 01:30:00")
+assert "hourly" in ran and "checkpoint ok, requeue ok" in ran, ran
+assert call("run-due", "--now", "2030-01-01 01:40:00") == "nothing is due\\n"
+assert told("run-due", "--now", "2030-01-01 01:40:00") == []
+history = call("history")
+assert "requeue" in history and "ok" in history and len(told("history")) == 2, history
+# A job that fails is a finding.
+import sqlite3
+with contextlib.closing(sqlite3.connect(path)) as connection:
+    connection.execute("ALTER TABLE task_queue RENAME COLUMN lease_until_utc TO something_else")
+failed = told("run-due", "--now", "2030-01-01 02:30:00", status=1)
+assert failed[0]["status"] == "failed", failed
+""",
+        queue.path,
+    )
+
+
+def test_healths_exit_status_is_the_worst_level(own: Package, queue: Queue) -> None:
+    own.run(
+        CALL
+        + """
+os.environ["PRISMQ_QUEUE_DB_PATH"] = path
+def raw(*arguments):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        return run(list(arguments)), output.getvalue()
+assert raw("health")[0] == 2, "there is no backup"
+call("backup", "--verify", "quick")
+status, text = raw("health")
+assert status == (1 if "warning" in text.split("level")[1] else 0), text
+for metric, status in (("warning", 1), ("critical", 2)):
+    call("set", f"stale_leases_{metric}", 3)
+    found, text = raw("health")
+    assert found == status and f"stale_leases: " in text, text
+    assert any(row["level"] == metric for row in json.loads(raw("health", "--json")[1]))
+""",
+        queue.path,
+    )
+
+
+def test_a_damaged_database(own: Package, make: MakeQueue) -> None:
+    queue = make(Shape(tasks=2000))
+    content = bytearray(queue.path.read_bytes())
+    for page in range(8, 24):
+        content[page * 4096 + 100 : page * 4096 + 200] = bytes(100)
+    queue.path.write_bytes(content)
+    own.run(
+        CALL
+        + """
+text = call("integrity", "--db", path, "--max-errors", 5, status=1)
+assert text != "ok\\n" and 0 < len(text.splitlines()) <= 5, text
+assert told("integrity", "--db", path, "--level", "quick", status=1)
+""",
+        queue.path,
+    )
+
+
+def test_wrong_use_is_one_clear_line_and_no_success(own: Package, queue: Queue) -> None:
+    own.run(
+        CALL
+        + """
+os.environ.pop("PRISMQ_QUEUE_DB_PATH", None)
+assert "PRISMQ_QUEUE_DB_PATH" in call("stats", status=64)
+missing = path + "-missing"
+assert missing in call("stats", "--db", missing, status=3)
+assert missing in call("--db", missing, "backup", status=3)
+assert "no-such" in call("no-such", status=64)
+assert "--no-such" in call("stats", "--no-such", status=64)
+assert "KEEP" in call("rotate", "--db", path, status=64)
+assert "abc" in call("requeue", "abc", "--db", path, status=64)
+assert "sideways" in call("checkpoint", "sideways", "--db", path, status=64)
+assert "no-such" in call("verify", "no-such", "--db", path, status=3)
+assert "no-such.db" in call("verify", "/no-such.db", status=3)
+assert "no-such" in call("backup", "/no-such/file.db", "--db", path, status=3)
+text = os.path.join(os.path.dirname(path), "text.db")
+with open(text, "w") as file:
+    file.write("no database " * 1000)
+assert text in call("backup", "--db", text, status=3)
+# The option wins over the environment, and the command's over the program's.
+os.environ["PRISMQ_QUEUE_DB_PATH"] = missing
+assert path in call("stats", "--db", path) and path in call("--db", path, "stats")
+assert path in call("--db", missing, "stats", "--db", path)
+""",
+        queue.path,
+    )

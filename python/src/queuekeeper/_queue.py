@@ -1,0 +1,230 @@
+"""A queue database, with a method for each of the library's operations."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from queuekeeper import _arguments as arguments
+from queuekeeper import _library, results
+from queuekeeper._arguments import Keep, Now, PathLike
+from queuekeeper._calls import Progress
+from queuekeeper._handle import Handle
+from queuekeeper.errors import Error
+
+
+class Queue:
+    """An open queue database; `queuekeeper.open()` makes one.
+
+    Each method is the SQL function or table of its name, with `queue_` in front: the same
+    arguments, the same results, as the README describes them. `progress` is called with the pages
+    done and the pages in all, about 50 times a second; what it raises ends the call and goes on to
+    the caller, and if it returns something true, the call ends with an InterruptError. So does
+    Ctrl-C, with a KeyboardInterrupt. The work then undoes what it has begun.
+
+    Any thread may use a queue; calls run one at a time. Closing it twice is allowed.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        encoded = arguments.text(path, "path")
+        if encoded is None:
+            raise Error("path must be a str or a path, not None")
+        self._handle = Handle(_library.bound(), encoded)
+        self._path = path
+
+    def __repr__(self) -> str:
+        state = "closed " if self._handle.closed else ""
+        return f"<{state}queuekeeper.Queue {str(self._path)!r}>"
+
+    def __enter__(self) -> Queue:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the database."""
+        self._handle.close()
+
+    @staticmethod
+    def version() -> str:
+        """The version of the library."""
+        return _library.bound().version()
+
+    # Backups
+
+    def backup(
+        self,
+        path: PathLike | None = None,
+        *,
+        name: str | None = None,
+        type: str | None = None,  # noqa: A002
+        compression: str | None = None,
+        level: int | None = None,
+        verify: str | None = None,
+        overwrite: bool | None = None,
+        progress: Progress | None = None,
+    ) -> results.Backup:
+        """Backs up the database into a directory or a file: one snapshot, however busy it is.
+
+        `type`: full, incremental, snapshot. `compression`: none, gzip, zstd. `verify`: none,
+        checksum, quick, full.
+        """
+        options = arguments.options(
+            name=name,
+            type=type,
+            compression=compression,
+            level=level,
+            verify=verify,
+            overwrite=overwrite,
+        )
+        given = [arguments.text(path, "path"), options]
+        return results.Backup.of(self._handle.call("qk_backup", list(given), progress))
+
+    def restore(
+        self,
+        backup: PathLike,
+        target: PathLike | None = None,
+        *,
+        dir: PathLike | None = None,  # noqa: A002
+        overwrite: bool | None = None,
+        requeue_leases: bool | None = None,
+        progress: Progress | None = None,
+    ) -> results.Restoration:
+        """Restores a backup (a path, an id, or 'latest') into this database, or into another."""
+        options = arguments.options(dir=dir, overwrite=overwrite, requeue_leases=requeue_leases)
+        given = [arguments.text(backup, "backup"), arguments.text(target, "target"), options]
+        return results.Restoration.of(self._handle.call("qk_restore", list(given), progress))
+
+    def verify(
+        self,
+        backup: PathLike,
+        level: str | None = None,
+        *,
+        dir: PathLike | None = None,  # noqa: A002
+        progress: Progress | None = None,
+    ) -> results.Verification:
+        """Verifies a backup. That it is corrupted is a result, not an error.
+
+        `level`: checksum, quick, full.
+        """
+        options = arguments.options(dir=dir)
+        given = [arguments.text(backup, "backup"), arguments.text(level, "level"), options]
+        return results.Verification.of(self._handle.call("qk_verify", list(given), progress))
+
+    def delete_backup(
+        self,
+        backup: PathLike,
+        *,
+        dir: PathLike | None = None,  # noqa: A002
+        dependants: bool | None = None,
+    ) -> results.Deletion:
+        """Deletes one backup, and with `dependants` those that build on it."""
+        options = arguments.options(dir=dir, dependants=dependants)
+        given = [arguments.text(backup, "backup"), options]
+        return results.Deletion.of(self._handle.call("qk_delete_backup", list(given)))
+
+    def rotate(self, keep: Keep, dir: PathLike | None = None) -> int:  # noqa: A002
+        """Deletes the backups that a policy does not keep; how many those were."""
+        count: int = self._handle.call("qk_rotate", self._policy(keep, dir))
+        return count
+
+    def rotation(self, keep: Keep, dir: PathLike | None = None) -> list[results.Decision]:  # noqa: A002
+        """What `rotate` would do, and why; the newest backup first."""
+        rows = self._handle.call("qk_rotation", self._policy(keep, dir))
+        return [results.Decision.of(row) for row in rows]
+
+    def backups(self, dir: PathLike | None = None) -> list[results.Backup]:  # noqa: A002
+        """The catalog, the newest backup first."""
+        rows = self._handle.call("qk_backups", [arguments.text(dir, "dir")])
+        return [results.Backup.of(row) for row in rows]
+
+    # The queue
+
+    def requeue_stale(self, secs: int) -> int:
+        """Requeues the tasks whose lease ended more than `secs` seconds ago; how many."""
+        count: int = self._handle.call("qk_requeue_stale", [arguments.number(secs, "secs")])
+        return count
+
+    def stale(self, secs: int | None = None) -> list[results.StaleLease]:
+        """The leases that `requeue_stale` would requeue."""
+        rows = self._handle.call("qk_stale", [arguments.number(secs, "secs")])
+        return [results.StaleLease.of(row) for row in rows]
+
+    def depth(self) -> list[results.Depth]:
+        """The number of tasks by status."""
+        return [results.Depth.of(row) for row in self._handle.call("qk_depth", [])]
+
+    # Upkeep
+
+    def stats(self) -> results.Stats:
+        """The database in numbers."""
+        return results.Stats.of(self._handle.call("qk_stats", []))
+
+    def health(self) -> list[results.HealthMetric]:
+        """The measures of the queue's health, each with its level."""
+        return [results.HealthMetric.of(row) for row in self._handle.call("qk_health", [])]
+
+    def integrity(self, level: str | None = None, max_errors: int | None = None) -> list[str]:
+        """What is wrong with the database, or ['ok']. `level`: quick, full."""
+        given = [arguments.text(level, "level"), arguments.number(max_errors, "max_errors")]
+        return [row["message"] for row in self._handle.call("qk_integrity", list(given))]
+
+    def checkpoint(self, mode: str | None = None) -> results.Checkpoint:
+        """Copies the WAL into the database. `mode`: PASSIVE, FULL, RESTART, TRUNCATE."""
+        given = [arguments.text(mode, "mode")]
+        return results.Checkpoint.of(self._handle.call("qk_checkpoint", list(given)))
+
+    def vacuum(self, *, progress: Progress | None = None) -> results.Vacuum:
+        """Rewrites the database without its free pages."""
+        return results.Vacuum.of(self._handle.call("qk_vacuum", [], progress))
+
+    def analyze(self, table: str | None = None) -> results.Analysis:
+        """Gathers the query planner's statistics."""
+        given = [arguments.text(table, "table")]
+        return results.Analysis.of(self._handle.call("qk_analyze", list(given)))
+
+    def optimize(
+        self, full: bool | None = None, *, progress: Progress | None = None
+    ) -> results.Optimization:
+        """`analyze`, and with `full` a `vacuum` before it."""
+        given = [arguments.number(None if full is None else int(full), "full")]
+        return results.Optimization.of(self._handle.call("qk_optimize", list(given), progress))
+
+    # Settings and schedule
+
+    def set(self, name: str, value: object) -> Any:
+        """Stores a setting in the database, and returns it as stored; None resets it."""
+        given = [arguments.text(name, "name"), arguments.setting(value)]
+        return self._handle.call("qk_set", list(given))
+
+    def settings(self) -> list[results.Setting]:
+        """All settings."""
+        return [results.Setting.of(row) for row in self._handle.call("qk_settings", [])]
+
+    def run_due(self, now: Now | None = None) -> list[results.JobRun]:
+        """Runs the jobs that are due, each once however many processes call this."""
+        rows = self._handle.call("qk_run_due", [arguments.moment(now)])
+        return [results.JobRun.of(row) for row in rows]
+
+    def schedule(self) -> list[results.ScheduledJob]:
+        """The jobs, and when they are due."""
+        return [results.ScheduledJob.of(row) for row in self._handle.call("qk_schedule", [])]
+
+    def history(self) -> list[results.HistoryEntry]:
+        """What ran in the past."""
+        return [results.HistoryEntry.of(row) for row in self._handle.call("qk_history", [])]
+
+    @staticmethod
+    def _policy(keep: Keep, dir: PathLike | None) -> list[Any]:  # noqa: A002
+        return [arguments.keep(keep), arguments.text(dir, "dir")]
+
+
+def open(path: PathLike) -> Queue:  # noqa: A001
+    """Opens a queue database that exists, or ':memory:'."""
+    return Queue(path)

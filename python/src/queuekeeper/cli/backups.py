@@ -1,0 +1,241 @@
+"""backup, verify, restore, backups, rotate, delete."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from queuekeeper import Backup, Queue
+from queuekeeper.cli import show
+from queuekeeper.cli.shared import FOUND, MEMORY, Finding, common, open_queue, progress, with_queue
+
+LEVELS = click.Choice(["checksum", "quick", "full"])
+DIRECTORY = click.option(
+    "--dir",
+    "directory",
+    metavar="DIR",
+    help="Whose catalog; by default the queue's own backup directory.",
+)
+
+
+def names_file(backup: str) -> bool:
+    """Whether a backup is named by its path, so that no database is needed to find it."""
+    return "/" in backup or "\\" in backup or backup.endswith((".db", ".gz", ".zst"))
+
+
+@click.command()
+@click.argument("path", required=False)
+@click.option("--name", help="The series that the backup belongs to, such as daily.")
+@click.option("--type", "kind", type=click.Choice(["full", "incremental", "snapshot"]))
+@click.option("--compression", type=click.Choice(["none", "gzip", "zstd"]))
+@click.option("--level", type=int, help="Of the compression: 1 to 9 for gzip, 1 to 19 for zstd.")
+@click.option("--verify", type=click.Choice(["none", "checksum", "quick", "full"]))
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")
+@with_queue
+def backup(
+    queue: Queue,
+    path: str | None,
+    kind: str | None,
+    overwrite: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Back up the queue, live.
+
+    It is one true snapshot, and workers keep writing meanwhile. PATH is a directory or a file; by
+    default it is the queue's backup directory.
+    """
+    with progress("Backing up") as bar:
+        made = queue.backup(path, progress=bar, type=kind, overwrite=overwrite or None, **options)
+    if as_json:
+        show.as_json(made)
+        return
+    show.pairs(
+        {
+            "backup": made.backup_path,
+            "size": show.size(made.size_bytes),
+            "type": made.backup_type,
+            "verified": made.verified_level,
+            "tasks": made.task_counts,
+            "took": f"{(made.duration_ms or 0) / 1000:.2f} s",
+            "id": made.id,
+            "note": made.note,
+        }
+    )
+
+
+@click.command()
+@click.argument("backup", default="latest")
+@click.option("--level", type=LEVELS, help="How thoroughly; quick by default.")
+@DIRECTORY
+@common
+def verify(
+    db: str | None, backup: str, level: str | None, directory: str | None, as_json: bool
+) -> None:
+    """Check that a backup is sound.
+
+    BACKUP is a path, an id, or latest (the default). The exit status is 1 if it is not sound.
+    """
+    aside = MEMORY if names_file(backup) else None
+    with open_queue(db or aside) as queue, progress("Verifying") as bar:
+        found = queue.verify(backup, level, progress=bar, dir=directory)
+    if as_json:
+        show.as_json(found)
+    else:
+        show.pairs({"backup": found.backup_path, "level": found.level, "status": found.status})
+        for detail in found.details:
+            click.echo(f"  {show.cell(detail)}")
+    if not found.ok:
+        raise Finding(FOUND)
+
+
+@click.command()
+@click.argument("backup")
+@click.option("--target", metavar="FILE", help="Restore into this file instead of the queue.")
+@click.option("--overwrite", is_flag=True, help="Replace the --target if it is there already.")
+@click.option("--requeue-leases", is_flag=True, help="Put the leased tasks back into the queue.")
+@DIRECTORY
+@common
+def restore(
+    db: str | None,
+    backup: str,
+    target: str | None,
+    overwrite: bool,
+    requeue_leases: bool,
+    directory: str | None,
+    as_json: bool,
+) -> None:
+    """Restore a backup, live or into a file.
+
+    BACKUP is a path, an id, or latest. It is checked first. What the queue holds now is saved as
+    a backup named before_restore.
+    """
+    aside = MEMORY if target and names_file(backup) else None
+    with open_queue(db or aside) as queue, progress("Restoring") as bar:
+        done = queue.restore(
+            backup,
+            target,
+            progress=bar,
+            overwrite=overwrite or None,
+            requeue_leases=requeue_leases or None,
+            dir=directory,
+        )
+    if as_json:
+        show.as_json(done)
+        return
+    show.pairs(
+        {
+            "restored": done.backup_path,
+            "of": done.created_at,
+            "into": done.target_path,
+            "saved before": done.safety_backup,
+            "moved aside": done.moved_aside,
+            "tasks requeued": done.requeued,
+            "note": done.note,
+        }
+    )
+
+
+@click.command()
+@click.argument("directory", required=False)
+@with_queue
+def backups(queue: Queue, directory: str | None, as_json: bool) -> None:
+    """List the backups, the newest first.
+
+    DIRECTORY is by default the queue's own backup directory.
+    """
+    found = queue.backups(directory)
+    if as_json:
+        show.as_json(found)
+        return
+    columns: list[show.Column] = [
+        ("created (UTC)", lambda each: f"{each.created:%Y-%m-%d %H:%M:%S}"),
+        ("type", lambda each: each.backup_type),
+        ("size", lambda each: show.size(each.size_bytes)),
+        ("verified", lambda each: each.verified_level),
+        ("file", lambda each: each.path.name),
+    ]
+    show.rows(found, columns, "no backups")
+    if found:
+        click.echo(summary(found))
+
+
+def summary(found: list[Backup]) -> str:
+    """How many there are, how large they are together, and where."""
+    total = show.size(sum(each.size_bytes for each in found))
+    return f"{counted(len(found))}, {total} in all, in {show.cell(str(found[0].path.parent))}"
+
+
+def counted(count: int) -> str:
+    """A number of backups, in words."""
+    return f"{count:,} backup{'s' if count != 1 else ''}"
+
+
+def policy(keep: str) -> Any:
+    """A count, '7/4/12', or a JSON object."""
+    if not keep.lstrip().startswith("{"):
+        return keep
+    try:
+        return json.loads(keep)
+    except ValueError as error:
+        raise click.UsageError(f"KEEP is no JSON object: {error}") from error
+
+
+@click.command()
+@click.argument("keep")
+@click.argument("directory", required=False)
+@click.option("--dry-run", is_flag=True, help="Show what would be done and why; delete nothing.")
+@with_queue
+def rotate(queue: Queue, keep: str, directory: str | None, dry_run: bool, as_json: bool) -> None:
+    """Delete what a policy does not keep.
+
+    KEEP is a count such as 7, daily/weekly/monthly such as 7/4/12, or a JSON object such as
+    '{"keep_daily": 14, "max_age_days": 90}'. DIRECTORY is by default the queue's own.
+    """
+    if not dry_run:
+        deleted = queue.rotate(policy(keep), directory)
+        if as_json:
+            show.as_json({"deleted": deleted})
+        else:
+            click.echo(f"{counted(deleted)} deleted")
+        return
+    plan = queue.rotation(policy(keep), directory)
+    if as_json:
+        show.as_json(plan)
+        return
+    columns: list[show.Column] = [
+        ("decision", lambda each: each.decision),
+        ("created (UTC)", lambda each: each.created_at[:19].replace("T", " ")),
+        ("reasons", lambda each: each.reasons),
+        ("file", lambda each: Path(each.backup_path).name),
+    ]
+    show.rows(plan, columns, "no backups")
+    if plan:
+        gone = sum(each.decision == "delete" for each in plan)
+        click.echo(f"{counted(gone)} of {len(plan):,} would be deleted")
+
+
+@click.command()
+@click.argument("backup")
+@click.option("--dependants", is_flag=True, help="And the backups that build on it.")
+@DIRECTORY
+@with_queue
+def delete(
+    queue: Queue, backup: str, dependants: bool, directory: str | None, as_json: bool
+) -> None:
+    """Delete one backup.
+
+    BACKUP is a path, an id, or latest.
+    """
+    done = queue.delete_backup(backup, dependants=dependants or None, dir=directory)
+    if as_json:
+        show.as_json(done)
+        return
+    for path in done.backup_paths:
+        click.echo(f"deleted {show.cell(path)}")
+
+
+COMMANDS = (backup, verify, restore, backups, rotate, delete)

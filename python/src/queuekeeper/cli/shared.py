@@ -1,0 +1,108 @@
+"""What the commands share: their options, the open queue, the statuses, the progress bar."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, Callable, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+import queuekeeper
+
+FOUND = 1
+CRITICAL = 2
+FAILED = 3
+USAGE = 64
+INTERRUPTED = 130
+
+VARIABLE = "PRISMQ_QUEUE_DB_PATH"
+MEMORY = ":memory:"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Finding(Exception):  # noqa: N818 - it is no error
+    """Ends the command with a status other than 0, after all was said."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def common(function: F) -> F:
+    """The options that every command has; it is called with the path of the database."""
+    db = click.option(
+        "--db",
+        "-d",
+        default=lambda: click.get_current_context().find_root().params.get("db"),
+        metavar="FILE",
+        help=f"The queue database; by default the one that {VARIABLE} names.",
+    )
+    json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+    return db(json(function))
+
+
+def with_queue(function: F) -> F:
+    """The same for a command that is called with the open queue instead of the path."""
+
+    @functools.wraps(function)
+    def opened(db: str | None, **arguments: Any) -> Any:
+        with open_queue(db) as queue:
+            return function(queue, **arguments)
+
+    return common(opened)  # type: ignore[return-value]
+
+
+def open_queue(db: str | None) -> queuekeeper.Queue:
+    """The queue, or an error of usage."""
+    if not db:
+        raise click.UsageError(f"no database: name it with --db FILE, or set {VARIABLE}")
+    return queuekeeper.open(db)
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A function that moves a bar, if standard error is a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[pages]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        # Until there is something to count, the bar only shows that work is going on.
+        task = bar.add_task(what, total=None, pages="")
+
+        def moved(done: int, total: int) -> None:
+            if total > 0:
+                bar.update(task, completed=done, total=total, pages=f"{done:,} of {total:,} pages")
+
+        yield moved
+
+
+def uncoloured() -> bool | None:
+    """For click, which does not know of https://no-color.org by itself."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def printable(text: str) -> str:
+    """A text without what a terminal would obey: anybody may have written what is in a queue."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def terminal() -> Console:
+    """Where tables go: as wide as they need to be when nobody looks at them."""
+    console = Console(highlight=False, soft_wrap=False)
+    if not sys.stdout.isatty():
+        console.width = 10_000
+    return console

@@ -1,0 +1,316 @@
+"""What the operations return: one frozen dataclass for each kind of object and row.
+
+# Promise
+
+The fields have the names that the README gives them. Every object keeps the whole JSON object that
+it was made from in `raw`, so what a newer library adds is there, too; a field that an older one
+does not have is None.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TypeVar, Union
+
+T = TypeVar("T", bound="Result")
+Scalar = Union[str, int, float, None]
+
+
+def _object(value: Any) -> Any:
+    """Tables give an object as its text."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class Result:
+    """What all of them have."""
+
+    #: The JSON object, complete.
+    raw: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def of(cls: type[T], raw: Mapping[str, Any]) -> T:
+        """Made from a JSON object."""
+        values: dict[str, Any] = {}
+        for each in dataclasses.fields(cls):
+            if each.name != "raw":
+                value = raw.get(each.name)
+                convert = each.metadata.get("convert")
+                values[each.name] = value if convert is None or value is None else convert(value)
+        return cls(raw=raw, **values)
+
+
+@dataclass(frozen=True)
+class Backup(Result):
+    """A backup: its object in the catalog."""
+
+    id: str
+    backup_type: str
+    name: str | None
+    source_path: str
+    backup_path: str
+    created_at: str
+    size_bytes: int
+    compressed: bool = field(metadata={"convert": bool})
+    compression: str
+    checksum: str | None
+    database_version: str | None
+    page_count: int | None
+    page_size: int | None
+    parent_id: str | None
+    content_digest: str | None
+    hash_file_checksum: str | None
+    pages_stored: int | None
+    task_counts: Mapping[str, int] | None = field(metadata={"convert": _object})
+    duration_ms: int | None
+    verified_at: str | None
+    verified_level: str | None
+    object_digest: str | None
+    #: Only of a backup that was just made: how long writers may have had to wait.
+    blocked_writers_ms: int | None
+    #: Only of a backup that was just made: what its maker should know.
+    note: str | None
+
+    @property
+    def path(self) -> Path:
+        """Where the backup is."""
+        return Path(self.backup_path)
+
+    @property
+    def created(self) -> datetime:
+        """When it was made, in UTC."""
+        moment = datetime.fromisoformat(self.created_at.replace("Z", "+00:00"))
+        return moment.astimezone(timezone.utc)
+
+
+@dataclass(frozen=True)
+class Verification(Result):
+    """What was found out about a backup."""
+
+    #: `ok` or `corrupted`.
+    status: str
+    level: str
+    id: str | None
+    backup_path: str
+    #: What is wrong, one text each.
+    details: list[str]
+    verified_at: str | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the backup is sound."""
+        return self.status == "ok"
+
+
+@dataclass(frozen=True)
+class Restoration(Result):
+    """What was restored."""
+
+    id: str | None
+    backup_path: str
+    created_at: str | None
+    target_path: str
+    #: What the target held before, as a backup; None when that could not be saved.
+    safety_backup: str | None
+    #: Where a broken target was moved.
+    moved_aside: str | None
+    requeued: int | None
+    page_count: int
+    page_size: int
+    duration_ms: int
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Deletion(Result):
+    """What was deleted."""
+
+    deleted: int
+    ids: list[str]
+    backup_paths: list[str]
+
+
+@dataclass(frozen=True)
+class Decision(Result):
+    """What rotation would do with one backup, and why."""
+
+    backup_path: str
+    created_at: str
+    #: `keep` or `delete`.
+    decision: str
+    reasons: str
+
+
+@dataclass(frozen=True)
+class Stats(Result):
+    """The database in numbers."""
+
+    page_count: int
+    page_size: int
+    total_size_mb: float
+    freelist_count: int
+    wal_mode: bool = field(metadata={"convert": bool})
+    wal_size_mb: float
+    path: str | None
+    size_bytes: int
+    wal_size_bytes: int
+    fragmentation_pct: float
+    free_disk_bytes: int | None
+    journal_mode: str
+    sqlite_version: str
+
+
+@dataclass(frozen=True)
+class Depth(Result):
+    """How many tasks have a status."""
+
+    status: Scalar
+    tasks: int
+    oldest_utc: Scalar
+    newest_utc: Scalar
+
+
+@dataclass(frozen=True)
+class StaleLease(Result):
+    """A task whose worker seems to be dead."""
+
+    task_id: Scalar
+    status: Scalar
+    locked_by: str | None
+    lease_until_utc: Scalar
+    overdue_seconds: int
+    attempts: int | None
+
+
+@dataclass(frozen=True)
+class HealthMetric(Result):
+    """One measure of the queue's health."""
+
+    metric: str
+    value: Scalar
+    unit: str | None
+    warning: Scalar
+    critical: Scalar
+    #: `ok`, `warning` or `critical`.
+    level: str
+    action: str | None
+
+
+@dataclass(frozen=True)
+class Setting(Result):
+    """A setting."""
+
+    name: str
+    value: Scalar
+    default_value: Scalar
+    description: str
+
+
+@dataclass(frozen=True)
+class Checkpoint(Result):
+    """How far a checkpoint came."""
+
+    mode: str
+    busy: int
+    log: int
+    checkpointed: int
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Vacuum(Result):
+    """What a VACUUM won."""
+
+    size_before_bytes: int
+    size_after_bytes: int
+    reclaimed_bytes: int
+    page_count_before: int
+    page_count_after: int
+    freelist_count_before: int
+    freelist_count_after: int
+    #: In WAL mode, the checkpoint that lets the file shrink.
+    checkpoint: Checkpoint | None = field(metadata={"convert": Checkpoint.of})
+    duration_ms: int
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Analysis(Result):
+    """What was analyzed."""
+
+    analyzed: list[str]
+    #: How long writers may have had to wait.
+    blocked_writers_ms: int
+    duration_ms: int
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Optimization(Result):
+    """What was optimized."""
+
+    analyzed: bool = field(metadata={"convert": bool})
+    vacuumed: bool = field(metadata={"convert": bool})
+    stats_before: Stats = field(metadata={"convert": Stats.of})
+    stats_after: Stats = field(metadata={"convert": Stats.of})
+    note: str | None
+
+
+@dataclass(frozen=True)
+class ScheduledJob(Result):
+    """A job of the schedule."""
+
+    job: str
+    cron: str
+    last_run_utc: str | None
+    next_due_utc: str | None
+    last_status: str | None
+
+
+@dataclass(frozen=True)
+class StepRun(Result):
+    """A step of a job that ran."""
+
+    step: str
+    #: `ok`, `failed` or `skipped`.
+    status: str
+    #: What it came to, or the error in words.
+    detail: Any
+
+
+def _steps(steps: list[Mapping[str, Any]]) -> list[StepRun]:
+    return [StepRun.of(step) for step in steps]
+
+
+@dataclass(frozen=True)
+class JobRun(Result):
+    """A job that was due and ran."""
+
+    job: str
+    #: Which of its times it ran for.
+    due_utc: str
+    #: Which attempt at that it was, from 1.
+    attempt: int
+    started_utc: str
+    finished_utc: str
+    #: `ok`, or `failed` when any step was.
+    status: str
+    steps: list[StepRun] = field(metadata={"convert": _steps})
+
+
+@dataclass(frozen=True)
+class HistoryEntry(Result):
+    """A step of a past run."""
+
+    job: str
+    step: str
+    started_utc: str
+    finished_utc: str | None
+    status: str
+    #: JSON, or the error in words.
+    detail: str | None
