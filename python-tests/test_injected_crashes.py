@@ -5,11 +5,13 @@ SIGKILL instead. What was written then stays, so that shows the order of operati
 what was only in memory. Therefore each action's log is also cut after each operation, and the
 directory made anew with what a disk must have kept by then: see support/power.py.
 
+A death right after a sync leaves what the death before it left, so those are left to the long form.
+
 After each: the database is sound and holds the old content or the new one, with every commit that
 was acknowledged before; every backup that the catalog lists verifies; none is lost; the next run of
 the same action succeeds and leaves nothing lying about.
 
-QUEUEKEEPER_PROOF=long adds deaths in the middle of a write, and all Python hosts there are.
+QUEUEKEEPER_PROOF=long adds these, deaths in the middle of a write, and all Python hosts there are.
 """
 
 from __future__ import annotations
@@ -54,9 +56,12 @@ def host(
 def test_death_at_each_operation(action: Action, host: Faults, memory: Path) -> None:
     scene = Scene(action, host, memory)
     for torn in (False, True) if LONG else (False,):
-        at, dead = 0, True
+        at, count, dead = 0, 0, True
         while dead:
             at += 1
+            if not LONG and 1 < at <= len(scene.log) and scene.log[at - 2].kind == SYNC:
+                continue
+            count += 1
             scene.reset()
             fault = Fault(KILL, at, torn=torn)
             answer = scene.armed(fault)
@@ -67,7 +72,7 @@ def test_death_at_each_operation(action: Action, host: Faults, memory: Path) -> 
             except AssertionError as error:
                 raise AssertionError(f"{action.name}, {fault}: {error}") from error
         assert at > scene.run.seen, "the count of operations differs from run to run"
-    print(f"{action.name}: died {at - 1} times")
+        print(f"{action.name}: died {count - 1} times in {at - 1} operations")
 
 
 def begun(scene: Scene) -> tuple[Disk, list[Operation]]:
