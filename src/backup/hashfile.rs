@@ -89,7 +89,8 @@ fn array<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {
 ///
 /// What the disk says.
 pub fn read(file: File, path: &Path) -> Result<Option<HashFile>> {
-    let length = file.metadata().map_or(0, |found| found.len());
+    // Taken for damaged, it would count as missing, and be replaced.
+    let length = file.metadata().map_err(|error| Error::io("look at", path, &error))?.len();
     let mut input = Digesting::new(BufReader::new(file));
     match parse(&mut input, length) {
         Ok(found) => Ok(found),

@@ -129,10 +129,19 @@ impl Target {
     ///
     /// An error that names the path and the reason.
     pub fn check(&self, live: &LiveFiles, overwrite: bool) -> Result<()> {
-        if self.directory.exists() && !self.directory.is_dir() {
+        let found = fs::metadata(&self.directory);
+        if let Err(error) = &found {
+            let told = Error::io("look at", &self.directory, error);
+            // Of a directory that a disk cannot show nobody knows whether it is one.
+            if told.primary_code() == rusqlite::ffi::SQLITE_IOERR {
+                return Err(told);
+            }
+        }
+        let is_directory = found.as_ref().is_ok_and(fs::Metadata::is_dir);
+        if found.is_ok() && !is_directory {
             return Err(not_a_directory(&self.directory));
         }
-        if !self.directory.is_dir() && !self.may_make_directory {
+        if !is_directory && !self.may_make_directory {
             return Err(Error::new(
                 rusqlite::ffi::SQLITE_CANTOPEN,
                 format!(
