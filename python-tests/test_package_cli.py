@@ -256,6 +256,13 @@ assert text in call("backup", "--db", text, status=3)
 os.environ["PRISMQ_QUEUE_DB_PATH"] = missing
 assert path in call("stats", "--db", path) and path in call("--db", path, "stats")
 assert path in call("--db", missing, "stats", "--db", path)
+# And so does an argument, which only commands without another one take for the database.
+for name in ("stats", "integrity", "settings", "schedule", "history", "depth"):
+    assert json.loads(call(name, path, "--json")) == told(name, "--db", path), name
+assert path in call("--db", missing, "stats", path)
+assert "twice" in call("stats", path, "--db", path, status=64)
+assert "twice" in call("vacuum", missing, "--db", path, status=64)
+assert "optimize" in call("optimize", path, path, status=64)
 """,
         queue.path,
     )

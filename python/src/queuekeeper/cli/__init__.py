@@ -23,7 +23,8 @@ Exit status:
   64   wrong usage
   130  interrupted by Ctrl-C; the work was undone
 
-The database is the one that --db or the environment variable PRISMQ_QUEUE_DB_PATH names.
+The database is the one that --db or the environment variable PRISMQ_QUEUE_DB_PATH names. Commands
+without an argument of their own take it as that, too: queuekeeper health queue.db
 """
 
 

@@ -6,7 +6,7 @@ import click
 
 from queuekeeper import Queue
 from queuekeeper.cli import show
-from queuekeeper.cli.shared import FOUND, Finding, with_queue
+from queuekeeper.cli.shared import FOUND, Finding, with_named_queue, with_queue
 
 
 @click.command("set")
@@ -31,7 +31,7 @@ def set_(queue: Queue, name: str, value: str | None, reset: bool, as_json: bool)
 
 
 @click.command()
-@with_queue
+@with_named_queue
 def settings(queue: Queue, as_json: bool) -> None:
     """List all settings and what they mean."""
     found = queue.settings()
@@ -48,7 +48,7 @@ def settings(queue: Queue, as_json: bool) -> None:
 
 
 @click.command()
-@with_queue
+@with_named_queue
 def schedule(queue: Queue, as_json: bool) -> None:
     """List the jobs, and when they are due."""
     found = queue.schedule()
@@ -67,7 +67,7 @@ def schedule(queue: Queue, as_json: bool) -> None:
 
 @click.command("run-due")
 @click.option("--now", metavar="TIME", help="Another time than the present, in UTC.")
-@with_queue
+@with_named_queue
 def run_due(queue: Queue, now: str | None, as_json: bool) -> None:
     """Run the jobs that are due.
 
@@ -96,7 +96,7 @@ def detail(status: str, text: str | None) -> str | None:
 
 
 @click.command()
-@with_queue
+@with_named_queue
 def history(queue: Queue, as_json: bool) -> None:
     """List what the jobs have done, the newest first.
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Callable, TypeVar
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -57,6 +58,21 @@ def with_queue(function: F) -> F:
             return function(queue, **arguments)
 
     return common(opened)  # type: ignore[return-value]
+
+
+def with_named_queue(function: F) -> F:
+    """The same for a command without an argument of its own, which may so be the database."""
+
+    @functools.wraps(function)
+    def named(database: str | None, db: str | None, **arguments: Any) -> Any:
+        context = click.get_current_context()
+        if database and context.get_parameter_source("db") is ParameterSource.COMMANDLINE:
+            raise click.UsageError("the database is named twice: by --db, and as an argument")
+        with open_queue(database or db) as queue:
+            return function(queue, **arguments)
+
+    argument = click.argument("database", required=False, metavar="[FILE]")
+    return argument(common(named))  # type: ignore[return-value]
 
 
 def open_queue(db: str | None) -> queuekeeper.Queue:

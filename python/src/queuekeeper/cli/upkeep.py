@@ -6,13 +6,13 @@ import click
 
 from queuekeeper import Queue
 from queuekeeper.cli import show
-from queuekeeper.cli.shared import CRITICAL, FOUND, Finding, progress, with_queue
+from queuekeeper.cli.shared import CRITICAL, FOUND, Finding, progress, with_named_queue, with_queue
 
 MODES = click.Choice(["PASSIVE", "FULL", "RESTART", "TRUNCATE"], case_sensitive=False)
 
 
 @click.command()
-@with_queue
+@with_named_queue
 def stats(queue: Queue, as_json: bool) -> None:
     """Measure the database."""
     found = queue.stats()
@@ -35,7 +35,7 @@ def stats(queue: Queue, as_json: bool) -> None:
 
 
 @click.command()
-@with_queue
+@with_named_queue
 def depth(queue: Queue, as_json: bool) -> None:
     """Count the tasks by status."""
     found = queue.depth()
@@ -52,7 +52,7 @@ def depth(queue: Queue, as_json: bool) -> None:
 
 
 @click.command()
-@with_queue
+@with_named_queue
 def health(queue: Queue, as_json: bool) -> None:
     """Judge the queue's health.
 
@@ -83,7 +83,7 @@ def health(queue: Queue, as_json: bool) -> None:
 @click.command()
 @click.option("--level", type=click.Choice(["quick", "full"]), help="full by default.")
 @click.option("--max-errors", type=int, help="How many findings to list at most.")
-@with_queue
+@with_named_queue
 def integrity(queue: Queue, level: str | None, max_errors: int | None, as_json: bool) -> None:
     """Check the database for damage.
 
@@ -123,7 +123,7 @@ def checkpoint(queue: Queue, mode: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@with_queue
+@with_named_queue
 def vacuum(queue: Queue, as_json: bool) -> None:
     """Give free pages back to the disk.
 
@@ -162,7 +162,7 @@ def analyze(queue: Queue, table: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.option("--full", is_flag=True, help="Vacuum first. Nobody can write meanwhile.")
-@with_queue
+@with_named_queue
 def optimize(queue: Queue, full: bool, as_json: bool) -> None:
     """Analyze; with --full, vacuum first."""
     with progress("Optimizing") as bar:
