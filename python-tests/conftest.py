@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,11 @@ from support.backend import lay_out
 from support.faults import Faults, build
 from support.package import Package
 from support.queues import Queue, Shape, make_queue
+
+# Whoever starts the tests in the background may have told them to ignore Ctrl-C, and every process
+# that they start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE_NAMES = {"win32": "queuekeeper.dll", "darwin": "libqueuekeeper.dylib"}
