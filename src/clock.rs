@@ -8,6 +8,8 @@
 //! RFC 3339 with milliseconds and `Z` in the catalog, `YYYYMMDD_HHMMSS` in file names, and SQLite's own
 //! `YYYY-MM-DD HH:MM:SS` in the queue's tables.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone, Utc};
 
 /// The present time by the system's clock.
@@ -31,6 +33,11 @@ impl Clock {
     pub fn now(self) -> DateTime<Utc> {
         now().checked_add_signed(self.ahead).unwrap_or_else(now)
     }
+}
+
+/// A duration as results state it: in whole milliseconds.
+pub fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// `2026-11-05T14:30:22.123Z`: the catalog's spelling.

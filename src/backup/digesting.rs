@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::artifact::{self, Fingerprint};
 use super::belt::{self, Batch, Return};
+use super::sink;
 use crate::error::Result;
 
 /// A reader or writer with the SHA-256 of what went through.
@@ -142,9 +143,5 @@ fn digest_all(mut digest: Digesting<io::Sink>, pieces: &Receiver<Piece>) -> Dige
 
 /// Zeros up to `offset`.
 fn fill(digest: &mut Digesting<io::Sink>, offset: u64) {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    while let Some(missing @ 1..) = offset.checked_sub(digest.length) {
-        let now = usize::try_from(missing).map_or(ZEROS.len(), |missing| missing.min(ZEROS.len()));
-        digest.count(&ZEROS[..now]);
-    }
+    sink::zeros(offset.saturating_sub(digest.length)).for_each(|piece| digest.count(piece));
 }

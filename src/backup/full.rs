@@ -26,7 +26,7 @@ use super::belt::{Batch, Belt, Return, Worker};
 use super::digesting::{DigestThread, Digesting};
 use super::early::{self, EarlySync};
 use super::frames::{self, Compression, Compressor};
-use super::sink::{Geometry, PageVisitor};
+use super::sink::{self, Geometry, PageVisitor};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::progress::Watch;
@@ -240,14 +240,8 @@ impl Writing {
 }
 
 /// Puts this many zero bytes into the stream: a page that never comes.
-fn zeros(mut count: u64, compressor: &mut Compressor, out: &mut impl Write) -> io::Result<()> {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    while count > 0 {
-        let now = count.min(ZEROS.len() as u64);
-        compressor.write(&ZEROS[..usize::try_from(now).unwrap_or(0)], out)?;
-        count -= now;
-    }
-    Ok(())
+fn zeros(count: u64, compressor: &mut Compressor, out: &mut impl Write) -> io::Result<()> {
+    sink::zeros(count).try_for_each(|piece| compressor.write(piece, out))
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ impl Job<'_> {
             // It would replace something that it may build on.
             return Ok(None);
         }
-        entry.duration_ms = Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        entry.duration_ms = Some(clock::milliseconds(self.started.elapsed()));
         if let Some((when, level)) = &self.verified {
             entry.verified_at = Some(when.clone());
             entry.verified_level = Some(level.word().into());

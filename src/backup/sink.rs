@@ -69,7 +69,8 @@ pub struct Geometry {
     pub page_count: u32,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+/// What a visitor holds, also after a panic of another thread.
+pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -128,6 +129,16 @@ impl Sink {
         flow.visitor.page(1, &page_one)?;
         Ok(Geometry { page_size, page_count })
     }
+}
+
+/// So many zero bytes, in pieces: what stands in the place of a page that never comes.
+pub fn zeros(mut count: u64) -> impl Iterator<Item = &'static [u8]> {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    std::iter::from_fn(move || {
+        let now = usize::try_from(count).map_or(ZEROS.len(), |count| count.min(ZEROS.len()));
+        count -= now as u64;
+        (now > 0).then(|| &ZEROS[..now])
+    })
 }
 
 /// What the walk will make of this page 1 of a database of `page_count` pages. SQLite writes the page count (bytes 28–31) as it is,

@@ -37,6 +37,9 @@ use crate::settings::{Settings, registry as setting};
 /// A hundred years, in seconds: a longer grace is a slip.
 const LONGEST_GRACE: i64 = 3_155_760_000;
 
+/// Without these columns there are no leases.
+const NEEDED: &[Role] = &[Role::Id, Role::Status, Role::LeaseUntil];
+
 /// A lease whose time is over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StaleLease {
@@ -98,11 +101,9 @@ pub fn stale(conn: &Connection, grace: Option<i64>, now: DateTime<Utc>) -> Resul
 ///
 /// A queue that lacks a column, settings that cannot be used, or whatever SQLite says.
 pub fn count(conn: &Connection, now: DateTime<Utc>) -> Result<Option<i64>> {
-    if Shape::find(conn)?.is_none() {
-        return Ok(None);
-    }
-    let limit = limit(grace_or_default(conn, None)?, now)?;
-    let shape = require(conn)?;
+    let Some(shape) = Shape::find(conn)? else { return Ok(None) };
+    let limit = limit(shape.settings().whole(&setting::STALE_SECS)?, now)?;
+    shape.needs(NEEDED)?;
     let sql =
         format!("SELECT count(*) FROM {} WHERE {}", shape.table_by_status(conn)?, Pieces::of(conn, &shape)?.stale);
     let counted = conn.query_row(&sql, [limit], |row| row.get(0));
@@ -157,7 +158,7 @@ pub fn requeue_all(conn: &Connection, now: DateTime<Utc>) -> Result<usize> {
 }
 
 fn require(conn: &Connection) -> Result<Shape> {
-    Shape::require(conn, &[Role::Id, Role::Status, Role::LeaseUntil])
+    Shape::require(conn, NEEDED)
 }
 
 /// The Unix time before which a lease must have ended.

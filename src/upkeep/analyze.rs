@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension, ffi};
 use serde::Serialize;
 
+use crate::clock;
 use crate::connection::{Caller, Sidecar, Standing, read_pragma};
 use crate::error::{Error, Result};
 use crate::host::Transaction;
@@ -72,14 +73,10 @@ pub fn analyze<'a>(caller: &'a Caller, name: Option<&str>, listener: Option<List
     };
     Ok(Outcome {
         analyzed,
-        blocked_writers_ms: milliseconds(blocked),
-        duration_ms: milliseconds(started.elapsed()),
+        blocked_writers_ms: clock::milliseconds(blocked),
+        duration_ms: clock::milliseconds(started.elapsed()),
         note,
     })
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whether a second connection can do it without meeting the caller.

@@ -26,6 +26,7 @@ use rusqlite::{Connection, OptionalExtension, ffi};
 use serde::Serialize;
 
 use super::checkpoint::{self, Mode};
+use crate::clock;
 use crate::connection::{Caller, Sidecar, Standing, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
@@ -111,7 +112,7 @@ pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<
         freelist_count_before: before.free,
         freelist_count_after: after.free,
         checkpoint,
-        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        duration_ms: clock::milliseconds(started.elapsed()),
         note: (!notes.is_empty()).then(|| notes.join("; ")),
     })
 }

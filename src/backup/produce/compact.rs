@@ -3,7 +3,7 @@
 //! It is SQLite's own `VACUUM INTO` on a sidecar, which does not sync its file and renumbers the rows of tables without an INTEGER
 //! PRIMARY KEY; so we sync, and name such tables in a note.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -11,6 +11,7 @@ use super::{Order, Produced, counts};
 use crate::backup::artifact;
 use crate::backup::options::Kind;
 use crate::backup::sink::Geometry;
+use crate::clock;
 use crate::connection::{Sidecar, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::Staged;
@@ -36,7 +37,7 @@ impl Order<'_> {
         let plain = Staged::new(self.catalog.directory())?;
         let (taken_at, since) = (self.caller.now(), Instant::now());
         sidecar.vacuum_into(self.caller, plain.path(), watch).inspect_err(|_| plain.discard_companions())?;
-        let held = if standing.wal() { 0 } else { since.elapsed().as_millis() };
+        let held = if standing.wal() { Duration::ZERO } else { since.elapsed() };
         drop(sidecar);
         let copy = artifact::open_immutable(plain.path())?;
         let task_counts = counts(&copy, &mut notes, watch)?;
@@ -57,7 +58,7 @@ impl Order<'_> {
             parent_id: None,
             task_counts,
             taken_at,
-            blocked_ms: u64::try_from(held).unwrap_or(u64::MAX),
+            blocked_ms: clock::milliseconds(held),
             notes,
         })
     }

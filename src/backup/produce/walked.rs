@@ -3,7 +3,7 @@
 //! Nothing but the artifact is written. (A compressed delta is written plain first: it is small.) The tasks are counted behind the
 //! walk, in the same snapshot, while other threads complete the file.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -15,8 +15,9 @@ use crate::backup::frames::Compression;
 use crate::backup::full::FullWriter;
 use crate::backup::options::Kind;
 use crate::backup::parent;
-use crate::backup::sink::Geometry;
+use crate::backup::sink::{Geometry, lock};
 use crate::backup::snapshot::Snapshot;
+use crate::clock;
 use crate::error::Result;
 use crate::files::Staged;
 use crate::progress::Watch;
@@ -139,10 +140,6 @@ impl Order<'_> {
 fn note(snapshot: Snapshot<'_>, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<Noted> {
     let task_counts = counts(snapshot.connection(), notes, watch)?;
     let taken_at = snapshot.taken_at;
-    let blocked_ms = u64::try_from(snapshot.release().as_millis()).unwrap_or(u64::MAX);
+    let blocked_ms = clock::milliseconds(snapshot.release());
     Ok(Noted { task_counts, taken_at, blocked_ms })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

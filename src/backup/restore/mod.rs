@@ -33,6 +33,7 @@ use super::catalog::Catalog;
 use super::entry::Entry;
 use super::verify::Level;
 use super::{locate, rebuild, verify};
+use crate::clock;
 use crate::connection::{Caller, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles, Placed, Staged};
@@ -107,7 +108,7 @@ pub fn restore<'a>(
     }
     let job = Job { caller, catalog: &catalog, entry: &entry, options };
     let mut outcome = job.run(&place, &mut watch)?;
-    outcome.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    outcome.duration_ms = clock::milliseconds(started.elapsed());
     Ok(outcome)
 }
 
