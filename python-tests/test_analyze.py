@@ -7,8 +7,9 @@ import time
 import pytest
 from conftest import MakeQueue, OpenPython, OpenSession
 
-from hosts import Host, Row, Session, SqlError, Value
-from hosts.protocol import SQLITE_BUSY, SQLITE_ERROR, SQLITE_INTERRUPT
+from hosts import Host, Row, Session, Value
+from hosts.protocol import SQLITE_BUSY, SQLITE_ERROR
+from support.interrupts import interrupted
 from support.queues import Queue, Shape
 
 STATS = "SELECT tbl, idx, stat FROM sqlite_stat1 ORDER BY 1, 2"
@@ -183,12 +184,7 @@ def test_an_interrupt_leaves_the_old_statistics(make: MakeQueue, open_python: Op
     for pause in (0.3, 0.02):
         session.start("SELECT queue_analyze()")
         time.sleep(pause)
-        begun = time.monotonic()
-        session.interrupt()
-        with pytest.raises(SqlError) as error:
-            session.result()
-        assert time.monotonic() - begun < LONGEST_SECONDS
-        assert error.value.primary_code == SQLITE_INTERRUPT
+        interrupted(session, LONGEST_SECONDS)
         if pause > 0.1:
             other.rows("ROLLBACK")
     assert queue.query("SELECT name FROM sqlite_schema WHERE name = 'sqlite_stat1'") == []

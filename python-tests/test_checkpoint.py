@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from conftest import MakeQueue, OpenPython, OpenSession
 
-from hosts import Host, Session, SqlError, Value
-from hosts.protocol import SQLITE_BUSY, SQLITE_ERROR, SQLITE_INTERRUPT, SQLITE_READONLY
+from hosts import Host, Session, Value
+from hosts.protocol import SQLITE_BUSY, SQLITE_ERROR, SQLITE_READONLY
+from support.interrupts import interrupted
 from support.queues import Queue, Shape
 from support.writers import recording
 
@@ -358,9 +359,4 @@ def test_an_interrupt_ends_the_wait_for_a_writer(
     session.rows("PRAGMA busy_timeout=20000")
     session.start(f"SELECT queue_checkpoint('{mode}')")
     time.sleep(0.3)
-    begun = time.monotonic()
-    session.interrupt()
-    with pytest.raises(SqlError) as error:
-        session.result()
-    assert time.monotonic() - begun < LONGEST_SECONDS
-    assert error.value.primary_code == SQLITE_INTERRUPT
+    interrupted(session, LONGEST_SECONDS)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import MakeQueue, OpenPython, OpenSession
 
-from hosts import Host, SqlError, Value
-from hosts.protocol import SQLITE_CORRUPT, SQLITE_ERROR, SQLITE_INTERRUPT, SQLITE_NOTADB
+from hosts import Host, Value
+from hosts.protocol import SQLITE_CORRUPT, SQLITE_ERROR, SQLITE_NOTADB
+from support.interrupts import interrupted
 from support.queues import Queue, Shape
 
 LONGEST_SECONDS = 3.0
@@ -148,9 +149,4 @@ def test_an_interrupt_ends_it(host: Host, make: MakeQueue, open_session: OpenSes
     session = open_session(host, queue.path)
     session.start("SELECT * FROM queue_integrity()")
     time.sleep(0.1)
-    begun = time.monotonic()
-    session.interrupt()
-    with pytest.raises(SqlError) as error:
-        session.result()
-    assert time.monotonic() - begun < LONGEST_SECONDS
-    assert error.value.primary_code == SQLITE_INTERRUPT
+    interrupted(session, LONGEST_SECONDS)

@@ -13,6 +13,7 @@ from hosts import Host, SqlError
 from hosts.protocol import SQLITE_INTERRUPT
 from support import artifacts
 from support.eventually import threads, until_threads, until_writing
+from support.interrupts import interrupted
 from support.queues import Queue, Shape, grow, make_queue
 
 # Large enough that its copy is still going on when the interrupt comes.
@@ -38,13 +39,8 @@ def test_an_interrupted_backup_ends_at_once_and_leaves_nothing(
     session = open_session(host, large.path)
     session.start(f"SELECT queue_backup(NULL, '{options}')")
     until_writing(large.backups)
-    begun = time.monotonic()
-    session.interrupt()
-    with pytest.raises(SqlError) as error:
-        session.result()
-    assert time.monotonic() - begun < LONGEST_SECONDS
-    assert error.value.primary_code == SQLITE_INTERRUPT
-    assert "interrupt" in error.value.message
+    error = interrupted(session, LONGEST_SECONDS)
+    assert "interrupt" in error.message
     # Neither the temporary file nor the directory that was made for it.
     assert large.files() == files
 
@@ -121,10 +117,5 @@ def test_an_interrupt_ends_the_wait_for_a_lock(make: MakeQueue, open_python: Ope
     holder.rows("BEGIN EXCLUSIVE")
     session.start("SELECT queue_backup()")
     time.sleep(0.3)
-    begun = time.monotonic()
-    session.interrupt()
-    with pytest.raises(SqlError) as error:
-        session.result()
-    assert time.monotonic() - begun < LONGEST_SECONDS
-    assert error.value.primary_code == SQLITE_INTERRUPT
+    interrupted(session, LONGEST_SECONDS)
     assert queue.files() == ["queue.db"]

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from conftest import MakeDisk, MakeQueue, OpenPython, OpenSession
 
-from hosts import Host, Session, SqlError
+from hosts import Host
 from hosts.protocol import (
     SQLITE_BUSY,
     SQLITE_ERROR,
     SQLITE_FULL,
-    SQLITE_INTERRUPT,
     SQLITE_READONLY,
 )
+from support.interrupts import interrupted
 from support.queues import Queue, Shape, grow
 
 LONGEST_SECONDS = 3.0
@@ -182,16 +182,7 @@ def test_an_interrupt_ends_the_wait(make: MakeQueue, open_python: OpenPython) ->
     session.rows("PRAGMA busy_timeout=20000")
     session.start("SELECT queue_vacuum()")
     time.sleep(0.3)
-    interrupted(session)
-
-
-def interrupted(session: Session) -> None:
-    begun = time.monotonic()
-    session.interrupt()
-    with pytest.raises(SqlError) as error:
-        session.result()
-    assert time.monotonic() - begun < LONGEST_SECONDS
-    assert error.value.primary_code == SQLITE_INTERRUPT
+    interrupted(session, LONGEST_SECONDS)
 
 
 def test_an_interrupt_ends_the_work_and_leaves_the_content(
@@ -202,7 +193,7 @@ def test_an_interrupt_ends_the_work_and_leaves_the_content(
     session = open_session(host, queue.path)
     session.start("SELECT queue_vacuum()")
     time.sleep(0.1)
-    interrupted(session)
+    interrupted(session, LONGEST_SECONDS)
     assert queue.snapshot() == before
     assert queue.path.stat().st_size == size
     assert queue.query("PRAGMA integrity_check") == [("ok",)]

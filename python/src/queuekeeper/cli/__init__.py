@@ -3,7 +3,7 @@
 # Promise
 
 What a command has to say goes to standard output, as a table or, with `--json`, as JSON; errors and
-progress go to standard error. An error is one line. The exit statuses are those of `STATUSES`.
+progress go to standard error. An error is one line. The exit statuses are those of `EPILOG`.
 """
 
 from __future__ import annotations

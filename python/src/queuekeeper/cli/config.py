@@ -34,27 +34,19 @@ def set_(queue: Queue, name: str, value: str | None, reset: bool, as_json: bool)
 @with_named_queue
 def settings(queue: Queue, as_json: bool) -> None:
     """List all settings and what they mean."""
-    found = queue.settings()
-    if as_json:
-        show.as_json(found)
-        return
     columns: list[show.Column] = [
         ("setting", lambda each: each.name),
         ("value", lambda each: show.plain(each.value)),
         ("default", lambda each: show.plain(each.default_value)),
         ("meaning", lambda each: each.description),
     ]
-    show.rows(found, columns, "no settings")
+    show.listing(queue.settings(), columns, "no settings", json_asked=as_json)
 
 
 @click.command()
 @with_named_queue
 def schedule(queue: Queue, as_json: bool) -> None:
     """List the jobs, and when they are due."""
-    found = queue.schedule()
-    if as_json:
-        show.as_json(found)
-        return
     columns: list[show.Column] = [
         ("job", lambda each: each.job),
         ("cron", lambda each: each.cron),
@@ -62,7 +54,7 @@ def schedule(queue: Queue, as_json: bool) -> None:
         ("next due (UTC)", lambda each: each.next_due_utc),
         ("last status", lambda each: each.last_status),
     ]
-    show.rows(found, columns, "no jobs")
+    show.listing(queue.schedule(), columns, "no jobs", json_asked=as_json)
 
 
 @click.command("run-due")
@@ -102,10 +94,6 @@ def history(queue: Queue, as_json: bool) -> None:
 
     Long details are shortened; --json has them whole.
     """
-    found = queue.history()
-    if as_json:
-        show.as_json(found)
-        return
     columns: list[show.Column] = [
         ("started (UTC)", lambda each: each.started_utc),
         ("finished (UTC)", lambda each: each.finished_utc),
@@ -114,7 +102,7 @@ def history(queue: Queue, as_json: bool) -> None:
         ("status", lambda each: each.status),
         ("detail", lambda each: detail(each.status, each.detail)),
     ]
-    show.rows(found, columns, "no history")
+    show.listing(queue.history(), columns, "no history", json_asked=as_json)
 
 
 COMMANDS = (set_, settings, schedule, run_due, history)

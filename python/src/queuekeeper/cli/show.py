@@ -84,6 +84,16 @@ def shortened(text: Any, longest: int = 60) -> Any:
     return text if text is None or len(text) <= longest else text[: longest - 1] + "…"
 
 
+def listing(
+    results: Sequence[Any], columns: Sequence[Column], empty: str, *, json_asked: bool
+) -> None:
+    """All that a command has to say that lists results and nothing else."""
+    if json_asked:
+        as_json(results)
+    else:
+        rows(results, columns, empty)
+
+
 def rows(results: Sequence[Any], columns: Sequence[Column], empty: str) -> None:
     """A table with a row for each result, or what to say when there are none."""
     if not results:

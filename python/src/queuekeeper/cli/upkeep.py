@@ -38,17 +38,13 @@ def stats(queue: Queue, as_json: bool) -> None:
 @with_named_queue
 def depth(queue: Queue, as_json: bool) -> None:
     """Count the tasks by status."""
-    found = queue.depth()
-    if as_json:
-        show.as_json(found)
-        return
     columns: list[show.Column] = [
         ("status", lambda each: each.status),
         ("tasks", lambda each: each.tasks),
         ("oldest (UTC)", lambda each: each.oldest_utc),
         ("newest (UTC)", lambda each: each.newest_utc),
     ]
-    show.rows(found, columns, "no tasks")
+    show.listing(queue.depth(), columns, "no tasks", json_asked=as_json)
 
 
 @click.command()
@@ -204,10 +200,6 @@ def stale(queue: Queue, seconds: int | None, as_json: bool) -> None:
 
     SECONDS is by default what the setting stale_secs says.
     """
-    found = queue.stale(seconds)
-    if as_json:
-        show.as_json(found)
-        return
     columns: list[show.Column] = [
         ("task", lambda each: show.plain(each.task_id)),
         ("status", lambda each: each.status),
@@ -216,7 +208,7 @@ def stale(queue: Queue, seconds: int | None, as_json: bool) -> None:
         ("overdue (s)", lambda each: each.overdue_seconds),
         ("attempts", lambda each: each.attempts),
     ]
-    show.rows(found, columns, "no stale leases")
+    show.listing(queue.stale(seconds), columns, "no stale leases", json_asked=as_json)
 
 
 COMMANDS = (
