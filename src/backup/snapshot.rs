@@ -31,7 +31,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::sink::{self, Geometry, PageVisitor, Sink};
-use crate::connection::{Caller, Sidecar, Standing, read_pragma};
+use crate::connection::{Caller, Sidecar, Standing, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::host::Transaction;
@@ -87,6 +87,7 @@ impl<'c> Snapshot<'c> {
                         .into()
                 })));
             }
+            encrypted::refuse(caller)?;
             Source::Caller(caller.connection())
         } else {
             let sidecar = match vfs::over(caller.connection()) {
@@ -165,7 +166,8 @@ impl<'c> Snapshot<'c> {
             // users, so all is copied in one step.
             Source::Caller(_) => -1,
         };
-        let backup = Backup::new(self.source.connection(), target)?;
+        let backup = Backup::new(self.source.connection(), target)
+            .map_err(|error| encrypted::refused_backup(self.source.connection(), error.into()))?;
         loop {
             let step = backup
                 .step(pages_a_step)

@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 
 use super::catalog::MANIFEST;
 use crate::clock;
-use crate::connection::{Caller, Sidecar};
+use crate::connection::{Caller, Sidecar, encrypted};
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
 use crate::host::Transaction;
@@ -61,7 +61,8 @@ pub fn default_directory(caller: &Caller, watch: &mut Watch<'_>) -> Result<PathB
 /// The setting, read through a sidecar: the caller's own busy handler could not be interrupted.
 fn configured(caller: &Caller, watch: &mut Watch<'_>) -> Result<Option<String>> {
     let mut standing = caller.standing()?;
-    if caller.file().is_none() || standing.alone() || standing.transaction != Transaction::None {
+    let own = caller.file().is_none() || standing.alone() || standing.transaction != Transaction::None;
+    if own || encrypted::is_sealed(caller) {
         return Settings::of(caller.connection())?.text(&settings::BACKUP_DIR);
     }
     let sidecar = Sidecar::open_reader(caller, &standing)?;

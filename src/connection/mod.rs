@@ -6,7 +6,8 @@
 //!   wait for a lock that it holds itself.
 //! - The **sidecar** is a second connection to the same file, through the same SQLite and the same VFS, for work
 //!   that needs a transaction of its own. It sees the last commit, not the caller's uncommitted rows. It never
-//!   writes the database behind its user's back: no checkpoint on close, no automatic checkpoint.
+//!   writes the database behind its user's back: no checkpoint on close, no automatic checkpoint. To an encrypted database
+//!   there is none, see [`encrypted`].
 //!
 //! # How
 //!
@@ -17,12 +18,14 @@
 //! a loop of ours, because SQLite's busy handler cannot be interrupted.
 
 mod caller;
+pub mod encrypted;
 mod sidecar;
 mod standing;
 
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::types::{FromSql, ValueRef};
 
 pub use caller::Caller;
 pub use sidecar::Sidecar;
@@ -38,7 +41,15 @@ pub const RETRY: Duration = Duration::from_millis(10);
 /// # Errors
 ///
 /// Whatever SQLite says to it.
-pub fn read_pragma<T: rusqlite::types::FromSql>(conn: &Connection, name: &str) -> Result<T> {
-    let value = conn.query_row(&format!("PRAGMA main.{name}"), [], |row| row.get(0));
+pub fn read_pragma<T: FromSql>(conn: &Connection, name: &str) -> Result<T> {
+    let value = conn.query_row(&format!("PRAGMA main.{name}"), [], |row| {
+        let value = row.get_ref(0)?;
+        // SQLCipher gives the page size of an encrypted database as a text.
+        let number = value.as_str().ok().and_then(|text| text.parse().ok()).map(ValueRef::Integer);
+        match (T::column_result(value), number) {
+            (Err(_), Some(number)) => Ok(T::column_result(number)?),
+            (read, _) => Ok(read?),
+        }
+    });
     value.map_err(|error| Error::from(error).explained().context("cannot read the database"))
 }

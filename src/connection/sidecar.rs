@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
 
-use super::{Caller, RETRY, Standing, read_pragma};
+use super::{Caller, RETRY, Standing, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::host::{self, reading};
 use crate::progress::Watch;
@@ -31,7 +31,7 @@ impl Sidecar {
     ///
     /// # Errors
     ///
-    /// `SQLITE_CANTOPEN` and its kin, or an in-memory database, which no second connection can see.
+    /// `SQLITE_CANTOPEN` and its kin, or a database that no second connection can see: in memory, or encrypted.
     pub fn open_reader(caller: &Caller, standing: &Standing) -> Result<Self> {
         Self::open_reader_on(caller, standing, host::vfs_name(caller.connection()).as_deref())
     }
@@ -47,6 +47,7 @@ impl Sidecar {
                 "an in-memory or temporary database has no file that a second connection could open",
             ));
         };
+        encrypted::refuse(caller)?;
         // A reader needs write access to roll back a crashed writer's journal and to set up the WAL index.
         let access =
             if standing.readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
@@ -59,9 +60,16 @@ impl Sidecar {
     ///
     /// # Errors
     ///
-    /// `SQLITE_CANTOPEN` and its kin. Whether the file is a database shows only when it is read.
+    /// `SQLITE_CANTOPEN` and its kin, or the caller's own database if that is encrypted. Whether the file is a database shows only
+    /// when it is read.
     pub fn open_writer(caller: &Caller, file: &Path) -> Result<Self> {
+        encrypted::refuse_second(caller, file)?;
         Self::open(host::vfs_name(caller.connection()).as_deref(), file, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    /// Opens a connection that only finds out whether it can read `file`.
+    pub(super) fn open_unasked(caller: &Caller, file: &Path) -> Result<Self> {
+        Self::open(host::vfs_name(caller.connection()).as_deref(), file, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
     fn open(vfs: Option<&CStr>, file: &Path, access: OpenFlags) -> Result<Self> {

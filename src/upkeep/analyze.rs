@@ -29,7 +29,7 @@ use rusqlite::{Connection, OptionalExtension, ffi};
 use serde::Serialize;
 
 use crate::clock;
-use crate::connection::{Caller, Sidecar, Standing, read_pragma};
+use crate::connection::{Caller, Sidecar, Standing, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::host::Transaction;
 use crate::progress::{Listener, Watch};
@@ -81,7 +81,8 @@ pub fn analyze<'a>(caller: &'a Caller, name: Option<&str>, listener: Option<List
 
 /// Whether a second connection can do it without meeting the caller.
 fn is_free(caller: &Caller, standing: &Standing) -> bool {
-    caller.file().is_some() && standing.transaction == Transaction::None && standing.autocommit && !standing.alone()
+    let apart = standing.transaction == Transaction::None && standing.autocommit && !standing.alone();
+    caller.file().is_some() && apart && !encrypted::is_sealed(caller)
 }
 
 /// In a transaction of a sidecar; `None` when it lacks what only the caller's connection has.
@@ -92,10 +93,7 @@ fn beside(caller: &Caller, name: Option<&str>, watch: &mut Watch<'_>) -> Result<
     let limit: i64 = caller.pragma("analysis_limit")?;
     conn.execute_batch(&format!("PRAGMA analysis_limit={limit}"))?;
     let deadline = Instant::now() + caller.patience();
-    match sidecar.begin_immediate(deadline, watch) {
-        Err(error) if error.primary_code() == ffi::SQLITE_NOTADB => return Ok(None),
-        begun => begun?,
-    }
+    sidecar.begin_immediate(deadline, watch)?;
     let locked = Instant::now();
     let target = Target::find(conn, name)?;
     match watch.over(conn, || conn.execute_batch(&target.sql()))?.map_err(Error::from) {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ffi};
 use crate::backup::options::Options;
 use crate::backup::verify::is_damage;
 use crate::backup::{artifact, create, delete};
-use crate::connection::{Caller, RETRY, Sidecar, read_pragma};
+use crate::connection::{Caller, RETRY, Sidecar, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::host::{self, Transaction, reading};
@@ -38,7 +38,7 @@ impl<'a> Target<'a> {
     ///
     /// # Errors
     ///
-    /// `SQLITE_BUSY` when the caller itself is in the way; what SQLite says to opening it.
+    /// `SQLITE_BUSY` when the caller itself is in the way; a database that is encrypted, or may be; what SQLite says to opening it.
     pub fn open(caller: &'a Caller, path: &Path, watch: &mut Watch<'_>) -> Result<Option<Self>> {
         if caller.file().is_some_and(|own| files::same_file(&own, path)) {
             check_caller(caller)?;
@@ -54,6 +54,10 @@ impl<'a> Target<'a> {
             // Moving a sound database aside, because a disk could not be read for a moment, would take it from those who use it.
             match read.map_err(|error| reading::told(writer.connection(), error)) {
                 Ok((mode, _)) => break mode,
+                Err(error) if error.primary_code() == ffi::SQLITE_NOTADB => {
+                    refuse_perhaps_encrypted(caller, path)?;
+                    return Ok(None);
+                }
                 Err(error) if is_damage(&error) => return Ok(None),
                 Err(error) if error.primary_code() == ffi::SQLITE_BUSY && Instant::now() < deadline => {
                     watch.pause(RETRY)?
@@ -141,6 +145,18 @@ impl<'a> Target<'a> {
              again at a quieter time",
         ))
     }
+}
+
+/// Without its key, an encrypted database looks like none; where there may be such, nothing is taken for broken.
+fn refuse_perhaps_encrypted(caller: &Caller, path: &Path) -> Result<()> {
+    if !encrypted::host_encrypts(caller.connection()) {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "cannot restore into '{}': it is encrypted with a key that a second connection does not have, or no database any more; if \
+         it is broken, move it away, with its -wal and -shm, and call again",
+        path.display()
+    )))
 }
 
 /// What the caller holds must not be what we would wait for.
