@@ -13,7 +13,15 @@ from typing import Protocol
 
 import pytest
 
-from hosts import HOST_NAMES, Host, HostDiedError, Session, find_host
+from hosts import (
+    FURTHER_NAMES,
+    HOST_NAMES,
+    SCRIPTED_NAMES,
+    Host,
+    HostDiedError,
+    Session,
+    find_host,
+)
 from hosts.python_host import PythonSession
 from support import package as packages
 from support.backend import lay_out
@@ -27,6 +35,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
+LONG = os.environ.get("QUEUEKEEPER_PROOF") == "long"
+EVERY_HOST = (*HOST_NAMES, *FURTHER_NAMES)
+#: Those that can leave a statement half-read, and be interrupted.
+ABLE_HOSTS = tuple(name for name in EVERY_HOST if name not in SCRIPTED_NAMES)
 FILE_NAMES = {"win32": "queuekeeper.dll", "darwin": "libqueuekeeper.dylib"}
 
 
@@ -67,13 +79,32 @@ def library() -> Path:
     return path.resolve()
 
 
-@pytest.fixture(params=HOST_NAMES)
+@pytest.fixture(params=ABLE_HOSTS if LONG else HOST_NAMES)
 def host(request: pytest.FixtureRequest) -> Host:
     """Each host in turn; one that isn't on this machine is skipped."""
-    found = find_host(request.param)
+    return present(request.param)
+
+
+@pytest.fixture(params=EVERY_HOST)
+def any_host(request: pytest.FixtureRequest) -> Host:
+    """The same with all hosts that the tests install for themselves."""
+    return present(request.param)
+
+
+@pytest.fixture(params=ABLE_HOSTS)
+def able_host(request: pytest.FixtureRequest) -> Host:
+    """Of these, the hosts that can be interrupted."""
+    return present(request.param)
+
+
+def present(name: str) -> Host:
+    """The host of that name, or a skip that says why it isn't there."""
+    if name == "better-sqlite3" and not LONG:
+        pytest.skip("compiling better-sqlite3 takes a minute: QUEUEKEEPER_PROOF=long does it")
+    found = find_host(name)
     if found.missing:
         # Without apsw, which requirements.txt installs, nearly nothing would be tested.
-        assert request.param != "apsw", found.missing
+        assert name != "apsw", found.missing
         pytest.skip(found.missing)
     return found
 

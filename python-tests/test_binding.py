@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import OpenPython, OpenSession
 
-from hosts import Host, Session, SqlError, find_host
+from hosts import Host, SqlError, find_host
 from hosts.python_host import PythonSession
-from hosts.shell import ShellSession
 from support import artifacts
 from support.queues import Queue
 
@@ -25,24 +24,12 @@ def test_a_hundred_times_loaded_closed_and_loaded_again(
 ) -> None:
     session = open_session(host, queue.path)
     for number in range(TIMES):
-        reopen(session, str(queue.path))
+        session.reopen(str(queue.path))
         session.load(library)
         assert session.value("SELECT queue_version()")
         if number % 10 == 0:
             artifacts.assert_sound(Path(session.object("SELECT queue_backup()")["backup_path"]))
     assert session.value("SELECT queue_rotate(1)") == TIMES // 10 - 1
-
-
-def reopen(session: Session, path: str) -> None:
-    """Closes the last connection of the process, and opens one again."""
-    if isinstance(session, PythonSession):
-        session.call("close")
-        session.call("open", path=path)
-    else:
-        # The shell opens the new database before it closes the old one, hence the one between.
-        assert isinstance(session, ShellSession)
-        session.command(".open :memory:")
-        session.command(f".open {path}")
 
 
 def test_loading_twice_into_one_connection_is_harmless(

@@ -33,10 +33,10 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
 
 @pytest.mark.parametrize("options", ["{}", '{"verify": "full"}'])
 def test_an_interrupted_backup_ends_at_once_and_leaves_nothing(
-    options: str, host: Host, large: Queue, open_session: OpenSession
+    options: str, able_host: Host, large: Queue, open_session: OpenSession
 ) -> None:
     files = large.files()
-    session = open_session(host, large.path)
+    session = open_session(able_host, large.path)
     session.start(f"SELECT queue_backup(NULL, '{options}')")
     until_writing(large.backups)
     error = interrupted(session, LONGEST_SECONDS)

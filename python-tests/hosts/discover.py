@@ -7,13 +7,23 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from hosts import further
+from hosts.driver_host import DriverSession
 from hosts.protocol import Session
 from hosts.python_host import PythonSession
 from hosts.shell import ShellSession
 
 HOST_NAMES = ("shell", "stdlib", "apsw", "pysqlite3")
+#: Those that the tests install when they are asked for; see further.py.
+FURTHER_NAMES = ("oldest", *further.WHEELS, *further.PROGRAMS, "better-sqlite3")
+
+#: Those whose modules are JavaScript's and offer no interrupt.
+SCRIPTED_NAMES = (*further.PROGRAMS, "better-sqlite3")
+
+SCRIPT = Path(__file__).with_name("driver.mjs")
 
 OLDEST = (3, 37, 0)
 
@@ -34,6 +44,16 @@ class Host:
     program: str = ""
     version: str = ""
     missing: str = ""
+    #: The module, and where it lies if not where the program looks by itself.
+    module: str = ""
+    directory: str = ""
+    #: A directory with another libsqlite3 for the program.
+    libraries: str = ""
+
+    @property
+    def scripted(self) -> bool:
+        """Whether it is driven in JavaScript."""
+        return self.name in SCRIPTED_NAMES
 
     def open(
         self, path: str, readonly: bool = False, preexec: Callable[[], None] | None = None
@@ -41,14 +61,19 @@ class Host:
         """A new process of this host with that database open."""
         if self.name == "shell":
             return ShellSession(self.program, path, readonly, preexec)
+        if self.scripted:
+            quiet = ["--no-warnings"] if self.module == "node:sqlite" else []
+            command = [self.program, *quiet, str(SCRIPT), self.module, self.directory]
+            return DriverSession(command, path, readonly, preexec)
         return self.open_python(path, readonly, preexec)
 
     def open_python(
         self, path: str, readonly: bool = False, preexec: Callable[[], None] | None = None
     ) -> PythonSession:
         """The same for a host that is a Python module, which can do more."""
-        module = "sqlite3" if self.name == "stdlib" else self.name
-        return PythonSession(self.program, module, path, readonly, preexec)
+        more = {"LD_LIBRARY_PATH": self.libraries} if self.libraries else {}
+        module = self.module or self.name
+        return PythonSession(self.program, module, path, readonly, preexec, more, self.directory)
 
 
 def run(*command: str) -> tuple[bool, str]:
@@ -84,7 +109,7 @@ def find_module(name: str, module: str, programs: list[str]) -> Host:
     for program in programs:
         fine, answer = run(program, "-I", "-c", PROBES[module])
         if fine:
-            return checked(name, program, answer)
+            return replace(checked(name, program, answer), module=module)
     return Host(name, missing=f"no Python whose {module} loads extensions ({answer})")
 
 
@@ -95,9 +120,52 @@ def checked(name: str, program: str, version: str) -> Host:
     return Host(name, program, version)
 
 
+def find_further(name: str) -> Host:
+    """A host that the tests install for themselves."""
+    try:
+        if name == "oldest":
+            return find_oldest()
+        if name in further.WHEELS:
+            found = further.wheel(name)
+        elif name in further.PROGRAMS:
+            found = further.program(name)
+        else:
+            found = further.better_sqlite3()
+    except (further.MissingError, OSError, subprocess.TimeoutExpired) as error:
+        return Host(name, missing=f"{name} cannot be installed here: {error}")
+    places = (
+        found.directory / "node_modules" if found.module == "better-sqlite3" else found.directory
+    )
+    return asked(Host(name, found.program, module=found.module, directory=str(places)))
+
+
+def find_oldest() -> Host:
+    """The system's Python on the oldest SQLite, if its module can be given another one."""
+    others = find_host("stdlib")
+    if others.missing:
+        return Host("oldest", missing=others.missing)
+    libraries = str(further.oldest().directory)
+    host = asked(Host("oldest", others.program, module="sqlite3", libraries=libraries))
+    if host.version == others.version:
+        return Host("oldest", missing=f"{others.program} has a SQLite of its own inside")
+    return host
+
+
+def asked(host: Host) -> Host:
+    """The host with the version that its SQLite gives."""
+    session = host.open(":memory:")
+    try:
+        version = session.value("SELECT sqlite_version()")
+    finally:
+        session.close()
+    return replace(host, version=version)
+
+
 @functools.cache
 def find_host(name: str) -> Host:
     """The host of that name, or why it isn't there."""
+    if name in FURTHER_NAMES:
+        return find_further(name)
     if name == "shell":
         return find_shell()
     if name == "stdlib":

@@ -1,4 +1,7 @@
-"""Drives one Python SQLite module by JSON lines: python driver.py sqlite3|apsw|pysqlite3.
+"""Drives one Python SQLite module by JSON lines: python driver.py MODULE [DIRECTORY].
+
+MODULE is sqlite3, apsw, or any other that is like one of these two; DIRECTORY is where it lies, if
+this Python does not find it by itself.
 
 Runs on any Python from 3.9 without packages other than that module, in a process of its own, since
 the library binds to one SQLite per process and several sessions must be several processes.
@@ -163,6 +166,8 @@ def read_requests(driver: Driver, requests: queue.Queue[Any]) -> None:
 
 
 def main() -> None:
+    if len(sys.argv) > 2:
+        sys.path.insert(0, sys.argv[2])
     driver = Driver(sys.argv[1])
     requests: queue.Queue[Any] = queue.Queue()
     threading.Thread(target=read_requests, args=(driver, requests), daemon=True).start()

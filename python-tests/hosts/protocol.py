@@ -87,6 +87,10 @@ class Session(abc.ABC):
         """sqlite3_interrupt() from another thread, or Ctrl-C in the shell."""
 
     @abc.abstractmethod
+    def reopen(self, path: str) -> None:
+        """Closes the last connection of the process, and opens one again."""
+
+    @abc.abstractmethod
     def close(self) -> None:
         """Closes the database and ends the process; raises HostDiedError if that crashes."""
 

@@ -137,6 +137,11 @@ class ShellSession(Session):
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
 
+    def reopen(self, path: str) -> None:
+        # The shell opens the new database before it closes the old one, hence the one between.
+        self.command(".open :memory:")
+        self.command(f".open {path}")
+
     def close(self) -> None:
         if self.process.stdin is None or self.process.stdin.closed:
             return

@@ -1,0 +1,1 @@
+// Only there so that Cargo takes this for a package.
