@@ -99,8 +99,6 @@ def able_host(request: pytest.FixtureRequest) -> Host:
 
 def present(name: str) -> Host:
     """The host of that name, or a skip that says why it isn't there."""
-    if name == "better-sqlite3" and not LONG:
-        pytest.skip("compiling better-sqlite3 takes a minute: QUEUEKEEPER_PROOF=long does it")
     found = find_host(name)
     if found.missing:
         # Without apsw, which requirements.txt installs, nearly nothing would be tested.

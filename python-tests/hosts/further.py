@@ -45,7 +45,11 @@ BETTER = "better-sqlite3@12.11.1"
 
 
 class MissingError(Exception):
-    """Why a host cannot be installed here."""
+    """What is not here, and is needed to install a host."""
+
+
+class FailedError(Exception):
+    """Why a host could not be installed although all is here; a registry out of reach, mostly."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def run(*command: str | Path, cwd: Path | None = None, more: dict[str, str] | No
     )
     if done.returncode != 0:
         said = (done.stdout + done.stderr).strip().splitlines() or ["nothing was said"]
-        raise MissingError(f"{command[0]} failed: {said[-1]}")
+        raise FailedError(f"{command[0]} failed: {said[-1]}")
     return done.stdout
 
 
@@ -101,6 +105,8 @@ def once(name: str, install: Callable[[Path], None]) -> Path:
 def wheel(name: str) -> Installed:
     """A Python module with a SQLite of its own."""
     package, module = WHEELS[name]
+    if HERE != LINUX:
+        raise MissingError(f"{package} is tested on Linux on x86-64")
 
     def install(place: Path) -> None:
         pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
