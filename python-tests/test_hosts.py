@@ -17,16 +17,19 @@ from typing import Any
 import pytest
 from conftest import EVERY_HOST, ROOT, MakeQueue, OpenSession, present
 
-from hosts import HOST_NAMES, Host, Session, SqlError
+import hosts
+from hosts import HOST_NAMES, SCRIPTED_NAMES, Host, Session, SqlError
 from hosts.c_caller import CCaller
 from hosts.protocol import SQLITE_BUSY, SQLITE_ERROR, Value
 from support import artifacts
+from support.compiling import run
 from support.documented import FUNCTIONS, TABLES
 from support.eventually import until
 from support.queues import Queue, Shape
 from support.writers import writing
 
 PAGE = ROOT / "HOSTS.md"
+WORKERS = Path(hosts.__file__).with_name("workers.mjs")
 SUM = "SELECT sum(priority), count(*) FROM task_queue"
 
 
@@ -283,6 +286,23 @@ def test_closing_and_loading_again(
         artifacts.assert_sound(Path(made["backup_path"]))
         assert session.value("SELECT count(*) FROM queue_backups()") == number + 1
     session.close()
+
+
+@pytest.mark.parametrize("name", SCRIPTED_NAMES)
+def test_threads_of_one_program_work_side_by_side(
+    name: str, make: MakeQueue, library: Path
+) -> None:
+    """Each has a SQLite connection, and what its end takes down is nothing that others need."""
+    host = present(name)
+    queue = make(Shape(stale_leased=50))
+    words = [host.program, WORKERS, host.module, host.directory, library, queue.path]
+    made = json.loads(run(*words))
+    assert [len(backups) for backups in made] == [5] * 6
+    assert len({backup for backups in made for backup in backups}) == 30
+    assert len(artifacts.catalog(queue.backups)) == 30
+    for backup in made[-1]:
+        artifacts.assert_sound(Path(backup))
+    assert queue.query("SELECT count(*) FROM task_queue WHERE status = 'leased'") == [(0,)]
 
 
 def test_the_c_abi_on_the_oldest_sqlite(queue: Queue, library: Path) -> None:
