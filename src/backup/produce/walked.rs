@@ -87,7 +87,7 @@ impl Order<'_> {
             self.check_space(u64::from(snapshot.page_count) * u64::from(snapshot.page_size))?;
         }
         let staged = Staged::new(self.catalog.directory())?;
-        let expected = snapshot.expected_page_one();
+        let expected = snapshot.expected_page_one()?;
         let writer = FullWriter::start(staged.handle()?, self.shown, self.wish.compression, expected)?;
         let writer = Arc::new(Mutex::new(writer));
         let geometry = snapshot.walk(Box::new(Arc::clone(&writer)), watch)?;
