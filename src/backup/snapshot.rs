@@ -36,7 +36,7 @@ use super::sink::{self, Geometry, PageVisitor, Sink};
 use crate::connection::{Caller, Sidecar, Standing, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::host::Transaction;
+use crate::host::{Transaction, threads};
 use crate::progress::Watch;
 use crate::settings::{self, Settings};
 
@@ -139,6 +139,22 @@ impl<'c> Snapshot<'c> {
         let Some(straight) = &self.straight else { return Ok(None) };
         let page = straight.page_one(self.connection())?;
         Ok(Some(sink::expected_page_one(page, self.page_count)))
+    }
+
+    /// Another connection that sees the very same snapshot, and may be used by another thread. `None` where that cannot be had or
+    /// not be told.
+    pub fn twin(&self, caller: &Caller) -> Option<Sidecar> {
+        let Source::Sidecar(sidecar) = &self.source else { return None };
+        if self.straight.is_none() || !threads::allowed() {
+            return None;
+        }
+        let twin = Sidecar::open_reader_on(caller, &self.standing, vfs::over(caller.connection())).ok()?;
+        if !twin.try_begin_read() {
+            return None;
+        }
+        // With a rollback journal, nobody can have written since the lock of this snapshot was taken.
+        let same = !self.standing.wal() || vfs::same_snapshot(sidecar.connection(), twin.connection());
+        same.then_some(twin)
     }
 
     /// Hands every page to `visitor`, as [`PageVisitor`] describes.

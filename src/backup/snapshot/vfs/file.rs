@@ -230,6 +230,14 @@ pub fn held(conn: &Connection) -> Option<Held> {
     with_file(conn, Which::Database, |file| unsafe { eye(file).held })?
 }
 
+/// Whether both connections hold the same snapshot of a database in WAL mode.
+pub fn same_snapshot(one: &Connection, other: &Connection) -> bool {
+    match (held(one), held(other)) {
+        (Some(one), Some(other)) => one.header == other.header,
+        _ => false,
+    }
+}
+
 /// Fills `buffer` with what stands at `offset` in the file, and with zeros behind its end, as SQLite does; the answer of the VFS.
 /// `SQLITE_MISUSE` when the connection does not use a reader VFS.
 pub fn read(conn: &Connection, which: Which, buffer: &mut [u8], offset: u64) -> c_int {
