@@ -1,4 +1,4 @@
-"""What a backup reads straight from the files is what SQLite would have handed out a page at a time."""
+"""What a backup reads straight from the files is what SQLite would have handed out by the page."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ pytestmark = pytest.mark.rule(3)
 
 SUPPORT = Path(__file__).parent / "support"
 #: What SQLite's name is for the VFS whose files are read straight here.
-UNIX = pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs /proc and SQLite's VFS for Unix")
+UNIX = pytest.mark.skipif(
+    not Path("/proc/self/io").exists(), reason="needs /proc and SQLite's VFS for Unix"
+)
 ROWS, SECONDS = 1200, 4
 IN_THE_DATABASE_FILE = {"rollback_journal", "empty_wal", "copied_wal", "second_generation"}
 
 
 @UNIX
-def test_both_ways_make_the_same_artifact_whatever_stands_in_the_wal(library: Path, tmp_path: Path) -> None:
+def test_both_ways_make_the_same_artifact_whatever_stands_in_the_wal(
+    library: Path, tmp_path: Path
+) -> None:
     command = [sys.executable, str(SUPPORT / "two_ways.py"), str(library), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -38,7 +42,9 @@ def test_both_ways_make_the_same_artifact_whatever_stands_in_the_wal(library: Pa
             assert many - few > 150, (name, page_size, few, many)
 
 
-def test_a_snapshot_outlives_the_wal_that_it_does_not_need(make: MakeQueue, open_python: OpenPython) -> None:
+def test_a_snapshot_outlives_the_wal_that_it_does_not_need(
+    make: MakeQueue, open_python: OpenPython
+) -> None:
     """When all of the WAL has been copied, a reader does not keep it from being written anew."""
     queue = make()
     with queue.connect() as connection:
@@ -49,11 +55,13 @@ def test_a_snapshot_outlives_the_wal_that_it_does_not_need(make: MakeQueue, open
             (ROWS,),
         )
     session = open_python(queue.path)
-    seed = int.from_bytes(os.urandom(4))
+    seed = int.from_bytes(os.urandom(4), "big")
     print(f"seed {seed}")
     command = [sys.executable, str(SUPPORT / "restarting_writer.py"), str(queue.path), str(seed)]
     seen = set()
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
         end = time.monotonic() + SECONDS

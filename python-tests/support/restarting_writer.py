@@ -1,7 +1,8 @@
-"""A process that makes SQLite begin its WAL anew all the time: python restarting_writer.py DATABASE SEED.
+"""A process that makes SQLite begin its WAL anew: python restarting_writer.py DATABASE SEED.
 
-Each commit gives every row of "ballast" the same new number; then the WAL is copied to the database file, so that the next reader does
-without it, and the next commit may write over it. It says "ready" after the first commit, and ends when its standard input does.
+Each commit gives every row of "ballast" the same new number. Then the WAL is copied to the database
+file, so that the next reader does without it, and the next commit may write over it. It says
+"ready" after the first commit, and ends when its standard input does.
 """
 
 from __future__ import annotations

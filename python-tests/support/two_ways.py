@@ -1,8 +1,9 @@
 """A process that backs a database up twice: python two_ways.py LIBRARY DIRECTORY.
 
-Once through a VFS of SQLite's own, where the library reads the files straight, and once through one that it does not know, where
-it asks SQLite for each page. It makes the database in many states, and prints a JSON object a line: the state, and for each way the
-SHA-256 of the artifact and how often the process has read.
+Once through a VFS of SQLite's own, where the library reads the files straight, and once through one
+that it does not know, where it asks SQLite for each page. It makes the database in many states, and
+prints a JSON array a line: the state, the size of a page, and for each way the artifact's SHA-256
+and how often the process has read.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def connect(path: Path, vfs: str = OWN) -> apsw.Connection:
 
 def change(connection: apsw.Connection, seed: int) -> None:
     """A commit that touches every fifth page or so."""
-    connection.execute("UPDATE ballast SET content = randomblob(length(content)) WHERE id % 5 = ?", (seed,))
+    connection.execute(
+        "UPDATE ballast SET content = randomblob(length(content)) WHERE id % 5 = ?", (seed,)
+    )
 
 
 def checkpoint(connection: apsw.Connection, mode: str) -> None:
@@ -45,7 +48,7 @@ def checkpoint(connection: apsw.Connection, mode: str) -> None:
     connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
 
 
-# Each state of the journal is made by a generator that holds what has to be held, until the backups are done.
+# Each state is made by a generator that holds what has to be held until the backups are done.
 
 
 def rollback_journal(connection: apsw.Connection, _path: Path) -> Iterator[None]:
@@ -89,7 +92,7 @@ def half_copied_wal(connection: apsw.Connection, path: Path) -> Iterator[None]:
 
 
 def second_generation(connection: apsw.Connection, _path: Path) -> Iterator[None]:
-    """The WAL has begun anew, and frames of the generation before stand behind those of this one."""
+    """The WAL has begun anew, and older frames stand behind the new ones."""
     change(connection, 0)
     change(connection, 1)
     checkpoint(connection, "RESTART")
@@ -102,7 +105,9 @@ def spilled(connection: apsw.Connection, path: Path) -> Iterator[None]:
     change(connection, 0)
     with closing(connect(path)) as writer:
         writer.execute("PRAGMA cache_size=10; PRAGMA cache_spill=10; BEGIN IMMEDIATE").fetchall()
-        writer.execute("UPDATE ballast SET content = randomblob(length(content)) WHERE id < ?", (SPILLED,))
+        writer.execute(
+            "UPDATE ballast SET content = randomblob(length(content)) WHERE id < ?", (SPILLED,)
+        )
         yield
         writer.execute("ROLLBACK")
 
@@ -118,7 +123,9 @@ def shrunk(connection: apsw.Connection, _path: Path) -> Iterator[None]:
 def grown(connection: apsw.Connection, _path: Path) -> Iterator[None]:
     """Pages that the database file does not have yet."""
     checkpoint(connection, "TRUNCATE")
-    connection.execute("INSERT INTO ballast(content) SELECT randomblob(length(content)) FROM ballast")
+    connection.execute(
+        "INSERT INTO ballast(content) SELECT randomblob(length(content)) FROM ballast"
+    )
     yield
 
 
@@ -161,7 +168,7 @@ def back_up(path: Path, vfs: str, library: str) -> tuple[str, int]:
         connection.load_extension(library)
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
         before = reads()
-        made = json.loads(connection.execute("SELECT queue_backup(NULL)").fetchall()[0][0])
+        made = json.loads(str(connection.execute("SELECT queue_backup(NULL)").fetchall()[0][0]))
         return made["checksum"], reads() - before
 
 
