@@ -62,7 +62,7 @@ pub fn default_directory(caller: &Caller, watch: &mut Watch<'_>) -> Result<PathB
 fn configured(caller: &Caller, watch: &mut Watch<'_>) -> Result<Option<String>> {
     let mut standing = caller.standing()?;
     let own = caller.file().is_none() || standing.alone() || standing.transaction != Transaction::None;
-    if own || encrypted::is_sealed(caller) {
+    if own || encrypted::is_sealed(caller)? {
         return Settings::of(caller.connection())?.text(&settings::BACKUP_DIR);
     }
     let sidecar = Sidecar::open_reader(caller, &standing)?;

@@ -16,27 +16,36 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, ffi};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, ffi};
 
 use super::{Caller, Sidecar};
 use crate::error::{Error, Result};
 use crate::files;
 
 /// Whether a second connection could not read the caller's main database, for want of a key.
-pub fn is_sealed(caller: &Caller) -> bool {
+///
+/// # Errors
+///
+/// What keeps SQLite from saying so: an interrupt, a lock, no memory.
+pub fn is_sealed(caller: &Caller) -> Result<bool> {
     let conn = caller.connection();
-    match answer(conn, "PRAGMA main.cipher_status").as_deref() {
-        Some(status) => status == "1",
-        None => host_encrypts(conn) && reads(conn).is_ok() && second_finds_none(caller).unwrap_or(false),
+    match answer(conn, "PRAGMA main.cipher_status")? {
+        Some(status) => Ok(status == "1"),
+        None => Ok(host_encrypts(conn)? && reads(conn)? && second_finds_none(caller)?),
     }
 }
 
 /// Whether this SQLite is one that can encrypt: SQLCipher, SQLite3 Multiple Ciphers, or one that was built with a codec.
-pub fn host_encrypts(conn: &Connection) -> bool {
-    let codec = answer(conn, "SELECT sqlite_compileoption_used('HAS_CODEC')");
-    codec.as_deref() == Some("1")
-        || answer(conn, "PRAGMA cipher_version").is_some()
-        || answer(conn, "PRAGMA cipher").is_some()
+///
+/// # Errors
+///
+/// As for [`is_sealed`].
+pub fn host_encrypts(conn: &Connection) -> Result<bool> {
+    let codec = answer(conn, "SELECT sqlite_compileoption_used('HAS_CODEC')")?;
+    Ok(codec.as_deref() == Some("1")
+        || answer(conn, "PRAGMA cipher_version")?.is_some()
+        || answer(conn, "PRAGMA cipher")?.is_some())
 }
 
 /// Refuses a work beside the caller on a database that is encrypted.
@@ -45,7 +54,7 @@ pub fn host_encrypts(conn: &Connection) -> bool {
 ///
 /// An error that names the database and what can be done instead.
 pub fn refuse(caller: &Caller) -> Result<()> {
-    if is_sealed(caller) { Err(refusal(caller)) } else { Ok(()) }
+    if is_sealed(caller)? { Err(refusal(caller)) } else { Ok(()) }
 }
 
 /// The same for a second connection to `file`, which may be another one than the caller's.
@@ -59,7 +68,7 @@ pub fn refuse_second(caller: &Caller, file: &Path) -> Result<()> {
 
 /// What SQLite's refusal to copy the caller's database into a plain one means.
 pub fn refused_backup(caller: &Connection, error: Error) -> Error {
-    if error.primary_code() == ffi::SQLITE_ERROR && host_encrypts(caller) {
+    if error.primary_code() == ffi::SQLITE_ERROR && host_encrypts(caller).unwrap_or(false) {
         return error.advice(format!("the database is encrypted, and no plain copy of it is made; {INSTEAD}"));
     }
     error
@@ -76,21 +85,38 @@ fn refusal(caller: &Caller) -> Error {
     ))
 }
 
-/// The first value that a statement answers with, as text; nothing for no row or an error.
-fn answer(conn: &Connection, sql: &str) -> Option<String> {
-    conn.query_row(sql, [], |row| row.get::<_, rusqlite::types::Value>(0)).ok().and_then(|value| match value {
-        rusqlite::types::Value::Integer(number) => Some(number.to_string()),
-        rusqlite::types::Value::Text(text) => Some(text),
-        _ => None,
-    })
+/// The first value that a statement answers with, as text; nothing for no row, and where SQLite does not know the statement or cannot
+/// read the database.
+fn answer(conn: &Connection, sql: &str) -> Result<Option<String>> {
+    let read = conn.query_row(sql, [], |row| row.get::<_, Value>(0)).optional().map_err(Error::from);
+    match read {
+        Ok(Some(Value::Integer(number))) => Ok(Some(number.to_string())),
+        Ok(Some(Value::Text(text))) => Ok(Some(text)),
+        Ok(_) => Ok(None),
+        Err(error) if error.primary_code() == ffi::SQLITE_ERROR || is_unreadable(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-fn reads(conn: &Connection) -> Result<()> {
-    conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(Error::from)
+fn reads(conn: &Connection) -> Result<bool> {
+    match conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(Error::from) {
+        Ok(()) => Ok(true),
+        Err(error) if is_unreadable(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
-fn second_finds_none(caller: &Caller) -> Option<bool> {
-    let second = Sidecar::open_unasked(caller, &caller.file()?).ok()?;
-    let found = reads(second.connection());
-    Some(found.is_err_and(|error| matches!(error.primary_code(), ffi::SQLITE_NOTADB | ffi::SQLITE_CORRUPT)))
+/// What cannot be found out, because others keep the second connection out, is not so.
+fn second_finds_none(caller: &Caller) -> Result<bool> {
+    let Some(file) = caller.file() else { return Ok(false) };
+    let second = Sidecar::open_unasked(caller, &file)?;
+    match reads(second.connection()) {
+        Ok(reads) => Ok(!reads),
+        Err(error) if error.primary_code() == ffi::SQLITE_BUSY => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_unreadable(error: &Error) -> bool {
+    matches!(error.primary_code(), ffi::SQLITE_NOTADB | ffi::SQLITE_CORRUPT)
 }

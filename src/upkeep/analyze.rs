@@ -66,7 +66,7 @@ pub fn analyze<'a>(caller: &'a Caller, name: Option<&str>, listener: Option<List
     let standing = caller.standing()?;
     caller.check_writable(&standing, "analyze")?;
     let mut watch = Watch::new(caller, listener);
-    let beside = if is_free(caller, &standing) { beside(caller, name, &mut watch)? } else { None };
+    let beside = if is_free(caller, &standing)? { beside(caller, name, &mut watch)? } else { None };
     let (analyzed, blocked, note) = match beside {
         Some((analyzed, blocked)) => (analyzed, blocked, None),
         None => on_the_caller(caller, name)?,
@@ -80,9 +80,9 @@ pub fn analyze<'a>(caller: &'a Caller, name: Option<&str>, listener: Option<List
 }
 
 /// Whether a second connection can do it without meeting the caller.
-fn is_free(caller: &Caller, standing: &Standing) -> bool {
+fn is_free(caller: &Caller, standing: &Standing) -> Result<bool> {
     let apart = standing.transaction == Transaction::None && standing.autocommit && !standing.alone();
-    caller.file().is_some() && apart && !encrypted::is_sealed(caller)
+    Ok(caller.file().is_some() && apart && !encrypted::is_sealed(caller)?)
 }
 
 /// In a transaction of a sidecar; `None` when it lacks what only the caller's connection has.

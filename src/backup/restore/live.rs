@@ -149,7 +149,7 @@ impl<'a> Target<'a> {
 
 /// Without its key, an encrypted database looks like none; where there may be such, nothing is taken for broken.
 fn refuse_perhaps_encrypted(caller: &Caller, path: &Path) -> Result<()> {
-    if !encrypted::host_encrypts(caller.connection()) {
+    if !encrypted::host_encrypts(caller.connection())? {
         return Ok(());
     }
     Err(Error::usage(format!(

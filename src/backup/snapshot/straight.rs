@@ -28,6 +28,7 @@ use rusqlite::{Connection, ffi};
 
 use super::vfs::{self, Which};
 use super::wal::{Frames, Index};
+use crate::connection::encrypted;
 use crate::error::{Error, Result};
 use crate::host::reading;
 
@@ -60,7 +61,8 @@ impl Straight {
         let straight = Self { page_size, frames };
         let first = straight.page_one(conn)?;
         let as_declared = first.starts_with(MAGIC) && declared_size(&first) == Some(page_size);
-        Ok((as_declared && !has_codec(conn)?).then_some(straight))
+        // Where pages may be encrypted, the files alone do not tell whether they are.
+        Ok((as_declared && !encrypted::host_encrypts(conn)?).then_some(straight))
     }
 
     /// Fills `buffer` with the pages from `first` on.
@@ -109,16 +111,4 @@ fn read(conn: &Connection, which: Which, buffer: &mut [u8], offset: u64) -> Resu
 fn declared_size(first: &[u8]) -> Option<u32> {
     let size = u16::from_be_bytes(first.get(16..18)?.try_into().ok()?);
     Some(if size == 1 { 65_536 } else { size.into() })
-}
-
-/// Whether this SQLite can encrypt pages. Then the files alone do not tell whether it does.
-fn has_codec(conn: &Connection) -> Result<bool> {
-    let mut options = conn.prepare("PRAGMA compile_options")?;
-    let names = options.query_map([], |row| row.get::<_, String>(0))?;
-    for name in names {
-        if name?.starts_with("HAS_CODEC") {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
