@@ -372,6 +372,24 @@ int qk_history(qk_queue *queue,
                char **result);
 
 /*
+ Records a step that was done around the schedule, such as copying backups elsewhere, where `qk_history` shows it. SQL has no such
+ function: it can insert into `queuekeeper_log`.
+
+ `job`, `step`: 1 to 64 letters, digits, `-`, `_`, `.` or spaces; not one of the schedule's own jobs. `status`: `"running"` begins
+ the step; `"ok"`, `"failed"` and `"skipped"` end it, or record one that took no time. `detail`: JSON, or the error in words; NULL:
+ nothing. `now`: as for `qk_run_due`. `*number`: the row's number in the log.
+
+ Requires: `job`, `step`, `status`, `detail` and `now` are NULL or C strings; `number` is NULL or a place for a number.
+ */
+int qk_record(qk_queue *queue,
+              const char *job,
+              const char *step,
+              const char *status,
+              const char *detail,
+              const char *now,
+              int64_t *number);
+
+/*
  Stores a setting in the database. See the SQL function `queue_set(name, value)`.
 
  `value`: NULL resets the setting; a number is passed as its text. `*result`: the value as it was stored, as JSON.
