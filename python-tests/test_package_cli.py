@@ -257,8 +257,12 @@ os.environ["PRISMQ_QUEUE_DB_PATH"] = missing
 assert path in call("stats", "--db", path) and path in call("--db", path, "stats")
 assert path in call("--db", missing, "stats", "--db", path)
 # And so does an argument, which only commands without another one take for the database.
+def steady(found):
+    # What else the machine does changes how much room there is on its disk.
+    return {**found, "free_disk_bytes": None} if isinstance(found, dict) else found
 for name in ("stats", "integrity", "settings", "schedule", "history", "depth"):
-    assert json.loads(call(name, path, "--json")) == told(name, "--db", path), name
+    named = json.loads(call(name, path, "--json"))
+    assert steady(named) == steady(told(name, "--db", path)), name
 assert path in call("--db", missing, "stats", path)
 assert "twice" in call("stats", path, "--db", path, status=64)
 assert "twice" in call("vacuum", missing, "--db", path, status=64)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import queuekeeper
+from queuekeeper.configuration import Configuration, database_path
 
 FOUND = 1
 CRITICAL = 2
@@ -77,9 +78,15 @@ def with_named_queue(function: F) -> F:
 
 def open_queue(db: str | None) -> queuekeeper.Queue:
     """The queue, or an error of usage."""
-    if not db:
+    return queuekeeper.open(database_of(db))
+
+
+def database_of(db: str | None, configuration: Configuration | None = None) -> str:
+    """The path of the database, or an error of usage."""
+    named = db or (configuration or Configuration()).text("database")
+    if not named:
         raise click.UsageError(f"no database: name it with --db FILE, or set {VARIABLE}")
-    return queuekeeper.open(db)
+    return database_path(named)
 
 
 @contextlib.contextmanager
@@ -114,6 +121,13 @@ def uncoloured() -> bool | None:
 def printable(text: str) -> str:
     """A text without what a terminal would obey: anybody may have written what is in a queue."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def complain(message: str, status: int) -> int:
+    """One line on standard error; the status."""
+    line = printable(" ".join(message.split()))
+    click.echo(f"queuekeeper: {'' if status == INTERRUPTED else 'error: '}{line}", err=True)
+    return status
 
 
 def terminal() -> Console:

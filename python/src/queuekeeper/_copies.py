@@ -1,0 +1,194 @@
+"""Copying the backups elsewhere, as a part of what is due: pushing, and rotating there.
+
+# Promise
+
+- There is something to push as long as the newest backup in the catalog is not the one that the
+  last push recorded; the catalog and the log say so, and no process is started to find out.
+- After each push the remote is rotated, by the policy for remotes. What failed is tried again by
+  the next call, then after longer and longer pauses; a new backup ends the pause.
+- Nothing that fails here is an error of the call: it is recorded, and its step says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
+
+from queuekeeper import _news as news
+from queuekeeper._arguments import Now
+from queuekeeper._lock import locked
+from queuekeeper._log import RUNNING, record
+from queuekeeper._queue import Queue
+from queuekeeper.configuration import Configuration
+from queuekeeper.errors import BusyError, Error, InterruptError
+from queuekeeper.results import HistoryEntry, JobRun, StepRun
+
+if TYPE_CHECKING:
+    from queuekeeper.offsite import Offsite
+
+JOB = "offsite"
+PUSH, ROTATE = "push", "rotate remote"
+LOCK = "-run-due-offsite"
+
+
+def copy(
+    queue: Queue, file: str, configuration: Configuration, present: datetime, now: Now | None
+) -> JobRun | None:
+    """Copies what is to be copied; None if there is nothing, or it is not yet time to try again.
+
+    Raises BusyError if another process is at it.
+    """
+    remote = configuration.text("remote")
+    if remote is None:
+        return None
+    if not _wanted(queue, present):
+        return None
+    with locked(Path(f"{file}{LOCK}")) as held:
+        if held is None:
+            raise BusyError("another process copies the backups")
+        # Perhaps the other one was done between the question and the lock.
+        if not _wanted(queue, present):
+            return None
+        return _Copying(queue, remote, configuration, now).run()
+
+
+def all_copied(history: Sequence[HistoryEntry]) -> bool:
+    """Whether the last of each step succeeded."""
+    states = (newest(history, step) for step in (PUSH, ROTATE))
+    return all(row is None or row.status == "ok" for row in states)
+
+
+def newest(history: Sequence[HistoryEntry], step: str) -> HistoryEntry | None:
+    """The newest row of a step."""
+    return next((row for row in history if news.is_about(row, JOB, step)), None)
+
+
+def _wanted(queue: Queue, present: datetime) -> bool:
+    """Whether there is something to do, and it is time to do it."""
+    history = queue.history()
+    pushed, backups = newest(history, PUSH), queue.backups()
+    if backups and (pushed is None or pushed.status != "ok"):
+        return _may_try(history, present)
+    if backups and pushed is not None and news.detail(pushed).get("newest") != backups[0].id:
+        return _may_try(history, present)
+    return not all_copied(history) and _may_try(history, present)
+
+
+def _may_try(history: Sequence[HistoryEntry], present: datetime) -> bool:
+    """Whether the pause after the failures is over, or a backup was made since."""
+    failures: list[HistoryEntry] = []
+    for row in history:
+        if row.step == "backup" and row.status == "ok" and row.job != JOB:
+            if not failures:
+                return True
+            break
+        if row.job == JOB and row.status == "ok" and not failures:
+            return True
+        if row.job == JOB and row.status != "ok":
+            failures.append(row)
+    tried = news.moment(failures[0].started_utc) if failures else None
+    return tried is None or news.waited(_rounds(failures), tried, present)
+
+
+def _rounds(failures: Sequence[HistoryEntry]) -> int:
+    """How many calls failed: each did so at another time."""
+    return len({row.started_utc for row in failures})
+
+
+class _Copying:
+    """One call's copying."""
+
+    def __init__(
+        self, queue: Queue, remote: str, configuration: Configuration, now: Now | None
+    ) -> None:
+        self._queue = queue
+        self._remote = remote
+        self._keep = configuration.text("remote_keep")
+        self._configuration = configuration
+        self._now = now
+        self._steps: list[StepRun] = []
+        self._opened: Offsite | None = None
+
+    def run(self) -> JobRun:
+        try:
+            self._step(PUSH, self._push)
+            if self._keep is not None and self._steps[0].status == "ok":
+                self._step(ROTATE, self._rotate)
+        finally:
+            if self._opened is not None:
+                self._opened.close()
+        history = self._queue.history()
+        begun, ended = newest(history, PUSH), newest(history, self._steps[-1].step)
+        fine = all(step.status == "ok" for step in self._steps)
+        return JobRun.of(
+            {
+                "job": JOB,
+                "due_utc": begun and begun.started_utc,
+                "attempt": 1,
+                "started_utc": begun and begun.started_utc,
+                "finished_utc": ended and ended.finished_utc,
+                "status": "ok" if fine else "failed",
+                "steps": [dict(step.raw) for step in self._steps],
+            }
+        )
+
+    def _step(self, step: str, work: Callable[[Offsite], dict[str, Any]]) -> None:
+        record(self._queue, JOB, step, RUNNING, None, self._now)
+        status = "ok"
+        detail: str | dict[str, Any]
+        try:
+            detail = work(self._offsite())
+        except InterruptError:
+            record(self._queue, JOB, step, "failed", "interrupted", self._now)
+            raise
+        except (Error, OSError) as error:
+            status, detail = "failed", self._configuration.redacted(str(error))
+        record(self._queue, JOB, step, status, detail, self._now)
+        self._steps.append(StepRun.of({"step": step, "status": status, "detail": detail}))
+
+    def _offsite(self) -> Offsite:
+        """One for all steps: one process of rclone serves them."""
+        # Most calls have nothing to copy, and need not load what they would do it with.
+        from queuekeeper.offsite import Offsite
+
+        if self._opened is None:
+            self._opened = Offsite(self._queue, self._remote)
+        return self._opened
+
+    def _push(self, offsite: Offsite) -> dict[str, Any]:
+        backup = next(iter(self._queue.backups()), None)
+        begun = time.monotonic()
+        pushed = offsite.push(policy=self._keep)
+        if pushed.skipped:
+            left = "; ".join(f"'{each.backup_path}': {each.reason}" for each in pushed.skipped)
+            raise Error(f"not all backups could be pushed to {pushed.remote}: {left}")
+        return {
+            "pushed": len(pushed.pushed),
+            "size_bytes": pushed.bytes,
+            "duration_ms": round((time.monotonic() - begun) * 1000),
+            "remote": pushed.remote,
+            "link": offsite.link(backup.id) if backup and pushed.pushed else None,
+            "newest": backup.id if backup else None,
+        }
+
+    def _rotate(self, offsite: Offsite) -> dict[str, Any]:
+        rotated = offsite.rotate(self._keep)
+        return {"keep": rotated.policy, "deleted": len(rotated.deleted)}
+
+
+def present(now: Now | None) -> datetime:
+    """The time that a call takes for the present."""
+    if now is None:
+        return datetime.now(timezone.utc)
+    if isinstance(now, datetime):
+        return now.astimezone(timezone.utc)
+    if isinstance(now, (int, float)) or now.strip().isdigit():
+        return datetime.fromtimestamp(float(now), timezone.utc)
+    try:
+        found = datetime.fromisoformat(now.strip().replace("Z", "+00:00"))
+    except ValueError as error:
+        raise Error(f"now is '{now}', but must be a time such as 2026-11-05 02:00:00") from error
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
