@@ -1,0 +1,32 @@
+"""Progress over several files: bytes moved, of bytes in all."""
+
+from __future__ import annotations
+
+from queuekeeper._calls import Progress
+from queuekeeper.offsite.rclone import Moved
+
+
+class Meter:
+    """Counts what is moved, and tells whoever wants to know."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self.total = 0
+        self.done = 0
+
+    @property
+    def moved(self) -> Moved | None:
+        """For a transfer that is under way: called with the bytes of that file."""
+        return None if self._progress is None else self._tell
+
+    def add(self, size: int) -> None:
+        """A file has been moved."""
+        self.done += size
+        # A hash file is not part of the sum, which is known beforehand.
+        self.total = max(self.total, self.done)
+        self._tell(0)
+
+    def _tell(self, moved: int) -> object:
+        if self._progress is None:
+            return None
+        return self._progress(min(self.done + moved, self.total), self.total)
