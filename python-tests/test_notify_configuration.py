@@ -25,20 +25,20 @@ def test_the_first_place_that_has_a_value_counts(elsewhere: Path) -> None:
     (elsewhere / ".env").write_text("QUEUEKEEPER_REMOTE='file:'\nQUEUEKEEPER_REMOTE_KEEP=2/2/2\n")
     environment = {"QUEUEKEEPER_REMOTE": "environment:"}
     flags = {"remote": "flag:", "notify": ("ntfy://a", "ntfy://b"), "quiet": None}
-    found = Configuration(flags, environment=environment, settings=SETTINGS)
+    found = Configuration(flags, environment=environment, settings=lambda: SETTINGS)
     assert found.text("remote") == "flag:"
     assert found.text("remote_keep") == "2/2/2"
-    found = Configuration(environment=environment, settings=SETTINGS)
+    found = Configuration(environment=environment, settings=lambda: SETTINGS)
     assert found.text("remote") == "environment:"
-    found = Configuration(environment={}, settings=SETTINGS)
+    found = Configuration(environment={}, settings=lambda: SETTINGS)
     assert found.text("remote") == "file:"
     (elsewhere / ".env").unlink()
-    found = Configuration(environment={}).with_settings(SETTINGS)
+    found = Configuration(environment={}).with_settings(lambda: SETTINGS)
     assert (found.text("remote"), found.text("remote_keep")) == ("setting:", "1/1/1")
     assert Configuration(environment={}).text("remote") is None
     # What is empty is nowhere.
     found = Configuration(
-        {"remote": None}, environment={"QUEUEKEEPER_REMOTE": ""}, settings=SETTINGS
+        {"remote": None}, environment={"QUEUEKEEPER_REMOTE": ""}, settings=lambda: SETTINGS
     )
     assert found.text("remote") == "setting:"
 
@@ -68,7 +68,7 @@ def test_an_env_file_above_is_none_of_ours(
 
 
 def test_what_may_be_secret_is_no_setting(elsewhere: Path) -> None:
-    found = Configuration(environment={}, settings=SETTINGS)
+    found = Configuration(environment={}, settings=lambda: SETTINGS)
     assert found.texts("notify") == []
     assert [name for name, known in KNOWN.items() if known.secret and known.setting] == ["remote"]
     with_secret = Configuration({"notify": ["ntfy://u:hunter22@h/t"]}, environment={})

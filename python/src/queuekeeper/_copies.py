@@ -23,7 +23,7 @@ from queuekeeper._lock import locked
 from queuekeeper._log import RUNNING, record
 from queuekeeper._queue import Queue
 from queuekeeper.configuration import Configuration
-from queuekeeper.errors import BusyError, Error, InterruptError
+from queuekeeper.errors import SQLITE_BUSY, BusyError, Error, InterruptError
 from queuekeeper.results import HistoryEntry, JobRun, StepRun
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ LOCK = "-run-due-offsite"
 
 
 def copy(
-    queue: Queue, file: str, configuration: Configuration, present: datetime, now: Now | None
+    queue: Queue, file: Path, configuration: Configuration, present: datetime, now: Now | None
 ) -> JobRun | None:
     """Copies what is to be copied; None if there is nothing, or it is not yet time to try again.
 
@@ -146,6 +146,10 @@ class _Copying:
             raise
         except (Error, OSError) as error:
             status, detail = "failed", self._configuration.redacted(str(error))
+            if isinstance(error, Error) and error.primary_code == SQLITE_BUSY:
+                # Somebody copies by hand, and does what this would do.
+                record(self._queue, JOB, step, "skipped", detail, self._now)
+                raise BusyError(detail) from error
         record(self._queue, JOB, step, status, detail, self._now)
         self._steps.append(StepRun.of({"step": step, "status": status, "detail": detail}))
 

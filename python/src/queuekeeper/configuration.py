@@ -7,7 +7,8 @@
 - The `.env` file is the one that `env_file` or the environment variable QUEUEKEEPER_ENV_FILE names,
   which must then exist, else the file `.env` in the current directory, if there is one. It is never
   searched for in directories above. It changes nothing in the process's own environment.
-- An empty value counts as none, so that `QUEUEKEEPER_REMOTE= queuekeeper run-due` does without.
+- An empty value in the environment or the file counts as none. An empty flag is a choice: there
+  shall be no value, whatever the other places say.
 - What may carry a secret is never a setting of the database, whose backups are copied to other
   places; and is shown by no `repr()`. `redacted()` takes it out of any text, also the parts of it
   that are secret by themselves, such as a password in the middle of a URL.
@@ -20,11 +21,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Callable, Union
 from urllib.parse import unquote, urlsplit
 
 from queuekeeper.errors import SQLITE_CANTOPEN, Error, from_code
 
+Settings = Callable[[], Mapping[str, Any]]
 Flag = Union[str, bool, Iterable[str], None]
 
 ENV_FILE = "QUEUEKEEPER_ENV_FILE"
@@ -70,18 +72,18 @@ class Configuration:
         *,
         env_file: str | os.PathLike[str] | None = None,
         environment: Mapping[str, str] | None = None,
-        settings: Mapping[str, Any] | None = None,
+        settings: Settings | None = None,
     ) -> None:
-        """`flags` has the names of `KNOWN`; `settings` are those of the database."""
+        """`flags` has the names of `KNOWN`; `settings` reads those of the database."""
         self._flags = {name: each for name, each in (flags or {}).items() if each not in (None, ())}
         self._environment = os.environ if environment is None else environment
         self._file = _env_file(env_file or self._environment.get(ENV_FILE))
-        self._settings = settings or {}
+        self._settings = settings
 
     def __repr__(self) -> str:
         return f"<queuekeeper.configuration.Configuration {sorted(self._flags)}>"
 
-    def with_settings(self, settings: Mapping[str, Any]) -> Configuration:
+    def with_settings(self, settings: Settings) -> Configuration:
         """The same, which also looks into the settings of a database."""
         other = Configuration(self._flags, environment=self._environment)
         other._file, other._settings = self._file, settings
@@ -90,7 +92,7 @@ class Configuration:
     def text(self, name: str) -> str | None:
         """A value; None if it is nowhere."""
         found = self._find(name)
-        return None if found is None else str(found)
+        return None if found in (None, "") else str(found)
 
     def texts(self, name: str) -> list[str]:
         """A value that may have several parts, which white space separates outside of flags."""
@@ -126,7 +128,9 @@ class Configuration:
             for variable in known.variables:
                 if place.get(variable):
                     return place[variable]
-        return None if known.setting is None else self._settings.get(known.setting)
+        if known.setting is None or self._settings is None:
+            return None
+        return self._settings().get(known.setting)
 
 
 def database_path(named: str) -> str:

@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ from queuekeeper._queue import Queue
 from queuekeeper.configuration import Configuration
 from queuekeeper.errors import BusyError, Error, InterruptError
 from queuekeeper.notifications import Address, Delivery
-from queuekeeper.results import JobRun
+from queuekeeper.results import HistoryEntry, JobRun
 
 #: Under which the log has that not all jobs could be run.
 JOB, RUN = "schedule", "run"
@@ -73,8 +74,7 @@ def run_due(
     places = notifications.addresses(configuration)
     try:
         with queues.open(path) as queue:
-            settings = {each.name: each.value for each in queue.settings()}
-            return _Call(queue, configuration.with_settings(settings), places, now).run()
+            return _Call(queue, Path(path).resolve(), configuration, places, now).run()
     except (BusyError, InterruptError):
         raise
     except Error as error:
@@ -86,29 +86,44 @@ class _Call:
     """One call."""
 
     def __init__(
-        self, queue: Queue, configuration: Configuration, places: list[Address], now: Now | None
+        self,
+        queue: Queue,
+        file: Path,
+        configuration: Configuration,
+        places: list[Address],
+        now: Now | None,
     ) -> None:
         self._queue = queue
-        self._configuration = configuration
+        self._file = file
+        self._configuration = configuration.with_settings(functools.cache(self._settings))
         self._places = places
         self._now = now
         self._present = _copies.present(now)
         self._outcome = Outcome()
-        self._file = queue.stats().path or ""
 
     def run(self) -> Outcome:
-        if self._places:
-            greeted = notifications.greet(self._queue, self._places, self._now)
-            self._outcome.deliveries += greeted
-        self._run_jobs()
+        history = self._queue.history()
+        self._run_jobs(history)
         alone = self._copy()
-        if self._places or self._configuration.text("heartbeat"):
-            with locked(Path(f"{self._file}{LOCK}")) as held:
+        if self._outcome != Outcome():
+            history = self._queue.history()
+        if self._is_something_to_tell(history):
+            with locked(self._lock) as held:
                 if held is not None:
                     self._tell(held, alone)
         return self._outcome
 
-    def _run_jobs(self) -> None:
+    @property
+    def _lock(self) -> Path:
+        return Path(f"{self._file}{LOCK}")
+
+    def _settings(self) -> dict[str, Any]:
+        return {each.name: each.value for each in self._queue.settings()}
+
+    def _run_jobs(self, history: list[HistoryEntry]) -> None:
+        self._outcome.deliveries += notifications.greet(
+            self._queue, history, self._places, self._now
+        )
         try:
             self._outcome.jobs += self._queue.run_due(self._now)
         except (BusyError, InterruptError):
@@ -118,8 +133,8 @@ class _Call:
             # Where that cannot be recorded, it is what is raised.
             record(self._queue, JOB, RUN, "failed", str(error), self._now)
             return
-        rows = [row for row in self._queue.history() if news.is_about(row, JOB, RUN)]
-        if rows and rows[0].status == "failed":
+        before = next((row for row in history if news.is_about(row, JOB, RUN)), None)
+        if before is not None and before.status == "failed":
             record(self._queue, JOB, RUN, "ok", None, self._now)
 
     def _copy(self) -> bool:
@@ -134,15 +149,26 @@ class _Call:
             self._outcome.jobs.append(ran)
         return True
 
+    def _is_something_to_tell(self, history: list[HistoryEntry]) -> bool:
+        """Whether the lock is worth taking: most calls have nothing to tell."""
+        if self._outcome.jobs and self._configuration.text("heartbeat") is not None:
+            return True
+        if not self._places:
+            return False
+        if self._lock.exists() and self._lock.stat().st_size > 0:
+            return True
+        where = notifications.place(self._file)
+        return any(news.message(history, each.name, where=where) for each in self._places)
+
     def _tell(self, held: Held, alone: bool) -> None:
-        schedule = self._queue.schedule()
-        jobs = {each.job for each in schedule}
+        jobs = {each.job for each in self._queue.schedule()}
         if any(row.status == RUNNING and row.job in jobs for row in self._queue.history()):
             # Somebody is at it. What comes of it is told when it has ended.
             return
-        self._outcome.deliveries += _tell_of_return(held, self._places, Path(self._file))
+        self._outcome.deliveries += _tell_of_return(held, self._places, self._file)
         self._outcome.deliveries += notifications.tell(
             self._queue,
+            self._file,
             self._places,
             self._configuration,
             self._present,

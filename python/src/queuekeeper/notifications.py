@@ -34,6 +34,7 @@ from queuekeeper._log import RUNNING, record
 from queuekeeper._queue import Queue
 from queuekeeper.configuration import Configuration, redacted
 from queuekeeper.errors import Error
+from queuekeeper.results import HistoryEntry
 
 HEARTBEAT_SECONDS = 20
 UNKNOWN_SERVICE = (
@@ -113,9 +114,11 @@ def addresses(configuration: Configuration) -> list[Address]:
     return found
 
 
-def greet(queue: Queue, places: Sequence[Address], now: Now | None) -> list[Delivery]:
+def greet(
+    queue: Queue, history: Sequence[HistoryEntry], places: Sequence[Address], now: Now | None
+) -> list[Delivery]:
     """From now on, what happens is news to these; what happened before is not."""
-    history, found = queue.history(), []
+    found = []
     for address in places:
         if not any(news.is_about(row, news.JOB, address.name) for row in history):
             record(queue, news.JOB, address.name, "ok", {"kind": "first", "failing": []}, now)
@@ -126,6 +129,7 @@ def greet(queue: Queue, places: Sequence[Address], now: Now | None) -> list[Deli
 
 def tell(
     queue: Queue,
+    file: Path,
     places: Sequence[Address],
     configuration: Configuration,
     present: datetime,
@@ -135,7 +139,7 @@ def tell(
     failures_only: bool = False,
 ) -> list[Delivery]:
     """Tells each address what it does not know yet."""
-    where = place(Path(queue.stats().path or "queue"))
+    where = place(file)
     found: list[Delivery] = []
     for address in places:
         history = queue.history()

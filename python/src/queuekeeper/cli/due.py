@@ -59,6 +59,8 @@ def run_due(
     if database and context.get_parameter_source("db") is ParameterSource.COMMANDLINE:
         raise click.UsageError("the database is named twice: by --db, and as an argument")
     flags["quiet"] = flags["quiet"] or None
+    if flags.pop("no_offsite"):
+        flags["remote"] = ""
     try:
         configuration = Configuration(flags, env_file=env_file)
         path = database_of(database or db, configuration)
