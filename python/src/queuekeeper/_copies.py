@@ -2,8 +2,8 @@
 
 # Promise
 
-- There is something to push as long as the newest backup in the catalog is not the one that the
-  last push recorded; the catalog and the log say so, and no process is started to find out.
+- There is something to push whenever the catalog lists others than when the last push succeeded;
+  the catalog and the log say so, and no process is started to find out.
 - After each push the remote is rotated, by the policy for remotes. What failed is tried again by
   the next call, then after longer and longer pauses; a new backup ends the pause.
 - Nothing that fails here is an error of the call: it is recorded, and its step says so.
@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -24,7 +25,7 @@ from queuekeeper._log import RUNNING, record
 from queuekeeper._queue import Queue
 from queuekeeper.configuration import Configuration
 from queuekeeper.errors import SQLITE_BUSY, BusyError, Error, InterruptError
-from queuekeeper.results import HistoryEntry, JobRun, StepRun
+from queuekeeper.results import Backup, HistoryEntry, JobRun, StepRun
 
 if TYPE_CHECKING:
     from queuekeeper.offsite import Offsite
@@ -69,12 +70,21 @@ def newest(history: Sequence[HistoryEntry], step: str) -> HistoryEntry | None:
 def _wanted(queue: Queue, present: datetime) -> bool:
     """Whether there is something to do, and it is time to do it."""
     history = queue.history()
-    pushed, backups = newest(history, PUSH), queue.backups()
-    if backups and (pushed is None or pushed.status != "ok"):
-        return _may_try(history, present)
-    if backups and pushed is not None and news.detail(pushed).get("newest") != backups[0].id:
-        return _may_try(history, present)
-    return not all_copied(history) and _may_try(history, present)
+    pushed, backups = newest(history, PUSH), _listed(queue)
+    changed = pushed is None or news.detail(pushed).get("catalog") != _mark(backups)
+    wanted = (changed and bool(backups)) or not all_copied(history)
+    return wanted and _may_try(history, present)
+
+
+def _listed(queue: Queue) -> list[Backup]:
+    """The backups that can be pushed: not the files of other tools."""
+    return [each for each in queue.backups() if each.backup_type != "adopted"]
+
+
+def _mark(backups: Sequence[Backup]) -> str:
+    """A word that is another one when the catalog lists others."""
+    ids = ",".join(sorted(each.id for each in backups))
+    return hashlib.sha256(ids.encode()).hexdigest()[:16]
 
 
 def _may_try(history: Sequence[HistoryEntry], present: datetime) -> bool:
@@ -163,7 +173,7 @@ class _Copying:
         return self._opened
 
     def _push(self, offsite: Offsite) -> dict[str, Any]:
-        backup = next(iter(self._queue.backups()), None)
+        backups = _listed(self._queue)
         begun = time.monotonic()
         pushed = offsite.push(policy=self._keep)
         if pushed.skipped:
@@ -174,13 +184,22 @@ class _Copying:
             "size_bytes": pushed.bytes,
             "duration_ms": round((time.monotonic() - begun) * 1000),
             "remote": pushed.remote,
-            "link": offsite.link(backup.id) if backup and pushed.pushed else None,
-            "newest": backup.id if backup else None,
+            "link": _link(offsite, pushed.pushed),
+            "catalog": _mark(backups),
         }
 
     def _rotate(self, offsite: Offsite) -> dict[str, Any]:
         rotated = offsite.rotate(self._keep)
         return {"keep": rotated.policy, "deleted": len(rotated.deleted)}
+
+
+def _link(offsite: Offsite, pushed: Sequence[str]) -> str | None:
+    """A link to what was pushed last, where the remote has such a thing."""
+    try:
+        return offsite.link(pushed[-1]) if pushed else None
+    except Error:
+        # What was pushed is there; only the message lacks a line.
+        return None
 
 
 def present(now: Now | None) -> datetime:
