@@ -47,6 +47,12 @@ def run_due(own: Package, queue: Queue) -> Iterator[RunDue]:
         yield called
 
 
+def due_command(own: Package, queue: Queue, address: str) -> list[str]:
+    """The same as a process of its own."""
+    command = [own.command, "run-due", queue.path, "--now", FIRST, "--notify", address]
+    return [str(word) for word in command]
+
+
 def everything_written(queue: Queue) -> bytes:
     """All that lies in the queue's directory, the database and its backups included."""
     files = [path for path in queue.directory.rglob("*") if path.is_file()]
@@ -268,7 +274,7 @@ def test_a_setting_that_cannot_be_used_is_told_and_everything_else_is_run(
 def test_many_calls_at_once_tell_everything_once(
     run_due: RunDue, own: Package, queue: Queue, listener: Listener
 ) -> None:
-    command = [own.command, "run-due", queue.path, "--now", FIRST, "--notify", listener.ntfy]
+    command = due_command(own, queue, listener.ntfy)
     calls = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(4)]
     assert [call.wait(LIMIT_SECONDS) for call in calls] == [0, 0, 0, 0]
     run_due("2030-01-03 12:01:00", "--notify", listener.ntfy)
@@ -285,7 +291,7 @@ def test_what_was_being_sent_when_the_call_was_killed_is_told_by_the_next(
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         mute = listener.ntfy.replace(str(listener.port), str(silent.getsockname()[1]))
-        command = [own.command, "run-due", queue.path, "--now", FIRST, "--notify", mute]
+        command = due_command(own, queue, mute)
         call = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         silent.settimeout(LIMIT_SECONDS)
         connection, _ = silent.accept()
