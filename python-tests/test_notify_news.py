@@ -196,6 +196,19 @@ def test_a_text_in_the_log_does_nothing_to_who_reads_it() -> None:
     assert len(message.body) < 1500
 
 
+def test_who_was_away_for_months_hears_the_newest_and_how_much_he_missed() -> None:
+    log = Log()
+    for number in range(90):
+        log.add("daily", "backup", "ok", json.dumps({"backup_path": f"/b/{number}.db"}))
+        log.add("hourly", "checkpoint", "ok", "{}")
+    message = news.message(log.rows, "ntfy", where="q")
+    assert message is not None
+    assert message.title == "q: daily backup done"
+    assert message.body.count("/b/") == 20
+    assert "/b/89.db" in message.body
+    assert "Before that, 70 more" in message.body
+
+
 def test_nothing_is_told_twice_whatever_happens() -> None:
     """A random history: each failure is told once, and after it only its end."""
     seed = random.randrange(2**32)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -200,18 +200,3 @@ def _link(offsite: Offsite, pushed: Sequence[str]) -> str | None:
     except Error:
         # What was pushed is there; only the message lacks a line.
         return None
-
-
-def present(now: Now | None) -> datetime:
-    """The time that a call takes for the present."""
-    if now is None:
-        return datetime.now(timezone.utc)
-    if isinstance(now, datetime):
-        return now.astimezone(timezone.utc)
-    if isinstance(now, (int, float)) or now.strip().isdigit():
-        return datetime.fromtimestamp(float(now), timezone.utc)
-    try:
-        found = datetime.fromisoformat(now.strip().replace("Z", "+00:00"))
-    except ValueError as error:
-        raise Error(f"now is '{now}', but must be a time such as 2026-11-05 02:00:00") from error
-    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)

@@ -33,6 +33,8 @@ HEARTBEAT = "heartbeat"
 SUCCESS, FAILURE, RECOVERY = "success", "failure", "recovery"
 
 LONGEST_DETAIL = 800
+#: Of what was done: a telephone is small, and an address that was away for months has missed much.
+MOST_LINES = 20
 LONGEST_PAUSE = timedelta(hours=1)
 
 #: What to do about a step that fails, besides what its error says.
@@ -193,14 +195,15 @@ def _failure(row: HistoryEntry | None, name: str) -> str:
 
 def _done(news: Sequence[HistoryEntry]) -> list[str]:
     """What was done, a paragraph for each job."""
+    # An hour's checkpoint is worth no word.
+    lines = [(row.job, line) for row in news if row.status == "ok" and (line := _line(row))]
     jobs: dict[str, list[str]] = {}
-    for row in news:
-        if row.status == "ok":
-            line = _line(row)
-            # An hour's checkpoint is worth no word.
-            if line is not None:
-                jobs.setdefault(row.job, []).append(line)
-    return [f"{job}:\n" + "\n".join(f"- {line}" for line in lines) for job, lines in jobs.items()]
+    for job, line in lines[-MOST_LINES:]:
+        jobs.setdefault(job, []).append(line)
+    found = [f"{job}:\n" + "\n".join(f"- {each}" for each in said) for job, said in jobs.items()]
+    if len(lines) > MOST_LINES:
+        found.append(f"Before that, {len(lines) - MOST_LINES} more: see 'queuekeeper history'.")
+    return found
 
 
 def _line(row: HistoryEntry) -> str | None:

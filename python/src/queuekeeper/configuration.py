@@ -114,7 +114,9 @@ class Configuration:
 
     def secrets(self) -> list[str]:
         """All values that may carry a secret, whole."""
-        return [each for name, known in KNOWN.items() if known.secret for each in self.texts(name)]
+        # Whether URLs or not, only those to notify are separated by spaces.
+        single = [self.text(name) for name, known in KNOWN.items() if known.secret]
+        return [each for each in (*self.texts("notify"), *single) if each]
 
     def redacted(self, text: str) -> str:
         """A text without the secrets."""

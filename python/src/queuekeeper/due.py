@@ -22,6 +22,7 @@ import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,11 @@ def run_due(
     """
     configuration = configuration or Configuration()
     places = notifications.addresses(configuration)
+    moment = present(now)
     try:
         with queues.open(path) as queue:
-            return _Call(queue, Path(path).resolve(), configuration, places, now).run()
+            call = _Call(queue, Path(path).resolve(), configuration, places, now, moment)
+            return call.run()
     except (BusyError, InterruptError):
         raise
     except Error as error:
@@ -92,13 +95,14 @@ class _Call:
         configuration: Configuration,
         places: list[Address],
         now: Now | None,
+        moment: datetime,
     ) -> None:
         self._queue = queue
         self._file = file
         self._configuration = configuration.with_settings(functools.cache(self._settings))
         self._places = places
         self._now = now
-        self._present = _copies.present(now)
+        self._present = moment
         self._outcome = Outcome()
 
     def run(self) -> Outcome:
@@ -157,8 +161,8 @@ class _Call:
             return False
         if self._lock.exists() and self._lock.stat().st_size > 0:
             return True
-        where = notifications.place(self._file)
-        return any(news.message(history, each.name, where=where) for each in self._places)
+        quiet = self._quiet()
+        return any(news.message(history, each.name, where="", quiet=quiet) for each in self._places)
 
     def _tell(self, held: Held, alone: bool) -> None:
         jobs = {each.job for each in self._queue.schedule()}
@@ -223,6 +227,8 @@ def _tell_without_database(
 
     Without a place to remember it, nothing is told: else it would be, at every call.
     """
+    if not places:
+        return
     text = configuration.redacted(news.plain(error))
     title = f"{notifications.place(path)}: nothing can be done"
     body = f"{text}\n\n{NOT_USABLE}"
@@ -237,3 +243,18 @@ def _tell_without_database(
             held.keep(words)
     except OSError:
         return
+
+
+def present(now: Now | None) -> datetime:
+    """The time that a call takes for the present."""
+    if now is None:
+        return datetime.now(timezone.utc)
+    if isinstance(now, datetime):
+        return now.astimezone(timezone.utc)
+    if isinstance(now, (int, float)) or now.strip().isdigit():
+        return datetime.fromtimestamp(float(now), timezone.utc)
+    try:
+        found = datetime.fromisoformat(now.strip().replace("Z", "+00:00"))
+    except ValueError as error:
+        raise Error(f"now is '{now}', but must be a time such as 2026-11-05 02:00:00") from error
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
