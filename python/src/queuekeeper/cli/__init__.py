@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import click
 
-from queuekeeper.cli import backups, config, upkeep
+from queuekeeper.cli import backups, config, offsite, upkeep
 from queuekeeper.cli.shared import FAILED, INTERRUPTED, USAGE, VARIABLE, Finding, printable
 from queuekeeper.errors import Error, InterruptError
 
 EPILOG = """\b
 Exit status:
   0    done; health: all is well
-  1    a finding: a corrupted backup or database; health: a warning
+  1    a finding: a corrupted backup or database; health: a warning; offsite check: anything;
+       backup, offsite push: done, but not all of it
   2    health: something is critical
   3    it failed; the error is on standard error
   64   wrong usage
@@ -44,7 +45,7 @@ def main(context: click.Context, db: str | None) -> None:
         raise Finding(USAGE)
 
 
-for command in (*backups.COMMANDS, *upkeep.COMMANDS, *config.COMMANDS):
+for command in (*backups.COMMANDS, *offsite.COMMANDS, *upkeep.COMMANDS, *config.COMMANDS):
     main.add_command(command)
 
 

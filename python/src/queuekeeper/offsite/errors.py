@@ -172,9 +172,10 @@ class Scrubber:
             text = text.replace(secret, HIDDEN)
         # What stands between a name and an @ in an address.
         text = re.sub(r"(://[^/\s:@]*):[^/\s@]+@", rf"\1:{HIDDEN}@", text)
+        text = re.sub(r"(?i)(authorization: ?(?:\w+ )?)[^\s,;]+", rf"\1{HIDDEN}", text)
         return re.sub(
-            r"(?i)\b([\w-]*(?:pass|secret|token|signature|credential|sig|authorization)[\w-]*)"
-            r"(=|: ?|%3D)('[^']*'|\"[^\"]*\"|(?:Bearer |Basic )?[^\s,&;'\"]+)",
+            r"(?i)\b([\w-]*(?:pass|secret|token|signature|credential|sig)[\w-]*)(=|%3D)(?!\*\*\*)"
+            r"('[^']*'|\"[^\"]*\"|[^\s,&;'\"]+)",
             rf"\1\2{HIDDEN}",
             text,
         )

@@ -27,6 +27,7 @@ from typing import Any
 from queuekeeper._arguments import PathLike
 from queuekeeper.offsite.errors import (
     HIDDEN,
+    OffsiteError,
     Scrubber,
     damaged,
     is_secret,
@@ -37,6 +38,8 @@ from queuekeeper.offsite.errors import (
 from queuekeeper.offsite.rclone import Moved, Session
 
 SHA256 = "sha256"
+#: rclone's words for a remote that is no directory.
+A_FILE = "is a file not a directory"
 #: The strongest first.
 PREFERRED = (SHA256, "blake3", "sha512", "sha1", "md5")
 
@@ -64,7 +67,7 @@ class Remote:
         self._address = address
         self.shown = shown(address)
         self._session = Session(Scrubber(address), rclone)
-        self._known: tuple[str, ...] | None = None
+        self._info: Mapping[str, Any] | None = None
 
     def close(self) -> None:
         """Ends rclone."""
@@ -76,16 +79,12 @@ class Remote:
 
     def hash_type(self) -> str | None:
         """The hash that the remote knows of its objects, if it knows one."""
-        if self._known is None:
-            info = self._session.call(
-                "operations/fsinfo", f"cannot look at '{self.shown}'", fs=self._address
-            )
-            self._known = tuple(info.get("Hashes") or ())
-        ranked = [kind for kind in PREFERRED if kind in self._known]
-        return next(iter([*ranked, *self._known]), None)
+        known = self._looked_at().get("Hashes") or ()
+        return next(iter([*(kind for kind in PREFERRED if kind in known), *known]), None)
 
     def objects(self, hashes: bool = False) -> dict[str, Stored]:
         """All objects by their names; none where the directory is not there."""
+        self._looked_at()
         wanted = self._hash_options() if hashes else {}
         found = self._session.call_or_none(
             "operations/list",
@@ -124,11 +123,17 @@ class Remote:
         )
 
     def link(self, name: str) -> str | None:
-        """A public link to an object, made if need be; None where the remote has none."""
-        info = self._session.call(
-            "operations/fsinfo", f"cannot look at '{self.shown}'", fs=self._address
-        )
-        if not (info.get("Features") or {}).get("PublicLink"):
+        """A link for those who may see the object anyway; None where no such link is known."""
+        if not str(self._looked_at().get("String")).startswith("Google drive"):
+            return None
+        what = f"cannot look at {self.on(name)}"
+        found = self._session.call("operations/stat", what, fs=self._address, remote=name)
+        identity = (found.get("item") or {}).get("ID")
+        return f"https://drive.google.com/file/d/{identity}/view" if identity else None
+
+    def public_link(self, name: str) -> str | None:
+        """A link with which anybody sees the object; None where the remote has none."""
+        if not (self._looked_at().get("Features") or {}).get("PublicLink"):
             return None
         what = f"cannot make a link to {self.on(name)}"
         found = self._session.call("operations/publiclink", what, fs=self._address, remote=name)
@@ -176,6 +181,21 @@ class Remote:
     def confirm(self, wanted: Stored) -> str | None:
         """The same for an object that has just arrived: whatever it takes to know."""
         return self.difference(self.stat(wanted.name), wanted, read=True)
+
+    def _looked_at(self) -> Mapping[str, Any]:
+        """What rclone says of the remote, asked once."""
+        if self._info is None:
+            what = f"cannot look at '{self.shown}'"
+            try:
+                self._info = self._session.call("operations/fsinfo", what, fs=self._address)
+            except OffsiteError as error:
+                if A_FILE not in str(error):
+                    raise
+                # S3 says so of whatever it does not let us see; its directory tells which it is.
+                parent = re.sub(r"(?<=[:/])[^:/]*/?$", "", self._address)
+                self._session.call("operations/list", what, fs=parent, remote="")
+                raise usage(f"'{self.shown}' is a file; name a directory") from None
+        return self._info or {}
 
     def _copy(
         self, source: tuple[str, str], target: tuple[str, str], moved: Moved | None, what: str
