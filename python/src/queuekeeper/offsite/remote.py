@@ -16,6 +16,7 @@ be a live database is ever closed in this one, which would drop SQLite's locks.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -27,9 +28,11 @@ from typing import Any
 from queuekeeper._arguments import PathLike
 from queuekeeper.offsite.errors import (
     HIDDEN,
+    SQLITE_IOERR,
     OffsiteError,
     Scrubber,
     damaged,
+    full,
     is_secret,
     missing,
     options_of,
@@ -51,6 +54,11 @@ class Stored:
     name: str
     size: int
     hashes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sha256(self) -> str | None:
+        """Its SHA-256; None of what nobody can read."""
+        return self.hashes.get(SHA256)
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Stored:
@@ -107,7 +115,14 @@ class Remote:
 
     def upload(self, path: Path, name: str, moved: Moved | None = None) -> None:
         """Copies a local file to the remote, over what may be there."""
-        self._copy((str(path.parent), path.name), (self._address, name), moved, f"push '{path}' to")
+        try:
+            self._copy(
+                (str(path.parent), path.name), (self._address, name), moved, f"push '{path}' to"
+            )
+        except OffsiteError as error:
+            if error.code == SQLITE_IOERR and self._lacks_room(path):
+                raise full(error) from None
+            raise
 
     def download(self, name: str, path: Path, moved: Moved | None = None) -> None:
         """Copies an object into a local file, over what may be there."""
@@ -159,7 +174,7 @@ class Remote:
             stored = self.local(copy)
         if stored is None:
             raise missing(f"{what}: nothing arrived")
-        return stored.hashes[SHA256]
+        return str(stored.sha256)
 
     def difference(self, found: Stored | None, wanted: Stored, *, read: bool) -> str | None:
         """What is wrong with an object, in words; None when nothing is known to be.
@@ -196,6 +211,14 @@ class Remote:
                 self._session.call("operations/list", what, fs=parent, remote="")
                 raise usage(f"'{self.shown}' is a file; name a directory") from None
         return self._info or {}
+
+    def _lacks_room(self, path: Path) -> bool:
+        """Whether a file is larger than what is left there, where the remote tells."""
+        with contextlib.suppress(OffsiteError, OSError):
+            what = f"cannot ask '{self.shown}' for its free space"
+            about = self._session.call("operations/about", what, fs=self._address)
+            return "free" in about and int(about["free"]) < path.stat().st_size
+        return False
 
     def _copy(
         self, source: tuple[str, str], target: tuple[str, str], moved: Moved | None, what: str
