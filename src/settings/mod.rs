@@ -229,7 +229,8 @@ pub fn set(conn: &Connection, name: &str, value: &Value) -> Result<Value> {
         return Err(Error::usage(format!(
             "the setting {} cannot be {}; it must be {}",
             setting.name,
-            shown(value),
+            // What is wrong with a remote may be the password in it.
+            if setting.name == registry::REMOTE.name { "that".into() } else { shown(value) },
             setting.kind.allowed()
         )));
     };

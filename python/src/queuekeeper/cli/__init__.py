@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import click
 
-from queuekeeper.cli import backups, config, due, upkeep
+from queuekeeper.cli import backups, config, due, offsite, upkeep
 from queuekeeper.cli.shared import FAILED, INTERRUPTED, USAGE, VARIABLE, Finding, complain
 from queuekeeper.errors import Error, InterruptError
 
 EPILOG = """\b
 Exit status:
   0    done; health: all is well
-  1    a finding: a corrupted backup or database; health: a warning
+  1    a finding: a corrupted backup or database; health: a warning; offsite check: anything;
+       backup, offsite push: done, but not all of it
   2    health: something is critical
   3    it failed; the error is on standard error
   64   wrong usage
@@ -47,7 +48,8 @@ def main(context: click.Context, db: str | None) -> None:
         raise Finding(USAGE)
 
 
-for command in (*backups.COMMANDS, *upkeep.COMMANDS, *config.COMMANDS, *due.COMMANDS):
+GROUPS = (backups, offsite, upkeep, config, due)
+for command in (command for group in GROUPS for command in group.COMMANDS):
     main.add_command(command)
 
 

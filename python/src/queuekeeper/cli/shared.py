@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -89,8 +90,18 @@ def database_of(db: str | None, configuration: Configuration | None = None) -> s
     return database_path(named)
 
 
+def policy(keep: str) -> Any:
+    """A count, '7/4/12', or a JSON object."""
+    if not keep.lstrip().startswith("{"):
+        return keep
+    try:
+        return json.loads(keep)
+    except ValueError as error:
+        raise click.UsageError(f"KEEP is no JSON object: {error}") from error
+
+
 @contextlib.contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
+def progress(what: str, unit: str = "pages") -> Iterator[Callable[[int, int], None] | None]:
     """A function that moves a bar, if standard error is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -108,7 +119,7 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
 
         def moved(done: int, total: int) -> None:
             if total > 0:
-                bar.update(task, completed=done, total=total, pages=f"{done:,} of {total:,} pages")
+                bar.update(task, completed=done, total=total, pages=f"{done:,} of {total:,} {unit}")
 
         yield moved
 

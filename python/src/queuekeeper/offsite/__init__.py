@@ -26,6 +26,7 @@ package shows a secret.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from types import TracebackType
@@ -36,7 +37,7 @@ from queuekeeper._queue import Queue
 from queuekeeper.offsite.catalog import RemoteCatalog, newest_first
 from queuekeeper.offsite.check import check
 from queuekeeper.offsite.errors import OffsiteError, usage
-from queuekeeper.offsite.local import Local
+from queuekeeper.offsite.local import Local, setting
 from queuekeeper.offsite.pull import LATEST, meant, pull
 from queuekeeper.offsite.push import push
 from queuekeeper.offsite.remote import Remote
@@ -83,12 +84,13 @@ class Offsite:
     ) -> None:
         self._local = Local(queue, directory)
         try:
-            address = remote or configured_remote(self._local)
+            address = remote or configured_remote(self._local.queue)
             if address is None:
                 raise usage(
                     f"no remote: name it with --remote, set {VARIABLE}, or store it with "
                     "queue_set('remote', …)"
                 )
+            self._refuse_itself(address)
             self._remote = Remote(address, rclone)
         except BaseException:
             self._local.close()
@@ -118,6 +120,11 @@ class Offsite:
         """The remote, without the secrets in its name."""
         return self._remote.shown
 
+    @property
+    def policy(self) -> str | None:
+        """The setting `remote_keep`."""
+        return setting(self._local.queue, REMOTE_KEEP)
+
     def push(self, *, policy: Keep | None = None, progress: Progress | None = None) -> Pushed:
         """Pushes what the local catalog lists and the remote lacks.
 
@@ -139,8 +146,7 @@ class Offsite:
 
         With `download`, what no hash can tell is read back.
         """
-        policy = self._policy(None)
-        return check(self._local, self._remote, policy, progress, download=download)
+        return check(self._local, self._remote, self.policy, progress, download=download)
 
     def rotate(self, policy: Keep | None = None, *, dry_run: bool = False) -> Rotated:
         """Deletes on the remote what a policy does not keep, by default `remote_keep`."""
@@ -152,16 +158,27 @@ class Offsite:
             )
         return rotate(self._local, self._remote, chosen, dry_run=dry_run)
 
-    def link(self, what: str = LATEST) -> str | None:
-        """A link to a backup for a browser; None where the remote has none."""
+    def link(self, what: str = LATEST, *, public: bool = False) -> str | None:
+        """A link to a backup for a browser; None where the remote has none.
+
+        It is for those who may see the backup anyway (Google Drive has such links). With `public`
+        it is one with which anybody sees it; what that means, and for how long, the remote decides.
+        """
         catalog = RemoteCatalog.read(self._remote, self._remote.objects())
         (entry,) = meant(self._local, self._remote, catalog, what)[:1]
-        return self._remote.link(entry["backup_path"])
+        name = entry["backup_path"]
+        return self._remote.public_link(name) if public else self._remote.link(name)
+
+    def _refuse_itself(self, address: str) -> None:
+        """Two catalogs in one directory would be one, and rotating there would be rotating here."""
+        with contextlib.suppress(OSError):
+            if os.path.samefile(address, self._local.directory):  # noqa: PTH121 - is no path, mostly
+                raise usage(f"'{address}' is the backup directory itself; name another place")
 
     def _policy(self, given: Keep | None) -> Keep | None:
-        return given if given is not None else self._local.setting(REMOTE_KEEP)
+        return given if given is not None else self.policy
 
 
-def configured_remote(local: Local) -> str | None:
+def configured_remote(queue: Queue) -> str | None:
     """The remote that the environment names, else the database."""
-    return os.environ.get(VARIABLE) or local.setting(REMOTE)
+    return os.environ.get(VARIABLE) or setting(queue, REMOTE)

@@ -98,7 +98,7 @@ class _Check:
         if SHA256 in found.hashes or not found.hashes:
             return {}
         here = self.remote.local(self.local.directory / name)
-        if here is None or here.hashes[SHA256] != checksum:
+        if here is None or here.sha256 != checksum:
             return {}
         return dict(here.hashes)
 

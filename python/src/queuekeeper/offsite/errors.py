@@ -38,6 +38,10 @@ SECRET_WORDS = ("pass", "secret", "token", "key", "cred", "sas", "cookie", "sess
 SHORTEST = 4
 
 #: The code, what to do, and the phrases by which each kind of failure is known.
+FULL_ADVICE = (
+    "the remote is full; make room there, for instance by 'queuekeeper offsite rotate', and push "
+    "again"
+)
 KINDS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
     (
         SQLITE_CANTOPEN,
@@ -47,8 +51,7 @@ KINDS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
     ),
     (
         SQLITE_FULL,
-        "the remote is full; make room there, for instance by 'queuekeeper offsite rotate', and "
-        "push again",
+        FULL_ADVICE,
         (
             "no space left",
             "insufficient storage",
@@ -135,7 +138,12 @@ def from_rclone(what: str, said: str) -> OffsiteError:
     for code, advice, phrases in KINDS:
         if any(phrase in lowered for phrase in phrases):
             return OffsiteError(f"{what}: {said}; {advice}", code)
-    return OffsiteError(f"{what}: {said}", SQLITE_IOERR)
+    return OffsiteError(f"{what}: {said}; local backups are as they were", SQLITE_IOERR)
+
+
+def full(error: OffsiteError) -> OffsiteError:
+    """The same failure on a remote that is known to be full, whatever it said."""
+    return OffsiteError(f"{error}; {FULL_ADVICE}", SQLITE_FULL)
 
 
 def is_secret(name: str) -> bool:
@@ -172,9 +180,10 @@ class Scrubber:
             text = text.replace(secret, HIDDEN)
         # What stands between a name and an @ in an address.
         text = re.sub(r"(://[^/\s:@]*):[^/\s@]+@", rf"\1:{HIDDEN}@", text)
+        text = re.sub(r"(?i)(authorization: ?(?:\w+ )?)[^\s,;]+", rf"\1{HIDDEN}", text)
         return re.sub(
-            r"(?i)\b([\w-]*(?:pass|secret|token|signature|credential|sig|authorization)[\w-]*)"
-            r"(=|: ?|%3D)('[^']*'|\"[^\"]*\"|(?:Bearer |Basic )?[^\s,&;'\"]+)",
+            r"(?i)\b([\w-]*(?:pass|secret|token|signature|credential|sig)[\w-]*)(=|%3D)(?!\*\*\*)"
+            r"('[^']*'|\"[^\"]*\"|[^\s,&;'\"]+)",
             rf"\1\2{HIDDEN}",
             text,
         )

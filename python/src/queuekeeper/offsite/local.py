@@ -64,11 +64,6 @@ class Local:
         if self._own is not None:
             self._own.close()
 
-    def setting(self, name: str) -> str | None:
-        """A setting of the database."""
-        found = [each.value for each in self.queue.settings() if each.name == name]
-        return None if not found or found[0] is None else str(found[0])
-
     def entries(self) -> list[Entry]:
         """What the catalog lists, in its own order."""
         path = self.directory / MANIFEST
@@ -115,13 +110,19 @@ class Local:
             return Path(os.path.abspath(named))  # noqa: PTH100 - keeps links
         if self.database is None:
             raise usage("there is no database whose backup directory it could be: name a directory")
-        beside = self.setting("backup_dir") or DEFAULT_DIRECTORY
+        beside = setting(self.queue, "backup_dir") or DEFAULT_DIRECTORY
         return self.database.parent / beside
 
     @staticmethod
     def _path_of(queue: Queue) -> Path | None:
         path = queue.stats().path
         return Path(path) if path else None
+
+
+def setting(queue: Queue, name: str) -> str | None:
+    """A setting of a database, if it has a value."""
+    found = next((each.value for each in queue.settings() if each.name == name), None)
+    return None if found is None else str(found)
 
 
 def _try_lock(descriptor: int) -> bool:

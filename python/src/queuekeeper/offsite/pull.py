@@ -73,7 +73,7 @@ def pull(local: Local, remote: Remote, what: str, progress: Progress | None) -> 
         path=local.directory / newest["backup_path"],
         id=newest["id"],
         fetched=[name for name, _ in lacking],
-        bytes=meter.done,
+        bytes=meter.bytes,
         verified=_verified(local, entries if what == ALL else wanted, newest),
     )
 
@@ -108,7 +108,7 @@ def _lacking(local: Local, remote: Remote, entry: Entry) -> list[tuple[str, str]
             lacking.append((name, checksum))
             continue
         found = remote.local(path)
-        if found is None or found.hashes[SHA256] != checksum:
+        if found is None or found.sha256 != checksum:
             raise usage(
                 f"'{path}' is there already with other content; nothing was fetched; move it "
                 "away, or pull into another directory"
@@ -121,7 +121,7 @@ def _fetch(local: Local, remote: Remote, wanted: Stored, staged: Path, meter: Me
     remote.download(wanted.name, path, meter.moved)
     meter.add(wanted.size)
     found = remote.local(path)
-    if found is None or found.hashes[SHA256] != wanted.hashes[SHA256]:
+    if found is None or found.sha256 != wanted.sha256:
         raise damaged(
             f"{remote.on(wanted.name)} is damaged: what arrived is not what was written; nothing "
             "of it was kept; pull another backup, and see 'queuekeeper offsite check'"

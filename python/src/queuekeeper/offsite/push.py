@@ -28,7 +28,7 @@ from queuekeeper.offsite.errors import damaged, usage
 from queuekeeper.offsite.local import Local
 from queuekeeper.offsite.meter import Meter
 from queuekeeper.offsite.planning import decide
-from queuekeeper.offsite.remote import SHA256, Remote, Stored
+from queuekeeper.offsite.remote import Remote, Stored
 from queuekeeper.offsite.results import Pushed, Skipped
 
 COMMIT_SECONDS = 20.0
@@ -84,7 +84,7 @@ class _Push:
         return Pushed(
             remote=self.remote.shown,
             pushed=self.pushed,
-            bytes=self.meter.done,
+            bytes=self.meter.bytes,
             present=self.present,
             unwanted=self.unwanted,
             skipped=self.skipped,
@@ -138,7 +138,7 @@ class _Push:
             found = self.remote.local(path)
             if found is None:
                 return f"'{path}' is missing"
-            if found.hashes[SHA256] != checksum:
+            if found.sha256 != checksum:
                 return f"'{path}' is damaged: its SHA-256 is not that in the catalog"
             files.append(found)
         for found in files:
@@ -149,6 +149,7 @@ class _Push:
         """Pushes one file, unless it has arrived before."""
         before = self.objects.get(file.name)
         if before is not None and before.size == file.size and self.remote.confirm(file) is None:
+            self.meter.add(file.size, moved=False)
             return
         path = self.local.directory / file.name
         self.remote.upload(path, file.name, self.meter.moved)

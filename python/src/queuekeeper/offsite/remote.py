@@ -16,6 +16,7 @@ be a live database is ever closed in this one, which would drop SQLite's locks.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -27,8 +28,11 @@ from typing import Any
 from queuekeeper._arguments import PathLike
 from queuekeeper.offsite.errors import (
     HIDDEN,
+    SQLITE_IOERR,
+    OffsiteError,
     Scrubber,
     damaged,
+    full,
     is_secret,
     missing,
     options_of,
@@ -37,6 +41,8 @@ from queuekeeper.offsite.errors import (
 from queuekeeper.offsite.rclone import Moved, Session
 
 SHA256 = "sha256"
+#: rclone's words for a remote that is no directory.
+A_FILE = "is a file not a directory"
 #: The strongest first.
 PREFERRED = (SHA256, "blake3", "sha512", "sha1", "md5")
 
@@ -48,6 +54,11 @@ class Stored:
     name: str
     size: int
     hashes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sha256(self) -> str | None:
+        """Its SHA-256; None of what nobody can read."""
+        return self.hashes.get(SHA256)
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Stored:
@@ -64,7 +75,7 @@ class Remote:
         self._address = address
         self.shown = shown(address)
         self._session = Session(Scrubber(address), rclone)
-        self._known: tuple[str, ...] | None = None
+        self._info: Mapping[str, Any] | None = None
 
     def close(self) -> None:
         """Ends rclone."""
@@ -76,16 +87,12 @@ class Remote:
 
     def hash_type(self) -> str | None:
         """The hash that the remote knows of its objects, if it knows one."""
-        if self._known is None:
-            info = self._session.call(
-                "operations/fsinfo", f"cannot look at '{self.shown}'", fs=self._address
-            )
-            self._known = tuple(info.get("Hashes") or ())
-        ranked = [kind for kind in PREFERRED if kind in self._known]
-        return next(iter([*ranked, *self._known]), None)
+        known = self._looked_at().get("Hashes") or ()
+        return next(iter([*(kind for kind in PREFERRED if kind in known), *known]), None)
 
     def objects(self, hashes: bool = False) -> dict[str, Stored]:
         """All objects by their names; none where the directory is not there."""
+        self._looked_at()
         wanted = self._hash_options() if hashes else {}
         found = self._session.call_or_none(
             "operations/list",
@@ -108,7 +115,14 @@ class Remote:
 
     def upload(self, path: Path, name: str, moved: Moved | None = None) -> None:
         """Copies a local file to the remote, over what may be there."""
-        self._copy((str(path.parent), path.name), (self._address, name), moved, f"push '{path}' to")
+        try:
+            self._copy(
+                (str(path.parent), path.name), (self._address, name), moved, f"push '{path}' to"
+            )
+        except OffsiteError as error:
+            if error.code == SQLITE_IOERR and self._lacks_room(path):
+                raise full(error) from None
+            raise
 
     def download(self, name: str, path: Path, moved: Moved | None = None) -> None:
         """Copies an object into a local file, over what may be there."""
@@ -124,11 +138,17 @@ class Remote:
         )
 
     def link(self, name: str) -> str | None:
-        """A public link to an object, made if need be; None where the remote has none."""
-        info = self._session.call(
-            "operations/fsinfo", f"cannot look at '{self.shown}'", fs=self._address
-        )
-        if not (info.get("Features") or {}).get("PublicLink"):
+        """A link for those who may see the object anyway; None where no such link is known."""
+        if not str(self._looked_at().get("String")).startswith("Google drive"):
+            return None
+        what = f"cannot look at {self.on(name)}"
+        found = self._session.call("operations/stat", what, fs=self._address, remote=name)
+        identity = (found.get("item") or {}).get("ID")
+        return f"https://drive.google.com/file/d/{identity}/view" if identity else None
+
+    def public_link(self, name: str) -> str | None:
+        """A link with which anybody sees the object; None where the remote has none."""
+        if not (self._looked_at().get("Features") or {}).get("PublicLink"):
             return None
         what = f"cannot make a link to {self.on(name)}"
         found = self._session.call("operations/publiclink", what, fs=self._address, remote=name)
@@ -154,7 +174,7 @@ class Remote:
             stored = self.local(copy)
         if stored is None:
             raise missing(f"{what}: nothing arrived")
-        return stored.hashes[SHA256]
+        return str(stored.sha256)
 
     def difference(self, found: Stored | None, wanted: Stored, *, read: bool) -> str | None:
         """What is wrong with an object, in words; None when nothing is known to be.
@@ -176,6 +196,29 @@ class Remote:
     def confirm(self, wanted: Stored) -> str | None:
         """The same for an object that has just arrived: whatever it takes to know."""
         return self.difference(self.stat(wanted.name), wanted, read=True)
+
+    def _looked_at(self) -> Mapping[str, Any]:
+        """What rclone says of the remote, asked once."""
+        if self._info is None:
+            what = f"cannot look at '{self.shown}'"
+            try:
+                self._info = self._session.call("operations/fsinfo", what, fs=self._address)
+            except OffsiteError as error:
+                if A_FILE not in str(error):
+                    raise
+                # S3 says so of whatever it does not let us see; its directory tells which it is.
+                parent = re.sub(r"(?<=[:/])[^:/]*/?$", "", self._address)
+                self._session.call("operations/list", what, fs=parent, remote="")
+                raise usage(f"'{self.shown}' is a file; name a directory") from None
+        return self._info or {}
+
+    def _lacks_room(self, path: Path) -> bool:
+        """Whether a file is larger than what is left there, where the remote tells."""
+        with contextlib.suppress(OffsiteError, OSError):
+            what = f"cannot ask '{self.shown}' for its free space"
+            about = self._session.call("operations/about", what, fs=self._address)
+            return "free" in about and int(about["free"]) < path.stat().st_size
+        return False
 
     def _copy(
         self, source: tuple[str, str], target: tuple[str, str], moved: Moved | None, what: str
