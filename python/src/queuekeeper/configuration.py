@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Callable, Union
 from urllib.parse import unquote, urlsplit
 
+from queuekeeper._queue import Queue
 from queuekeeper.errors import SQLITE_CANTOPEN, Error, from_code
 
 Settings = Callable[[], Mapping[str, Any]]
@@ -133,6 +134,11 @@ class Configuration:
         if known.setting is None or self._settings is None:
             return None
         return self._settings().get(known.setting)
+
+
+def of_queue(queue: Queue) -> Configuration:
+    """What there is without flags, the settings of that queue's database included."""
+    return Configuration(settings=lambda: {each.name: each.value for each in queue.settings()})
 
 
 def database_path(named: str) -> str:

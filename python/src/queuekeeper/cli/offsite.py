@@ -9,6 +9,7 @@ import click
 
 from queuekeeper.cli import show
 from queuekeeper.cli.shared import FOUND, VARIABLE, Finding, common, policy, progress
+from queuekeeper.configuration import Configuration, database_path
 from queuekeeper.offsite import Offsite, Pushed
 
 REMOTE = click.option(
@@ -39,12 +40,13 @@ def with_offsite(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def copies_of(db: str | None, remote: str | None, directory: str | None) -> Offsite:
     """The off-site copies of a queue, or an error of usage."""
-    if not db and not directory:
+    named = db or Configuration().text("database")
+    if not named and not directory:
         raise click.UsageError(
             f"no database: name it with --db FILE, or set {VARIABLE}, or name the backup "
             "directory with --dir DIR"
         )
-    return Offsite(db or None, remote, directory=directory)
+    return Offsite(named and database_path(named), remote, directory=directory)
 
 
 def restore_from(db: str | None, remote: str | None, directory: str | None, backup: str) -> str:

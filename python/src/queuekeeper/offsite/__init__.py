@@ -31,13 +31,14 @@ import os
 from collections.abc import Sequence
 from types import TracebackType
 
+from queuekeeper import configuration
 from queuekeeper._arguments import Keep, PathLike
 from queuekeeper._calls import Progress
 from queuekeeper._queue import Queue
 from queuekeeper.offsite.catalog import RemoteCatalog, newest_first
 from queuekeeper.offsite.check import check
 from queuekeeper.offsite.errors import OffsiteError, usage
-from queuekeeper.offsite.local import Local, setting
+from queuekeeper.offsite.local import Local
 from queuekeeper.offsite.pull import LATEST, meant, pull
 from queuekeeper.offsite.push import push
 from queuekeeper.offsite.remote import Remote
@@ -58,8 +59,6 @@ __all__ = [
 ]
 
 VARIABLE = "QUEUEKEEPER_REMOTE"
-REMOTE = "remote"
-REMOTE_KEEP = "remote_keep"
 
 
 class Offsite:
@@ -122,8 +121,8 @@ class Offsite:
 
     @property
     def policy(self) -> str | None:
-        """The setting `remote_keep`."""
-        return setting(self._local.queue, REMOTE_KEEP)
+        """The policy for the remote: `QUEUEKEEPER_REMOTE_KEEP`, else the setting `remote_keep`."""
+        return configuration.of_queue(self._local.queue).text("remote_keep")
 
     def push(self, *, policy: Keep | None = None, progress: Progress | None = None) -> Pushed:
         """Pushes what the local catalog lists and the remote lacks.
@@ -180,5 +179,5 @@ class Offsite:
 
 
 def configured_remote(queue: Queue) -> str | None:
-    """The remote that the environment names, else the database."""
-    return os.environ.get(VARIABLE) or setting(queue, REMOTE)
+    """The remote that the environment names, or the file .env, else the database."""
+    return configuration.of_queue(queue).text("remote")
