@@ -18,8 +18,8 @@ from support.queues import TIME_FORMAT, Queue, Shape, make_queue
 from support.schedules import NOON, Times, kept, spread
 
 HOURS = 396 * 24
-#: The remote is a disk that is there each Sunday, and every day in the first and in the last weeks.
-DAILY = (14, 376)
+#: The remote is a disk that is there every fourth Thursday, and on the first days and the last.
+DAILY = (5, 386)
 #: Then, in the morning when the jobs are due, it is there but cannot be written, for that long.
 OUTAGE = datetime(2016, 11, 27)
 OUTAGE_HOURS = 6
@@ -45,7 +45,7 @@ first, last = given["daily"]
 for hour in range(given["hours"]):
     now = begin + timedelta(hours=hour)
     days = (now - begin).days
-    reached = now.weekday() == 6 or not first <= days < last
+    reached = days % 28 == 0 or not first <= days < last
     broken = outage <= now < outage + timedelta(hours=given["outage_hours"])
     if hour == 72:
         # It has shown that it is run each hour.
