@@ -8,7 +8,15 @@ from typing import Any, Callable
 import click
 
 from queuekeeper.cli import show
-from queuekeeper.cli.shared import FOUND, VARIABLE, Finding, common, policy, progress
+from queuekeeper.cli.shared import (
+    FOUND,
+    VARIABLE,
+    Finding,
+    common,
+    named_once,
+    policy,
+    progress,
+)
 from queuekeeper.configuration import Configuration, database_path
 from queuekeeper.offsite import Offsite, Pushed
 
@@ -30,11 +38,25 @@ def with_offsite(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of all these commands; the command is called with the remote's copies."""
 
     @functools.wraps(function)
-    def opened(db: str | None, remote: str | None, directory: str | None, **others: Any) -> Any:
-        with copies_of(db, remote, directory) as copies:
+    def opened(
+        db: str | None,
+        remote: str | None,
+        directory: str | None,
+        database: str | None = None,
+        **others: Any,
+    ) -> Any:
+        with copies_of(named_once(database, db), remote, directory) as copies:
             return function(copies, **others)
 
     decorated: Callable[..., Any] = common(REMOTE(DIRECTORY(opened)))
+    return decorated
+
+
+def with_named_offsite(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command without an argument of its own, which may so be the database."""
+
+    argument = click.argument("database", required=False, metavar="[FILE]")
+    decorated: Callable[..., Any] = argument(with_offsite(function))
     return decorated
 
 
@@ -65,7 +87,7 @@ def offsite() -> None:
 
 
 @offsite.command()
-@with_offsite
+@with_named_offsite
 def push(copies: Offsite, as_json: bool) -> None:
     """Copy what the catalog lists and the remote lacks.
 
@@ -124,7 +146,7 @@ def pull(copies: Offsite, backup: str, as_json: bool) -> None:
 
 
 @offsite.command("list")
-@with_offsite
+@with_named_offsite
 def list_(copies: Offsite, as_json: bool) -> None:
     """List what the remote has, the newest first."""
     found = copies.list()
@@ -146,7 +168,7 @@ def list_(copies: Offsite, as_json: bool) -> None:
 
 @offsite.command()
 @click.option("--download", is_flag=True, help="Read back what no hash of the remote can tell.")
-@with_offsite
+@with_named_offsite
 def check(copies: Offsite, download: bool, as_json: bool) -> None:
     """Compare the remote with its catalog, and with the local one.
 
@@ -192,7 +214,11 @@ def rotate(copies: Offsite, keep: str | None, dry_run: bool, as_json: bool) -> N
 @click.option("--public", is_flag=True, help="One with which anybody can read the backup.")
 @with_offsite
 def link(copies: Offsite, backup: str, public: bool, as_json: bool) -> None:
-    """Show a link to a backup for a browser, where the remote has links."""
+    """Show a link to a backup for a browser, where the remote has links.
+
+    BACKUP is an id or a name that list shows, or latest (the default). The link is for those who
+    may see the backup anyway; with --public, it is for anybody.
+    """
     found = copies.link(backup, public=public)
     if as_json:
         show.as_json({"link": found})

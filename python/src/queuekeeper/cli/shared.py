@@ -67,14 +67,19 @@ def with_named_queue(function: F) -> F:
 
     @functools.wraps(function)
     def named(database: str | None, db: str | None, **arguments: Any) -> Any:
-        context = click.get_current_context()
-        if database and context.get_parameter_source("db") is ParameterSource.COMMANDLINE:
-            raise click.UsageError("the database is named twice: by --db, and as an argument")
-        with open_queue(database or db) as queue:
+        with open_queue(named_once(database, db)) as queue:
             return function(queue, **arguments)
 
     argument = click.argument("database", required=False, metavar="[FILE]")
     return argument(common(named))  # type: ignore[return-value]
+
+
+def named_once(database: str | None, db: str | None) -> str | None:
+    """The database that an argument names, else the option; not both."""
+    source = click.get_current_context().get_parameter_source("db")
+    if database and source is ParameterSource.COMMANDLINE:
+        raise click.UsageError("the database is named twice: by --db, and as an argument")
+    return database or db
 
 
 def open_queue(db: str | None) -> queuekeeper.Queue:
