@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from queuekeeper import due
 from queuekeeper.cli import show
-from queuekeeper.cli.shared import FOUND, Finding, common, complain, database_of
+from queuekeeper.cli.shared import FOUND, Finding, common, complain, database_of, named_once
 from queuekeeper.configuration import Configuration
 from queuekeeper.errors import Error, InterruptError
 from queuekeeper.notifications import Delivery
@@ -55,15 +54,13 @@ def run_due(
     That is the jobs, and copying the backups elsewhere. For cron and the like, as often as once a
     minute. The exit status is 1 if anything failed.
     """
-    context = click.get_current_context()
-    if database and context.get_parameter_source("db") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("the database is named twice: by --db, and as an argument")
+    named = named_once(database, db)
     flags["quiet"] = flags["quiet"] or None
     if flags.pop("no_offsite"):
         flags["remote"] = ""
     try:
         configuration = Configuration(flags, env_file=env_file)
-        path = database_of(database or db, configuration)
+        path = database_of(named, configuration)
         outcome = due.run_due(path, configuration, now)
     except InterruptError:
         raise
