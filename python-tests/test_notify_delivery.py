@@ -283,6 +283,26 @@ def test_many_calls_at_once_tell_everything_once(
     assert sorted(done.count(job) for job in ("daily", "weekly", "monthly")) == [1, 1, 1]
 
 
+@pytest.mark.rule(2)
+@pytest.mark.skipif(os.name == "nt", reason="it links as Unix does")
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_a_lock_file_that_leads_to_the_live_database_is_refused(
+    link: str, run_due: RunDue, queue: Queue, listener: Listener
+) -> None:
+    lock = Path(f"{queue.path}-run-due")
+    getattr(lock, link)(queue.path)
+    before = queue.snapshot()
+    done = run_due(FIRST, "--notify", listener.ntfy, status=2)
+    assert str(lock) in done[1]
+    assert listener.messages == []
+    lock.unlink()
+    assert queue.snapshot() == before
+    assert queue.query("PRAGMA integrity_check") == [("ok",)]
+    # The jobs were run, and what came of them is told as soon as it can be.
+    run_due("2030-01-03 12:01:00", "--notify", listener.ntfy)
+    assert listener.kinds == ["success"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="it kills as Unix does")
 def test_what_was_being_sent_when_the_call_was_killed_is_told_by_the_next(
     run_due: RunDue, own: Package, queue: Queue, listener: Listener

@@ -31,7 +31,8 @@ def section(file: str, heading: str) -> str:
 def block(language: str, number: int = 0) -> str:
     """A piece of code in the section about run-due."""
     text = section("README.md", "One line for cron")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)[number]
+    found: list[str] = re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+    return found[number]
 
 
 def here(code: str, own: Package, queue: Queue, tmp_path: Path) -> str:

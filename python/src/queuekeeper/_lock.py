@@ -1,14 +1,17 @@
 """A lock that the system drops with its process, and a few words that lie in its file.
 
 The file stays when the lock is released: to delete it would let two others lock two files of one
-name.
+name. What is no file of our own making, such as a link that leads to the live database, is refused
+before it is opened: closing it would take SQLite's locks away.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +44,12 @@ class Held:
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[Held | None]:
     """Holds the lock; None if another process does."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    with contextlib.suppress(FileNotFoundError):
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            raise OSError(errno.EEXIST, "this is a link, or no file; delete it", str(path))
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(path, flags, 0o600)
     try:
         yield Held(descriptor) if _take(descriptor) else None
     finally:
