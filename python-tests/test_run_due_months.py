@@ -17,7 +17,8 @@ from support.package import Package
 from support.queues import TIME_FORMAT, Queue, Shape, make_queue
 from support.schedules import NOON, Times, kept, spread
 
-HOURS = 396 * 24
+DAYS = 396
+HOURS = DAYS * 24
 #: The remote is a disk that is there every fourth Thursday, and on the first days and the last.
 DAILY = (5, 386)
 #: Then, in the morning when the jobs are due, it is there but cannot be written, for that long.
@@ -118,7 +119,7 @@ def test_thirteen_months_of_hourly_calls(own: Package, memory: Path) -> None:
     assert len(backups_in(remote)) == len(model.remote)
     assert temporaries_in(queue.backups) == temporaries_in(remote) == []
     with_backup = [now for now, ran, _ in calls if {"daily", "weekly", "monthly"} & jobs_of(ran)]
-    assert len(with_backup) == 396
+    assert len(with_backup) == DAYS + 1
     assert sum("hourly" in jobs_of(ran) for _, ran, _ in calls) == 72
 
     # The outage was told once, and its end.
@@ -169,7 +170,7 @@ def check_messages(listener: Listener, told: Counter[str]) -> None:
     assert bodies.most_common(1)[0][1] == 1
     named = Counter(re.findall(r"queue_backup_\w+\.db", "".join(bodies)))
     assert set(named.values()) == {1}
-    # 396 days, the Saturdays and the firsts of months in them, and the first call, which makes all.
-    assert len(named) == 396 + 57 + 14
+    # The mornings, the Saturdays and the firsts of months, and the first call, which makes all three.
+    assert len(named) == DAYS + 57 + 13 + 3
     everything = "".join(message.title + message.body for message in listener.messages)
     assert not [word for word in SECRETS if word in everything]
