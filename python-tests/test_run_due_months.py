@@ -170,7 +170,7 @@ def check_messages(listener: Listener, told: Counter[str]) -> None:
     assert bodies.most_common(1)[0][1] == 1
     named = Counter(re.findall(r"queue_backup_\w+\.db", "".join(bodies)))
     assert set(named.values()) == {1}
-    # The mornings, the Saturdays and the firsts of months, and the first call, which makes all three.
+    # The mornings, the Saturdays, the firsts of months, and the first call, which makes all three.
     assert len(named) == DAYS + 57 + 13 + 3
     everything = "".join(message.title + message.body for message in listener.messages)
     assert not [word for word in SECRETS if word in everything]
