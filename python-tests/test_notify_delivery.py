@@ -291,12 +291,12 @@ def test_a_lock_file_that_leads_to_the_live_database_is_refused(
 ) -> None:
     lock = Path(f"{queue.path}-run-due")
     getattr(lock, link)(queue.path)
-    before = queue.snapshot()
+    before = [row[:5] for row in queue.snapshot()]
     done = run_due(FIRST, "--notify", listener.ntfy, status=2)
     assert str(lock) in done[1]
     assert listener.messages == []
     lock.unlink()
-    assert queue.snapshot() == before
+    assert [row[:5] for row in queue.snapshot()] == before
     assert queue.query("PRAGMA integrity_check") == [("ok",)]
     # The jobs were run, and what came of them is told as soon as it can be.
     run_due("2030-01-03 12:01:00", "--notify", listener.ntfy)
