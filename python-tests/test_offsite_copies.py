@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, MakeDisk
 
 from support.artifacts import catalog, sha256
 from support.package import Package
-from support.queues import Queue
+from support.queues import Queue, grow
 from support.remotes import environment
 
 #: What the programs have: the queue's path, the remote's, and both opened.
@@ -405,13 +405,84 @@ def test_another_queue_in_the_same_place(own: Package, queue: Queue) -> None:
         other.mkdir()
         queue.backup(other / "fixed.db")
         with Offsite(queue, str(remote), directory=other) as others:
-            assert "another backup of the same name; nothing was replaced" in refused(others.push)
+            queue.backup(other / "third.db")
+            done = others.push()
+            assert (done.pushed, done.ok) == (["third.db"], False)
+            assert "another backup of the same name, which was not replaced" in (
+                done.skipped[0].reason)
         assert (remote / "fixed.db").read_bytes() == before
         # A remote must not be the directory itself.
         assert "is the backup directory itself" in refused(Offsite, queue, str(fixed.parent))
         finish()
         """,
     )
+
+
+def test_a_disk_that_is_full_there_and_here(
+    own: Package, queue: Queue, make_disk: MakeDisk
+) -> None:
+    disk = make_disk(3 << 20)
+    run(own, queue, "queue.backup()\nfinish()")
+    grow(queue, 4)
+    run(
+        own,
+        queue,
+        f"""
+        disk = Path({str(disk)!r})
+        small, large = queue.backups()[0].path.name, queue.backup().path.name
+        with Offsite(queue, str(disk / "remote")) as others:
+            text = refused(others.push)
+            assert "the remote is full" in text and str(disk) in text, text
+            # What had arrived before is listed.
+            assert [each.backup_path for each in others.list()] == [small]
+        copies.push()
+        with Offsite(None, str(remote), directory=disk / "here") as others:
+            text = refused(others.pull)
+            assert "bytes left, and this needs" in text and "nothing was fetched" in text, text
+            assert names(disk / "here") == []
+        finish()
+        """,
+    )
+
+
+def test_a_broken_database_has_its_copies_back(own: Package, queue: Queue) -> None:
+    before = queue.snapshot()
+    run(own, queue, "queue.backup()\ncopies.push()\nfinish()")
+    shutil.rmtree(queue.backups)
+    for file in queue.directory.glob("queue.db-*"):
+        file.unlink()
+    queue.path.write_bytes(b"no database " * 1000)
+    remote = queue.directory / "remote"
+    arguments = ("restore", "latest", "--from-remote", "--remote", remote, "--db", queue.path)
+    done = own.cli(*arguments, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert "moved aside" in done.stdout
+    assert queue.snapshot() == before
+
+
+def test_what_rclone_says_decides_on_the_advice(own: Package, queue: Queue) -> None:
+    said = {
+        'didn\'t find section in config file ("nope")': (14, "no remote of that name"),
+        "write: no space left on device": (13, "the remote is full"),
+        "googleapi: Error 403: storageQuotaExceeded": (13, "the remote is full"),
+        "googleapi: Error 403: User Rate Limit Exceeded": (5, "asked too often"),
+        "googleapi: Error 401: Invalid Credentials": (23, "refuses the credentials"),
+        "oauth2: invalid_grant token expired": (23, "refuses the credentials"),
+        "mkdir /mnt/x: permission denied": (3, "whom the remote's directory belongs to"),
+        "dial tcp: lookup nas: no such host": (14, "cannot be reached"),
+        "backup_401_403.db: something new": (10, "local backups are as they were"),
+    }
+    found = run(
+        own,
+        queue,
+        f"""
+        from queuekeeper.offsite.errors import from_rclone
+        errors = [from_rclone("cannot push", each) for each in {list(said)!r}]
+        finish([(error.code, str(error)) for error in errors])
+        """,
+    )
+    for (code, text), (said_text, (wanted, advice)) in zip(found, said.items(), strict=True):
+        assert (code, said_text in text, advice in text) == (wanted, True, True), text
 
 
 def test_two_pushes_at_the_same_time(own: Package, queue: Queue) -> None:
@@ -467,7 +538,9 @@ def test_rclone_ends_with_whoever_started_it(own: Package, queue: Queue) -> None
         assert Path(f"/proc/{child}").exists()
         copies.close()
         assert not Path(f"/proc/{child}").exists()
-        # It comes back when it is needed, and when it died.
+        # It comes back when it is needed, also in an environment that makes it say more, or less,
+        # and when it died.
+        os.environ.update(RCLONE_VERBOSE="2", RCLONE_RC_ADDR=":1", RCLONE_QUIET="true")
         copies.list()
         child = int(Path(f"/proc/self/task/{os.getpid()}/children").read_text())
         os.kill(child, signal.SIGKILL)

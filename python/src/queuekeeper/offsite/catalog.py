@@ -105,9 +105,8 @@ def newest_first(entries: Iterable[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: str(entry["created_at"]))[::-1]
 
 
-def chain_of(entry: Entry, entries: Iterable[Entry]) -> list[Entry]:
+def chain_of(entry: Entry, by_id: Mapping[str, Entry]) -> list[Entry]:
     """An entry with all that it builds on, the full backup first."""
-    by_id = {each["id"]: each for each in entries}
     chain = [entry]
     while (parent := chain[0].get("parent_id")) is not None:
         if parent not in by_id or by_id[parent] in chain:

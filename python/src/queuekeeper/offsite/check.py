@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from queuekeeper._arguments import Keep
 from queuekeeper._calls import Progress
 from queuekeeper.offsite.catalog import OWN, Entry, RemoteCatalog, fault_of, files_of
 from queuekeeper.offsite.local import Local
@@ -25,10 +26,11 @@ from queuekeeper.offsite.meter import Meter
 from queuekeeper.offsite.planning import decide
 from queuekeeper.offsite.remote import SHA256, Remote, Stored
 from queuekeeper.offsite.results import Checked, Finding
+from queuekeeper.results import Decision
 
 
 def check(
-    local: Local, remote: Remote, policy: object, progress: Progress | None, *, download: bool
+    local: Local, remote: Remote, policy: Keep | None, progress: Progress | None, *, download: bool
 ) -> Checked:
     """Compares a remote with its catalog, and that with the local one."""
     return _Check(local, remote, progress, download).run(policy)
@@ -49,7 +51,7 @@ class _Check:
         self.compared = 0
         self.by_size = 0
 
-    def run(self, policy: object) -> Checked:
+    def run(self, policy: Keep | None) -> Checked:
         """All of it."""
         entries = self.catalog.entries
         self.meter.total = sum(entry["size_bytes"] for entry in entries)
@@ -108,10 +110,12 @@ class _Check:
             text = "is there, but not listed: a push or a rotation has not been finished, or it is "
             yield Finding("unlisted", name, f"{name} {text}somebody else's")
 
-    def _not_pushed(self, policy: object) -> Iterator[Finding]:
+    def _not_pushed(self, policy: Keep | None) -> Iterator[Finding]:
         listed = {entry["id"] for entry in self.catalog.entries}
         lacking = [entry for entry in self.local.entries() if entry["id"] not in listed]
-        plan = decide(self.local, [*self.catalog.entries, *lacking], policy) if policy else {}  # type: ignore[arg-type]
+        plan: dict[str, Decision] = {}
+        if policy is not None:
+            plan = decide(self.local, [*self.catalog.entries, *lacking], policy)
         for entry in lacking:
             name = entry["backup_path"]
             if name not in plan or plan[name].decision == "keep":

@@ -28,6 +28,7 @@ from queuekeeper.errors import (
     Error,
 )
 
+SQLITE_PERM = 3
 SQLITE_IOERR = 10
 SQLITE_AUTH = 23
 
@@ -42,12 +43,18 @@ FULL_ADVICE = (
     "the remote is full; make room there, for instance by 'queuekeeper offsite rotate', and push "
     "again"
 )
+LOCAL_FULL_ADVICE = "the disk here is full; make room, and run this again"
 KINDS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
     (
         SQLITE_CANTOPEN,
         "rclone has no remote of that name; make it with 'rclone config', and see 'rclone "
         "listremotes'",
         ("didn't find section in config file", "didn't find backend called"),
+    ),
+    (
+        SQLITE_BUSY,
+        "the remote was asked too often; run this again later",
+        ("rate limit", "ratelimit", "too many requests", "slowdown", "slow down", "queries per"),
     ),
     (
         SQLITE_FULL,
@@ -58,6 +65,7 @@ KINDS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
             "quota",
             "disk full",
             "not enough space",
+            "remaining disk space",
             "507 ",
             'sftp: "failure"',
         ),
@@ -75,14 +83,20 @@ KINDS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
             "unable to authenticate",
             "unauthorized",
             "forbidden",
-            "401",
-            "403",
+            "statuscode: 401",
+            "statuscode: 403",
+            "error 401",
+            "error 403",
             "invalid_grant",
             "empty token found",
             "couldn't fetch token",
             "login incorrect",
-            "permission denied",
         ),
+    ),
+    (
+        SQLITE_PERM,
+        "who runs this may not do that there; check whom the remote's directory belongs to",
+        ("permission denied", "read-only file system"),
     ),
     (
         SQLITE_CANTOPEN,
@@ -97,7 +111,8 @@ KINDS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
             "deadline exceeded",
             "server misbehaving",
             "handshake failed",
-            "eof",
+            "unexpected eof",
+            ": eof",
         ),
     ),
 )
@@ -144,6 +159,11 @@ def from_rclone(what: str, said: str) -> OffsiteError:
 def full(error: OffsiteError) -> OffsiteError:
     """The same failure on a remote that is known to be full, whatever it said."""
     return OffsiteError(f"{error}; {FULL_ADVICE}", SQLITE_FULL)
+
+
+def full_here(error: OffsiteError) -> OffsiteError:
+    """A failure for want of space while something was fetched: it is the disk here that is full."""
+    return OffsiteError(str(error).replace(FULL_ADVICE, LOCAL_FULL_ADVICE), SQLITE_FULL)
 
 
 def is_secret(name: str) -> bool:

@@ -22,6 +22,7 @@ from pathlib import Path
 import queuekeeper
 from queuekeeper._arguments import PathLike
 from queuekeeper._queue import Queue
+from queuekeeper.errors import CorruptError
 from queuekeeper.offsite.catalog import MANIFEST, Entry, parse
 from queuekeeper.offsite.errors import busy, damaged, missing, usage
 
@@ -86,9 +87,9 @@ class Local:
         """Waits for others, and keeps them out."""
         path = self.directory / LOCK
         # An old lock file may be anything, but never a database that SQLite has locks on.
-        self.directory.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         try:
+            self.directory.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, flags, 0o600)
         except OSError as error:
             raise missing(f"cannot make the lock file '{path}': {error.strerror}") from None
@@ -121,7 +122,11 @@ class Local:
 
 def setting(queue: Queue, name: str) -> str | None:
     """A setting of a database, if it has a value."""
-    found = next((each.value for each in queue.settings() if each.name == name), None)
+    try:
+        found = next((each.value for each in queue.settings() if each.name == name), None)
+    except CorruptError:
+        # A broken database says nothing any more, and its off-site copies are what is needed.
+        return None
     return None if found is None else str(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queuekeeper._calls import Progress
-from queuekeeper.offsite.rclone import Moved
+from queuekeeper.offsite.rclone import Moved, ended
 
 
 class Meter:
@@ -27,7 +27,9 @@ class Meter:
         self.bytes += size if moved else 0
         # A hash file is not part of the sum, which is known beforehand.
         self.total = max(self.total, self._done)
-        self._tell(0)
+        # Small files are done before anybody could be asked.
+        if self._tell(0):
+            raise ended("off-site copies")
 
     def _tell(self, moved: int) -> object:
         if self._progress is None:

@@ -16,7 +16,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from queuekeeper.offsite.errors import usage
+from queuekeeper.errors import SQLITE_FULL
+from queuekeeper.offsite.errors import OffsiteError, usage
 
 #: Such a directory is left by a pull that died, and removed by the next, which has the lock.
 STAGING = ".queuekeeper-pull-"
@@ -31,6 +32,17 @@ def staging(directory: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=STAGING, dir=directory) as place:
         yield Path(place)
+
+
+def require(directory: Path, needed: int) -> None:
+    """Refuses at once what will not fit."""
+    free = shutil.disk_usage(directory).free
+    if needed > free:
+        raise OffsiteError(
+            f"'{directory}' has {free:,} bytes left, and this needs {needed:,}; nothing was "
+            "fetched; make room, or pull into another directory",
+            SQLITE_FULL,
+        )
 
 
 def put(staged: Path, target: Path, like: Path | None) -> None:

@@ -45,7 +45,8 @@ def pull(local: Local, remote: Remote, what: str, progress: Progress | None) -> 
     objects = remote.objects()
     catalog = RemoteCatalog.read(remote, objects)
     wanted = meant(local, remote, catalog, what)
-    chained = {e["id"]: e for each in wanted for e in chain_of(each, catalog.entries)}
+    by_id = {entry["id"]: entry for entry in catalog.entries}
+    chained = {each["id"]: each for entry in wanted for each in chain_of(entry, by_id)}
     entries = sorted(chained.values(), key=lambda entry: str(entry["created_at"]))
     with local.lock():
         lacking = [file for entry in entries for file in _lacking(local, remote, entry)]
@@ -57,6 +58,7 @@ def pull(local: Local, remote: Remote, what: str, progress: Progress | None) -> 
             )
         meter = Meter(progress)
         meter.total = sum(objects[name].size for name, _ in lacking)
+        place.require(local.directory, meter.total)
         with place.staging(local.directory) as staged:
             for name, checksum in lacking:
                 _fetch(

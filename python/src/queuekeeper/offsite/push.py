@@ -7,8 +7,8 @@
 - What it builds on is there before it; what is damaged here, or builds on something that is
   nowhere, is left out and named.
 - A push that died is finished by the next one: what has arrived whole is not sent again.
-- Another backup of the same name is never replaced. What the remote's catalog does not list is
-  what a push left that died, and is replaced unless it is right.
+- Another backup of the same name is never replaced, but left out. What the remote's catalog does
+  not list is what a push left that died, and is replaced unless it is right.
 - With a policy, backups that the next rotation there would delete are not sent.
 
 # How
@@ -19,12 +19,13 @@ small ones costs little, and one of large ones that dies leaves all but the last
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from queuekeeper._arguments import Keep
 from queuekeeper._calls import Progress
 from queuekeeper.offsite.catalog import Entry, RemoteCatalog, fault_of, files_of
-from queuekeeper.offsite.errors import damaged, usage
+from queuekeeper.offsite.errors import OffsiteError, damaged
 from queuekeeper.offsite.local import Local
 from queuekeeper.offsite.meter import Meter
 from queuekeeper.offsite.planning import decide
@@ -51,6 +52,7 @@ class _Push:
         self.meter = Meter(progress)
         self.objects = remote.objects()
         self.catalog = RemoteCatalog.read(remote, self.objects)
+        self.listed = {each["id"]: each for each in self.catalog.entries}
         #: The ids of the backups that the remote has whole.
         self.there = {each["id"] for each in self.catalog.entries if self._is_whole(each)}
         self.present = 0
@@ -67,16 +69,15 @@ class _Push:
         if policy is not None and lacking:
             lacking = self._wanted(lacking, policy)
         self.meter.total = sum(entry["size_bytes"] for entry in lacking)
-        for entry in sorted(lacking, key=lambda entry: str(entry["created_at"])):
-            reason = self._refusal(entry) or self._send(entry)
-            if reason is not None:
-                self.skipped.append(Skipped(entry["backup_path"], reason))
-                continue
-            self._list(entry)
-            self.there.add(entry["id"])
-            self.pushed.append(entry["backup_path"])
-            if time.monotonic() - self.written_at > COMMIT_SECONDS:
-                self._write()
+        try:
+            for entry in sorted(lacking, key=lambda entry: str(entry["created_at"])):
+                self._push(entry)
+        except OffsiteError:
+            # What has arrived is listed, if that can be; the next push may fail at the same place.
+            with contextlib.suppress(OffsiteError):
+                if self.unwritten:
+                    self._write()
+            raise
         if self.unwritten:
             self._write()
         if self.catalog.leaving:
@@ -90,6 +91,18 @@ class _Push:
             skipped=self.skipped,
         )
 
+    def _push(self, entry: Entry) -> None:
+        """Pushes one backup, or notes why not."""
+        reason = self._refusal(entry) or self._send(entry)
+        if reason is not None:
+            self.skipped.append(Skipped(entry["backup_path"], reason))
+            return
+        self._list(entry)
+        self.there.add(entry["id"])
+        self.pushed.append(entry["backup_path"])
+        if time.monotonic() - self.written_at > COMMIT_SECONDS:
+            self._write()
+
     def _is_whole(self, entry: Entry) -> bool:
         """Whether all objects of a backup are there, as far as a listing tells."""
         if not all(name in self.objects for name, _ in files_of(entry)):
@@ -101,7 +114,7 @@ class _Push:
         if entry["id"] not in self.there:
             return False
         self.present += 1
-        (listed,) = (each for each in self.catalog.entries if each["id"] == entry["id"])
+        listed = self.listed[entry["id"]]
         # It may have been verified since.
         if listed != entry and files_of(listed) == files_of(entry) and fault_of(entry) is None:
             self._list(entry)
@@ -124,9 +137,9 @@ class _Push:
             return f"it builds on the backup {parent}, which is not on the remote"
         for other in self.catalog.entries:
             if other["backup_path"] == entry["backup_path"] and other["id"] != entry["id"]:
-                raise usage(
-                    f"{self.remote.on(entry['backup_path'])} is another backup of the same name; "
-                    "nothing was replaced; give each queue a remote directory of its own"
+                return (
+                    f"{self.remote.on(entry['backup_path'])} is another backup of the same name, "
+                    "which was not replaced; give each queue a remote directory of its own"
                 )
         return None
 

@@ -46,7 +46,7 @@ from pathlib import Path
 from typing import Any
 
 from queuekeeper._arguments import PathLike
-from queuekeeper.errors import InterruptError
+from queuekeeper.errors import SQLITE_INTERRUPT, InterruptError
 from queuekeeper.offsite.errors import OffsiteError, Scrubber, from_rclone, missing
 
 #: The program's own word; a path, or a name to look for on PATH.
@@ -77,6 +77,17 @@ def find(named: PathLike | None = None) -> str:
             "'queuekeeper[offsite]', or see https://rclone.org/install/"
         )
     return found
+
+
+def ended(what: str) -> InterruptError:
+    """What a progress function ends a call with by returning something true."""
+    return InterruptError(f"{what}: ended by the progress function", SQLITE_INTERRUPT)
+
+
+def inherited() -> dict[str, str]:
+    """The environment, without what would change where rclone listens and what it says of it."""
+    ours = ("RCLONE_RC", "RCLONE_VERBOSE", "RCLONE_QUIET", "RCLONE_LOG_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 class Session:
@@ -134,7 +145,7 @@ class Session:
                 pause = min(2 * pause, LONGEST_PAUSE)
                 stats = self.call("core/stats", what, group=f"job/{job}")
                 if moved(int(stats.get("bytes") or 0)):
-                    raise InterruptError(f"{what}: ended by the progress function", 9)
+                    raise ended(what)
         except BaseException:
             with contextlib.suppress(OffsiteError):
                 self.call("job/stop", what, jobid=job)
@@ -165,7 +176,7 @@ class Session:
     def _start(self) -> None:
         program = find(self._named)
         self._password = secrets.token_urlsafe(32)
-        environment = {"RCLONE_LOW_LEVEL_RETRIES": "3", "RCLONE_CONTIMEOUT": "20s", **os.environ}
+        environment = {"RCLONE_LOW_LEVEL_RETRIES": "3", "RCLONE_CONTIMEOUT": "20s", **inherited()}
         environment.update(RCLONE_RC_USER="queuekeeper", RCLONE_RC_PASS=self._password)
         command = [program, "hashsum", "MD5", "--rc", "--rc-addr", "127.0.0.1:0"]
         command += ["--ask-password=false", "--log-level", "NOTICE", "--log-file", ""]

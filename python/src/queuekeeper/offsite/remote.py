@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from queuekeeper._arguments import PathLike
+from queuekeeper.errors import SQLITE_FULL
 from queuekeeper.offsite.errors import (
     HIDDEN,
     SQLITE_IOERR,
@@ -33,6 +34,7 @@ from queuekeeper.offsite.errors import (
     Scrubber,
     damaged,
     full,
+    full_here,
     is_secret,
     missing,
     options_of,
@@ -126,7 +128,12 @@ class Remote:
 
     def download(self, name: str, path: Path, moved: Moved | None = None) -> None:
         """Copies an object into a local file, over what may be there."""
-        self._copy((self._address, name), (str(path.parent), path.name), moved, "pull from")
+        try:
+            self._copy((self._address, name), (str(path.parent), path.name), moved, "pull")
+        except OffsiteError as error:
+            if error.code == SQLITE_FULL:
+                raise full_here(error) from None
+            raise
 
     def delete(self, name: str) -> None:
         """Deletes an object; that it is not there is fine."""
