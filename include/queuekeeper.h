@@ -298,6 +298,8 @@ int qk_rotate(qk_queue *queue,
 /*
  Shows what `qk_rotate` would do with the same arguments, and why. See the SQL table `queue_rotation(keep [, dir])`.
 
+ `dir` may also be a copy of a catalog whose backups lie elsewhere; then its word alone counts.
+
  `*result`: JSON, an array of objects with `backup_path`, `created_at`, `decision` (`keep` or `delete`) and `reasons`.
 
  Requires: As for `qk_delete_backup`.
@@ -370,6 +372,24 @@ int qk_schedule(qk_queue *queue,
  */
 int qk_history(qk_queue *queue,
                char **result);
+
+/*
+ Records a step that was done around the schedule, such as copying backups elsewhere, where `qk_history` shows it. SQL has no such
+ function: it can insert into `queuekeeper_log`.
+
+ `job`, `step`: 1 to 64 letters, digits, `-`, `_`, `.` or spaces; not one of the schedule's own jobs. `status`: `"running"` begins
+ the step; `"ok"`, `"failed"` and `"skipped"` end it, or record one that took no time. `detail`: JSON, or the error in words; NULL:
+ nothing. `now`: as for `qk_run_due`. `*number`: the row's number in the log.
+
+ Requires: `job`, `step`, `status`, `detail` and `now` are NULL or C strings; `number` is NULL or a place for a number.
+ */
+int qk_record(qk_queue *queue,
+              const char *job,
+              const char *step,
+              const char *status,
+              const char *detail,
+              const char *now,
+              int64_t *number);
 
 /*
  Stores a setting in the database. See the SQL function `queue_set(name, value)`.

@@ -32,7 +32,7 @@ PYTHON = examples(section("Python"), "python") + examples(
 
 
 def test_the_examples_are_found() -> None:
-    assert len(PYTHON) == 8
+    assert len(PYTHON) == 9
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))

@@ -233,3 +233,38 @@ def test_unknown_fields_of_the_catalog_survive(queue: Queue, open_python: OpenPy
     assert session.value("SELECT queue_rotate(2)") == 1
     kept = [entry for entry in artifacts.catalog(queue.backups) if "off_site" in entry]
     assert [entry["off_site"] for entry in kept] == [{"to": "täglich", "times": [1, 2.5, None]}]
+
+
+def test_a_catalog_that_lies_elsewhere_is_planned_by_its_word(
+    host: Host, queue: Queue, open_session: OpenSession
+) -> None:
+    session = open_session(host, queue.path)
+    for name in ("a", "b", "b"):
+        session.object(f'SELECT queue_backup(NULL, \'{{"name": "{name}"}}\')')
+    copy = queue.directory / "remote.json"
+    copy.write_bytes((queue.backups / "backup_manifest.json").read_bytes())
+    sql = "SELECT backup_path, decision, reasons FROM queue_rotation(1, '{}')"
+    here = session.rows(sql.format(queue.backups))
+    for file in queue.backups.glob("queue_backup_*"):
+        file.unlink()
+    files = queue.files()
+    # The same plan, although nothing of it is here; the names are those in the catalog.
+    assert session.rows(sql.format(copy)) == [
+        (Path(str(path)).name, decision, reasons) for path, decision, reasons in here
+    ]
+    assert [row[1] for row in here] == ["keep", "delete", "delete"]
+    error = session.error(f"SELECT queue_rotate(1, '{copy}')")
+    assert f"'{copy}' is not a directory" in error.message
+    entries = json.loads(copy.read_text("utf-8"))
+    entries[2]["size_bytes"] += 1
+    copy.write_text(json.dumps(entries), "utf-8")
+    reasons = [str(row[2]) for row in session.rows(sql.format(copy))]
+    assert "its catalog entry was changed by somebody else" in reasons[0]
+    entries[0]["backup_path"] = "../escaped.db"
+    copy.write_text(json.dumps(entries), "utf-8")
+    assert "'../escaped.db'" in session.error(sql.format(copy)).message
+    for content in ("", "{}", "[1]", '[{"id": "x"}]'):
+        copy.write_text(content, "utf-8")
+        assert f"'{copy}' is no catalog" in session.error(sql.format(copy)).message
+    assert session.error(sql.format(queue.path))
+    assert queue.files() == files

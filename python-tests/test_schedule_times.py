@@ -10,7 +10,18 @@ from conftest import OpenPython
 from hosts import Session
 from support import artifacts
 from support.queues import TIME_FORMAT, Queue
-from support.schedules import JOBS, NOON, jobs, logged, only, planned, run_due, steps_of
+from support.schedules import (
+    JOBS,
+    NOON,
+    jobs,
+    kept,
+    logged,
+    only,
+    planned,
+    run_due,
+    spread,
+    steps_of,
+)
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 
@@ -119,28 +130,6 @@ def test_calls_every_hour(queue: Queue, open_python: OpenPython) -> None:
     assert {status for _, status in logged(queue)} == {"ok"}
 
 
-def periods(time: datetime) -> dict[str, object]:
-    """The day, the week and the month of a backup."""
-    return {"day": time.date(), "week": time.isocalendar()[:2], "month": (time.year, time.month)}
-
-
-#: How many periods 7/4/12 keeps a backup of.
-COUNTS = {"day": 7, "week": 4, "month": 12}
-
-
-def kept(backups: list[datetime]) -> list[datetime]:
-    """What 7/4/12 leaves, by its definition alone."""
-    newest_first = sorted(backups, reverse=True)
-    keep = {time for time in backups if newest_first[0] - time < 7 * DAY}
-    for period, count in COUNTS.items():
-        seen: list[object] = []
-        for time in newest_first:
-            if periods(time)[period] not in seen and len(seen) < count:
-                seen.append(periods(time)[period])
-                keep.add(time)
-    return sorted(keep)
-
-
 def simulate(session: Session, times: list[datetime]) -> list[datetime]:
     """Calls at these times; what must lie in the directory in the end."""
     expected: list[datetime] = []
@@ -154,16 +143,6 @@ def simulate(session: Session, times: list[datetime]) -> list[datetime]:
                 expected = spread(expected)
                 expected = kept(expected)
     return expected
-
-
-def spread(times: list[datetime]) -> list[datetime]:
-    """Moves equal times a little apart, in their order."""
-    found: list[datetime] = []
-    for time in times:
-        while time in found:
-            time += timedelta(milliseconds=1)
-        found.append(time)
-    return found
 
 
 def test_thirteen_months_leave_what_the_policy_promises(

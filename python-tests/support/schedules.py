@@ -25,6 +25,7 @@ NOON = datetime(2015, 11, 5, 12)
 RUN = "SELECT queue_run_due(?)"
 
 Ran = dict[str, Any]
+Times = list[datetime]
 
 
 def text(now: datetime) -> str:
@@ -79,3 +80,31 @@ def steps_of(begin: datetime, end: datetime, **step: float) -> Iterable[datetime
     while now < end:
         yield now
         now += timedelta(**step)
+
+
+def periods(time: datetime) -> dict[str, object]:
+    """The day, the week and the month of a backup."""
+    return {"day": time.date(), "week": time.isocalendar()[:2], "month": (time.year, time.month)}
+
+
+def kept(backups: Iterable[datetime], days: int = 7, weeks: int = 4, months: int = 12) -> Times:
+    """What a policy such as 7/4/12 leaves, by its definition alone."""
+    newest_first = sorted(backups, reverse=True)
+    keep = {time for time in newest_first if newest_first[0] - time < timedelta(days=days)}
+    for period, count in {"day": days, "week": weeks, "month": months}.items():
+        seen: list[object] = []
+        for time in newest_first:
+            if periods(time)[period] not in seen and len(seen) < count:
+                seen.append(periods(time)[period])
+                keep.add(time)
+    return sorted(keep)
+
+
+def spread(times: Iterable[datetime]) -> Times:
+    """Moves equal times a little apart, in their order."""
+    found: Times = []
+    for time in times:
+        while time in found:
+            time += timedelta(milliseconds=1)
+        found.append(time)
+    return found

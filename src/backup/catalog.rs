@@ -132,22 +132,42 @@ impl<'a> Catalog<'a> {
     }
 
     fn read(&self) -> Result<Manifest> {
-        let path = self.directory.join(MANIFEST);
-        let Some(file) = files::open_own(&path, self.live)? else {
-            return Ok(Manifest::Missing);
-        };
-        let mut text = Vec::new();
-        file.take(LARGEST).read_to_end(&mut text).map_err(|error| Error::io("read", &path, &error))?;
-        // Its objects take more room than their text.
-        memory::require(4 * text.len())?;
-        let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(&text) else {
-            return Ok(Manifest::Foreign);
-        };
-        for entry in &entries {
-            check_name(&entry.backup_path, &path)?;
-        }
-        Ok(Manifest::Catalog(entries))
+        read(&self.directory.join(MANIFEST), self.live)
     }
+}
+
+/// The backups, newest first, of a catalog that is a file of any name and whose artifacts lie elsewhere, such as on
+/// another machine.
+///
+/// # Errors
+///
+/// A file that cannot be read or is no catalog.
+pub fn elsewhere(path: &Path, live: &LiveFiles) -> Result<Vec<Entry>> {
+    let Manifest::Catalog(mut entries) = read(path, live)? else {
+        return Err(Error::usage(format!(
+            "'{}' is no catalog; pass a backup directory, or a copy of a {MANIFEST}",
+            path.display()
+        )));
+    };
+    entries.retain(|entry| !entry.is_going());
+    Ok(ordered(entries))
+}
+
+fn read(path: &Path, live: &LiveFiles) -> Result<Manifest> {
+    let Some(file) = files::open_own(path, live)? else {
+        return Ok(Manifest::Missing);
+    };
+    let mut text = Vec::new();
+    file.take(LARGEST).read_to_end(&mut text).map_err(|error| Error::io("read", path, &error))?;
+    // Its objects take more room than their text.
+    memory::require(4 * text.len())?;
+    let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(&text) else {
+        return Ok(Manifest::Foreign);
+    };
+    for entry in &entries {
+        check_name(&entry.backup_path, path)?;
+    }
+    Ok(Manifest::Catalog(entries))
 }
 
 /// What lies at the manifest's name.

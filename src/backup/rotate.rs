@@ -4,6 +4,8 @@
 //!
 //! - [`planned`] says what [`rotate`] would do; both go through the same [`plan`], on the same view of the catalog.
 //!   `planned` writes nothing and takes no lock.
+//! - `planned` also plans for a catalog that is a file of its own, and whose artifacts lie elsewhere: an off-site copy's. Then
+//!   it goes by the word of the catalog alone. `rotate` refuses such a file: there is nothing here that it could delete.
 //! - Only artifacts that the directory's catalog lists are ever deleted, and never one that [`plan`] protects. Deleting
 //!   is crash-safe (see [`catalog`](super::catalog)).
 //! - What is not as the catalog says does not count, and is not deleted on its word: an entry that somebody changed or
@@ -19,7 +21,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use super::adopted::{self, ADOPTED};
-use super::catalog::{Catalog, newest_first};
+use super::catalog::{self, Catalog, newest_first};
 use super::entry::Entry;
 use super::target;
 use crate::clock;
@@ -48,10 +50,14 @@ pub struct Planned {
 /// A series name that none can have, a directory that does not exist, or a manifest that is none.
 pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Result<Vec<Planned>> {
     check(policy)?;
-    let place = target::directory(caller, directory, &mut Watch::new(caller, None))?;
     let live = LiveFiles::of(caller)?;
+    if let Some(file) = directory.map(Path::new).filter(|path| path.is_file()) {
+        let entries = catalog::elsewhere(file, &live)?;
+        return Ok(decide(entries, untrue, Entry::clone, policy, caller.now()));
+    }
+    let place = target::directory(caller, directory, &mut Watch::new(caller, None))?;
     let catalog = Catalog::of(&place, &live)?;
-    Ok(decide(catalog.backups()?, &catalog, &live, policy, caller.now()))
+    Ok(decide_here(catalog.backups()?, &catalog, &live, policy, caller.now()))
 }
 
 /// Deletes what `policy` does not keep; the number of backups deleted.
@@ -77,7 +83,7 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Resu
     let mut writer = catalog.open(&mut watch)?;
     let mut entries = writer.backups();
     entries.retain(|entry| !entry.is_going());
-    let planned = decide(entries, &catalog, &live, policy, caller.now());
+    let planned = decide_here(entries, &catalog, &live, policy, caller.now());
     let (adopted, catalogued): (Vec<Planned>, Vec<Planned>) =
         planned.into_iter().filter(|one| !one.keep).partition(|one| one.entry.backup_type == ADOPTED);
     let doomed: Vec<String> = catalogued.into_iter().map(|one| one.entry.id).collect();
@@ -95,7 +101,8 @@ fn check(policy: &Policy) -> Result<()> {
     policy.name.as_deref().map_or(Ok(()), target::check_series)
 }
 
-fn decide(
+/// Decides on the backups of a directory, and on the files in it that could be adopted.
+fn decide_here(
     mut entries: Vec<Entry>,
     catalog: &Catalog<'_>,
     live: &LiveFiles,
@@ -104,18 +111,27 @@ fn decide(
 ) -> Vec<Planned> {
     entries.extend(adopted::list(catalog.directory(), live, &entries));
     newest_first(&mut entries);
+    decide(entries, |entry| unfit(entry, catalog, live), |entry| entry.shown(catalog.directory()), policy, now)
+}
+
+fn decide(
+    entries: Vec<Entry>,
+    unfit: impl Fn(&Entry) -> Option<&'static str>,
+    shown: impl Fn(&Entry) -> Entry,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> Vec<Planned> {
     let ids = repeated(entries.iter().map(|entry| entry.id.as_str()));
     let files = repeated(entries.iter().map(|entry| entry.backup_path.as_str()));
     let item = |entry: &Entry| {
         let doubled = ids.contains(entry.id.as_str()) || files.contains(entry.backup_path.as_str());
-        item(entry, if doubled { Some("listed twice in the catalog") } else { unfit(entry, catalog, live) })
+        item(entry, if doubled { Some("listed twice in the catalog") } else { unfit(entry) })
     };
     let items: Vec<Item> = entries.iter().map(item).collect();
     let decisions = plan::plan(now, &items, policy);
-    let shown = |place: usize| entries[place].shown(catalog.directory());
     decisions
         .into_iter()
-        .map(|one| Planned { entry: shown(one.place), keep: one.keep, reasons: one.reasons })
+        .map(|one| Planned { entry: shown(&entries[one.place]), keep: one.keep, reasons: one.reasons })
         .collect()
 }
 
@@ -125,14 +141,21 @@ fn repeated<'a>(keys: impl Iterator<Item = &'a str>) -> HashSet<&'a str> {
     keys.filter(|key| !seen.insert(*key)).collect()
 }
 
-/// Why an entry is not to be believed or its file not to be touched, if so.
-fn unfit(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'static str> {
-    let adopted = entry.backup_type == ADOPTED;
-    if !adopted && !entry.is_intact() {
+/// Why an entry is not to be believed, if so.
+fn untrue(entry: &Entry) -> Option<&'static str> {
+    if entry.backup_type != ADOPTED && !entry.is_intact() {
         return Some("its catalog entry was changed by somebody else");
     }
     if clock::parse_rfc3339(&entry.created_at).is_none() {
         return Some("its catalog entry has no time that could be read");
+    }
+    None
+}
+
+/// Why an entry is not to be believed or its file not to be touched, if so.
+fn unfit(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'static str> {
+    if let Some(untrue) = untrue(entry) {
+        return Some(untrue);
     }
     let path = entry.place(catalog.directory());
     if live.contains(&path) {

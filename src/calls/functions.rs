@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::progress::Listener;
 use crate::queue::leases;
 use crate::settings;
-use crate::upkeep::schedule::run;
+use crate::upkeep::schedule::{record as recording, run};
 use crate::upkeep::{
     analyze as analyzing, checkpoint as checkpointing, optimize as optimizing, stats as measuring,
     vacuum as vacuuming,
@@ -131,6 +131,24 @@ pub fn rotate(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let policy = arguments.policy(0)?;
     let deleted = rotating::rotate(caller, &policy, arguments.text(1, "dir")?)?;
     Ok(Output::Integer(i64::try_from(deleted).unwrap_or(i64::MAX)))
+}
+
+/// `qk_record(queue, job, step, status, detail, now, number)`, which SQL does not have.
+///
+/// # Errors
+///
+/// See [`recording::record`].
+pub fn record(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    let required = |place, what| {
+        arguments.text(place, what)?.ok_or_else(|| Error::usage(format!("{what} is required, but is NULL")))
+    };
+    let done = recording::Done {
+        job: required(0, "job")?,
+        step: required(1, "step")?,
+        status: required(2, "status")?,
+        detail: arguments.text(3, "detail")?,
+    };
+    recording::record(caller, done, arguments.time(4, "now")?).map(Output::Integer)
 }
 
 /// `queue_run_due([now])`

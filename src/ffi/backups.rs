@@ -136,6 +136,8 @@ pub unsafe extern "C" fn qk_rotate(
 
 /// Shows what `qk_rotate` would do with the same arguments, and why. See the SQL table `queue_rotation(keep [, dir])`.
 ///
+/// `dir` may also be a copy of a catalog whose backups lie elsewhere; then its word alone counts.
+///
 /// `*result`: JSON, an array of objects with `backup_path`, `created_at`, `decision` (`keep` or `delete`) and `reasons`.
 ///
 /// # Safety

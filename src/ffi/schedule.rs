@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_int};
 
-use super::boundary::{ask, list};
+use super::boundary::{ask, count, list};
 use super::pointers::{QkQueue, text};
 use crate::calls::{functions, rows};
 
@@ -45,4 +45,31 @@ pub unsafe extern "C" fn qk_schedule(queue: *mut QkQueue, result: *mut *mut c_ch
 pub unsafe extern "C" fn qk_history(queue: *mut QkQueue, result: *mut *mut c_char) -> c_int {
     // SAFETY: as the caller vouches.
     unsafe { list("qk_history", queue, &rows::HISTORY, [], result) }
+}
+
+/// Records a step that was done around the schedule, such as copying backups elsewhere, where `qk_history` shows it. SQL has no such
+/// function: it can insert into `queuekeeper_log`.
+///
+/// `job`, `step`: 1 to 64 letters, digits, `-`, `_`, `.` or spaces; not one of the schedule's own jobs. `status`: `"running"` begins
+/// the step; `"ok"`, `"failed"` and `"skipped"` end it, or record one that took no time. `detail`: JSON, or the error in words; NULL:
+/// nothing. `now`: as for `qk_run_due`. `*number`: the row's number in the log.
+///
+/// # Safety
+///
+/// `job`, `step`, `status`, `detail` and `now` are NULL or C strings; `number` is NULL or a place for a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qk_record(
+    queue: *mut QkQueue,
+    job: *const c_char,
+    step: *const c_char,
+    status: *const c_char,
+    detail: *const c_char,
+    now: *const c_char,
+    number: *mut i64,
+) -> c_int {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        let arguments = [text(job), text(step), text(status), text(detail), text(now)];
+        count("qk_record", queue, functions::record, arguments, number)
+    }
 }

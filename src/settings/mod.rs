@@ -11,7 +11,8 @@
 //!
 //! # The parts
 //!
-//! [`registry`] lists the settings, [`kind`] checks values, [`presets`] are defaults for queue libraries, [`table`] reads and
+//! [`registry`] lists the settings, [`kind`] checks values, [`presets`] are defaults for queue libraries, [`remote`]
+//! says what may be stored of an off-site remote, [`table`] reads and
 //! writes the rows, [`exclusive`] knows the databases that must not have them. All rows are read at once: there are few, and an
 //! operation sees one state of them.
 
@@ -20,6 +21,7 @@ pub mod fixed;
 pub mod kind;
 pub mod presets;
 pub mod registry;
+pub mod remote;
 pub mod table;
 
 use rusqlite::Connection;
@@ -227,7 +229,8 @@ pub fn set(conn: &Connection, name: &str, value: &Value) -> Result<Value> {
         return Err(Error::usage(format!(
             "the setting {} cannot be {}; it must be {}",
             setting.name,
-            shown(value),
+            // What is wrong with a remote may be the password in it.
+            if setting.name == registry::REMOTE.name { "that".into() } else { shown(value) },
             setting.kind.allowed()
         )));
     };

@@ -9,6 +9,7 @@ use super::Setting;
 use super::fixed::Fixed::{Nothing, Text as Word, Whole as Count};
 use super::kind::Kind;
 use super::presets;
+use super::remote;
 use crate::retention::policy;
 
 macro_rules! settings {
@@ -35,6 +36,10 @@ settings! {
         "by how many MB (2^20 bytes) the WAL may grow while a backup holds its snapshot";
     FULL_EVERY, "full_every", Kind::Whole(1, i64::MAX), Count(7),
         "how many backups a chain may have: a full one and the incrementals that build on it";
+    REMOTE, "remote", Kind::Checked(remote, remote::WORDS), Nothing,
+        "where off-site copies go: a remote of rclone such as gdrive:Backups; only the Python package looks at it";
+    REMOTE_KEEP, "remote_keep", Kind::Checked(keep, policy::FORMS), Nothing,
+        "the retention policy of the off-site copies; without one, none is deleted";
 
     PRESET, "preset", Kind::Choice(presets::NAMES), Word("prismq"),
         "the queue library whose tables these are: gives the settings from task_table to column_heartbeat their defaults";
@@ -109,6 +114,10 @@ fn cron(text: &str) -> Option<String> {
 
 fn keep(text: &str) -> Option<String> {
     policy::Policy::from_text(text).ok().map(|_| text.trim().to_owned())
+}
+
+fn remote(text: &str) -> Option<String> {
+    remote::accept(text).then(|| text.trim().to_owned())
 }
 
 /// The setting of that name.

@@ -101,7 +101,8 @@ static void upkeep(qk_queue *queue)
     EXPECT_JSON(qk_set(queue, "keep", NULL, &result), "");
     EXPECT_JSON(qk_schedule(queue, &result), "\"next_due_utc\"");
     EXPECT_JSON(qk_run_due(queue, NULL, &result), "[");
-    EXPECT_JSON(qk_history(queue, &result), "[");
+    CHECK(qk_record(queue, "offsite", "push", "ok", "{\"files\":3}", NULL, NULL) == 0);
+    EXPECT_JSON(qk_history(queue, &result), "\"step\":\"push\"");
 }
 
 int main(int count, char **arguments)

@@ -40,6 +40,7 @@ static void every_function(qk_queue *queue, int code)
     CHECK(qk_run_due(queue, NULL, &text) == code);
     CHECK(qk_schedule(queue, &text) == code);
     CHECK(qk_history(queue, &text) == code);
+    CHECK(qk_record(queue, "job", "step", "ok", NULL, NULL, &number) == code);
     CHECK(qk_interrupt(queue) == code);
     CHECK(text == untouched_text);
     CHECK(number == untouched_number);
@@ -125,6 +126,10 @@ static void bad_arguments(qk_queue *queue)
     CHECK(qk_set(queue, not_utf8, NULL, &text) == ERROR);
     CHECK(qk_set(queue, "keep", not_utf8, &text) == ERROR);
     CHECK(qk_run_due(queue, not_utf8, &text) == ERROR);
+    CHECK(qk_record(queue, not_utf8, "step", "ok", NULL, NULL, &number) == ERROR);
+    CHECK(qk_record(queue, "job", "step", NULL, NULL, NULL, &number) == ERROR);
+    CHECK(qk_record(queue, "daily", "step", "ok", NULL, NULL, &number) == ERROR);
+    CHECK(qk_record(queue, "job", "step", "ok", not_utf8, NULL, &number) == ERROR);
     CHECK(contains(qk_errmsg(queue), "UTF-8"));
 
     /* A failure in words, with the path. */

@@ -35,6 +35,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "qk_history": (),
     "qk_integrity": (TEXT, NUMBER),
     "qk_optimize": (NUMBER, *LONG),
+    "qk_record": (TEXT, TEXT, TEXT, TEXT, TEXT),
     "qk_requeue_stale": (NUMBER,),
     "qk_restore": (TEXT, TEXT, TEXT, *LONG),
     "qk_rotate": (TEXT, TEXT),
@@ -50,7 +51,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
 }
 
 #: Those whose result is a number; that of all others is JSON.
-COUNTS = frozenset({"qk_requeue_stale", "qk_rotate"})
+COUNTS = frozenset({"qk_record", "qk_requeue_stale", "qk_rotate"})
 
 Argument = Union[bytes, int, None]
 Heard = Callable[[int, int], bool]

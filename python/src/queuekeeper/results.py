@@ -37,12 +37,22 @@ class Result:
     def of(cls: type[T], raw: Mapping[str, Any]) -> T:
         """Made from a JSON object."""
         values: dict[str, Any] = {}
-        for each in dataclasses.fields(cls):
-            if each.name != "raw":
-                value = raw.get(each.name)
-                convert = each.metadata.get("convert")
-                values[each.name] = value if convert is None or value is None else convert(value)
+        for name, convert in _converters(cls):
+            value = raw.get(name)
+            values[name] = value if convert is None or value is None else convert(value)
         return cls(raw=raw, **values)
+
+
+#: What `_converters` found out before.
+_known: dict[type[Result], tuple[tuple[str, Any], ...]] = {}
+
+
+def _converters(kind: type[Result]) -> tuple[tuple[str, Any], ...]:
+    """The names of a kind's fields, each with what converts it: thousands of rows ask for them."""
+    if kind not in _known:
+        fields = [each for each in dataclasses.fields(kind) if each.name != "raw"]
+        _known[kind] = tuple((each.name, each.metadata.get("convert")) for each in fields)
+    return _known[kind]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@
 //!
 //! Times are UTC, in SQLite's text. Each statement is committed at once, so that a process that dies leaves
 //! what it had begun marked as `running`; whoever runs the schedule next (there is only one at a time) marks that as
-//! `interrupted`. The log is kept to the number of rows that the setting `history_rows` allows. Something else of such a name
+//! `interrupted`. The log is kept to the number of rows that the setting `history_rows` allows; among those that stay is the newest
+//! of each step, so that what is done once a month is not forgotten for what is done each minute. Something else of such a name
 //! (a view, a virtual table) is refused.
 //!
 //! # How
@@ -34,8 +35,7 @@ pub struct Ledger<'a> {
 }
 
 impl<'a> Ledger<'a> {
-    /// Opens the ledger of the caller's main database, makes the tables where they are lacking, and marks what dead processes
-    /// have left.
+    /// Opens the ledger of the caller's main database, and makes the tables where they are lacking.
     ///
     /// # Errors
     ///
@@ -62,12 +62,23 @@ impl<'a> Ledger<'a> {
                 [],
             )?;
         }
-        ledger.write(
-            "UPDATE main.queuekeeper_jobs SET last_status = 'interrupted' WHERE last_status = 'running'",
+        Ok(ledger)
+    }
+
+    /// Marks what dead processes have left of the schedule's own jobs. Only for who runs the schedule: nobody else knows that they
+    /// are dead.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Ledger::open`].
+    pub fn mark_interrupted(&self) -> Result<()> {
+        self.write("UPDATE main.queuekeeper_jobs SET last_status = 'interrupted' WHERE last_status = 'running'", [])?;
+        self.write(
+            "UPDATE main.queuekeeper_log SET status = 'interrupted' WHERE status = 'running'
+             AND job IN (SELECT job FROM main.queuekeeper_jobs)",
             [],
         )?;
-        ledger.write("UPDATE main.queuekeeper_log SET status = 'interrupted' WHERE status = 'running'", [])?;
-        Ok(ledger)
+        Ok(())
     }
 
     /// The connection, for reading.
@@ -75,13 +86,13 @@ impl<'a> Ledger<'a> {
         self.sidecar.connection()
     }
 
-    fn write(&self, sql: &str, params: impl Params) -> Result<()> {
+    /// Runs a statement; how many rows it changed.
+    fn write(&self, sql: &str, params: impl Params) -> Result<usize> {
         let deadline = Instant::now() + self.caller.patience();
         let mut watch = Watch::new(self.caller, None);
         let conn = self.connection();
         let done = watch.over_waiting(conn, deadline, || conn.execute(sql, params))?;
-        done.map(|_| ())
-            .map_err(|error| explained(Error::from(error).context("cannot record the run in the database")))
+        done.map_err(|error| explained(Error::from(error).context("cannot record the run in the database")))
     }
 
     /// A job begins.
@@ -102,7 +113,8 @@ impl<'a> Ledger<'a> {
                                  ELSE (SELECT coalesce(max(id), 0) FROM main.queuekeeper_log) END
              WHERE job = ?1",
             params![slot.job, clock::sqlite_text(slot.due), slot.attempt, clock::sqlite_text(now)],
-        )
+        )?;
+        Ok(())
     }
 
     /// A job has ended.
@@ -115,7 +127,8 @@ impl<'a> Ledger<'a> {
             "UPDATE main.queuekeeper_jobs SET last_status = ?2, done_utc = coalesce(?3, done_utc),
              attempts = CASE WHEN ?3 IS NULL THEN attempts ELSE 0 END WHERE job = ?1",
             params![job, status, done.map(clock::sqlite_text)],
-        )
+        )?;
+        Ok(())
     }
 
     /// Nothing after `done` counts as done any more.
@@ -127,7 +140,8 @@ impl<'a> Ledger<'a> {
         self.write(
             "UPDATE main.queuekeeper_jobs SET done_utc = ?2, attempts = 0 WHERE job = ?1",
             params![job, clock::sqlite_text(done)],
-        )
+        )?;
+        Ok(())
     }
 
     /// A step begins; its number in the log.
@@ -152,10 +166,48 @@ impl<'a> Ledger<'a> {
         self.write(
             "UPDATE main.queuekeeper_log SET finished_utc = ?2, status = ?3, detail = ?4 WHERE id = ?1",
             params![number, clock::sqlite_text(now), status, detail],
-        )
+        )?;
+        Ok(())
     }
 
-    /// Deletes the oldest rows of the log, so that `most` are left.
+    /// What others did begins; its number in the log. The same step that still runs by the log has died.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Ledger::open`].
+    pub fn begin_of_others(&self, job: &str, step: &str, now: DateTime<Utc>) -> Result<i64> {
+        self.write(
+            "UPDATE main.queuekeeper_log SET status = 'interrupted' WHERE job = ?1 AND step = ?2 AND status = 'running'",
+            [job, step],
+        )?;
+        self.begin_step(Slot { job, due: now, attempt: 1 }, step, now)
+    }
+
+    /// What others did has ended; its number in the log. One whose beginning was not recorded took no time.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Ledger::open`].
+    pub fn end_of_others(
+        &self,
+        job: &str,
+        step: &str,
+        status: &str,
+        detail: &str,
+        now: DateTime<Utc>,
+    ) -> Result<i64> {
+        let sql = "SELECT max(id) FROM main.queuekeeper_log WHERE job = ?1 AND step = ?2 AND status = 'running'";
+        let running: rusqlite::Result<Option<i64>> = self.connection().query_row(sql, [job, step], |row| row.get(0));
+        let running = running.map_err(|error| explained(Error::from(error).context("cannot read the log")))?;
+        let number = match running {
+            Some(number) => number,
+            None => self.begin_step(Slot { job, due: now, attempt: 1 }, step, now)?,
+        };
+        self.end_step(number, status, detail, now)?;
+        Ok(number)
+    }
+
+    /// Deletes rows of the log, so that `most` are left: the newest of each step, and else the newest.
     ///
     /// # Errors
     ///
@@ -164,8 +216,10 @@ impl<'a> Ledger<'a> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         self.write(
             "DELETE FROM main.queuekeeper_log WHERE id IN
-             (SELECT id FROM main.queuekeeper_log ORDER BY id DESC LIMIT -1 OFFSET ?1)",
+             (SELECT id FROM main.queuekeeper_log
+              ORDER BY id IN (SELECT max(id) FROM main.queuekeeper_log GROUP BY job, step) DESC, id DESC LIMIT -1 OFFSET ?1)",
             [most],
-        )
+        )?;
+        Ok(())
     }
 }

@@ -11,6 +11,7 @@
 //! | [`memory`] | what is remembered, read from tables of the database |
 //! | [`ledger`] | the same, written |
 //! | [`run`] | running what is due, once whoever calls |
+//! | [`record`] | what others did around it |
 //!
 //! There is no process of ours that waits for a time: whoever calls `queue_run_due()` often enough keeps the schedule.
 
@@ -19,6 +20,7 @@ pub mod due;
 pub mod job;
 pub mod ledger;
 pub mod memory;
+pub mod record;
 pub mod run;
 pub mod zone;
 

@@ -105,7 +105,12 @@ pub fn run_due(caller: &Caller, now: Option<DateTime<Utc>>) -> Result<Vec<Ran>> 
     caller.by_clock(clock, || run_all(caller, &file))
 }
 
-fn check(caller: &Caller) -> Result<std::path::PathBuf> {
+/// Whether the caller's database can have a schedule, and may be written by another connection now; its file.
+///
+/// # Errors
+///
+/// What is in the way.
+pub fn check(caller: &Caller) -> Result<std::path::PathBuf> {
     let conn = caller.connection();
     refuse_transaction(conn)?;
     let Some(file) = caller.file() else {
@@ -182,7 +187,11 @@ fn run_all(caller: &Caller, file: &Path) -> Result<Vec<Ran>> {
 fn opened<'s, 'a>(ledger: &'s mut Option<Ledger<'a>>, caller: &'a Caller, file: &Path) -> Result<&'s Ledger<'a>> {
     match ledger {
         Some(ledger) => Ok(ledger),
-        none => Ok(none.insert(Ledger::open(caller, file)?)),
+        none => {
+            let ledger = Ledger::open(caller, file)?;
+            ledger.mark_interrupted()?;
+            Ok(none.insert(ledger))
+        }
     }
 }
 

@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import click
 
-from queuekeeper.cli import backups, config, upkeep
-from queuekeeper.cli.shared import FAILED, INTERRUPTED, USAGE, VARIABLE, Finding, printable
+from queuekeeper.cli import backups, config, due, offsite, upkeep
+from queuekeeper.cli.shared import FAILED, INTERRUPTED, USAGE, VARIABLE, Finding, complain
 from queuekeeper.errors import Error, InterruptError
 
 EPILOG = """\b
 Exit status:
   0    done; health: all is well
-  1    a finding: a corrupted backup or database; health: a warning
+  1    a finding: a corrupted backup or database; health: a warning; offsite check: anything;
+       backup, offsite push: done, but not all of it
   2    health: something is critical
   3    it failed; the error is on standard error
   64   wrong usage
   130  interrupted by Ctrl-C; the work was undone
 
-The database is the one that --db or the environment variable PRISMQ_QUEUE_DB_PATH names. Commands
-without an argument of their own take it as that, too: queuekeeper health queue.db
+The statuses of run-due are its own: see 'queuekeeper run-due --help'.
+
+The database is the one that --db or the environment variable PRISMQ_QUEUE_DB_PATH names, or
+DATABASE_URL (sqlite:///queue.db), or either of them in the file .env. Commands without an argument
+of their own take it as that, too: queuekeeper health queue.db
 """
 
 
@@ -44,7 +48,8 @@ def main(context: click.Context, db: str | None) -> None:
         raise Finding(USAGE)
 
 
-for command in (*backups.COMMANDS, *upkeep.COMMANDS, *config.COMMANDS):
+GROUPS = (backups, offsite, upkeep, config, due)
+for command in (command for group in GROUPS for command in group.COMMANDS):
     main.add_command(command)
 
 
@@ -56,7 +61,8 @@ def run(arguments: list[str]) -> int:
         return finding.status
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "queuekeeper"
-        return complain(f"{error.format_message().rstrip('.')} (see '{where} --help')", USAGE)
+        status = due.NOT_RUN if error.ctx and error.ctx.command is due.run_due else USAGE
+        return complain(f"{error.format_message().rstrip('.')} (see '{where} --help')", status)
     except click.ClickException as error:
         return complain(error.format_message(), FAILED)
     except (KeyboardInterrupt, click.Abort, InterruptError):
@@ -64,10 +70,3 @@ def run(arguments: list[str]) -> int:
     except (Error, OSError) as error:
         return complain(str(error), FAILED)
     return 0
-
-
-def complain(message: str, status: int) -> int:
-    """One line on standard error."""
-    line = printable(" ".join(message.split()))
-    click.echo(f"queuekeeper: {'' if status == INTERRUPTED else 'error: '}{line}", err=True)
-    return status

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,18 @@ import click
 
 from queuekeeper import Backup, Queue
 from queuekeeper.cli import show
-from queuekeeper.cli.shared import FOUND, MEMORY, Finding, common, open_queue, progress, with_queue
+from queuekeeper.cli.offsite import REMOTE, restore_from
+from queuekeeper.cli.shared import (
+    FOUND,
+    MEMORY,
+    Finding,
+    common,
+    open_queue,
+    policy,
+    progress,
+    with_queue,
+)
+from queuekeeper.cli.steps import Steps
 
 LEVELS = click.Choice(["checksum", "quick", "full"])
 DIRECTORY = click.option(
@@ -34,37 +44,61 @@ def names_file(backup: str) -> bool:
 @click.option("--level", type=int, help="Of the compression: 1 to 9 for gzip, 1 to 19 for zstd.")
 @click.option("--verify", type=click.Choice(["none", "checksum", "quick", "full"]))
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")
+@click.option("--vacuum/--no-vacuum", help="Compact the queue first; nobody can write meanwhile.")
+@click.option(
+    "--offsite/--no-offsite",
+    default=None,
+    help="Push afterwards; by default if there is a remote, and no PATH.",
+)
+@click.option("--rotate/--no-rotate", help="Rotate afterwards, by the settings keep, remote_keep.")
+@REMOTE
 @with_queue
 def backup(
     queue: Queue,
     path: str | None,
     kind: str | None,
     overwrite: bool,
+    vacuum: bool,
+    offsite: bool | None,
+    rotate: bool,
+    remote: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Back up the queue, live.
 
     It is one true snapshot, and workers keep writing meanwhile. PATH is a directory or a file; by
-    default it is the queue's backup directory.
+    default it is the queue's backup directory. The exit status is 1 if the backup was made, but
+    one of the steps before or after it failed.
     """
+    steps = Steps(queue)
+    if vacuum:
+        steps.vacuum()
     with progress("Backing up") as bar:
         made = queue.backup(path, progress=bar, type=kind, overwrite=overwrite or None, **options)
+    wanted = path is None if offsite is None else offsite
+    if wanted:
+        steps.push(made, remote, asked=bool(offsite or remote), rotate=rotate)
+    if rotate:
+        steps.rotate(made)
     if as_json:
-        show.as_json(made)
-        return
-    show.pairs(
-        {
-            "backup": made.backup_path,
-            "size": show.size(made.size_bytes),
-            "type": made.backup_type,
-            "verified": made.verified_level,
-            "tasks": made.task_counts,
-            "took": f"{(made.duration_ms or 0) / 1000:.2f} s",
-            "id": made.id,
-            "note": made.note,
-        }
-    )
+        show.as_json({**made.raw, **steps.results})
+    else:
+        show.pairs(
+            {
+                "backup": made.backup_path,
+                "size": show.megabytes(made.size_bytes),
+                "type": made.backup_type,
+                "verified": made.verified_level,
+                "tasks": made.task_counts,
+                "took": f"{(made.duration_ms or 0) / 1000:.2f} s",
+                "id": made.id,
+                "note": made.note,
+                **steps.told,
+            }
+        )
+    if not steps.complain():
+        raise Finding(FOUND)
 
 
 @click.command()
@@ -97,6 +131,8 @@ def verify(
 @click.option("--target", metavar="FILE", help="Restore into this file instead of the queue.")
 @click.option("--overwrite", is_flag=True, help="Replace the --target if it is there already.")
 @click.option("--requeue-leases", is_flag=True, help="Put the leased tasks back into the queue.")
+@click.option("--from-remote", is_flag=True, help="Pull it from the remote first.")
+@REMOTE
 @DIRECTORY
 @common
 def restore(
@@ -105,14 +141,21 @@ def restore(
     target: str | None,
     overwrite: bool,
     requeue_leases: bool,
+    from_remote: bool,
+    remote: str | None,
     directory: str | None,
     as_json: bool,
 ) -> None:
     """Restore a backup, live or into a file.
 
     BACKUP is a path, an id, or latest. It is checked first. What the queue holds now is saved as
-    a backup named before_restore.
+    a backup named before_restore. With --from-remote it comes from the remote, with all that it
+    builds on; then neither the database nor its backup directory need exist any more.
     """
+    if from_remote or remote:
+        backup = restore_from(db, remote, directory, backup)
+        if db and not Path(db).exists():
+            target, db = target or db, MEMORY
     aside = MEMORY if target and names_file(backup) else None
     with open_queue(db or aside) as queue, progress("Restoring") as bar:
         done = queue.restore(
@@ -166,22 +209,7 @@ def backups(queue: Queue, directory: str | None, as_json: bool) -> None:
 def summary(found: list[Backup]) -> str:
     """How many there are, how large they are together, and where."""
     total = show.size(sum(each.size_bytes for each in found))
-    return f"{counted(len(found))}, {total} in all, in {show.cell(str(found[0].path.parent))}"
-
-
-def counted(count: int) -> str:
-    """A number of backups, in words."""
-    return f"{count:,} backup{'s' if count != 1 else ''}"
-
-
-def policy(keep: str) -> Any:
-    """A count, '7/4/12', or a JSON object."""
-    if not keep.lstrip().startswith("{"):
-        return keep
-    try:
-        return json.loads(keep)
-    except ValueError as error:
-        raise click.UsageError(f"KEEP is no JSON object: {error}") from error
+    return f"{show.counted(len(found))}, {total} in all, in {show.cell(str(found[0].path.parent))}"
 
 
 @click.command()
@@ -200,22 +228,16 @@ def rotate(queue: Queue, keep: str, directory: str | None, dry_run: bool, as_jso
         if as_json:
             show.as_json({"deleted": deleted})
         else:
-            click.echo(f"{counted(deleted)} deleted")
+            click.echo(f"{show.counted(deleted)} deleted")
         return
     plan = queue.rotation(policy(keep), directory)
     if as_json:
         show.as_json(plan)
         return
-    columns: list[show.Column] = [
-        ("decision", lambda each: each.decision),
-        ("created (UTC)", lambda each: each.created_at[:19].replace("T", " ")),
-        ("reasons", lambda each: each.reasons),
-        ("file", lambda each: Path(each.backup_path).name),
-    ]
-    show.rows(plan, columns, "no backups")
+    show.decisions(plan)
     if plan:
         gone = sum(each.decision == "delete" for each in plan)
-        click.echo(f"{counted(gone)} of {len(plan):,} would be deleted")
+        click.echo(f"{show.counted(gone)} of {len(plan):,} would be deleted")
 
 
 @click.command()

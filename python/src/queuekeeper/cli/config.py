@@ -1,4 +1,4 @@
-"""set, settings, schedule, run-due, history."""
+"""set, settings, schedule, history."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import click
 
 from queuekeeper import Queue
 from queuekeeper.cli import show
-from queuekeeper.cli.shared import FOUND, Finding, with_named_queue, with_queue
+from queuekeeper.cli.shared import with_named_queue, with_queue
 
 
 @click.command("set")
@@ -57,31 +57,6 @@ def schedule(queue: Queue, as_json: bool) -> None:
     show.listing(queue.schedule(), columns, "no jobs", json_asked=as_json)
 
 
-@click.command("run-due")
-@click.option("--now", metavar="TIME", help="Another time than the present, in UTC.")
-@with_named_queue
-def run_due(queue: Queue, now: str | None, as_json: bool) -> None:
-    """Run the jobs that are due.
-
-    For cron and the like, as often as once a minute. The exit status is 1 if a job failed.
-    """
-    ran = queue.run_due(now)
-    if as_json:
-        show.as_json(ran)
-    else:
-        columns: list[show.Column] = [
-            ("job", lambda each: each.job),
-            ("due (UTC)", lambda each: each.due_utc),
-            ("status", lambda each: each.status),
-            ("steps", lambda each: [f"{step.step} {step.status}" for step in each.steps]),
-        ]
-        show.rows(ran, columns, "nothing is due")
-        for step in (step for each in ran for step in each.steps if step.status == "failed"):
-            click.echo(f"{step.step} failed: {show.cell(step.detail)}", err=True)
-    if any(each.status != "ok" for each in ran):
-        raise Finding(FOUND)
-
-
 def detail(status: str, text: str | None) -> str | None:
     """What a step came to, in brief; an error is shown whole."""
     return text if status == "failed" else show.shortened(text)
@@ -105,4 +80,4 @@ def history(queue: Queue, as_json: bool) -> None:
     show.listing(queue.history(), columns, "no history", json_asked=as_json)
 
 
-COMMANDS = (set_, settings, schedule, run_due, history)
+COMMANDS = (set_, settings, schedule, history)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import queuekeeper
+from queuekeeper.configuration import Configuration, database_path
 
 FOUND = 1
 CRITICAL = 2
@@ -65,25 +67,46 @@ def with_named_queue(function: F) -> F:
 
     @functools.wraps(function)
     def named(database: str | None, db: str | None, **arguments: Any) -> Any:
-        context = click.get_current_context()
-        if database and context.get_parameter_source("db") is ParameterSource.COMMANDLINE:
-            raise click.UsageError("the database is named twice: by --db, and as an argument")
-        with open_queue(database or db) as queue:
+        with open_queue(named_once(database, db)) as queue:
             return function(queue, **arguments)
 
     argument = click.argument("database", required=False, metavar="[FILE]")
     return argument(common(named))  # type: ignore[return-value]
 
 
+def named_once(database: str | None, db: str | None) -> str | None:
+    """The database that an argument names, else the option; not both."""
+    source = click.get_current_context().get_parameter_source("db")
+    if database and source is ParameterSource.COMMANDLINE:
+        raise click.UsageError("the database is named twice: by --db, and as an argument")
+    return database or db
+
+
 def open_queue(db: str | None) -> queuekeeper.Queue:
     """The queue, or an error of usage."""
-    if not db:
+    return queuekeeper.open(database_of(db))
+
+
+def database_of(db: str | None, configuration: Configuration | None = None) -> str:
+    """The path of the database, or an error of usage."""
+    named = db or (configuration or Configuration()).text("database")
+    if not named:
         raise click.UsageError(f"no database: name it with --db FILE, or set {VARIABLE}")
-    return queuekeeper.open(db)
+    return database_path(named)
+
+
+def policy(keep: str) -> Any:
+    """A count, '7/4/12', or a JSON object."""
+    if not keep.lstrip().startswith("{"):
+        return keep
+    try:
+        return json.loads(keep)
+    except ValueError as error:
+        raise click.UsageError(f"KEEP is no JSON object: {error}") from error
 
 
 @contextlib.contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
+def progress(what: str, unit: str = "pages") -> Iterator[Callable[[int, int], None] | None]:
     """A function that moves a bar, if standard error is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -101,7 +124,7 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
 
         def moved(done: int, total: int) -> None:
             if total > 0:
-                bar.update(task, completed=done, total=total, pages=f"{done:,} of {total:,} pages")
+                bar.update(task, completed=done, total=total, pages=f"{done:,} of {total:,} {unit}")
 
         yield moved
 
@@ -114,6 +137,13 @@ def uncoloured() -> bool | None:
 def printable(text: str) -> str:
     """A text without what a terminal would obey: anybody may have written what is in a queue."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def complain(message: str, status: int) -> int:
+    """One line on standard error; the status."""
+    line = printable(" ".join(message.split()))
+    click.echo(f"queuekeeper: {'' if status == INTERRUPTED else 'error: '}{line}", err=True)
+    return status
 
 
 def terminal() -> Console:

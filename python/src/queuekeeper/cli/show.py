@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Callable
 
 import click
@@ -13,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from queuekeeper.cli.shared import printable, terminal, uncoloured
-from queuekeeper.results import Result
+from queuekeeper.results import Decision, Result
 
 COLOURS = {
     "ok": "green",
@@ -52,6 +53,16 @@ def size(count: Any) -> str:
             return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= BYTES
     return f"{amount:.1f} TiB"
+
+
+def megabytes(count: int) -> str:
+    """Bytes in MB of 2^20 bytes, as the library counts them."""
+    return f"{count / BYTES / BYTES:,.2f} MB"
+
+
+def counted(count: int) -> str:
+    """A number of backups, in words."""
+    return f"{count:,} backup{'s' if count != 1 else ''}"
 
 
 def cell(value: Any) -> str:
@@ -112,6 +123,17 @@ def rows(results: Sequence[Any], columns: Sequence[Column], empty: str) -> None:
         console.print(table)
     lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]
     click.echo("\n".join(line for line in lines if line))
+
+
+def decisions(plan: Sequence[Decision]) -> None:
+    """What rotation would do, and why."""
+    columns: list[Column] = [
+        ("decision", lambda each: each.decision),
+        ("created (UTC)", lambda each: each.created_at[:19].replace("T", " ")),
+        ("reasons", lambda each: each.reasons),
+        ("file", lambda each: Path(each.backup_path).name),
+    ]
+    rows(plan, columns, "no backups")
 
 
 def pairs(values: Mapping[str, Any]) -> None:

@@ -1,0 +1,231 @@
+"""What there is to tell, judged by the log alone: no database, no network, no clock."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from queuekeeper import _news as news
+from queuekeeper.results import HistoryEntry
+
+NOW = datetime(2026, 11, 5, 2, tzinfo=timezone.utc)
+DONE = json.dumps({"backup_path": "/b/one.db", "size_bytes": 3 << 20, "duration_ms": 1234})
+
+
+def row(job: str, step: str, status: str, detail: str | None = None) -> HistoryEntry:
+    """A row of the log."""
+    time = "2026-11-05 02:00:00"
+    return HistoryEntry.of(
+        {
+            "job": job,
+            "step": step,
+            "started_utc": time,
+            "finished_utc": time,
+            "status": status,
+            "detail": detail,
+        }
+    )
+
+
+class Log:
+    """A log, and an operator who listens."""
+
+    def __init__(self) -> None:
+        self.rows: list[HistoryEntry] = [row(news.JOB, "ntfy", "ok", '{"failing": []}')]
+
+    def add(self, job: str, step: str, status: str, detail: str | None = None) -> None:
+        self.rows.insert(0, row(job, step, status, detail))
+
+    def tell(self, address: str = "ntfy", *, quiet: bool = False, ok: bool = True) -> str | None:
+        """Tells the address what it does not know; the message's kind."""
+        told = news.told(self.rows, address)
+        found = news.message(self.rows, address, where="queue.db", quiet=quiet)
+        if found is None:
+            return None
+        failing = found.failing if ok else sorted(told.failing)
+        detail = json.dumps({"failing": failing})
+        self.add(news.JOB, address, "ok" if ok else "failed", detail)
+        return found.kind
+
+
+def test_a_backup_is_told_once_with_its_size_its_path_and_how_long_it_took() -> None:
+    log = Log()
+    log.add("daily", "backup", "ok", DONE)
+    log.add("daily", "verify", "ok", '{"status": "ok"}')
+    log.add("daily", "rotate", "ok", '{"keep": "7/4/12", "deleted": 2}')
+    log.add("daily", "checkpoint", "ok", "{}")
+    link = "https://drive.example/x"
+    pushed = {"pushed": 1, "size_bytes": 3 << 20, "duration_ms": 99, "remote": "g:b", "link": link}
+    log.add("offsite", "push", "ok", json.dumps(pushed))
+    message = news.message(log.rows, "ntfy", where="queue.db on box")
+    assert message is not None
+    assert message.title == "queue.db on box: daily backup and offsite push done"
+    assert message.body == (
+        "daily:\n- backup of 3.00 MB in 1.2 s: /b/one.db\n- verify: ok\n"
+        "- rotate: 2 deleted (keep 7/4/12)\n\n"
+        "offsite:\n- 1 pushed to g:b, 3.00 MB in 0.1 s, https://drive.example/x"
+    )
+    assert [log.tell(), log.tell()] == ["success", None]
+
+
+def test_an_hour_without_a_backup_is_worth_no_message() -> None:
+    log = Log()
+    log.add("hourly", "checkpoint", "ok", "{}")
+    log.add("hourly", "requeue", "ok", '{"requeued": 3}')
+    assert log.tell() is None
+
+
+def test_a_failure_is_told_once_however_often_it_is_tried_and_so_is_its_end() -> None:
+    log, told = Log(), []
+    for _ in range(5):
+        log.add("daily", "backup", "failed", "cannot write '/b': the disk is full; make room")
+        told.append(log.tell())
+    log.add("daily", "backup", "ok", DONE)
+    told += [log.tell(), log.tell()]
+    assert told == ["failure", None, None, None, None, "recovery", None]
+
+
+def test_a_failure_says_what_failed_why_and_what_to_do() -> None:
+    log = Log()
+    log.add("daily", "backup", "ok", DONE)
+    log.add("offsite", "push", "failed", "cannot reach s3:bucket")
+    message = news.message(log.rows, "ntfy", where="queue.db")
+    assert message is not None
+    assert (message.kind, message.title) == ("failure", "queue.db: offsite push failed")
+    assert "cannot reach s3:bucket" in message.body
+    assert "What to do: the local backups are safe" in message.body
+    assert "queuekeeper history" in message.body
+    # What was done is in the same message.
+    assert "/b/one.db" in message.body
+    assert log.tell() == "failure"
+    log.add("offsite", "push", "ok", '{"pushed": 1}')
+    assert (log.tell(), log.tell()) == ("recovery", None)
+
+
+def test_another_step_that_fails_meanwhile_is_told_and_a_recovery_says_what_still_fails() -> None:
+    log = Log()
+    log.add("offsite", "push", "failed", "x")
+    assert log.tell() == "failure"
+    log.add("weekly", "integrity", "failed", "y")
+    message = news.message(log.rows, "ntfy", where="q")
+    assert message is not None
+    assert message.title == "q: weekly integrity failed"
+    assert log.tell() == "failure"
+    log.add("offsite", "push", "ok")
+    message = news.message(log.rows, "ntfy", where="q")
+    assert message is not None
+    assert "Still failing: weekly integrity." in message.body
+    assert log.tell() == "recovery"
+
+
+def test_quiet_tells_failures_and_recoveries_only() -> None:
+    log, told = Log(), []
+    for status in ("ok", "failed", "failed", "ok", "ok"):
+        log.add("daily", "backup", status, DONE)
+        told.append(log.tell(quiet=True))
+    assert told == [None, "failure", None, "recovery", None]
+
+
+def test_what_died_and_was_done_then_is_no_failure_what_died_twice_is() -> None:
+    log = Log()
+    log.add("daily", "backup", "interrupted")
+    assert log.tell() is None
+    log.add("daily", "backup", "ok", DONE)
+    assert log.tell() == "success"
+    log.add("daily", "backup", "interrupted")
+    log.add("daily", "backup", "interrupted")
+    message = news.message(log.rows, "ntfy", where="q")
+    assert message is not None
+    assert "interrupted twice" in message.body
+
+
+def test_what_could_not_be_delivered_is_told_later_and_to_each_address_by_itself() -> None:
+    log = Log()
+    log.add(news.JOB, "mailto", "ok", '{"failing": []}')
+    log.add("daily", "backup", "failed", "x")
+    assert log.tell("ntfy") == "failure"
+    assert log.tell("mailto", ok=False) == "failure"
+    assert log.tell("ntfy") is None
+    assert log.tell("mailto", ok=False) == "failure"
+    # It recovers before the other address heard of it: there is nothing to recover from.
+    log.add("daily", "backup", "ok", DONE)
+    assert log.tell("ntfy") == "recovery"
+    assert log.tell("mailto") == "success"
+
+
+def test_an_address_that_cannot_be_reached_is_tried_after_longer_and_longer_pauses() -> None:
+    log, tried = Log(), []
+    log.add("daily", "backup", "failed", "x")
+    start = datetime(2026, 11, 5, 2, tzinfo=timezone.utc)
+    for minute in range(200):
+        now = start + timedelta(minutes=minute)
+        if not news.due(log.rows, "ntfy", now):
+            continue
+        log.tell(ok=False)
+        time = now.strftime("%Y-%m-%d %H:%M:%S")
+        log.rows[0] = HistoryEntry.of({**log.rows[0].raw, "started_utc": time})
+        tried.append(minute)
+    assert tried == [0, 1, 2, 4, 8, 16, 32, 64, 124, 184]
+    # Something new ends the pause.
+    log.add("hourly", "checkpoint", "ok", "{}")
+    assert news.due(log.rows, "ntfy", start + timedelta(minutes=185))
+
+
+@pytest.mark.parametrize("detail", [None, "", "[]", "no json", '{"failing": 3}', '{"a": {'])
+def test_rows_that_somebody_edited_are_taken_for_what_can_be_understood(detail: str | None) -> None:
+    log = Log()
+    log.add("daily", "backup", "ok", detail)
+    log.add(news.JOB, "ntfy", "ok", detail)
+    log.add("daily", "backup", "failed", detail)
+    log.rows[0] = HistoryEntry.of({**log.rows[0].raw, "started_utc": "yesterday"})
+    log.add(news.JOB, "ntfy", "failed", detail)
+    assert news.due(log.rows, "ntfy", NOW)
+    assert log.tell() == "failure"
+
+
+def test_a_text_in_the_log_does_nothing_to_who_reads_it() -> None:
+    log = Log()
+    log.add("daily", "backup", "failed", "a\x1b[2Jb\r\nTo: everybody\n" + "x" * 5000)
+    message = news.message(log.rows, "ntfy", where="q")
+    assert message is not None
+    assert "\x1b" not in message.body
+    assert "b To: everybody" in message.body
+    assert len(message.body) < 1500
+
+
+def test_who_was_away_for_months_hears_the_newest_and_how_much_he_missed() -> None:
+    log = Log()
+    for number in range(90):
+        log.add("daily", "backup", "ok", json.dumps({"backup_path": f"/b/{number}.db"}))
+        log.add("hourly", "checkpoint", "ok", "{}")
+    message = news.message(log.rows, "ntfy", where="q")
+    assert message is not None
+    assert message.title == "q: daily backup done"
+    assert message.body.count("/b/") == 20
+    assert "/b/89.db" in message.body
+    assert "Before that, 70 more" in message.body
+
+
+def test_nothing_is_told_twice_whatever_happens() -> None:
+    """A random history: each failure is told once, and after it only its end."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    log, told = Log(), []
+    for _ in range(400):
+        step = chance.choice(["backup", "verify", "push"])
+        log.add("daily", step, chance.choice(["ok", "failed", "skipped", "interrupted"]), DONE)
+        if chance.random() < 0.5:
+            found = news.message(log.rows, "ntfy", where="q", quiet=True)
+            told += [found] if found else []
+            assert log.tell(quiet=True) == (found.kind if found else None)
+            assert log.tell(quiet=True) is None
+    known: set[str] = set()
+    for message in told:
+        fresh = set(message.failing) - known
+        assert (message.kind == "failure") == bool(fresh), message
+        assert fresh or known - set(message.failing), message
+        known = set(message.failing)

@@ -1,0 +1,202 @@
+"""Copying the backups elsewhere, as a part of what is due: pushing, and rotating there.
+
+# Promise
+
+- There is something to push whenever the catalog lists others than when the last push succeeded;
+  the catalog and the log say so, and no process is started to find out.
+- After each push the remote is rotated, by the policy for remotes. What failed is tried again by
+  the next call, then after longer and longer pauses; a new backup ends the pause.
+- Nothing that fails here is an error of the call: it is recorded, and its step says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
+
+from queuekeeper import _news as news
+from queuekeeper._arguments import Now
+from queuekeeper._lock import locked
+from queuekeeper._log import RUNNING, record
+from queuekeeper._queue import Queue
+from queuekeeper.configuration import Configuration
+from queuekeeper.errors import SQLITE_BUSY, BusyError, Error, InterruptError
+from queuekeeper.results import Backup, HistoryEntry, JobRun, StepRun
+
+if TYPE_CHECKING:
+    from queuekeeper.offsite import Offsite
+
+JOB = "offsite"
+PUSH, ROTATE = "push", "rotate remote"
+LOCK = "-run-due-offsite"
+
+
+def copy(
+    queue: Queue, file: Path, configuration: Configuration, present: datetime, now: Now | None
+) -> JobRun | None:
+    """Copies what is to be copied; None if there is nothing, or it is not yet time to try again.
+
+    Raises BusyError if another process is at it.
+    """
+    remote = configuration.text("remote")
+    if remote is None:
+        return None
+    if not _wanted(queue, present):
+        return None
+    with locked(Path(f"{file}{LOCK}")) as held:
+        if held is None:
+            raise BusyError("another process copies the backups")
+        # Perhaps the other one was done between the question and the lock.
+        if not _wanted(queue, present):
+            return None
+        return _Copying(queue, remote, configuration, now).run()
+
+
+def all_copied(history: Sequence[HistoryEntry]) -> bool:
+    """Whether the last of each step succeeded."""
+    states = (newest(history, step) for step in (PUSH, ROTATE))
+    return all(row is None or row.status == "ok" for row in states)
+
+
+def newest(history: Sequence[HistoryEntry], step: str) -> HistoryEntry | None:
+    """The newest row of a step."""
+    return next((row for row in history if news.is_about(row, JOB, step)), None)
+
+
+def _wanted(queue: Queue, present: datetime) -> bool:
+    """Whether there is something to do, and it is time to do it."""
+    history = queue.history()
+    pushed, backups = newest(history, PUSH), _listed(queue)
+    changed = pushed is None or news.detail(pushed).get("catalog") != _mark(backups)
+    wanted = (changed and bool(backups)) or not all_copied(history)
+    return wanted and _may_try(history, present)
+
+
+def _listed(queue: Queue) -> list[Backup]:
+    """The backups that can be pushed: not the files of other tools."""
+    return [each for each in queue.backups() if each.backup_type != "adopted"]
+
+
+def _mark(backups: Sequence[Backup]) -> str:
+    """A word that is another one when the catalog lists others."""
+    ids = ",".join(sorted(each.id for each in backups))
+    return hashlib.sha256(ids.encode()).hexdigest()[:16]
+
+
+def _may_try(history: Sequence[HistoryEntry], present: datetime) -> bool:
+    """Whether the pause after the failures is over, or a backup was made since."""
+    failures: list[HistoryEntry] = []
+    for row in history:
+        if row.step == "backup" and row.status == "ok" and row.job != JOB:
+            if not failures:
+                return True
+            break
+        if row.job == JOB and row.status == "ok" and not failures:
+            return True
+        if row.job == JOB and row.status != "ok":
+            failures.append(row)
+    tried = news.moment(failures[0].started_utc) if failures else None
+    return tried is None or news.waited(_rounds(failures), tried, present)
+
+
+def _rounds(failures: Sequence[HistoryEntry]) -> int:
+    """How many calls failed: each did so at another time."""
+    return len({row.started_utc for row in failures})
+
+
+class _Copying:
+    """One call's copying."""
+
+    def __init__(
+        self, queue: Queue, remote: str, configuration: Configuration, now: Now | None
+    ) -> None:
+        self._queue = queue
+        self._remote = remote
+        self._keep = configuration.text("remote_keep")
+        self._configuration = configuration
+        self._now = now
+        self._steps: list[StepRun] = []
+        self._opened: Offsite | None = None
+
+    def run(self) -> JobRun:
+        try:
+            self._step(PUSH, self._push)
+            if self._keep is not None and self._steps[0].status == "ok":
+                self._step(ROTATE, self._rotate)
+        finally:
+            if self._opened is not None:
+                self._opened.close()
+        history = self._queue.history()
+        begun, ended = newest(history, PUSH), newest(history, self._steps[-1].step)
+        fine = all(step.status == "ok" for step in self._steps)
+        return JobRun.of(
+            {
+                "job": JOB,
+                "due_utc": begun and begun.started_utc,
+                "attempt": 1,
+                "started_utc": begun and begun.started_utc,
+                "finished_utc": ended and ended.finished_utc,
+                "status": "ok" if fine else "failed",
+                "steps": [dict(step.raw) for step in self._steps],
+            }
+        )
+
+    def _step(self, step: str, work: Callable[[Offsite], dict[str, Any]]) -> None:
+        record(self._queue, JOB, step, RUNNING, None, self._now)
+        status = "ok"
+        detail: str | dict[str, Any]
+        try:
+            detail = work(self._offsite())
+        except InterruptError:
+            record(self._queue, JOB, step, "failed", "interrupted", self._now)
+            raise
+        except (Error, OSError) as error:
+            status, detail = "failed", self._configuration.redacted(str(error))
+            if isinstance(error, Error) and error.primary_code == SQLITE_BUSY:
+                # Somebody copies by hand, and does what this would do.
+                record(self._queue, JOB, step, "skipped", detail, self._now)
+                raise BusyError(detail) from error
+        record(self._queue, JOB, step, status, detail, self._now)
+        self._steps.append(StepRun.of({"step": step, "status": status, "detail": detail}))
+
+    def _offsite(self) -> Offsite:
+        """One for all steps: one process of rclone serves them."""
+        # Most calls have nothing to copy, and need not load what they would do it with.
+        from queuekeeper.offsite import Offsite
+
+        if self._opened is None:
+            self._opened = Offsite(self._queue, self._remote)
+        return self._opened
+
+    def _push(self, offsite: Offsite) -> dict[str, Any]:
+        backups = _listed(self._queue)
+        begun = time.monotonic()
+        pushed = offsite.push(policy=self._keep)
+        if pushed.skipped:
+            left = "; ".join(f"'{each.backup_path}': {each.reason}" for each in pushed.skipped)
+            raise Error(f"not all backups could be pushed to {pushed.remote}: {left}")
+        return {
+            "pushed": len(pushed.pushed),
+            "size_bytes": pushed.bytes,
+            "duration_ms": round((time.monotonic() - begun) * 1000),
+            "remote": pushed.remote,
+            "link": _link(offsite, pushed.pushed),
+            "catalog": _mark(backups),
+        }
+
+    def _rotate(self, offsite: Offsite) -> dict[str, Any]:
+        rotated = offsite.rotate(self._keep)
+        return {"keep": rotated.policy, "deleted": len(rotated.deleted)}
+
+
+def _link(offsite: Offsite, pushed: Sequence[str]) -> str | None:
+    """A link to what was pushed last, where the remote has such a thing."""
+    try:
+        return offsite.link(pushed[-1]) if pushed else None
+    except Error:
+        # What was pushed is there; only the message lacks a line.
+        return None

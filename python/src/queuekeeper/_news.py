@@ -1,0 +1,249 @@
+"""What there is to tell the operator, judged by the log alone.
+
+# Promise
+
+- Of each step that fails, the operator hears once that it fails, and once that it works again,
+  however often it is tried between. What was backed up or copied elsewhere he hears once.
+- He does not hear of a step that died and was done by the next attempt; he does if it died twice
+  running.
+- Each address is told by itself: one that could not be reached hears later what others know.
+
+# How
+
+The log is the memory. A row of the job `notify`, with the address as its step, says up to where
+the address has been told, and which steps it was told to fail. Rows before it are old; rows after
+it are news. Nothing else is remembered anywhere, so a restored database knows what its log knows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from queuekeeper.results import HistoryEntry
+
+#: The job under which the log has what was told; its steps are the addresses.
+JOB = "notify"
+#: The step of the same job for the URL that is fetched when all is well.
+HEARTBEAT = "heartbeat"
+
+SUCCESS, FAILURE, RECOVERY = "success", "failure", "recovery"
+
+LONGEST_DETAIL = 800
+#: Of what was done: a telephone is small, and an address that was away for months has missed much.
+MOST_LINES = 20
+LONGEST_PAUSE = timedelta(hours=1)
+
+#: What to do about a step that fails, besides what its error says.
+ADVICE = {
+    "backup": "no new backup was made, the older ones are as they were",
+    "verify": "do not rely on that backup; the older ones are as they were",
+    "rotate": "nothing is lost, but old backups pile up; see 'queuekeeper rotate KEEP --dry-run'",
+    "integrity": "'queuekeeper verify' the newest backups, and 'queuekeeper restore' a sound one",
+    "push": "the local backups are safe; look at 'queuekeeper offsite check'",
+    "rotate remote": "nothing is lost, but old backups pile up on the remote",
+    "run": "correct what the error names, and look at 'queuekeeper schedule'",
+}
+RETRIED = "It is tried again by itself; 'queuekeeper history' shows each attempt."
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is to be told."""
+
+    #: `success`, `failure` or `recovery`.
+    kind: str
+    title: str
+    body: str
+    #: All steps that fail now, told before or not.
+    failing: list[str]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an address knows."""
+
+    #: Whether it was ever told anything.
+    known: bool
+    failing: frozenset[str]
+    #: The rows that are news to it, oldest first.
+    news: list[HistoryEntry]
+    #: How often running it could not be reached, and when that was last tried.
+    failures: int
+    tried: datetime | None
+
+
+def told(history: Sequence[HistoryEntry], address: str) -> Told:
+    """What an address knows; the history has the newest row first."""
+    own = [(place, row) for place, row in enumerate(history) if is_about(row, JOB, address)]
+    ended = [(place, row) for place, row in own if row.status in ("ok", "failed")]
+    reached = next((place for place, row in ended if row.status == "ok"), None)
+    failed = [row for place, row in ended if reached is None or place < reached]
+    news = history[:reached] if reached is not None else history
+    return Told(
+        known=bool(ended),
+        failing=frozenset(_failing(ended[0][1]) if ended else ()),
+        news=[row for row in reversed(news) if row.job != JOB],
+        failures=len(failed),
+        tried=moment(failed[0].started_utc) if failed else None,
+    )
+
+
+def message(
+    history: Sequence[HistoryEntry], address: str, *, where: str, quiet: bool = False
+) -> Message | None:
+    """What an address is to be told; None if there is nothing."""
+    known = told(history, address)
+    states = dict(_states(history))
+    failing = {name for name, row in states.items() if row is not None and row.status != "ok"}
+    fresh = sorted(failing - known.failing)
+    well = {name for name, row in states.items() if row is not None and row.status == "ok"}
+    again = sorted(known.failing & well)
+    made = [row for row in known.news if row.status == "ok" and row.step in ("backup", "push")]
+    done = _done(known.news) if made else []
+    if fresh:
+        what = f"{_and(fresh)} failed"
+        paragraphs = [_failure(states[name], name) for name in fresh] + [RETRIED]
+        kind = FAILURE
+    elif again:
+        what = f"{_and(again)} {'works' if len(again) == 1 else 'work'} again"
+        still = sorted(failing & known.failing)
+        paragraphs = [f"Still failing: {_and(still)}."] if still else ["Nothing fails any more."]
+        kind = RECOVERY
+    elif made and not quiet:
+        names = dict.fromkeys(_name(row) for row in made)
+        what, paragraphs, kind = f"{_and(list(names))} done", [], SUCCESS
+    else:
+        return None
+    body = "\n\n".join([*paragraphs, *done])
+    return Message(kind, f"{where}: {what}", body, sorted(failing))
+
+
+def due(history: Sequence[HistoryEntry], address: str, now: datetime) -> bool:
+    """Whether an address that could not be reached is to be tried again already."""
+    known = told(history, address)
+    if known.tried is None:
+        return True
+    newest = next(iter(history), None)
+    return newest is None or newest.job != JOB or waited(known.failures, known.tried, now)
+
+
+def waited(failures: int, tried: datetime, now: datetime) -> bool:
+    """Whether the pause after so many failures running is over.
+
+    The first is followed by none, then it is 1 minute, 2, 4 and so on, up to an hour. A clock that
+    was set back ends it.
+    """
+    if failures <= 1 or now < tried:
+        return True
+    return now >= tried + min(timedelta(minutes=1 << min(failures - 2, 6)), LONGEST_PAUSE)
+
+
+def is_about(row: HistoryEntry, job: str, step: str) -> bool:
+    """Whether a row is one of that step."""
+    return (row.job, row.step) == (job, step)
+
+
+def moment(text: str) -> datetime | None:
+    """A time of the log; None if somebody wrote something else there."""
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+
+
+def _failing(row: HistoryEntry) -> list[str]:
+    names = detail(row).get("failing")
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def _states(history: Sequence[HistoryEntry]) -> Iterator[tuple[str, HistoryEntry | None]]:
+    """Each step with the newest row that says how it is."""
+    ended: dict[str, list[HistoryEntry]] = {}
+    for row in history:
+        if row.job != JOB and row.status in ("ok", "failed", "interrupted"):
+            ended.setdefault(_name(row), []).append(row)
+    for name, rows in ended.items():
+        newest, before = rows[0], rows[1:2]
+        if newest.status == "interrupted" and (not before or before[0].status == "ok"):
+            yield name, before[0] if before else None
+        else:
+            yield name, newest
+
+
+def _name(row: HistoryEntry) -> str:
+    """A step in words."""
+    return f"{row.job} {row.step}"
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _failure(row: HistoryEntry | None, name: str) -> str:
+    if row is None:
+        return f"{name} failed"
+    interrupted = "it was interrupted twice running: its process was ended"
+    reason = interrupted if row.status == "interrupted" else (row.detail or "without an error")
+    advice = ADVICE.get(row.step)
+    lines = [f"{name} at {row.started_utc} UTC: {plain(reason)}"]
+    return "\n".join([*lines, *([f"What to do: {advice}."] if advice else [])])
+
+
+def _done(news: Sequence[HistoryEntry]) -> list[str]:
+    """What was done, a paragraph for each job."""
+    # An hour's checkpoint is worth no word.
+    lines = [(row.job, line) for row in news if row.status == "ok" and (line := _line(row))]
+    jobs: dict[str, list[str]] = {}
+    for job, line in lines[-MOST_LINES:]:
+        jobs.setdefault(job, []).append(line)
+    found = [f"{job}:\n" + "\n".join(f"- {each}" for each in said) for job, said in jobs.items()]
+    if len(lines) > MOST_LINES:
+        found.append(f"Before that, {len(lines) - MOST_LINES} more: see 'queuekeeper history'.")
+    return found
+
+
+def _line(row: HistoryEntry) -> str | None:
+    """What a step came to, in brief."""
+    came_to = detail(row)
+    took = f" in {came_to.get('duration_ms', 0) / 1000:.1f} s"
+    if row.step == "backup":
+        size = megabytes(came_to.get("size_bytes"))
+        return f"backup of {size}{took}: {plain(came_to.get('backup_path'))}"
+    if row.step == "push":
+        size = megabytes(came_to.get("size_bytes"))
+        link = came_to.get("link")
+        behind = f", {plain(link)}" if link else ""
+        where = plain(came_to.get("remote"))
+        return f"{came_to.get('pushed')} pushed to {where}, {size}{took}{behind}"
+    if row.step in ("rotate", "rotate remote"):
+        return f"{row.step}: {came_to.get('deleted')} deleted (keep {plain(came_to.get('keep'))})"
+    if row.step == "requeue" and came_to.get("requeued"):
+        return f"requeue: {came_to['requeued']} tasks rescued"
+    if row.step in ("verify", "integrity", "optimize"):
+        return f"{row.step}: ok"
+    return None
+
+
+def megabytes(size: Any) -> str:
+    """A size in MB of 2^20 bytes."""
+    return f"{size / 2**20:.2f} MB" if isinstance(size, (int, float)) else "unknown size"
+
+
+def plain(text: Any) -> str:
+    """One line, without what a terminal would obey, and not too long for a telephone."""
+    line = " ".join(str(text).split())
+    line = "".join(each if each.isprintable() else "?" for each in line)
+    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 1] + "…"
+
+
+def detail(row: HistoryEntry) -> Mapping[str, Any]:
+    """What a step came to, where that is an object."""
+    try:
+        found = json.loads(row.detail or "")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

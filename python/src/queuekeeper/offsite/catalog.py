@@ -1,0 +1,202 @@
+"""Catalogs as they lie in files: the remote's, which says what the remote holds, and the local one.
+
+# Promise
+
+- The remote's catalog has the library's own format, under the same name. So who has nothing but
+  rclone copies the directory back, and everything works on it.
+- It lists what the remote holds, not what the local directory holds: what was rotated away here
+  stays listed there.
+- It never lists what the remote does not hold: it is written after the objects, and before they
+  are deleted. What it gave up is noted first, so that a rotation that died goes on with the next.
+- A catalog that was cut short by a crash never loses backups: there are two, written one after the
+  other, of which one is always whole. Whatever else is wrong with it, is an error, and nothing is
+  written over it.
+
+# How
+
+An entry is kept as the very object that the library wrote: `object_digest` is over all its fields,
+so that the library believes it wherever it comes back to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from queuekeeper.offsite.errors import OffsiteError, damaged
+from queuekeeper.offsite.remote import Remote, Stored, check_name
+
+MANIFEST = "backup_manifest.json"
+#: The second copy, which is written after the first.
+COPY = "backup_manifest.copy.json"
+#: The objects that the catalog has given up, and that may still be there.
+LEAVING = "backup_manifest.leaving.json"
+OWN = (MANIFEST, COPY, LEAVING)
+HASHES = ".hashes"
+#: What is saved before a restore is not meant by `latest`.
+BEFORE_RESTORE = "before_restore"
+#: Marks of the library on entries that are about to change, or whose file is damaged.
+MARKS = ("deleting", "replacing", "damaged_at")
+
+Entry = Mapping[str, Any]
+
+
+def digest_of(entry: Entry) -> str:
+    """What `object_digest` must be: over the other fields, as compact JSON with sorted keys."""
+    others = {name: value for name, value in entry.items() if name != "object_digest"}
+    text = json.dumps(others, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def fault_of(entry: Entry) -> str | None:
+    """Why the library would not believe an entry, if so."""
+    for mark in MARKS:
+        if entry.get(mark):
+            return f"it is marked as {mark.replace('_at', '')}"
+    if entry.get("object_digest") != digest_of(entry):
+        return "its catalog entry was changed by somebody else"
+    return None
+
+
+def parse(content: bytes) -> list[Entry] | None:
+    """The entries of a catalog; None where it is none, such as one that was cut short."""
+    try:
+        entries = json.loads(content)
+    except ValueError:
+        return None
+    if not isinstance(entries, list) or not all(map(_is_entry, entries)):
+        return None
+    return entries
+
+
+def _is_entry(entry: object) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    texts = ("id", "backup_path", "created_at", "checksum", "backup_type")
+    size = entry.get("size_bytes")
+    return (
+        all(isinstance(entry.get(name), str) for name in texts)
+        and isinstance(size, int)
+        and not isinstance(size, bool)
+        and entry.get("hash_file_checksum", "") is not False
+    )
+
+
+def written(entries: Iterable[Entry]) -> bytes:
+    """A catalog as the library writes it."""
+    return json.dumps(list(entries), ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+def files_of(entry: Entry) -> list[tuple[str, str]]:
+    """The names and SHA-256 sums of an entry's files: the artifact, then its hash file."""
+    name = check_name(entry["backup_path"])
+    files = [(name, entry["checksum"])]
+    if entry.get("hash_file_checksum"):
+        files.append((name + HASHES, entry["hash_file_checksum"]))
+    return files
+
+
+def newest_first(entries: Iterable[Entry]) -> list[Entry]:
+    """In the library's order: of those of one time, the one that stands later is newer."""
+    return sorted(entries, key=lambda entry: str(entry["created_at"]))[::-1]
+
+
+def chain_of(entry: Entry, by_id: Mapping[str, Entry]) -> list[Entry]:
+    """An entry with all that it builds on, the full backup first."""
+    chain = [entry]
+    while (parent := chain[0].get("parent_id")) is not None:
+        if parent not in by_id or by_id[parent] in chain:
+            raise damaged(
+                f"'{entry['backup_path']}' builds on the backup {parent}, which is not listed"
+            )
+        chain.insert(0, by_id[parent])
+    return chain
+
+
+class RemoteCatalog:
+    """The catalog of a remote, as it was read."""
+
+    def __init__(self, remote: Remote, entries: Iterable[Entry], leaving: Iterable[str]) -> None:
+        self._remote = remote
+        self.entries = list(entries)
+        #: Names of objects that were given up and may still be there.
+        self.leaving = list(leaving)
+
+    @classmethod
+    def read(cls, remote: Remote, objects: Mapping[str, Stored]) -> RemoteCatalog:
+        """Reads it from a remote that has these objects."""
+        present = [name for name in (MANIFEST, COPY) if name in objects]
+        with tempfile.TemporaryDirectory(prefix="queuekeeper-") as place:
+            entries: list[Entry] | None = None
+            for name in present:
+                entries = parse(_fetched(remote, name, Path(place)))
+                if entries is not None:
+                    break
+            leaving = _fetched(remote, LEAVING, Path(place)) if LEAVING in objects else b"[]"
+        if entries is None and present:
+            raise damaged(
+                f"{remote.on(MANIFEST)} is no catalog; nothing was done; look at it, and move it "
+                "away if somebody else wrote it"
+            )
+        for entry in entries or ():
+            check_name(entry["backup_path"])
+        return cls(remote, entries or [], _names(leaving))
+
+    def write(self) -> None:
+        """Makes the remote's catalog say what this says."""
+        listed = {name for entry in self.entries for name, _ in files_of(entry)}
+        # What is listed again is there to stay.
+        self.leaving = [name for name in self.leaving if name not in listed]
+        content = written(self.entries)
+        self._put(MANIFEST, content)
+        self._put(COPY, content)
+
+    def note_leaving(self, names: Iterable[str]) -> None:
+        """Notes objects that the catalog is about to give up, before it does."""
+        self.leaving = sorted({*self.leaving, *names})
+        self._put(LEAVING, json.dumps(self.leaving).encode())
+
+    def clear_leaving(self) -> int:
+        """Deletes what was given up; how many objects."""
+        listed = {name for entry in self.entries for name, _ in files_of(entry)}
+        going = [name for name in self.leaving if name not in listed]
+        for name in going:
+            self._remote.delete(name)
+        if self.leaving:
+            self._remote.delete(LEAVING)
+        self.leaving = []
+        return len(going)
+
+    def _put(self, name: str, content: bytes) -> None:
+        with tempfile.TemporaryDirectory(prefix="queuekeeper-") as place:
+            path = Path(place) / name
+            path.write_bytes(content)
+            self._remote.upload(path, name)
+            wanted = self._remote.local(path)
+        fault = "it vanished" if wanted is None else self._remote.confirm(wanted)
+        if fault is not None:
+            raise damaged(f"{self._remote.on(name)} did not arrive as it was sent: {fault}")
+
+
+def _fetched(remote: Remote, name: str, place: Path) -> bytes:
+    path = place / name
+    remote.download(name, path)
+    return path.read_bytes()
+
+
+def _names(content: bytes) -> list[str]:
+    """What was noted; on the word of a note that was cut short nothing is deleted."""
+    try:
+        names = json.loads(content)
+    except ValueError:
+        return []
+    if not isinstance(names, list):
+        return []
+    try:
+        return [check_name(name) for name in names]
+    except OffsiteError:
+        return []

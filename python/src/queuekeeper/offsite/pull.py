@@ -1,0 +1,144 @@
+"""Pulling: bringing backups back, with everything that they build on.
+
+# Promise
+
+- What was asked for is there whole, with its chain, and the library has verified it; or an error
+  says what is wrong, and nothing that was there before has changed.
+- A file that is there already is kept if it is the right one; another one of its name is an error,
+  and nothing is fetched.
+- It needs no database and no catalog: "the disk died" is what it is for.
+
+# How
+
+Each file gets its name when it is whole, the artifact before its hash file. From the hash file
+the library knows what the artifact is: the next action in that directory, which is the
+verification, takes it into the catalog, as it does after a crash or when a catalog was lost.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from queuekeeper._calls import Progress
+from queuekeeper.offsite import place
+from queuekeeper.offsite.catalog import (
+    BEFORE_RESTORE,
+    Entry,
+    RemoteCatalog,
+    chain_of,
+    files_of,
+    newest_first,
+)
+from queuekeeper.offsite.errors import damaged, missing, usage
+from queuekeeper.offsite.local import Local
+from queuekeeper.offsite.meter import Meter
+from queuekeeper.offsite.remote import SHA256, Remote, Stored
+from queuekeeper.offsite.results import Pulled
+from queuekeeper.results import Verification
+
+LATEST = "latest"
+ALL = "all"
+
+
+def pull(local: Local, remote: Remote, what: str, progress: Progress | None) -> Pulled:
+    """Fetches what is meant and not there yet, and verifies it."""
+    objects = remote.objects()
+    catalog = RemoteCatalog.read(remote, objects)
+    wanted = meant(local, remote, catalog, what)
+    by_id = {entry["id"]: entry for entry in catalog.entries}
+    chained = {each["id"]: each for entry in wanted for each in chain_of(entry, by_id)}
+    entries = sorted(chained.values(), key=lambda entry: str(entry["created_at"]))
+    with local.lock():
+        lacking = [file for entry in entries for file in _lacking(local, remote, entry)]
+        absent = [name for name, _ in lacking if name not in objects]
+        if absent:
+            raise missing(
+                f"{remote.on(absent[0])} is listed but not there; nothing was fetched; see "
+                "'queuekeeper offsite check'"
+            )
+        meter = Meter(progress)
+        meter.total = sum(objects[name].size for name, _ in lacking)
+        place.require(local.directory, meter.total)
+        with place.staging(local.directory) as staged:
+            for name, checksum in lacking:
+                _fetch(
+                    local,
+                    remote,
+                    Stored(name, objects[name].size, {SHA256: checksum}),
+                    staged,
+                    meter,
+                )
+    newest = wanted[0]
+    return Pulled(
+        remote=remote.shown,
+        directory=local.directory,
+        path=local.directory / newest["backup_path"],
+        id=newest["id"],
+        fetched=[name for name, _ in lacking],
+        bytes=meter.bytes,
+        verified=_verified(local, entries if what == ALL else wanted, newest),
+    )
+
+
+def meant(local: Local, remote: Remote, catalog: RemoteCatalog, what: str) -> list[Entry]:
+    """The backups that a word means, the newest first."""
+    entries = newest_first(catalog.entries)
+    if not entries:
+        raise missing(f"'{remote.shown}' lists no backups; is that the right remote and directory?")
+    regular = [each for each in entries if each.get("name") != BEFORE_RESTORE] or entries
+    if what == ALL:
+        return [regular[0], *(each for each in entries if each is not regular[0])]
+    if what == LATEST:
+        own = [each for each in regular if each.get("source_path") == str(local.database)]
+        return (own or regular)[:1]
+    found = [each for each in entries if what in (each["id"].lower(), each["backup_path"])]
+    found = found or [each for each in entries if each["id"].lower() == what.lower()]
+    if not found:
+        raise usage(
+            f"'{remote.shown}' lists no backup '{what}'; pass an id or a name from 'queuekeeper "
+            "offsite list', or latest, or all"
+        )
+    return found[:1]
+
+
+def _lacking(local: Local, remote: Remote, entry: Entry) -> list[tuple[str, str]]:
+    """The files of a backup that are not there yet."""
+    lacking = []
+    for name, checksum in files_of(entry):
+        path = local.directory / name
+        if not path.is_symlink() and not path.exists():
+            lacking.append((name, checksum))
+            continue
+        found = remote.local(path)
+        if found is None or found.sha256 != checksum:
+            raise usage(
+                f"'{path}' is there already with other content; nothing was fetched; move it "
+                "away, or pull into another directory"
+            )
+    return lacking
+
+
+def _fetch(local: Local, remote: Remote, wanted: Stored, staged: Path, meter: Meter) -> None:
+    path = staged / wanted.name
+    remote.download(wanted.name, path, meter.moved)
+    meter.add(wanted.size)
+    found = remote.local(path)
+    if found is None or found.sha256 != wanted.sha256:
+        raise damaged(
+            f"{remote.on(wanted.name)} is damaged: what arrived is not what was written; nothing "
+            "of it was kept; pull another backup, and see 'queuekeeper offsite check'"
+        )
+    place.put(path, local.directory / wanted.name, local.database)
+
+
+def _verified(local: Local, entries: list[Entry], newest: Entry) -> list[Verification]:
+    """What the library says of each, of the newest with all that it builds on."""
+    verified = []
+    for entry in newest_first(entries):
+        path = local.directory / entry["backup_path"]
+        level = "quick" if entry is newest else "checksum"
+        found = local.queue.verify(path, level)
+        if not found.ok:
+            raise damaged(f"'{path}' was fetched, but is damaged: {'; '.join(found.details)}")
+        verified.append(found)
+    return verified
