@@ -57,6 +57,8 @@ class PythonSession(Session):
             encoding="utf-8",
             preexec_fn=preexec,
         )
+        #: Past it, the host hangs.
+        self.limit_seconds = CALL_LIMIT_SECONDS
         self.answers: queue.Queue[str] = queue.Queue()
         self.complaints: list[str] = []
         assert self.process.stdout is not None
@@ -87,10 +89,10 @@ class PythonSession(Session):
 
     def _receive(self) -> tuple[Any, float]:
         try:
-            line = self.answers.get(timeout=CALL_LIMIT_SECONDS)
+            line = self.answers.get(timeout=self.limit_seconds)
         except queue.Empty:
             self.process.kill()
-            raise HostDiedError(f"no answer within {CALL_LIMIT_SECONDS} s") from None
+            raise HostDiedError(f"no answer within {self.limit_seconds} s") from None
         if not line:
             raise self._died()
         reply = json.loads(line)

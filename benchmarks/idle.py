@@ -1,0 +1,189 @@
+"""Backups, verifications and restores of a queue that nobody else uses."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import data, peers
+from benchmarks.measure import MIB, Run, here, read_through
+from benchmarks.rounds import Line, Step
+from benchmarks.setting import Setting
+
+GROUP = "idle"
+
+#: How much of the database changes between two incrementals.
+SHARES = (0.001, 0.01, 0.1)
+#: For what cannot go on for ever when nobody disturbs it.
+LIMIT_SECONDS = 600.0
+
+
+def incremental_name(share: float) -> str:
+    return f"incremental {share * 100:g} %"
+
+
+def write_bytes(path: Path, size: int) -> None:
+    """That many random bytes, in large pieces, and a sync: what the disk can do."""
+    piece = random.Random(size).randbytes(8 * MIB)
+    with path.open("wb", buffering=0) as file:
+        for start in range(0, size, len(piece)):
+            file.write(piece[: size - start])
+        os.fsync(file.fileno())
+
+
+def hash_bytes(path: Path) -> None:
+    buffer = bytearray(MIB)
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(memoryview(buffer)[:count])
+
+
+def limits(setting: Setting, _turn: int) -> Iterator[Step]:
+    """What memory, disk and a hash can do with as many bytes as the database has."""
+    database, target = setting.database, setting.scratch / "written"
+    yield "read memory", lambda: here(lambda: read_through(database))
+    yield "write disk", lambda: here(lambda: write_bytes(target, setting.queue.bytes))
+    yield "SHA-256", lambda: here(lambda: hash_bytes(database))
+
+
+def copy(setting: Setting, _turn: int) -> Iterator[Step]:
+    yield "cp, sync", lambda: peers.copy(setting.database, setting.scratch / "copy.db")
+
+
+def full(setting: Setting, turn: int) -> Iterator[Step]:
+    """A full backup, and incrementals on it."""
+    yield "full", setting.backup
+    for share in SHARES:
+        data.change(setting.database, share, turn)
+        yield incremental_name(share), functools.partial(setting.backup, type="incremental")
+
+
+def shell_backup(setting: Setting, _turn: int) -> Iterator[Step]:
+    """Kept for what users do next with it."""
+    if peers.has("sqlite3"):
+        target = setting.kept / "backup.db"
+        yield ".backup", lambda: peers.backup(setting.database, target)
+
+
+def python_at_once(setting: Setting, _turn: int) -> Iterator[Step]:
+    target = setting.scratch / "python.db"
+    database = setting.database
+    yield peers.AT_ONCE, lambda: peers.python_backup(database, target, -1, 0, LIMIT_SECONDS)
+
+
+def python_paced(setting: Setting, _turn: int) -> Iterator[Step]:
+    """The old backend's way. It only sleeps when it finds the database locked."""
+    target = setting.scratch / "paced.db"
+    database = setting.database
+    yield peers.PACED, lambda: peers.python_backup(database, target, 100, 0.1, LIMIT_SECONDS)
+
+
+def rsync(setting: Setting, _turn: int) -> Iterator[Step]:
+    if peers.has("sqlite3_rsync"):
+        yield "sqlite3_rsync", lambda: peers.rsync(setting.database, setting.scratch / "rsync.db")
+
+
+def zstd_program(setting: Setting, _turn: int) -> Iterator[Step]:
+    if peers.has("zstd"):
+        target = setting.scratch / "copy.zst"
+        yield "zstd -1 -T0", lambda: peers.zstd(setting.database, target, 1)
+
+
+def zstd_quick(setting: Setting, _turn: int) -> Iterator[Step]:
+    yield "zstd level 1", functools.partial(setting.backup, compression="zstd", level=1)
+
+
+def gzip_program(setting: Setting, _turn: int) -> Iterator[Step]:
+    if peers.has("gzip"):
+        target = setting.scratch / "copy.gz"
+        yield "gzip -1", lambda: peers.gzip(setting.database, target, "-1")
+
+
+def gzip_ours(setting: Setting, _turn: int) -> Iterator[Step]:
+    yield "gzip", functools.partial(setting.backup, compression="gzip")
+    yield "gzip level 1", functools.partial(setting.backup, compression="gzip", level=1)
+
+
+def vacuum_into(setting: Setting, _turn: int) -> Iterator[Step]:
+    if peers.has("sqlite3"):
+        target = setting.scratch / "vacuumed.db"
+        yield "VACUUM INTO", lambda: peers.vacuum_into(setting.database, target)
+
+
+def snapshot(setting: Setting, _turn: int) -> Iterator[Step]:
+    yield "snapshot", functools.partial(setting.backup, type="snapshot")
+
+
+def backup_and_more(setting: Setting, _turn: int) -> Iterator[Step]:
+    """What users do with the file that .backup has left, for the same end as ours."""
+    file = setting.kept / "backup.db"
+    if not file.exists():
+        return
+    if peers.has("zstd"):
+        target = setting.scratch / "backup.zst"
+        yield "then zstd -3 -T0", lambda: peers.zstd(file, target, 3)
+    if peers.has("gzip"):
+        yield "then gzip", lambda: peers.gzip(file, setting.scratch / "backup.gz")
+    if peers.has("sha256sum"):
+        yield "then sha256sum", lambda: peers.sha256(file)
+    yield "then integrity_check", lambda: peers.check(file, "integrity_check")
+
+
+def checked(run: Run) -> Run:
+    """A verification's answer is short, and must be good."""
+    assert '"status":"ok"' in str(run.found["answer"]).replace(" ", ""), run.found
+    run.found = {}
+    return run
+
+
+def zstd_and_back(setting: Setting, _turn: int) -> Iterator[Step]:
+    """A compressed backup with the default level, verified and restored."""
+    made: list[Run] = []
+
+    def back_up() -> Run:
+        made.append(setting.backup(compression="zstd"))
+        return made[0]
+
+    def verify(level: str) -> Run:
+        path = made[0].found["backup_path"]
+        return checked(setting.call("SELECT queue_verify(?, ?)", path, level))
+
+    yield "zstd", back_up
+    for level in ("checksum", "quick", "full"):
+        yield f"verify {level}", functools.partial(verify, level)
+    path = made[0].found["backup_path"]
+    target = str(setting.scratch / "restored.db")
+    yield (
+        "restore to a file",
+        lambda: bare(setting.call("SELECT queue_restore(?, ?)", path, target)),
+    )
+    yield "restore live", lambda: bare(setting.call("SELECT queue_restore(?)", path))
+
+
+def bare(run: Run) -> Run:
+    """Without the answer, which is long and the same each time."""
+    run.found = {}
+    return run
+
+
+def quick_check(setting: Setting, _turn: int) -> Iterator[Step]:
+    if peers.has("sqlite3"):
+        yield "PRAGMA quick_check", lambda: peers.check(setting.database, "quick_check")
+
+
+#: What is measured on every queue, and on the largest one alone if that is larger than all else.
+GROWTH: list[Line] = [(copy, full, shell_backup), (zstd_and_back,), (limits,)]
+
+LINES: list[Line] = [
+    (copy, full, shell_backup, python_at_once),
+    (zstd_program, zstd_quick),
+    (backup_and_more, zstd_and_back, quick_check),
+    (gzip_program, gzip_ours),
+    (vacuum_into, snapshot),
+    (python_paced, rsync, limits),
+]
