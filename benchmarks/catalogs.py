@@ -79,14 +79,30 @@ def block_for(count: int) -> Block:
         rotate = "SELECT queue_rotate(?, ?)"
         one = functools.partial(setting.call, rotate, count, place)
         yield f"rotate one of {count:,}", one
-        if count > 100:
-            every = functools.partial(setting.call, rotate, "7/4/12", place)
-            yield f"rotate {count:,} by 7/4/12", every
 
     run.__name__ = f"catalog of {count:,}"
+    return run
+
+
+def sweep(count: int) -> Block:
+    """A rotation that leaves a few of that many."""
+
+    def run(setting: Setting, _turn: int) -> Iterator[Step]:
+        directory = setting.scratch / "backups"
+        setting.backup(directory)
+        multiply(directory, count)
+        rotate = "SELECT queue_rotate('7/4/12', ?)"
+        yield f"rotate {count:,} by 7/4/12", functools.partial(setting.call, rotate, str(directory))
+
+    run.__name__ = f"rotation of {count:,}"
     return run
 
 
 def lines(largest: int) -> list[Line]:
     """The catalogs up to that many backups."""
     return [[block_for(count) for count in COUNTS if count <= largest]]
+
+
+def largest(size: int) -> int:
+    """How many backups the largest catalog has when the main queue has so many bytes."""
+    return next(count for count in reversed(COUNTS) if count == COUNTS[0] or size >= count * 10**5)

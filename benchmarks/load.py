@@ -33,8 +33,6 @@ GROUP = "load"
 WRITERS = 2
 RATE = 100.0
 WRITER = Path(__file__).with_name("writer.py")
-#: Workers alone, before each run.
-BEFORE_SECONDS = 2.0
 #: After that, a backup counts as one that never ends.
 LIMIT_SECONDS = 60.0
 
@@ -107,7 +105,7 @@ def under_load(setting: Setting, action: Callable[[], Run]) -> Run:
     wal = Path(f"{setting.database}-wal")
     with working(setting.database) as workers:
         begun = time.monotonic()
-        time.sleep(BEFORE_SECONDS)
+        time.sleep(setting.alone_seconds)
         before = (begun, time.monotonic())
         with watching(functools.partial(size_of, wal), 0.02) as highest:
             run = action()

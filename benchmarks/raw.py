@@ -35,13 +35,10 @@ class Records:
     def add(self, record: Record) -> None:
         self.all.append(record)
 
-    def of(self, queue: str, name: str) -> dict[int, Run]:
+    def of(self, queue: str, name: str, group: str = "idle") -> dict[int, Run]:
         """The runs of that name on that queue, by round."""
-        return {
-            record.turn: record.run
-            for record in self.all
-            if record.queue == queue and record.name == name
-        }
+        wanted = (queue, group, name)
+        return {r.turn: r.run for r in self.all if (r.queue, r.group, r.name) == wanted}
 
     def names(self, queue: str, group: str) -> list[str]:
         """What was measured there, in the order of its first run."""

@@ -54,7 +54,6 @@ class Rounds:
 
     def run(self, group: str, lines: Sequence[Line], rounds: int, deadline: float) -> None:
         """All rounds, as far as there is time until the deadline (of time.monotonic())."""
-        begun = time.monotonic()
         costs: dict[str, float] = {}
         left_out: set[str] = set()
         for turn in range(rounds):
@@ -62,13 +61,12 @@ class Rounds:
             for block in in_order(lines, turn):
                 if name_of(block) in left_out:
                     continue
-                block_begun = time.monotonic()
-                self.block(group, block, turn)
-                costs[name_of(block)] = time.monotonic() - block_begun
-            self.say(
-                f"{self.setting.label} {group}: round {turn + 1} of {rounds},"
-                f" {time.monotonic() - begun:.0f} s"
-            )
+                begun = time.monotonic()
+                found = self.block(group, block, turn)
+                costs[name_of(block)] = time.monotonic() - begun
+                took = ", ".join(f"{name} {run.seconds:.3f} s" for name, run in found)
+                if took:
+                    self.say(f"{self.setting.label} {group} {turn + 1}/{rounds}: {took}")
             if turn + 1 >= FEWEST:
                 running = {name: cost for name, cost in costs.items() if name not in left_out}
                 kept = affordable(running, rounds - turn - 1, deadline - time.monotonic())
@@ -77,13 +75,16 @@ class Rounds:
                     self.say(f"no time for more of {name}, which takes {running[name]:.0f} s")
         self.setting.clear(self.setting.scratch, self.setting.kept)
 
-    def block(self, group: str, block: Block, turn: int) -> None:
+    def block(self, group: str, block: Block, turn: int) -> list[tuple[str, Run]]:
         """One block: each run from the same start; what it wrote is deleted afterwards."""
+        found: list[tuple[str, Run]] = []
         try:
             for name, action in block(self.setting, turn):
                 settle(self.setting.database)
                 run = action()
                 self.records.add(Record(self.setting.label, group, name, turn, run))
+                found.append((name, run))
         except MeasureError as error:
             raise MeasureError(f"{name_of(block)}: {error}") from error
         self.setting.clear()
+        return found
