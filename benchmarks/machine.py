@@ -39,14 +39,15 @@ def memory() -> str | None:
 
 
 def filesystem(directory: Path) -> str | None:
-    """The type of the file system, and whether its disk spins."""
-    name = line_of("stat", "-f", "-c", "%T", str(directory))
+    """The type of the file system that the directory lies on."""
     device = directory.stat().st_dev
-    block = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
+    wanted = f"{os.major(device)}:{os.minor(device)}"
     with contextlib.suppress(OSError):
-        spins = (block / "queue" / "rotational").read_text().strip() == "1"
-        return f"{name}, on a disk that {'spins' if spins else 'does not spin'}"
-    return name
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            mount, _, rest = line.partition(" - ")
+            if mount.split()[2] == wanted:
+                return rest.split()[0]
+    return None
 
 
 def describe(setting: Setting) -> dict[str, str]:

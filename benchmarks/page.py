@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import statistics
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -35,27 +36,33 @@ def picture(name: str, text: str) -> str:
 
 
 def reading(text: str, goals: Sequence[Goal]) -> str:
-    """The hand-written part with the figures that it asks for."""
-    known = {goal.what: goal for goal in goals}
+    """The hand-written part with the figures that it asks for, as far as they were measured."""
+    known = {goal.what: goal.ratio for goal in goals}
 
     def figure(match: re.Match[str]) -> str:
-        goal = known.get(match[1])
-        if goal is None:
-            raise ValueError(f"reading.md asks for {match[1]!r}, which is no goal")
-        return "(not measured)" if goal.ratio is None else f"{goal.ratio.median:.2f}"
+        ratio = known.get(match[1])
+        return f"{ratio.median:.2f}" if ratio else "(not measured)"
 
     return QUOTED.sub(figure, text)
+
+
+def prose(text: str) -> str:
+    """A paragraph in lines of a length that can be read."""
+    return textwrap.fill(" ".join(text.split()), 110, break_long_words=False)
 
 
 def introduction(records: Records) -> str:
     about, queue = records.about, records.about["main"]
     sizes = records.queues[queue]
-    return f"""# Benchmarks
-
-Made by `{about["command"]}` on {about["date"]}; `raw.json` has every run. The queue has PrismQ's
-schema, {sizes["tasks"]:,} tasks with JSON payloads, and {sizes["bytes"]:,} bytes; making it took
-{sizes["made_seconds"]:.0f} s. Everything was measured in rounds, one run of each a round, on the
-same file. A ratio is the median of the ratios within a round, with the lowest and the highest."""
+    made = tables.duration(sizes["made_seconds"])
+    text = prose(
+        f"""Made by `{about["command"]}` on {about["date"]} in {about["minutes"]:.0f} minutes;
+        `raw.json` has every run. The queue has PrismQ's schema, {sizes["tasks"]:,} tasks with JSON
+        payloads, and {sizes["bytes"]:,} bytes; making it took {made}. Everything was measured in
+        rounds, one run of each a round, on the same file. A ratio is the median of the ratios
+        within a round, with the lowest and the highest."""
+    )
+    return f"# Benchmarks\n\n{text}"
 
 
 def summary(goals: Sequence[Goal]) -> str:
@@ -71,14 +78,15 @@ def under_load(records: Records) -> str:
     backups = [name for name in names if name not in requeue]
     ordered = [name for name in OURS_UNDER_LOAD if name in backups]
     ordered += [name for name in backups if name not in ordered]
-    return f"""Two processes commit 100 times a second each. Their commits' times, waiting included,
-are those of all runs together: before → during. What copies in steps starts over after each commit of another
-and was stopped after {LIMIT_SECONDS:.0f} s. `cp` is no backup here, since it mixes pages of
-different moments: it shows what writing as much does to the disk.
-
-{tables.load(records, queue, [*ordered, *requeue])}
-
-{picture("load", "p99 of commits before and during each backup")}"""
+    text = prose(
+        f"""Two processes commit 100 times a second each. Their commits' times, waiting included,
+        are those of all runs together: before → during. What copies in steps starts over after
+        each commit of another and was stopped after {LIMIT_SECONDS:.0f} s. `cp` is no backup here,
+        since it mixes pages of different moments: it shows what writing as much does to the disk.
+        """
+    )
+    plot = picture("load", "p99 of commits before and during each backup")
+    return f"{text}\n\n{tables.load(records, queue, [*ordered, *requeue])}\n\n{plot}"
 
 
 def conditions(records: Records) -> str:
@@ -97,49 +105,46 @@ def conditions(records: Records) -> str:
         lines.append(f"- not on this machine, so not measured: {', '.join(about['missing'])}")
     few = fewer(records)
     if few:
-        lines.append(f"- fewer than {WANTED_RUNS} runs, for want of time: {'; '.join(few)}")
+        lines += [f"- fewer than {WANTED_RUNS} runs:", *(f"  - {line}" for line in few)]
     return "\n".join(lines)
 
 
 def fewer(records: Records) -> list[str]:
     """What was run fewer times than wanted, with the number."""
-    groups = {(record.queue, record.group) for record in records.all}
-    found = []
-    for queue, group in sorted(groups):
+    found: dict[tuple[str, int], list[str]] = {}
+    for queue, group in dict.fromkeys((record.queue, record.group) for record in records.all):
         for name in records.names(queue, group):
             runs = len(records.of(queue, name, group))
             if runs < WANTED_RUNS:
-                found.append(f"{name} ({queue}, {group}): {runs}")
-    return found
+                where = queue if queue == group else f"{queue}, {group}"
+                found.setdefault((where, runs), []).append(name)
+    return [f"{runs} ({where}): {', '.join(names)}" for (where, runs), names in found.items()]
 
 
 def idle(records: Records) -> str:
     queue = records.about["main"]
-    return f"""{picture("idle", "times of every call, ours and peers")}
-
-Ours. Everything is on disk when the call returns, with checksum, page hashes and catalog.
-
-{tables.idle(records, queue, [[name] for name in tables.OURS])}
-
-Peers. The compressing programs and `VACUUM INTO` don't sync what they write. What stands behind
-a comma is done after the other.
-
-{tables.idle(records, queue, tables.PEERS)}"""
+    plot = picture("idle", "times of every call, ours and peers")
+    ours = "Ours. All is on disk when the call returns, with checksum, page hashes and catalog."
+    others = prose(
+        """Peers. The compressing programs and `VACUUM INTO` don't sync what they write. What
+        stands behind a comma is done after the other."""
+    )
+    own = tables.idle(records, queue, [[name] for name in tables.OURS])
+    return f"{plot}\n\n{ours}\n\n{own}\n\n{others}\n\n{tables.idle(records, queue, tables.PEERS)}"
 
 
 def growth(records: Records) -> str:
-    return f"""{picture("growth", "time and peak memory against size")}
-
-{tables.growth(records)}
-
-{picture("changes", "incrementals against changed pages, calls against backups in the catalog")}"""
+    sizes = picture("growth", "time and peak memory against size")
+    changes = "incrementals against changed pages, calls against backups in the catalog"
+    return f"{sizes}\n\n{tables.growth(records)}\n\n{picture('changes', changes)}"
 
 
 def catalogs(records: Records) -> str:
-    return f"""What a call costs when the catalog has so many backups, of a queue so small that
-nothing else counts. Planning and rotating are by 7/4/12, except that "rotate one" deletes only the oldest.
-
-{tables.catalogs(records, COUNTS)}"""
+    text = prose(
+        """What a call costs when the catalog has so many backups, of a queue so small that nothing
+        else counts. "Rotate one" deletes the oldest by a count, the last row all but a few."""
+    )
+    return f"{text}\n\n{tables.catalogs(records, COUNTS)}"
 
 
 def tasks(records: Records) -> str:
@@ -147,11 +152,13 @@ def tasks(records: Records) -> str:
 
 
 def limits(records: Records) -> str:
-    return f"""How close to the machine: reading is the file in the page cache into one small buffer,
-writing is as many random bytes with a sync. The last two columns are these times divided by that of the
-call, so 1.00 is the limit; an incremental, which writes little, may be beyond that of the disk.
-
-{tables.limits(records, records.about["main"])}"""
+    text = prose(
+        """How close to the machine: reading is the file in the page cache into one small buffer,
+        writing is as many random bytes with a sync. The last two columns are these times divided
+        by that of the call, so 1.00 is the limit; an incremental, which writes little, may be
+        beyond that of the disk."""
+    )
+    return f"{text}\n\n{tables.limits(records, records.about['main'])}"
 
 
 #: A title, the group that it needs, and what makes its text.

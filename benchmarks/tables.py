@@ -132,7 +132,8 @@ def load(records: Records, queue: str, names: Sequence[str]) -> str:
 def load_cells(records: Records, queue: str, name: str) -> list[str]:
     runs = list(records.of(queue, name, "load").values())
     found = spread(run.seconds for run in runs)
-    idle_time = spread(times(records, queue, name, "idle").values())
+    alone = times(records, queue, name, "idle") or times(records, queue, name, "tasks")
+    idle_time = spread(alone.values())
     assert found is not None
     before = [value / 1e6 for run in runs for value in run.found["before_us"]]
     during = [value / 1e6 for run in runs for value in run.found["during_us"]]
@@ -206,10 +207,9 @@ def limits(records: Records, queue: str) -> str:
         if found is None:
             continue
         cells = [name, f"{size / found.median / 1e9:.2f} GB/s"]
-        cells += [
-            ratio(ratios(seconds(records, queue, limit), seconds(records, queue, name)))
-            for limit in LIMITS[:2]
-        ]
+        for limit in LIMITS[:2]:
+            share = ratios(seconds(records, queue, limit), seconds(records, queue, name))
+            cells.append("" if name in LIMITS else ratio(share))
         rows.append(cells)
     head = ["", "bytes of the database a second", "of reading memory", "of writing to the disk"]
     return table(head, rows)
