@@ -55,9 +55,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--minutes",
         type=float,
-        default=23,
+        default=23.5,
         help=f"when time runs short, the dearest calls get fewer runs, but at least {FEWEST}"
-        " (default 23; a queue above 1GB takes its time on top)",
+        " (default 23.5; a queue above 1GB takes its time on top)",
     )
     parser.add_argument(
         "--only", default=",".join(GROUPS), help=f"some of these groups: {', '.join(GROUPS)}"
@@ -65,8 +65,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--alone",
         type=float,
-        default=2.0,
-        help="seconds that the other processes commit before each run under load (default 2)",
+        default=1.5,
+        help="seconds that the other processes commit before each run under load (default 1.5)",
     )
     parser.add_argument(
         "--directory", type=Path, help="where the queues lie (default target/bench)"
@@ -157,7 +157,7 @@ class Bench:
                 self.save()
         if idle.GROUP in wanted:
             above = size_of(name) > size_of(self.main)
-            lines = idle.GROWTH if above else idle.LINES
+            lines = idle.LINES if name == self.main else idle.GROWTH
             share = IDLE_SHARE if load.GROUP in wanted and name == self.main else 1.0
             deadline = time.monotonic() + share * self.left()
             rounds.run(idle.GROUP, lines, min(count, FEWEST) if above else count, deadline)
@@ -165,8 +165,8 @@ class Bench:
         if load.GROUP in wanted and name == self.main:
             # First, because nothing is saved by leaving them out later.
             rounds.run(load.GROUP, [load.ENDLESS], 1, self.deadline)
-            lines = [load.OURS, load.PEERS, load.REQUEUE]
-            rounds.run(load.GROUP, lines, count, self.deadline)
+            rounds.run(load.GROUP, [load.REQUEUE], min(count, FEWEST), self.deadline)
+            rounds.run(load.GROUP, [load.OURS, load.PEERS], count, self.deadline)
 
     def catalogs(self) -> None:
         """The catalogs have a tiny queue of their own."""

@@ -67,9 +67,11 @@ def block_for(count: int) -> Block:
     """One more backup, listing, planning, and the rotation that takes the oldest away again."""
 
     def run(setting: Setting, _turn: int) -> Iterator[Step]:
-        directory = setting.scratch / "backups"
-        setting.backup(directory)
-        multiply(directory, count)
+        # Made once, since the rotation leaves as many as there were.
+        directory = setting.database.parent / f"catalog-{count}"
+        if not directory.exists():
+            setting.backup(directory)
+            multiply(directory, count)
         place = str(directory)
         yield f"backup {count:,}", functools.partial(setting.backup, directory)
         listing = "SELECT count(*) FROM queue_backups(?)"

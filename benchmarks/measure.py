@@ -189,20 +189,16 @@ def here(action: Callable[[], object]) -> Run:
     return Run(seconds, own_busy() - cpu, None, others.since(0.0))
 
 
-def settle(*read: Path) -> None:
-    """The same start for every run: nothing left to write, the sources in memory, memory at hand.
+def settle(size: int) -> None:
+    """The same start for every run: nothing left to write, and memory for so many bytes at hand.
 
     A virtual machine gets memory from its host page by page when it first touches it, which would
     count against whoever comes first.
     """
     os.sync()
-    size = sum(map(size_of, read))
-    if size:
-        populate = getattr(mmap, "MAP_POPULATE", 0)
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | populate
-        mmap.mmap(-1, size + size // 4, flags=flags).close()
-    for path in read:
-        read_through(path)
+    populate = getattr(mmap, "MAP_POPULATE", 0)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | populate
+    mmap.mmap(-1, size + size // 4, flags=flags).close()
 
 
 def read_through(path: Path) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from benchmarks.measure import MeasureError, Run, settle
+from benchmarks.measure import MeasureError, Run, read_through, settle
 from benchmarks.raw import Record, Records
 from benchmarks.setting import Setting
 
@@ -79,8 +79,9 @@ class Rounds:
         """One block: each run from the same start; what it wrote is deleted afterwards."""
         found: list[tuple[str, Run]] = []
         try:
+            read_through(self.setting.database)
             for name, action in block(self.setting, turn):
-                settle(self.setting.database)
+                settle(self.setting.queue.bytes)
                 run = action()
                 self.records.add(Record(self.setting.label, group, name, turn, run))
                 found.append((name, run))

@@ -44,7 +44,7 @@ class Setting:
     library: Path
     host: Host = field(default_factory=python_host)
     #: How long the workers of the group under load are alone before each run.
-    alone_seconds: float = 2.0
+    alone_seconds: float = 1.5
 
     @property
     def database(self) -> Path:

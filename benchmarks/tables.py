@@ -44,6 +44,7 @@ PEERS: tuple[tuple[str, ...], ...] = (
     (".backup", "then integrity_check", "then gzip"),
 )
 LIMITS = ("read memory", "write disk", "SHA-256")
+#: Measured on every queue.
 GROWING = ("full", incremental_name(0.01), "zstd", "verify quick", "restore to a file")
 GROWING_PEERS = ("cp, sync", ".backup")
 UNDER_LOAD_PEERS = ("cp, sync", "VACUUM INTO", peers.AT_ONCE, "sqlite3_rsync")
