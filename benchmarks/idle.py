@@ -26,9 +26,8 @@ def incremental_name(share: float) -> str:
     return f"incremental {share * 100:g} %"
 
 
-def write_bytes(path: Path, size: int) -> None:
-    """That many random bytes, in large pieces, and a sync: what the disk can do."""
-    piece = random.Random(size).randbytes(8 * MIB)
+def write_bytes(path: Path, piece: bytes, size: int) -> None:
+    """So many bytes in large pieces, and a sync: what the disk can do."""
     with path.open("wb", buffering=0) as file:
         for start in range(0, size, len(piece)):
             file.write(piece[: size - start])
@@ -46,8 +45,10 @@ def hash_bytes(path: Path) -> None:
 def limits(setting: Setting, _turn: int) -> Iterator[Step]:
     """What memory, disk and a hash can do with as many bytes as the database has."""
     database, target = setting.database, setting.scratch / "written"
+    # Random, so that no disk makes them smaller.
+    piece = random.Random(setting.label).randbytes(8 * MIB)
     yield "read memory", lambda: here(lambda: read_through(database))
-    yield "write disk", lambda: here(lambda: write_bytes(target, setting.queue.bytes))
+    yield "write disk", lambda: here(lambda: write_bytes(target, piece, setting.queue.bytes))
     yield "SHA-256", lambda: here(lambda: hash_bytes(database))
 
 

@@ -147,11 +147,16 @@ def program(
         process = subprocess.Popen(list(map(str, command)), stdout=target, stderr=subprocess.PIPE)
         timer = threading.Timer(limit or 3600, process.kill)
         timer.start()
-        with watching(lambda: peak_of(process.pid)) as peak:
-            # Closed by the program's end: what these programs print fits into a pipe.
-            _, status, usage = os.wait4(process.pid, 0)
-            ended = time.monotonic()
-            seconds = ended - begun
+        try:
+            with watching(lambda: peak_of(process.pid)) as peak:
+                # What these programs print fits into a pipe, so nobody needs to read it before.
+                _, status, usage = os.wait4(process.pid, 0)
+                ended = time.monotonic()
+        except BaseException:
+            timer.cancel()
+            process.kill()
+            raise
+        seconds = ended - begun
         timed_out = not timer.is_alive()
         timer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -17,6 +17,7 @@ from benchmarks.catalogs import COUNTS
 from benchmarks.goals import OURS_UNDER_LOAD, Goal, all_goals
 from benchmarks.load import LIMIT_SECONDS
 from benchmarks.raw import Records
+from benchmarks.tasks import LOADING
 
 READING = Path(__file__).with_name("reading.md")
 #: Fewer runs are said to be so.
@@ -124,7 +125,12 @@ def fewer(records: Records) -> list[str]:
 def idle(records: Records) -> str:
     queue = records.about["main"]
     plot = picture("idle", "times of every call, ours and peers")
-    ours = "Ours. All is on disk when the call returns, with checksum, page hashes and catalog."
+    hosts = [run.peak for run in records.of(queue, LOADING, "tasks").values() if run.peak]
+    own_memory = f", of which {tables.megabytes(max(hosts))} are Python's own" if hosts else ""
+    ours = prose(
+        f"""Ours. All is on disk when the call returns, with checksum, page hashes and catalog. The
+        peak memory is that of the whole process{own_memory}."""
+    )
     others = prose(
         """Peers. The compressing programs and `VACUUM INTO` don't sync what they write. What
         stands behind a comma is done after the other."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks.catalogs import COUNTS
 from benchmarks.figures import Spread, percentile, spread
@@ -92,7 +92,8 @@ def style(palette: Palette) -> dict[str, Any]:
 
 
 def seconds_axis(axis: Any) -> None:
-    """A logarithmic axis that says 10 ms, 1 s instead of powers of ten."""
+    """A logarithmic axis that says 10 ms, 20 ms, 50 ms instead of powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axis.set_minor_formatter(NullFormatter())
 
@@ -168,7 +169,7 @@ def load(records: Records, queue: str, palette: Palette) -> Figure:
     axes.margins(x=0.3)
     axes.grid(axis="y", visible=False)
     seconds_axis(axes.xaxis)
-    axes.set_title("p99 of other processes' commits: before (ring) and during (dot) each backup")
+    axes.set_title("p99 of others' commits, before (ring) and during (dot) each backup of " + queue)
     return figure
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.data import spread
-from benchmarks.measure import Run
+from benchmarks.measure import Run, peak_of
 from benchmarks.rounds import Line, Step
 from benchmarks.setting import LIMIT_SECONDS, Setting
 
@@ -21,6 +21,7 @@ CLAIM = """
 UPDATE task_queue SET status = 'leased', locked_by = 'worker-gone', lease_until_utc =
   '2026-01-01 00:00:00', reserved_at_utc = '2025-12-31 23:00:00' WHERE id = ?
 """
+LOADING = "load the extension"
 TABLES = ("queue_stats", "queue_depth", "queue_health")
 
 
@@ -73,10 +74,11 @@ def loading(setting: Setting, _turn: int) -> Iterator[Step]:
         begun = time.monotonic()
         session.load(setting.library)
         seconds = time.monotonic() - begun
+        peak = peak_of(session.process.pid)
         session.close()
-        return Run(seconds)
+        return Run(seconds, peak=peak)
 
-    yield "load the extension", run
+    yield LOADING, run
 
 
 LINES: list[Line] = [(requeue,), (tables, loading)]

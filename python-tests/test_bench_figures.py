@@ -176,10 +176,8 @@ def test_the_reading_quotes_the_measured_ratio() -> None:
 
 
 def test_the_hand_written_reading_asks_for_goals_that_there_are() -> None:
-    made = records()
-    made.queues["4GB"] = {"bytes": 4 * 10**9}
     asked = set(page.QUOTED.findall(page.READING.read_text("utf-8")))
-    assert asked <= {one.what for one in goals.all_goals(made, QUEUE)}
+    assert asked <= {one.what for one in goals.all_goals(records(), QUEUE)}
 
 
 @pytest.mark.parametrize(
