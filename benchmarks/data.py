@@ -133,6 +133,7 @@ def make(path: Path, size: int) -> Queue:
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "ignore_check_constraints=1"):
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("PRAGMA cache_size=-131072")
+        connection.execute("PRAGMA threads=2")
         indexes = "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"
         for (name,) in connection.execute(indexes).fetchall():
             connection.execute(f"DROP INDEX {name}")

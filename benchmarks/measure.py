@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import resource
 import subprocess
 import threading
 import time
@@ -24,7 +23,8 @@ from pathlib import Path
 from typing import IO, Any, Union
 
 PROC = Path("/proc")
-TICKS = os.sysconf("SC_CLK_TCK")
+# Of a second, in /proc.
+TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 MIB = 1 << 20
 Argument = Union[str, Path]
 
@@ -85,8 +85,8 @@ def machine_busy() -> float | None:
 
 def own_busy() -> float:
     """Processor seconds of this process."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+    times = os.times()
+    return times.user + times.system
 
 
 class Others:

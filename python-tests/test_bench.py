@@ -15,6 +15,8 @@ from benchmarks.goals import OURS_UNDER_LOAD
 from benchmarks.idle import incremental_name
 from benchmarks.raw import Records
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs of POSIX")
+
 ROOT = Path(__file__).parents[1]
 PLOTS = ("changes", "growth", "idle", "load")
 #: What cannot be measured without a program.
