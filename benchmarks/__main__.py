@@ -154,6 +154,7 @@ class Bench:
             self.catalogs()
             if tasks.GROUP in wanted:
                 rounds.run(tasks.GROUP, tasks.LINES, count, self.deadline)
+                rounds.run(tasks.GROUP, tasks.DEAR, min(count, FEWEST), self.deadline)
                 self.save()
         if idle.GROUP in wanted:
             above = size_of(name) > size_of(self.main)
@@ -163,10 +164,11 @@ class Bench:
             rounds.run(idle.GROUP, lines, min(count, FEWEST) if above else count, deadline)
             self.save()
         if load.GROUP in wanted and name == self.main:
-            # First, because nothing is saved by leaving them out later.
+            # What has few runs comes first, and the rest gets the time that is left.
             rounds.run(load.GROUP, [load.ENDLESS], 1, self.deadline)
-            rounds.run(load.GROUP, [load.REQUEUE], min(count, FEWEST), self.deadline)
-            rounds.run(load.GROUP, [load.OURS, load.PEERS], count, self.deadline)
+            few = min(count, FEWEST)
+            rounds.run(load.GROUP, [load.PEERS, load.REQUEUE], few, self.deadline)
+            rounds.run(load.GROUP, [load.OURS], count, self.deadline)
 
     def catalogs(self) -> None:
         """The catalogs have a tiny queue of their own."""
