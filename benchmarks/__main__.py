@@ -7,6 +7,7 @@ import contextlib
 import re
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -95,6 +96,7 @@ class Bench:
         if unknown:
             raise MeasureError(f"--only knows {', '.join(GROUPS)}, and not {', '.join(unknown)}")
         self.directory = (options.directory or ROOT / "target" / "bench").resolve()
+        self.library: Path = options.library
         self.records = Records()
         self.begun = time.monotonic()
         self.deadline: float = self.begun + 60 * options.minutes
@@ -126,8 +128,7 @@ class Bench:
                     "made_seconds": round(took, 1),
                 }
                 self.say(f"{name}: {queue.tasks:,} tasks, {queue.pages:,} pages, in {took:.1f} s")
-            library = self.options.library
-            yield Setting(name, queue, library, alone_seconds=self.options.alone)
+            yield Setting(name, queue, self.library, alone_seconds=self.options.alone)
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
@@ -136,12 +137,15 @@ class Bench:
 
     def run(self) -> None:
         self.check_room()
-        for name in self.sizes:
-            if name != self.main and idle.GROUP not in self.groups:
-                continue
-            with self.queue(name) as setting:
-                self.measure(name, setting, Rounds(setting, self.records, self.say))
-            self.save()
+        with tempfile.TemporaryDirectory(dir=self.directory) as place:
+            # A copy, so that all figures are of one library if somebody builds another meanwhile.
+            self.library = Path(place) / self.options.library.name
+            shutil.copyfile(self.options.library, self.library)
+            for name in self.sizes:
+                if name == self.main or idle.GROUP in self.groups:
+                    with self.queue(name) as setting:
+                        self.measure(name, setting, Rounds(setting, self.records, self.say))
+                    self.save()
         # Of what was written, as --page does: both make the same page.
         show(raw.read(self.options.output / "raw.json"), self.options.output)
         self.say(f"done; the page is {self.options.output / 'BENCHMARKS.md'}")
