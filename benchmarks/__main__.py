@@ -144,7 +144,9 @@ class Bench:
             for name in self.sizes:
                 if name == self.main or idle.GROUP in self.groups:
                     with self.queue(name) as setting:
-                        self.measure(name, setting, Rounds(setting, self.records, self.say))
+                        self.measure(
+                            name, setting, Rounds(setting, self.records, self.say, self.save)
+                        )
                     self.save()
         # Of what was written, as --page does: both make the same page.
         show(raw.read(self.options.output / "raw.json"), self.options.output)
@@ -180,7 +182,7 @@ class Bench:
             return
         largest = catalogs.largest(size_of(self.main))
         with self.queue(catalogs.LABEL) as setting:
-            rounds = Rounds(setting, self.records, self.say)
+            rounds = Rounds(setting, self.records, self.say, self.save)
             count = self.options.rounds
             rounds.run(catalogs.GROUP, catalogs.lines(largest), count, self.deadline)
             sweep = [[catalogs.sweep(largest)]]

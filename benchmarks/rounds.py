@@ -49,8 +49,10 @@ def affordable(costs: Mapping[str, float], rounds_left: int, seconds_left: float
 class Rounds:
     """Runs blocks on one setting and records every run."""
 
-    def __init__(self, setting: Setting, records: Records, say: Say) -> None:
-        self.setting, self.records, self.say = setting, records, say
+    def __init__(
+        self, setting: Setting, records: Records, say: Say, save: Callable[[], None]
+    ) -> None:
+        self.setting, self.records, self.say, self.save = setting, records, say, save
 
     def run(self, group: str, lines: Sequence[Line], rounds: int, deadline: float) -> None:
         """All rounds, as far as there is time until the deadline (of time.monotonic())."""
@@ -67,7 +69,8 @@ class Rounds:
                 took = ", ".join(f"{name} {run.seconds:.3f} s" for name, run in found)
                 if took:
                     self.say(f"{self.setting.label} {group} {turn + 1}/{rounds}: {took}")
-            if turn + 1 >= FEWEST:
+            self.save()
+            if FEWEST <= turn + 1 < rounds:
                 running = {name: cost for name, cost in costs.items() if name not in left_out}
                 kept = affordable(running, rounds - turn - 1, deadline - time.monotonic())
                 for name in sorted(running.keys() - kept):

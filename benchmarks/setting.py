@@ -30,11 +30,6 @@ def python_host() -> Host:
     raise MeasureError(f"no SQLite to load the library into: {host.missing}")
 
 
-def shell() -> str | None:
-    """The sqlite3 shell of the peers, if there is one."""
-    return shutil.which("sqlite3")
-
-
 @dataclass(frozen=True)
 class Setting:
     """One queue and what is measured on it."""

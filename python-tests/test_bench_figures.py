@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import data, goals, load, page, raw, rounds, tables
+from benchmarks import data, goals, idle, load, page, raw, rounds, tables
 from benchmarks.figures import Spread, added, percentile, ratios, spread
 from benchmarks.measure import Run
 from benchmarks.raw import Record, Records
 from benchmarks.rounds import Block
+from benchmarks.setting import Setting
+from hosts import Host
 
 QUEUE = "1GB"
 
@@ -81,6 +83,14 @@ def test_the_dearest_blocks_go_first_when_time_is_short() -> None:
     assert rounds.affordable(costs, 4, 135) == {"full", "zstd"}
     assert rounds.affordable(costs, 4, 5) == {"full"}
     assert rounds.affordable(costs, 4, 0) == set()
+
+
+def test_what_builds_on_a_block_that_was_left_out_is_left_out_too(tmp_path: Path) -> None:
+    queue = data.Queue(tmp_path / "queue.db", 0, 0, 0)
+    setting = Setting("1MB", queue, tmp_path / "library", Host("none"))
+    (tmp_path / "kept").mkdir()
+    for block in (idle.verify_full, idle.restores, idle.and_gzip, idle.and_integrity_check):
+        assert list(block(setting, 0)) == []
 
 
 def test_every_other_round_walks_backwards_within_its_line() -> None:
@@ -162,9 +172,14 @@ def test_raw_figures_come_back_as_they_were_written(tmp_path: Path) -> None:
     again = raw.read(tmp_path / "raw.json")
     assert again.about == made.about
     assert again.queues == made.queues
-    (idle, loaded) = again.all
-    assert (idle.group, idle.run.seconds, idle.run.cpu, idle.run.peak) == ("idle", 1.25, 0.5, 1024)
-    assert idle.run.found == {"pages_stored": 7}, "no path of a machine goes into the file"
+    (alone, loaded) = again.all
+    assert (alone.group, alone.run.seconds, alone.run.cpu, alone.run.peak) == (
+        "idle",
+        1.25,
+        0.5,
+        1024,
+    )
+    assert alone.run.found == {"pages_stored": 7}, "no path of a machine goes into the file"
     assert (loaded.group, loaded.run.seconds, loaded.run.cpu) == ("load", 2.0, None)
 
 
