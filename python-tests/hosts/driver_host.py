@@ -56,6 +56,8 @@ class DriverSession(Session):
             preexec_fn=preexec,
             env={**os.environ, **(environment or {})},
         )
+        #: Past it, the host hangs.
+        self.limit_seconds = CALL_LIMIT_SECONDS
         self.answers: queue.Queue[str] = queue.Queue()
         self.complaints: list[str] = []
         assert self.process.stdout is not None
@@ -86,10 +88,10 @@ class DriverSession(Session):
 
     def _receive(self) -> tuple[Any, float]:
         try:
-            line = self.answers.get(timeout=CALL_LIMIT_SECONDS)
+            line = self.answers.get(timeout=self.limit_seconds)
         except queue.Empty:
             self.process.kill()
-            raise HostDiedError(f"no answer within {CALL_LIMIT_SECONDS} s") from None
+            raise HostDiedError(f"no answer within {self.limit_seconds} s") from None
         if not line:
             raise self._died()
         reply = json.loads(line)
