@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -175,10 +176,11 @@ def test_what_was_completed_stays_and_is_completed_once() -> None:
 
 
 def test_a_part_ends_after_its_rounds_or_its_time() -> None:
-    assert list(Limit(rounds=3).numbers()) == [1, 2, 3]
-    assert list(Limit(rounds=3, seconds=0.0).numbers()) == []
-    begun = Limit(seconds=60.0, begun=0.0)
-    assert begun.over(0)
+    rounds = Limit(rounds=3)
+    assert [rounds.over(done) for done in range(5)] == [False, False, False, True, True]
+    assert Limit(rounds=3, seconds=0.0).over(0)
+    assert not Limit(rounds=3, seconds=60.0).over(2)
+    assert Limit(seconds=60.0, begun=time.monotonic() - 61).over(0)
     with pytest.raises(AssertionError, match="without an end"):
         Limit()
 

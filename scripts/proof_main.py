@@ -76,28 +76,25 @@ def commit() -> str:
     return output_of(["git", "rev-parse", "--short", "HEAD"]) + (" with changes" if changed else "")
 
 
-def facts(python: Path, begun: datetime) -> dict[str, str]:
-    """When and on what this was run."""
-    end = datetime.now(timezone.utc)
+def facts(python: Path) -> dict[str, str]:
+    """What is proved, and on what."""
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    load = f"load average {os.getloadavg()[2]:.1f}"
     return {
-        "date": f"{begun:%Y-%m-%d}, {begun:%H:%M} to {end:%H:%M} UTC",
         "commit": commit(),
-        "system": f"{system}, {load}",
+        "system": system,
         "SQLite": output_of([str(python), "-c", HOSTS], TESTS),
         "compiler": output_of(["rustc", "--version"]),
     }
 
 
-def run(options: argparse.Namespace) -> int:
+def prove(options: argparse.Namespace) -> int:
     if not options.no_build:
         built = subprocess.run([parts.cargo(), "build", "--release"], cwd=parts.ROOT, check=False)
         if built.returncode != 0:
             raise SystemExit("cargo build --release failed")
     target = parts.ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
     runner = Runner(venv.ensure(), target / "release" / "libqueuekeeper.so", options.seed)
-    begun = datetime.now(timezone.utc)
+    begun, described = datetime.now(timezone.utc), facts(runner.python)
     whole: list[Part] = options.parts
     shares = sum(part.share for part in whole)
     results = []
@@ -115,7 +112,11 @@ def run(options: argparse.Namespace) -> int:
     if options.only:
         command += f' --only "{options.only}"'
     if place is not None:
-        place.write_text(page(Run(command, facts(runner.python, begun)), results), "utf-8")
+        end = datetime.now(timezone.utc)
+        when = f"{begun:%Y-%m-%d}, {begun:%H:%M} to {end:%H:%M} UTC"
+        load = f"{os.getloadavg()[2]:.1f}, of the last 15 minutes"
+        run = Run(command, {"date": when, **described, "load average": load})
+        place.write_text(page(run, results), "utf-8")
         say(f"written: {place}")
     return 1 if any(result.failures for result in results) else 0
 
@@ -125,7 +126,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     options = arguments()
     try:
-        return run(options)
+        return prove(options)
     except KeyboardInterrupt:
         print("proof: interrupted", file=sys.stderr)
         return 130

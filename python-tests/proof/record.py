@@ -7,7 +7,6 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,13 +34,6 @@ class Limit:
     def over(self, done: int) -> bool:
         """Whether that many rounds are enough."""
         return self.left() <= 0 or (self.rounds is not None and done >= self.rounds)
-
-    def numbers(self) -> Iterator[int]:
-        """The numbers of the rounds, from 1."""
-        number = 0
-        while not self.over(number):
-            number += 1
-            yield number
 
 
 @dataclass
