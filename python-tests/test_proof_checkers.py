@@ -122,9 +122,9 @@ def test_what_is_no_snapshot_is_seen(found: Snapshot, message: str) -> None:
 
 CLAIM = Change(7, "queued", "leased", None, "a", None, None, 100)
 RENEWAL = Change(7, "leased", "processing", "a", "a", 110, 100, 105)
-RESCUE = Change(7, "processing", "queued", "a", None, 120, 105, 130)
-AGAIN = Change(7, "queued", "leased", None, "b", None, None, 131)
-DONE = Change(7, "leased", "completed", "b", "b", 141, 131, 135)
+RESCUE = Change(7, "processing", "queued", "a", None, 120, 105, 131)
+AGAIN = Change(7, "queued", "leased", None, "b", None, None, 132)
+DONE = Change(7, "leased", "completed", "b", "b", 142, 132, 135)
 STORY = [CLAIM, RENEWAL, RESCUE, AGAIN, DONE]
 RULES = Rules(10, False)
 
@@ -143,7 +143,7 @@ def test_a_right_history_is_counted() -> None:
 @pytest.mark.parametrize(
     ("at", "changed", "message"),
     [
-        (2, {"at": 129}, "a live lease was stolen 1 s too early"),
+        (2, {"at": 130}, "a live lease was stolen 1 s too early"),
         (2, {"lease_end": None}, "a lease without end"),
         (2, {"winner": "b"}, "requeued and still held"),
         (2, {"new": "failed"}, "a step that nobody takes"),

@@ -70,10 +70,10 @@ def check_change(change: Change, rules: Rules) -> str:
     assert change.winner is None, f"requeued and still held, {where}"
     assert change.lease_end is not None, f"a lease without end was taken, {where}"
     left = change.lease_end + rules.stale_secs - change.at
-    assert left <= 0, f"a live lease was stolen {left} s too early, {where}"
+    assert left < 0, f"a live lease was stolen {left + 1} s too early, {where}"
     if rules.needs_dead_worker and change.seen is not None:
         left = change.seen + rules.stale_secs - change.at
-        assert left <= 0, f"a living worker was robbed, {left} s too early, {where}"
+        assert left < 0, f"a living worker was robbed, {left + 1} s too early, {where}"
     return "rescues"
 
 
