@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
+
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "proof"
 
 

@@ -76,6 +76,13 @@ def commit() -> str:
     return output_of(["git", "rev-parse", "--short", "HEAD"]) + (" with changes" if changed else "")
 
 
+def load() -> str:
+    """What else the machine had to do meanwhile."""
+    if sys.platform == "win32":
+        return "unknown"
+    return f"{os.getloadavg()[2]:.1f} in the last 15 minutes"
+
+
 def facts(python: Path) -> dict[str, str]:
     """What is proved, and on what."""
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
@@ -114,8 +121,7 @@ def prove(options: argparse.Namespace) -> int:
     if place is not None:
         end = datetime.now(timezone.utc)
         when = f"{begun:%Y-%m-%d}, {begun:%H:%M} to {end:%H:%M} UTC"
-        load = f"{os.getloadavg()[2]:.1f}, of the last 15 minutes"
-        run = Run(command, {"date": when, **described, "load average": load})
+        run = Run(command, {"date": when, **described, "load average": load()})
         place.write_text(page(run, results), "utf-8")
         say(f"written: {place}")
     return 1 if any(result.failures for result in results) else 0

@@ -139,8 +139,16 @@ def wait(
     finally:
         # Whatever it has started, too, if it has not ended in an orderly way.
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            kill_group(process)
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kills a process that leads a group, and the group."""
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def read_report(report: Path, how: Tests, result: Result) -> None:
