@@ -31,6 +31,8 @@ from support.queues import Queue, Shape, make_queue
 WORKERS = 4
 TASKS = 400
 DEATHS = 0.03
+#: The status of a worker that has killed itself, also where there is no SIGKILL.
+KILLED = (-9, 9)
 LEASE_SECONDS = 1.0
 SPELL_SECONDS = (4.0, 12.0)
 UNDONE = "SELECT count(*) FROM task_queue WHERE status <> 'completed'"
@@ -85,7 +87,9 @@ class Round:
     def replace_dead(self) -> None:
         """A new worker for each that has killed itself."""
         for number, worker in enumerate(self.workers):
-            if worker.process.poll() is not None:
+            status = worker.process.poll()
+            if status is not None:
+                assert status in KILLED, f"a worker ended with {status}"
                 self.dead.append(worker)
                 self.workers[number] = self.start_worker()
                 self.record.count("workers killed while they held a task")
@@ -185,6 +189,8 @@ def one_scene(job: Job, record: Record, place: Path, number: int) -> int:
         do_tasks(now, min(chance.uniform(*SPELL_SECONDS), max(2.0, job.limit.left())))
         for worker in now.workers:
             worker.stop()
+        for session in now.rescuers:
+            session.close()
         check(now)
     except Exception as error:
         record.fail(number, f"journal mode {journal}, {rules}", error)

@@ -148,6 +148,8 @@ def scene_in(place: Path, library: Path, record: Record, shape: Shape) -> Iterat
         scene.back_up()
         with working(scene.writers):
             yield scene
+        # A host that crashes when it ends is an error, too.
+        watcher.close()
     finally:
         for writer in scene.writers:
             writer.kill()

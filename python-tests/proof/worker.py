@@ -36,7 +36,7 @@ BEAT = (
 def die() -> None:
     """At once, with nothing closed."""
     if sys.platform == "win32":
-        os._exit(1)
+        os._exit(9)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
