@@ -28,6 +28,7 @@ pub mod discovery;
 mod libraries;
 pub mod reading;
 pub mod sole;
+pub mod threads;
 
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::path::PathBuf;

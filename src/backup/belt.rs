@@ -22,7 +22,7 @@ use std::time::Duration;
 use rusqlite::ffi;
 
 use super::aligned::Aligned;
-use super::sink::Geometry;
+use super::sink::{Fill, Geometry};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::progress::Watch;
@@ -69,6 +69,14 @@ impl Batch {
     pub fn page(&self, number: u32) -> Option<&[u8]> {
         let index = number.checked_sub(self.first)? as usize;
         self.bytes().chunks_exact(self.page_size.max(1)).nth(index)
+    }
+
+    /// The room for so many pages from `first` on.
+    fn room(&mut self, first: u32, count: u32, page_size: usize) -> Result<&mut [u8]> {
+        let length = count as usize * page_size;
+        (self.first, self.page_size, self.length) = (first, page_size, length);
+        let room = self.bytes.get_mut(..length).filter(|room| !room.is_empty());
+        room.ok_or_else(|| Error::internal("a page is larger than a batch of pages"))
     }
 
     /// Takes a page, if it is the next and there is room.
@@ -161,6 +169,27 @@ impl<T: Send + 'static> Belt<T> {
         }
         self.current = Some(batch);
         Ok(())
+    }
+
+    /// Puts pages from `first` on onto the belt, at most `most` and as many as a batch has room for; how many. `fill` puts them into
+    /// the batch itself, and `seen` is as for [`Belt::put`].
+    ///
+    /// # Errors
+    ///
+    /// The worker's, or that of `fill` or `seen`.
+    pub fn run(
+        &mut self,
+        (first, most): (u32, u32),
+        page_size: usize,
+        fill: Fill<'_>,
+        seen: impl FnMut(&Batch) -> Result<()>,
+    ) -> Result<u32> {
+        self.send_current()?;
+        let mut batch = self.empty(seen)?;
+        let count = most.min(u32::try_from(BATCH / page_size.max(1)).unwrap_or(u32::MAX));
+        fill(first, batch.room(first, count, page_size)?)?;
+        self.send(Parcel::Pages(batch))?;
+        Ok(count)
     }
 
     /// There are no more pages. The worker ends its work while the caller does something else, and then [waits](Self::wait).

@@ -23,7 +23,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use super::artifact::{self, HashList, PageHash};
 use super::belt::{Batch, Belt, Return, Worker};
-use super::sink::{Geometry, PageVisitor};
+use super::sink::{Fill, Geometry, PageVisitor};
 use crate::error::{Error, Result};
 use crate::progress::Watch;
 
@@ -80,6 +80,10 @@ impl DeltaWriter {
 impl PageVisitor for DeltaWriter {
     fn page(&mut self, number: u32, content: &[u8]) -> Result<()> {
         self.belt.put(number, content, |batch| self.file.put(batch))
+    }
+
+    fn run(&mut self, first: u32, most: u32, page_size: usize, fill: Fill<'_>) -> Result<u32> {
+        self.belt.run((first, most), page_size, fill, |batch| self.file.put(batch))
     }
 }
 

@@ -26,7 +26,7 @@ use super::belt::{Batch, Belt, Return, Worker};
 use super::digesting::{DigestThread, Digesting};
 use super::early::{self, EarlySync};
 use super::frames::{self, Compression, Compressor};
-use super::sink::{self, Geometry, PageVisitor};
+use super::sink::{self, Fill, Geometry, PageVisitor};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::progress::Watch;
@@ -111,6 +111,10 @@ impl Drop for FullWriter {
 impl PageVisitor for FullWriter {
     fn page(&mut self, number: u32, content: &[u8]) -> Result<()> {
         self.belt.put(number, content, |_| Ok(()))
+    }
+
+    fn run(&mut self, first: u32, most: u32, page_size: usize, fill: Fill<'_>) -> Result<u32> {
+        self.belt.run((first, most), page_size, fill, |_| Ok(()))
     }
 }
 

@@ -12,6 +12,7 @@
 //! time.
 
 mod compact;
+mod counting;
 mod walked;
 
 use std::fs;
@@ -19,8 +20,8 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ffi};
-use serde_json::{Map, Value};
 
+use self::counting::Counts;
 use super::artifact::{self, Fingerprint, PageHash};
 use super::belt;
 use super::catalog::Catalog;
@@ -67,7 +68,7 @@ pub struct Produced {
     /// What it builds on.
     pub parent_id: Option<String>,
     /// Tasks by status.
-    pub task_counts: Option<Map<String, Value>>,
+    pub task_counts: Counts,
     /// When the snapshot was taken.
     pub taken_at: DateTime<Utc>,
     /// How long writers may have waited.
@@ -141,9 +142,14 @@ impl Order<'_> {
     }
 }
 
-/// The tasks by status. What keeps them from being counted must not keep the database from being saved, but be known.
-fn counts(conn: &Connection, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<Option<Map<String, Value>>> {
-    match watch.over(conn, || depth::counts(conn))? {
+/// The tasks by status.
+fn counts(conn: &Connection, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<Counts> {
+    known(watch.over(conn, || depth::counts(conn))?, notes)
+}
+
+/// What keeps the tasks from being counted must not keep the database from being saved, but be known.
+fn known(counted: Result<Counts>, notes: &mut Vec<String>) -> Result<Counts> {
+    match counted {
         Err(error) if !matches!(error.primary_code(), ffi::SQLITE_NOMEM | ffi::SQLITE_INTERRUPT) => {
             notes.push(format!("the tasks could not be counted: {error}"));
             Ok(None)

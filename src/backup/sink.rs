@@ -34,12 +34,27 @@ pub trait PageVisitor: Send {
     ///
     /// An error ends the walk.
     fn page(&mut self, number: u32, content: &[u8]) -> Result<()>;
+
+    /// Takes consecutive pages from `first` on, at most `most`, which `fill(first, buffer)` puts into the visitor's own buffer; how
+    /// many it has taken.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the walk.
+    fn run(&mut self, first: u32, most: u32, page_size: usize, fill: Fill<'_>) -> Result<u32>;
 }
+
+/// Puts the pages from a number on into a buffer.
+pub type Fill<'f> = &'f mut dyn FnMut(u32, &mut [u8]) -> Result<()>;
 
 /// A visitor that somebody else keeps a share of, to ask it for its results after the walk.
 impl<V: PageVisitor> PageVisitor for Arc<Mutex<V>> {
     fn page(&mut self, number: u32, content: &[u8]) -> Result<()> {
         lock(self).page(number, content)
+    }
+
+    fn run(&mut self, first: u32, most: u32, page_size: usize, fill: Fill<'_>) -> Result<u32> {
+        lock(self).run(first, most, page_size, fill)
     }
 }
 
@@ -217,6 +232,10 @@ mod tests {
             }
             lock(&self.0).push((number, content.len()));
             Ok(())
+        }
+
+        fn run(&mut self, _: u32, _: u32, _: usize, _: Fill<'_>) -> Result<u32> {
+            panic!("SQLite hands out one page at a time")
         }
     }
 

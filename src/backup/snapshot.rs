@@ -12,16 +12,17 @@
 //!
 //! # How
 //!
-//! A sidecar begins a read transaction and is the source of SQLite's backup API; the destination is a
-//! [`Sink`](super::sink::Sink). A held read transaction pins the snapshot, so the source never changes under the
-//! backup. Databases without a file, and those that the caller keeps for itself (`locking_mode=EXCLUSIVE`), are read
-//! through the caller's own connection: while our function runs, its mutex is held, so nobody else can use it.
+//! A sidecar begins a read transaction, which pins the snapshot. Its pages are read straight from the files that SQLite has
+//! open (see [`straight`] for why that is safe). Where that is not possible, the sidecar is the source of SQLite's backup API, and
+//! the destination is a [`Sink`](super::sink::Sink). Databases without a file, and those that the caller keeps for itself
+//! (`locking_mode=EXCLUSIVE`), are read through the caller's own connection: while our function runs, its mutex is held, so nobody
+//! else can use it.
 //!
-//! Most of a walk's time goes into asking for one page after the other. So the sidecar's files are opened through a VFS before
-//! the caller's own, which reads ahead (see [`ahead`] for why that is safe, and [`vfs`]), and remembers page 1 on the side.
+//! Both ways deliver the same, page 1 included: it comes last, and as SQLite's backup API would write it.
 
-mod ahead;
+mod straight;
 mod vfs;
+mod wal;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -30,20 +31,24 @@ use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
+use self::straight::Straight;
 use super::sink::{self, Geometry, PageVisitor, Sink};
 use crate::connection::{Caller, Sidecar, Standing, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::host::Transaction;
+use crate::host::{Transaction, threads};
 use crate::progress::Watch;
 use crate::settings::{self, Settings};
 
 /// Bytes between two looks at the clock, the caller and the WAL: about a millisecond's work.
 const STEP_BYTES: u32 = 4 << 20;
+/// The byte that SQLite's locks are on; its page holds no content: <https://www.sqlite.org/fileformat2.html>, section 1.4.
+const LOCK_BYTE: u32 = 1 << 30;
 
 /// A snapshot that is being held.
 pub struct Snapshot<'c> {
     source: Source<'c>,
+    straight: Option<Straight>,
     wal: Option<WalBudget>,
     /// When it was taken.
     pub taken_at: DateTime<Utc>,
@@ -79,6 +84,8 @@ impl<'c> Snapshot<'c> {
         let file = caller.file();
         let own =
             file.is_none() || (standing.alone() && standing.transaction != Transaction::Write) || standing.unlocked;
+        let reader = if own { None } else { vfs::over(caller.connection()) };
+        let watched = reader.is_some();
         let source = if own {
             if standing.transaction == Transaction::Write {
                 let reason = standing.in_the_way().filter(|_| file.is_some());
@@ -89,7 +96,7 @@ impl<'c> Snapshot<'c> {
             }
             Source::Caller(caller.connection())
         } else {
-            let sidecar = match vfs::over(caller.connection()) {
+            let sidecar = match reader {
                 Some(reader) => Sidecar::open_reader_on(caller, &standing, Some(reader))?,
                 None => Sidecar::open_reader(caller, &standing)?,
             };
@@ -107,15 +114,15 @@ impl<'c> Snapshot<'c> {
                 budget_mb: wal_budget_mb,
             }
         });
-        Ok(Self {
-            page_size: read_pragma(conn, "page_size")?,
-            page_count: read_pragma(conn, "page_count")?,
-            source,
-            wal,
-            taken_at,
-            standing,
-            since: Instant::now(),
-        })
+        let page_size = read_pragma(conn, "page_size")?;
+        let page_count = read_pragma(conn, "page_count")?;
+        let straight = match &source {
+            Source::Sidecar(sidecar) if watched && page_count > 0 => {
+                Straight::find(sidecar.connection(), standing.wal(), page_size)?
+            }
+            _ => None,
+        };
+        Ok(Self { page_size, page_count, source, straight, wal, taken_at, standing, since: Instant::now() })
     }
 
     /// A connection that sees the snapshot, for reading what else shall be recorded of it.
@@ -123,12 +130,31 @@ impl<'c> Snapshot<'c> {
         self.source.connection()
     }
 
-    /// Page 1 as the walk is going to deliver it, if that can be told beforehand. To be compared with what the walk delivers: the
-    /// library's word for it is not good enough for a checksum.
-    pub fn expected_page_one(&self) -> Option<Vec<u8>> {
+    /// Page 1 as the walk is going to deliver it, if that can be told beforehand.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    pub fn expected_page_one(&self) -> Result<Option<Vec<u8>>> {
+        let Some(straight) = &self.straight else { return Ok(None) };
+        let page = straight.page_one(self.connection())?;
+        Ok(Some(sink::expected_page_one(page, self.page_count)))
+    }
+
+    /// Another connection that sees the very same snapshot, and may be used by another thread. `None` where that cannot be had or
+    /// not be told.
+    pub fn twin(&self, caller: &Caller) -> Option<Sidecar> {
         let Source::Sidecar(sidecar) = &self.source else { return None };
-        let page = vfs::page_one(sidecar.connection())?;
-        (page.len() == self.page_size as usize).then(|| sink::expected_page_one(page, self.page_count))
+        if self.straight.is_none() || !threads::allowed() {
+            return None;
+        }
+        let twin = Sidecar::open_reader_on(caller, &self.standing, vfs::over(caller.connection())).ok()?;
+        if !twin.try_begin_read() {
+            return None;
+        }
+        // With a rollback journal, nobody can have written since the lock of this snapshot was taken.
+        let same = !self.standing.wal() || vfs::same_snapshot(sidecar.connection(), twin.connection());
+        same.then_some(twin)
     }
 
     /// Hands every page to `visitor`, as [`PageVisitor`] describes.
@@ -137,11 +163,41 @@ impl<'c> Snapshot<'c> {
     ///
     /// The visitor's, the source's, `SQLITE_INTERRUPT`, or `SQLITE_FULL` when the WAL outgrows its budget.
     pub fn walk(&self, visitor: Box<dyn PageVisitor>, watch: &mut Watch<'_>) -> Result<Geometry> {
+        match &self.straight {
+            Some(straight) => self.walk_straight(straight, visitor, watch),
+            None => self.walk_sqlite(visitor, watch),
+        }
+    }
+
+    fn walk_straight(
+        &self,
+        straight: &Straight,
+        mut visitor: Box<dyn PageVisitor>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Geometry> {
+        let conn = self.connection();
+        let lock_byte_page = LOCK_BYTE / self.page_size + 1;
+        let mut next = 2;
+        while next <= self.page_count {
+            if next == lock_byte_page {
+                next += 1;
+                continue;
+            }
+            let end = if next < lock_byte_page { self.page_count.min(lock_byte_page - 1) } else { self.page_count };
+            let mut fill = |first, buffer: &mut [u8]| straight.read(conn, first, buffer);
+            next += visitor.run(next, end - next + 1, self.page_size as usize, &mut fill)?;
+            watch.progress(u64::from(next - 1), self.page_count.into())?;
+            self.check_wal()?;
+        }
+        let first = straight.page_one(conn)?;
+        visitor.page(1, &sink::expected_page_one(first, self.page_count))?;
+        Ok(Geometry { page_size: self.page_size, page_count: self.page_count })
+    }
+
+    fn walk_sqlite(&self, visitor: Box<dyn PageVisitor>, watch: &mut Watch<'_>) -> Result<Geometry> {
         let sink = Sink::new(visitor);
         let mut target = sink.connect()?;
-        let reading = ReadingAhead::begin(&self.source)?;
         let copied = self.copy(&mut target, watch);
-        drop(reading);
         if let Err(error) = copied {
             drop(target);
             return Err(sink.take_error().unwrap_or(error));
@@ -207,34 +263,6 @@ impl<'c> Snapshot<'c> {
     /// What somebody who reads the result should know.
     pub fn note(&self) -> Option<&'static str> {
         self.standing.note()
-    }
-}
-
-/// While it lives, the sidecar reads ahead.
-struct ReadingAhead<'a>(Option<&'a Connection>);
-
-impl<'a> ReadingAhead<'a> {
-    /// Not for the caller's own connection: other VFSes than ours would map the file, and there is no transaction to rely on.
-    fn begin(source: &'a Source<'_>) -> Result<Self> {
-        let Source::Sidecar(sidecar) = source else { return Ok(Self(None)) };
-        let conn = sidecar.connection();
-        if !vfs::read_ahead(conn, true) {
-            return Ok(Self(None));
-        }
-        let reading = Self(Some(conn));
-        // SQLite borrows pages only from files that it believes to be mapped. Those of other schemas (`temp`) really would be.
-        conn.execute_batch(&format!("PRAGMA main.mmap_size={}", i64::MAX))?;
-        Ok(reading)
-    }
-}
-
-impl Drop for ReadingAhead<'_> {
-    fn drop(&mut self) {
-        if let Some(conn) = self.0 {
-            // Without it, SQLite would merely ask for pages that are no longer lent.
-            let _ = conn.execute_batch("PRAGMA main.mmap_size=0");
-            vfs::read_ahead(conn, false);
-        }
     }
 }
 

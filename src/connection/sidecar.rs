@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 use crate::host::{self, reading};
 use crate::progress::Watch;
 
+/// A transaction begins with the first read.
+const BEGIN_READ: &str = "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1";
+
 /// Makes a connection of ours write nothing behind its user's back.
 pub(super) fn prepare(conn: &Connection, patience: Duration) -> Result<()> {
     conn.busy_timeout(patience)?;
@@ -112,6 +115,11 @@ impl Sidecar {
         &self.conn
     }
 
+    /// Opens a read transaction if nobody is in the way.
+    pub fn try_begin_read(&self) -> bool {
+        self.conn.execute_batch(BEGIN_READ).is_ok()
+    }
+
     /// Opens a read transaction: from here on the sidecar sees one snapshot, and `standing` knows the journal mode.
     ///
     /// # Errors
@@ -120,7 +128,7 @@ impl Sidecar {
     pub fn begin_read(&self, caller: &Caller, standing: &mut Standing, watch: &mut Watch<'_>) -> Result<()> {
         let deadline = Instant::now() + caller.patience();
         loop {
-            let attempt = self.conn.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1").map_err(Error::from);
+            let attempt = self.conn.execute_batch(BEGIN_READ).map_err(Error::from);
             let Err(error) = attempt else {
                 standing.journal = read_pragma(&self.conn, "journal_mode")?;
                 return Ok(());

@@ -1,14 +1,14 @@
 //! Making a `full` or an `incremental` artifact: a walk of the snapshot's pages.
 //!
-//! Nothing but the artifact is written. (A compressed delta is written plain first: it is small.) The tasks are counted behind the
-//! walk, in the same snapshot, while other threads complete the file.
+//! Nothing but the artifact is written. (A compressed delta is written plain first: it is small.) The tasks are counted at the
+//! same time, or, where that is not possible, behind the walk in the same snapshot, while other threads complete the file.
 
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
 
-use super::{Order, Produced, counts, source_path};
+use super::counting::{Counting, Counts};
+use super::{Order, Produced, counts, known, source_path};
 use crate::backup::artifact::{self, Fingerprint, PageHash};
 use crate::backup::delta::{DeltaWriter, Parent};
 use crate::backup::frames::Compression;
@@ -22,6 +22,9 @@ use crate::error::Result;
 use crate::files::Staged;
 use crate::progress::Watch;
 use crate::settings::{self, Settings};
+
+/// Bytes of a database whose tasks take longer to count than a thread to start.
+const WORTH_A_THREAD: u64 = 8 << 20;
 
 /// What a walk leaves.
 struct Walked {
@@ -37,7 +40,7 @@ struct Walked {
 
 /// What is noted of the snapshot before it is let go of.
 struct Noted {
-    task_counts: Option<Map<String, Value>>,
+    task_counts: Counts,
     taken_at: DateTime<Utc>,
     blocked_ms: u64,
 }
@@ -87,13 +90,14 @@ impl Order<'_> {
             self.check_space(u64::from(snapshot.page_count) * u64::from(snapshot.page_size))?;
         }
         let staged = Staged::new(self.catalog.directory())?;
-        let expected = snapshot.expected_page_one();
+        let expected = snapshot.expected_page_one()?;
         let writer = FullWriter::start(staged.handle()?, self.shown, self.wish.compression, expected)?;
         let writer = Arc::new(Mutex::new(writer));
+        let counting = self.count(&snapshot);
         let geometry = snapshot.walk(Box::new(Arc::clone(&writer)), watch)?;
         self.permit(&staged)?;
         lock(&writer).end(geometry)?;
-        let noted = note(snapshot, notes, watch)?;
+        let noted = note(snapshot, counting, notes, watch)?;
         let written = lock(&writer).wait(watch)?;
         Ok(Walked {
             content_digest: artifact::content_digest(geometry, &written.hashes),
@@ -117,8 +121,9 @@ impl Order<'_> {
         let parent_id = parent.id.clone();
         let plain = Staged::new(self.catalog.directory())?;
         let writer = Arc::new(Mutex::new(DeltaWriter::start(plain.path(), self.shown, parent)?));
+        let counting = self.count(&snapshot);
         let geometry = snapshot.walk(Box::new(Arc::clone(&writer)), watch)?;
-        let noted = note(snapshot, notes, watch)?;
+        let noted = note(snapshot, counting, notes, watch)?;
         let hashes = lock(&writer).end(geometry, watch)?;
         let content_digest = artifact::content_digest(geometry, &hashes);
         let pages_stored = lock(&writer).finish(geometry, &content_digest)?;
@@ -134,11 +139,28 @@ impl Order<'_> {
             noted,
         })
     }
+
+    /// Begins to count the tasks, if that can be done beside the walk and is worth a thread.
+    fn count(&self, snapshot: &Snapshot<'_>) -> Option<Counting> {
+        let size = u64::from(snapshot.page_count) * u64::from(snapshot.page_size);
+        if size < WORTH_A_THREAD {
+            return None;
+        }
+        Counting::start(snapshot.twin(self.caller)?)
+    }
 }
 
-/// Counts the tasks and lets go of the snapshot.
-fn note(snapshot: Snapshot<'_>, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<Noted> {
-    let task_counts = counts(snapshot.connection(), notes, watch)?;
+/// Has the tasks counted and lets go of the snapshot.
+fn note(
+    snapshot: Snapshot<'_>,
+    counting: Option<Counting>,
+    notes: &mut Vec<String>,
+    watch: &mut Watch<'_>,
+) -> Result<Noted> {
+    let task_counts = match counting {
+        Some(counting) => known(counting.finish(watch)?, notes)?,
+        None => counts(snapshot.connection(), notes, watch)?,
+    };
     let taken_at = snapshot.taken_at;
     let blocked_ms = clock::milliseconds(snapshot.release());
     Ok(Noted { task_counts, taken_at, blocked_ms })

@@ -1,9 +1,9 @@
-//! The reader VFS: the caller's own VFS, with an eye on what a sidecar reads through it.
+//! The reader VFS: the caller's own VFS, with an eye on the locks that a sidecar takes through it.
 //!
 //! # Promise
 //!
-//! Every call goes to the VFS of the caller, locks and shared memory included, with two exceptions for the database file and
-//! its WAL, see [`file`]. Other files are opened by the VFS below in our place: SQLite sees its methods and never comes here
+//! Every call goes to the VFS of the caller, locks and shared memory included; of the database file and its WAL more becomes known
+//! than SQLite tells, see [`file`]. Other files are opened by the VFS below in our place: SQLite sees its methods and never comes here
 //! again. Only over SQLite's own VFSes: one that encrypts or checks pages may take each read for one page, and would hand out
 //! rubbish for a larger one. The VFS is registered once for each VFS below it, never as the default. No callback lets a panic out.
 
@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::{Connection, ffi};
 
 use self::file::ReaderFile;
-pub use self::file::{page_one, read_ahead};
+pub use self::file::{Which, held, read, same_snapshot};
 use crate::host;
 
 /// Runs a callback; a panic becomes an I/O error.
@@ -54,9 +54,7 @@ unsafe extern "C" fn x_open(
             if !watched {
                 return open(base, name, file, flags, out_flags);
             }
-            ReaderFile::open(file, flags & ffi::SQLITE_OPEN_MAIN_DB != 0, |below| {
-                open(base, name, below, flags, out_flags)
-            })
+            ReaderFile::open(file, |below| open(base, name, below, flags, out_flags))
         }
     })
 }

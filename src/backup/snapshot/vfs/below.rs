@@ -41,12 +41,12 @@ hand_on! {
     x_check_reserved_lock = xCheckReservedLock(held: *mut c_int);
     x_sector_size = xSectorSize();
     x_device_characteristics = xDeviceCharacteristics();
-    x_shm_map = xShmMap(region: c_int, size: c_int, extend: c_int, out: *mut *mut c_void);
-    x_shm_lock = xShmLock(offset: c_int, count: c_int, flags: c_int);
-    x_shm_unmap = xShmUnmap(delete: c_int);
-    write_below = xWrite(source: *const c_void, amount: c_int, offset: i64);
-    truncate_below = xTruncate(size: i64);
-    read_below = xRead(target: *mut c_void, amount: c_int, offset: i64);
+    x_read = xRead(target: *mut c_void, amount: c_int, offset: i64);
+    x_write = xWrite(source: *const c_void, amount: c_int, offset: i64);
+    x_truncate = xTruncate(size: i64);
+    shm_map_below = xShmMap(region: c_int, size: c_int, extend: c_int, out: *mut *mut c_void);
+    shm_lock_below = xShmLock(offset: c_int, count: c_int, flags: c_int);
+    shm_unmap_below = xShmUnmap(delete: c_int);
     close_below = xClose();
     control_below = xFileControl(op: c_int, argument: *mut c_void);
 }

@@ -1,12 +1,17 @@
-//! A file of the reader VFS: the file of the VFS below, and an eye on what is read from it.
+//! A file of the reader VFS: the file of the VFS below, and an eye on the locks that are taken on it.
 //!
 //! # Promise
 //!
-//! What SQLite reads as page 1 is remembered ([`page_one`]). And while [`read_ahead`] is on, pages of the database file come out
-//! of an [`Ahead`], so that a walk takes one system call for many pages. SQLite borrows them from there (`xFetch`) instead of
-//! copying them; nothing is ever mapped, so an I/O error stays an error.
+//! Everything goes to the file below. While a read transaction of a database in WAL mode is open, [`held`] knows the header of the
+//! WAL index that belongs to this very snapshot, and [`read`] reads from the file that SQLite has open, whose locks stay what they
+//! are. Nothing is ever mapped, so an I/O error stays an error.
 //!
 //! # How
+//!
+//! SQLite begins to read by copying the header from the WAL index, taking a shared lock on one of the read marks, and comparing
+//! the header in the index with its copy: if another commit came in between, it gives the lock back and begins again
+//! (`walTryBeginRead` in the sources). The header changes with every commit and never back. So the header that stands in the index
+//! right after the lock was taken is that of the snapshot, if the lock is kept.
 //!
 //! The file object of the VFS below lies behind ours in the memory that SQLite provides.
 
@@ -14,25 +19,30 @@
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, ffi};
 
-use super::super::ahead::Ahead;
 use super::below::*;
-use super::guarded;
+use crate::backup::snapshot::wal::HEADER;
 use crate::host::MAIN;
 
-const MAGIC: &[u8] = b"SQLite format 3\0";
+/// The first of the locks on read marks: <https://www.sqlite.org/walformat.html>, section 2.3.
+const FIRST_READ_LOCK: c_int = 3;
+
+/// What is held in WAL mode.
+#[derive(Clone, Copy)]
+pub struct Held {
+    /// The WAL may be overwritten, since the database file holds all of the snapshot: the lock is that of read mark 0.
+    pub without_wal: bool,
+    /// The header of the WAL index.
+    pub header: [u8; HEADER],
+}
 
 /// What we know of an open file.
-#[derive(Default)]
 struct Eye {
-    ahead: Ahead,
-    is_database: bool,
-    page_one: Vec<u8>,
-    /// When page 1 was read, in no unit.
-    read_at: u64,
+    /// The first region of the WAL index, or NULL.
+    index: *const u8,
+    held: Option<Held>,
 }
 
 /// An open file as SQLite sees it: its base class first; behind it, the file object of the VFS below.
@@ -59,84 +69,6 @@ unsafe extern "C" fn x_close(file: *mut ffi::sqlite3_file) -> c_int {
     }
 }
 
-unsafe extern "C" fn x_write(
-    file: *mut ffi::sqlite3_file,
-    source: *const c_void,
-    amount: c_int,
-    offset: i64,
-) -> c_int {
-    // SAFETY: SQLite passes an open file; the rest is for the file below.
-    unsafe {
-        eye(file).ahead.forget();
-        write_below(file, source, amount, offset)
-    }
-}
-
-unsafe extern "C" fn x_truncate(file: *mut ffi::sqlite3_file, size: i64) -> c_int {
-    // SAFETY: as above.
-    unsafe {
-        eye(file).ahead.forget();
-        truncate_below(file, size)
-    }
-}
-
-/// The pages at `offset` out of the piece that was read ahead, if they may come from there.
-///
-/// # Safety
-///
-/// `file` is open.
-unsafe fn ahead<'a>(file: *mut ffi::sqlite3_file, amount: c_int, offset: i64) -> Option<&'a mut [u8]> {
-    // SAFETY: the caller vouches for the file.
-    let eye = unsafe { eye(file) };
-    let (amount, offset) = (usize::try_from(amount).ok()?, u64::try_from(offset).ok()?);
-    // Page 1 and its parts are read to learn whether others have written.
-    if offset == 0 || amount < 512 || !offset.is_multiple_of(amount as u64) {
-        return None;
-    }
-    eye.ahead.bytes(offset, amount, |piece, offset| {
-        let mut size = 0;
-        let offset = i64::try_from(offset).ok()?;
-        let wanted = c_int::try_from(piece.len()).ok()?;
-        // SAFETY: the file is open; `piece` has room for what is asked.
-        let rc = unsafe {
-            if x_file_size(file, &raw mut size) != ffi::SQLITE_OK {
-                return None;
-            }
-            read_below(file, piece.as_mut_ptr().cast(), wanted, offset)
-        };
-        let available = usize::try_from(size.saturating_sub(offset)).unwrap_or(0);
-        matches!(rc, ffi::SQLITE_OK | ffi::SQLITE_IOERR_SHORT_READ).then(|| available.min(piece.len()))
-    })
-}
-
-unsafe extern "C" fn x_read(file: *mut ffi::sqlite3_file, target: *mut c_void, amount: c_int, offset: i64) -> c_int {
-    guarded(|| {
-        // SAFETY: SQLite passes an open file and a buffer of `amount` bytes.
-        unsafe {
-            if let Some(bytes) = ahead(file, amount, offset) {
-                ptr::copy_nonoverlapping(bytes.as_ptr(), target.cast::<u8>(), bytes.len());
-                return ffi::SQLITE_OK;
-            }
-            let rc = read_below(file, target, amount, offset);
-            let length = usize::try_from(amount).unwrap_or_default();
-            if rc == ffi::SQLITE_OK && length >= 512 && length.is_power_of_two() {
-                look(eye(file), std::slice::from_raw_parts(target.cast::<u8>(), length), offset);
-            }
-            rc
-        }
-    })
-}
-
-/// Remembers page 1 as it comes by: from the database file, or from wherever it stands in the WAL.
-fn look(eye: &mut Eye, page: &[u8], offset: i64) {
-    static CLOCK: AtomicU64 = AtomicU64::new(1);
-    if page.starts_with(MAGIC) && (offset == 0 || !eye.is_database) {
-        eye.page_one.clear();
-        eye.page_one.extend_from_slice(page);
-        eye.read_at = CLOCK.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 unsafe extern "C" fn x_file_control(file: *mut ffi::sqlite3_file, op: c_int, argument: *mut c_void) -> c_int {
     // The file below never hears that it should be mapped.
     if op == ffi::SQLITE_FCNTL_MMAP_SIZE {
@@ -146,39 +78,65 @@ unsafe extern "C" fn x_file_control(file: *mut ffi::sqlite3_file, op: c_int, arg
     unsafe { control_below(file, op, argument) }
 }
 
-unsafe extern "C" fn x_fetch(
+unsafe extern "C" fn x_shm_map(
     file: *mut ffi::sqlite3_file,
-    offset: i64,
-    amount: c_int,
+    region: c_int,
+    size: c_int,
+    extend: c_int,
     out: *mut *mut c_void,
 ) -> c_int {
-    guarded(|| {
-        // SAFETY: SQLite passes an open file and a place for the answer. NULL sends it to xRead. What is lent stays in place
-        // until it is given back.
-        unsafe {
-            *out = ptr::null_mut();
-            if let Some(bytes) = ahead(file, amount, offset) {
-                *out = bytes.as_mut_ptr().cast();
-                eye(file).ahead.lend();
-            }
+    // SAFETY: the file is open; `out` is a place for a pointer, which the file below always fills.
+    unsafe {
+        let rc = shm_map_below(file, region, size, extend, out);
+        if region == 0 {
+            let eye = eye(file);
+            // A region that is not to be relied upon comes with NULL, and SQLite makes an index of its own.
+            let fits = usize::try_from(size).is_ok_and(|size| size >= HEADER);
+            let reliable = matches!(rc, ffi::SQLITE_OK | ffi::SQLITE_READONLY) && fits;
+            (eye.index, eye.held) = (if reliable { (*out).cast() } else { ptr::null() }, None);
         }
-        ffi::SQLITE_OK
-    })
+        rc
+    }
 }
 
-unsafe extern "C" fn x_unfetch(file: *mut ffi::sqlite3_file, _offset: i64, page: *mut c_void) -> c_int {
-    // SAFETY: SQLite passes an open file.
-    let ahead = unsafe { &mut eye(file).ahead };
-    if page.is_null() {
-        ahead.forget();
-    } else {
-        ahead.take_back();
+unsafe extern "C" fn x_shm_unmap(file: *mut ffi::sqlite3_file, delete: c_int) -> c_int {
+    // SAFETY: the file is open.
+    unsafe {
+        let eye = eye(file);
+        (eye.index, eye.held) = (ptr::null(), None);
+        shm_unmap_below(file, delete)
     }
-    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn x_shm_lock(file: *mut ffi::sqlite3_file, offset: c_int, count: c_int, flags: c_int) -> c_int {
+    // SAFETY: the file is open. The index stays mapped until `x_shm_unmap`.
+    unsafe {
+        let rc = shm_lock_below(file, offset, count, flags);
+        if offset >= FIRST_READ_LOCK && flags & ffi::SQLITE_SHM_SHARED != 0 {
+            let eye = eye(file);
+            let locked = flags & ffi::SQLITE_SHM_LOCK != 0 && rc == ffi::SQLITE_OK && !eye.index.is_null();
+            eye.held = locked.then(|| Held { without_wal: offset == FIRST_READ_LOCK, header: header(eye.index) });
+        }
+        rc
+    }
+}
+
+/// The header as it stands in the index. If somebody is writing it, SQLite finds another one than it has read, and begins again.
+///
+/// # Safety
+///
+/// `index` is the beginning of a mapped region of the WAL index.
+unsafe fn header(index: *const u8) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    for (place, byte) in header.iter_mut().enumerate() {
+        // SAFETY: the region is longer than the header; other processes may write it, so each byte is read once, as it is.
+        *byte = unsafe { index.add(place).read_volatile() };
+    }
+    header
 }
 
 const PLAIN: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
-    iVersion: 3,
+    iVersion: 2,
     xClose: Some(x_close),
     xRead: Some(x_read),
     xWrite: Some(x_write),
@@ -195,12 +153,12 @@ const PLAIN: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     xShmLock: None,
     xShmBarrier: None,
     xShmUnmap: None,
-    xFetch: Some(x_fetch),
-    xUnfetch: Some(x_unfetch),
+    xFetch: None,
+    xUnfetch: None,
 };
 
 /// For files that cannot be in WAL mode.
-static WITHOUT_SHM: ffi::sqlite3_io_methods = PLAIN;
+static WITHOUT_SHM: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods { iVersion: 1, ..PLAIN };
 static WITH_SHM: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     xShmMap: Some(x_shm_map),
     xShmLock: Some(x_shm_lock),
@@ -220,11 +178,7 @@ impl ReaderFile {
     /// # Safety
     ///
     /// `file` has room for a `ReaderFile` and a file of the VFS below, and `open` is that VFS's `xOpen`.
-    pub unsafe fn open(
-        file: *mut ffi::sqlite3_file,
-        is_database: bool,
-        open: impl FnOnce(*mut ffi::sqlite3_file) -> c_int,
-    ) -> c_int {
+    pub unsafe fn open(file: *mut ffi::sqlite3_file, open: impl FnOnce(*mut ffi::sqlite3_file) -> c_int) -> c_int {
         // SAFETY: the caller vouches for the room.
         unsafe {
             let below = below(file);
@@ -233,7 +187,7 @@ impl ReaderFile {
             let rc = open(below);
             // SQLite closes what has methods, also after a failure.
             let Some(methods) = (*below).pMethods.as_ref() else { return rc };
-            (*file.cast::<Self>()).eye = Box::into_raw(Box::new(Eye { is_database, ..Eye::default() }));
+            (*file.cast::<Self>()).eye = Box::into_raw(Box::new(Eye { index: ptr::null(), held: None }));
             let shm = methods.iVersion >= 2 && methods.xShmMap.is_some();
             (*file).pMethods = if shm { &raw const WITH_SHM } else { &raw const WITHOUT_SHM };
             rc
@@ -241,8 +195,21 @@ impl ReaderFile {
     }
 }
 
+/// One of a connection's files.
+#[derive(Clone, Copy)]
+pub enum Which {
+    /// The main database.
+    Database,
+    /// Its WAL.
+    Wal,
+}
+
 /// Looks at a file of the connection's main database, if it is one of ours.
-fn with_file<T>(conn: &Connection, op: c_int, look: impl FnOnce(&mut Eye) -> T) -> Option<T> {
+fn with_file<T>(conn: &Connection, which: Which, look: impl FnOnce(*mut ffi::sqlite3_file) -> T) -> Option<T> {
+    let op = match which {
+        Which::Database => ffi::SQLITE_FCNTL_FILE_POINTER,
+        Which::Wal => ffi::SQLITE_FCNTL_JOURNAL_POINTER,
+    };
     let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
     // SAFETY: these opcodes write one pointer to the place given. A file with our methods is a `ReaderFile`, and lives as long
     // as the connection; nobody calls SQLite on it while it is looked at.
@@ -253,19 +220,33 @@ fn with_file<T>(conn: &Connection, op: c_int, look: impl FnOnce(&mut Eye) -> T) 
         }
         let methods = (*file).pMethods;
         let ours = ptr::eq(methods, &raw const WITH_SHM) || ptr::eq(methods, &raw const WITHOUT_SHM);
-        ours.then(|| look(eye(file)))
+        ours.then(|| look(file))
     }
 }
 
-/// Switches reading ahead on or off; false when the connection does not use a reader VFS.
-pub fn read_ahead(conn: &Connection, on: bool) -> bool {
-    with_file(conn, ffi::SQLITE_FCNTL_FILE_POINTER, |eye| eye.ahead.switch(on)).is_some()
+/// What the connection's read transaction holds in WAL mode, if that is known.
+pub fn held(conn: &Connection) -> Option<Held> {
+    // SAFETY: the file is open.
+    with_file(conn, Which::Database, |file| unsafe { eye(file).held })?
 }
 
-/// Page 1 as the connection has last read it.
-pub fn page_one(conn: &Connection) -> Option<Vec<u8>> {
-    let files = [ffi::SQLITE_FCNTL_FILE_POINTER, ffi::SQLITE_FCNTL_JOURNAL_POINTER];
-    let seen = files.map(|file| with_file(conn, file, |eye| (eye.read_at, eye.page_one.clone())));
-    let (_, page) = seen.into_iter().flatten().max_by_key(|(read_at, _)| *read_at)?;
-    (!page.is_empty()).then_some(page)
+/// Whether both connections hold the same snapshot of a database in WAL mode.
+pub fn same_snapshot(one: &Connection, other: &Connection) -> bool {
+    match (held(one), held(other)) {
+        (Some(one), Some(other)) => one.header == other.header,
+        _ => false,
+    }
+}
+
+/// Fills `buffer` with what stands at `offset` in the file, and with zeros behind its end, as SQLite does; the answer of the VFS.
+/// `SQLITE_MISUSE` when the connection does not use a reader VFS.
+pub fn read(conn: &Connection, which: Which, buffer: &mut [u8], offset: u64) -> c_int {
+    let place = (c_int::try_from(buffer.len()), i64::try_from(offset));
+    let (Ok(amount), Ok(offset)) = place else { return ffi::SQLITE_TOOBIG };
+    // SAFETY: the file is open; the buffer has room for what is asked.
+    let rc = with_file(conn, which, |file| unsafe { x_read(file, buffer.as_mut_ptr().cast(), amount, offset) });
+    match rc {
+        Some(ffi::SQLITE_IOERR_SHORT_READ) => ffi::SQLITE_OK,
+        rc => rc.unwrap_or(ffi::SQLITE_MISUSE),
+    }
 }

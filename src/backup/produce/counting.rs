@@ -1,0 +1,76 @@
+//! Counting the tasks of a snapshot while its pages are read.
+//!
+//! # Promise
+//!
+//! What is counted is the very snapshot. A [`Counting`] that is dropped ends at once, and leaves no thread and no connection.
+//!
+//! # How
+//!
+//! A million tasks take a tenth of a second to count, as long as reading a gigabyte. So a second connection that sees the same
+//! snapshot ([`Snapshot::twin`](crate::backup::snapshot::Snapshot::twin)) counts them on a thread of its own.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::InterruptHandle;
+use serde_json::{Map, Value};
+
+use crate::backup::belt;
+use crate::connection::Sidecar;
+use crate::error::Result;
+use crate::progress::Watch;
+use crate::queue::depth;
+
+/// How long a wait goes on without asking the caller.
+const MOMENT: Duration = Duration::from_millis(5);
+
+/// The tasks by status, `None` without a task table that has a status.
+pub type Counts = Option<Map<String, Value>>;
+
+/// Counting that is going on.
+pub struct Counting {
+    answer: Receiver<Result<Counts>>,
+    interrupt: InterruptHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Counting {
+    /// Begins to count what `twin` sees. `None` when the system gives no thread.
+    pub fn start(twin: Sidecar) -> Option<Self> {
+        let interrupt = twin.connection().get_interrupt_handle();
+        let (send, answer) = sync_channel(1);
+        let thread = belt::spawn("queuekeeper-count", move || {
+            let counts = depth::counts(twin.connection());
+            drop(twin);
+            // Nobody listens any more when the backup was given up.
+            let _ = send.send(counts);
+        });
+        Some(Self { answer, interrupt, thread: Some(thread.ok()?) })
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_INTERRUPT`; what counting itself came to is in the answer.
+    pub fn finish(self, watch: &mut Watch<'_>) -> Result<Result<Counts>> {
+        loop {
+            match self.answer.recv_timeout(MOMENT) {
+                Ok(counts) => return Ok(counts),
+                Err(RecvTimeoutError::Timeout) => watch.check()?,
+                Err(RecvTimeoutError::Disconnected) => return Err(belt::panicked()),
+            }
+        }
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.interrupt.interrupt();
+        if let Some(thread) = self.thread.take() {
+            // A panic is known to who waits for the answer.
+            let _ = thread.join();
+        }
+    }
+}
