@@ -50,7 +50,7 @@ class Part:
 PARTS = (
     Part(
         "crash",
-        8,
+        9,
         "A process that backs up, rotates, deletes, verifies, restores, checkpoints, vacuums, "
         "optimizes, requeues or runs the due jobs is killed (SIGKILL) at a random moment, while "
         "two writers commit, of which some are killed, too. After each kill `integrity_check` is "
@@ -63,7 +63,7 @@ PARTS = (
     ),
     Part(
         "corruption",
-        9,
+        10,
         "A byte is changed, the end cut off, something appended, or a range zeroed, at random, in "
         "artifacts of each type and compression, in a backup that others build on, in hash files "
         "and in the manifest. `queue_verify` finds it, at whatever level; `queue_restore` refuses "
@@ -75,7 +75,7 @@ PARTS = (
     ),
     Part(
         "snapshot",
-        4,
+        3,
         "Four processes transfer money and number the transfers in the order of their commits, "
         "while backups of each type and compression are made. Each is restored and read without "
         "the library: no money is lost, every transfer up to one is there and none after it, each "
@@ -85,7 +85,7 @@ PARTS = (
     ),
     Part(
         "leases",
-        4,
+        3,
         "Four workers claim tasks, finish them, renew their leases, dawdle longer than these, or "
         "kill themselves; two rescuers call `queue_requeue_stale`, and are killed now and then. By "
         "a trigger's notes of every change: each task was completed, and just once; none was "
