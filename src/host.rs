@@ -1,4 +1,4 @@
-//! Binding to the one SQLite of this process, and what of its API rusqlite does not wrap.
+//! Binding to the one SQLite of this process; below it, what rusqlite does not wrap of its API ([`questions`], [`handlers`]).
 //!
 //! # Promise
 //!
@@ -25,19 +25,24 @@
 
 mod copies;
 pub mod discovery;
+mod handlers;
 mod libraries;
+mod questions;
 pub mod reading;
 pub mod sole;
 pub mod threads;
 
-use std::ffi::{CStr, CString, c_int, c_void};
-use std::path::PathBuf;
-use std::ptr;
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use rusqlite::{Connection, ffi};
+use rusqlite::ffi;
 
+pub use self::handlers::{interruptible, while_busy};
+pub use self::questions::{
+    Alias, Transaction, alias, data_version, database_file, has_moved, is_unlocked, transaction, transaction_on,
+    vfs_name,
+};
 use crate::error::{Error, Result};
 
 /// The oldest SQLite that can be a host: 3.37.0 (2021-11-27), which Ubuntu 22.04 ships as 3.37.2.
@@ -251,204 +256,4 @@ fn check_functions(api: &ffi::sqlite3_api_routines, version: &str) -> Result<()>
         "SQLite {version} of this host was built without sqlite3_{}, which queuekeeper needs",
         absent.join(", sqlite3_")
     )))
-}
-
-/// What a connection has open on its main database (`sqlite3_txn_state`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Transaction {
-    /// No transaction.
-    None,
-    /// A read transaction: a snapshot (WAL) or a SHARED lock (rollback journal).
-    Read,
-    /// A write transaction.
-    Write,
-}
-
-/// The state of the main database's transaction on this connection.
-pub fn transaction(conn: &Connection) -> Transaction {
-    transaction_on(conn, MAIN)
-}
-
-/// The state of an attached database's transaction on this connection.
-pub fn transaction_on(conn: &Connection, schema: &CStr) -> Transaction {
-    // SAFETY: the handle is open as long as `conn` is, and the schema name is a C string.
-    match unsafe { ffi::sqlite3_txn_state(conn.handle(), schema.as_ptr()) } {
-        ffi::SQLITE_TXN_NONE => Transaction::None,
-        ffi::SQLITE_TXN_READ => Transaction::Read,
-        _ => Transaction::Write,
-    }
-}
-
-/// The file of an attached database, byte for byte; `None` for in-memory and temporary ones.
-pub fn database_file(conn: &Connection, schema: &CStr) -> Option<PathBuf> {
-    // SAFETY: as above; the returned text belongs to the connection and is copied at once.
-    let bytes = unsafe {
-        let name = ffi::sqlite3_db_filename(conn.handle(), schema.as_ptr());
-        if name.is_null() {
-            return None;
-        }
-        CStr::from_ptr(name).to_bytes()
-    };
-    (!bytes.is_empty()).then(|| path_from_bytes(bytes))
-}
-
-#[cfg(unix)]
-fn path_from_bytes(bytes: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
-    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
-}
-
-#[cfg(not(unix))]
-fn path_from_bytes(bytes: &[u8]) -> PathBuf {
-    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
-}
-
-/// Whether the connection takes no locks on its database (`nolock=1`, or a VFS without locks). Then a second connection would take
-/// its journal for that of a crashed writer.
-pub fn is_unlocked(conn: &Connection) -> bool {
-    let without_locks = [c"unix-none", c"win32-none"];
-    // SAFETY: the handle is open; the file name of a database is one that sqlite3_uri_boolean may be asked about.
-    let asked = unsafe {
-        let name = ffi::sqlite3_db_filename(conn.handle(), MAIN.as_ptr());
-        !name.is_null() && ffi::sqlite3_uri_boolean(name, c"nolock".as_ptr(), 0) != 0
-    };
-    asked || vfs_name(conn).is_some_and(|vfs| without_locks.contains(&vfs.as_c_str()))
-}
-
-/// Whether the file of an attached database was renamed, replaced or deleted since it was opened. VFSes that cannot tell say no.
-pub fn has_moved(conn: &Connection, schema: &CStr) -> bool {
-    let mut moved: c_int = 0;
-    // SAFETY: this opcode writes one int to the place given.
-    let rc = unsafe {
-        ffi::sqlite3_file_control(
-            conn.handle(),
-            schema.as_ptr(),
-            ffi::SQLITE_FCNTL_HAS_MOVED,
-            (&raw mut moved).cast::<c_void>(),
-        )
-    };
-    rc == ffi::SQLITE_OK && moved != 0
-}
-
-/// A number that changes whenever another connection has committed to the main database, as of when this connection last looked
-/// (`SQLITE_FCNTL_DATA_VERSION`). Unlike the pragma of that name it may be asked for in the middle of a backup into it.
-pub fn data_version(conn: &Connection) -> Option<u32> {
-    let mut version: u32 = 0;
-    // SAFETY: this opcode writes one unsigned int to the place given.
-    let rc = unsafe {
-        ffi::sqlite3_file_control(
-            conn.handle(),
-            MAIN.as_ptr(),
-            ffi::SQLITE_FCNTL_DATA_VERSION,
-            (&raw mut version).cast::<c_void>(),
-        )
-    };
-    (rc == ffi::SQLITE_OK).then_some(version)
-}
-
-/// A second owner of a connection's handle, which lives no longer than the first and does not close it: rusqlite's backup
-/// borrows its target for good, and [`data_version`] has to be asked of that very connection.
-pub struct Alias<'a> {
-    conn: Connection,
-    first: std::marker::PhantomData<&'a Connection>,
-}
-
-/// See [`Alias`].
-///
-/// # Errors
-///
-/// None that is known.
-pub fn alias(conn: &Connection) -> Result<Alias<'_>> {
-    // SAFETY: the lifetime keeps the alias within that of the connection; neither is shared between threads.
-    let conn = unsafe { Connection::from_handle(conn.handle()) }?;
-    Ok(Alias { conn, first: std::marker::PhantomData })
-}
-
-impl Alias<'_> {
-    /// The connection.
-    pub fn connection_mut(&mut self) -> &mut Connection {
-        &mut self.conn
-    }
-}
-
-/// The name of the VFS that serves the connection's main database.
-pub fn vfs_name(conn: &Connection) -> Option<CString> {
-    let mut vfs: *mut ffi::sqlite3_vfs = ptr::null_mut();
-    // SAFETY: this opcode writes one pointer to the place given; a registered VFS outlives the connections on it.
-    unsafe {
-        let rc = ffi::sqlite3_file_control(
-            conn.handle(),
-            MAIN.as_ptr(),
-            ffi::SQLITE_FCNTL_VFS_POINTER,
-            (&raw mut vfs).cast::<c_void>(),
-        );
-        if rc != ffi::SQLITE_OK || vfs.is_null() || (*vfs).zName.is_null() {
-            return None;
-        }
-        Some(CStr::from_ptr((*vfs).zName).to_owned())
-    }
-}
-
-/// Runs `body`, asking `stop` every few thousand SQLite instructions on `conn`; when it answers true, the statement
-/// in progress ends with `SQLITE_INTERRUPT`. On a host without progress handlers `body` runs undisturbed.
-pub fn interruptible<T>(conn: &Connection, stop: &mut dyn FnMut() -> bool, body: impl FnOnce() -> T) -> T {
-    const INSTRUCTIONS: c_int = 20_000;
-
-    struct Handler<'a>(&'a Connection);
-    impl Drop for Handler<'_> {
-        fn drop(&mut self) {
-            // SAFETY: the handle is open; this takes the handler away, also when `body` panics.
-            unsafe { ffi::sqlite3_progress_handler(self.0.handle(), 0, None, ptr::null_mut()) };
-        }
-    }
-    unsafe extern "C" fn ask(context: *mut c_void) -> c_int {
-        // SAFETY: `context` is the `stop` reference below, which outlives the handler.
-        let stop = unsafe { &mut *context.cast::<&mut dyn FnMut() -> bool>() };
-        // A panic must not cross C; it ends the statement, and the next check outside says why.
-        let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(stop));
-        c_int::from(answer.unwrap_or(true))
-    }
-
-    if !has_progress_handler() {
-        return body();
-    }
-    let mut stop = stop;
-    let context = (&raw mut stop).cast::<c_void>();
-    // SAFETY: `context` stays in place until `handler` is dropped at the end of this function.
-    unsafe { ffi::sqlite3_progress_handler(conn.handle(), INSTRUCTIONS, Some(ask), context) };
-    let handler = Handler(conn);
-    let result = body();
-    drop(handler);
-    result
-}
-
-/// Runs `body`, asking `again` whenever `conn` finds a lock taken; as long as it answers true, SQLite tries again at once, so
-/// the pause is the answerer's to make. It is told how often it was asked about this lock before. Afterwards `conn` waits for no lock.
-///
-/// While SQLite itself repeats an attempt it may keep what it has got of the lock, so that nobody new gets in; between attempts
-/// of ours it would not.
-pub fn while_busy<T>(conn: &Connection, again: &mut dyn FnMut(i32) -> bool, body: impl FnOnce() -> T) -> T {
-    struct Handler<'a>(&'a Connection);
-    impl Drop for Handler<'_> {
-        fn drop(&mut self) {
-            // SAFETY: the handle is open; this takes the handler away, also when `body` panics.
-            unsafe { ffi::sqlite3_busy_handler(self.0.handle(), None, ptr::null_mut()) };
-        }
-    }
-    unsafe extern "C" fn ask(context: *mut c_void, attempts: c_int) -> c_int {
-        // SAFETY: `context` is the `again` reference below, which outlives the handler.
-        let again = unsafe { &mut *context.cast::<&mut dyn FnMut(i32) -> bool>() };
-        // A panic must not cross C; it ends the wait.
-        let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| again(attempts)));
-        c_int::from(answer.unwrap_or(false))
-    }
-
-    let mut again = again;
-    let context = (&raw mut again).cast::<c_void>();
-    // SAFETY: `context` stays in place until `handler` is dropped at the end of this function.
-    unsafe { ffi::sqlite3_busy_handler(conn.handle(), Some(ask), context) };
-    let handler = Handler(conn);
-    let result = body();
-    drop(handler);
-    result
 }

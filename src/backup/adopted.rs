@@ -12,6 +12,7 @@
 //!
 //! Nothing is known of such a file but its name and length. Retention leaves it alone unless its policy says `"adopted": true`.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
@@ -30,6 +31,7 @@ pub const ADOPTED: &str = "adopted";
 /// The adopted files of a directory whose catalog has `entries`.
 pub fn list(directory: &Path, live: &LiveFiles, entries: &[Entry]) -> Vec<Entry> {
     let Ok(listing) = fs::read_dir(directory) else { return Vec::new() };
+    let listed: HashSet<&str> = entries.iter().map(|entry| entry.backup_path.as_str()).collect();
     let mut found: Vec<Entry> = listing
         .flatten()
         .filter_map(|file| {
@@ -37,7 +39,7 @@ pub fn list(directory: &Path, live: &LiveFiles, entries: &[Entry]) -> Vec<Entry>
             let time = time_in(&name)?;
             // Not followed: a link leads to something that is not in this directory.
             let metadata = fs::symlink_metadata(file.path()).ok()?;
-            let known = entries.iter().any(|entry| entry.backup_path == name);
+            let known = listed.contains(name.as_str());
             let fine = metadata.is_file() && !known && !live.contains(&file.path());
             fine.then(|| describe(name, time, metadata.len()))
         })

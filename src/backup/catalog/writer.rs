@@ -1,5 +1,6 @@
 //! Changing a catalog while its lock is held.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -66,10 +67,11 @@ impl<'a> Writer<'a> {
     ///
     /// What the file system says; what could not be deleted stays marked and is tried again by the next writer.
     pub fn delete(&mut self, ids: &[String]) -> Result<usize> {
+        let doomed: HashSet<&str> = ids.iter().map(String::as_str).collect();
         let mut marked = 0;
         for entry in &mut self.entries {
             // On the word of an entry that somebody changed, nothing is deleted.
-            if ids.contains(&entry.id) && entry.is_intact() {
+            if doomed.contains(entry.id.as_str()) && entry.is_intact() {
                 entry.mark_deleting();
                 marked += 1;
             }

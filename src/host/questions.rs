@@ -1,0 +1,148 @@
+//! What SQLite knows of a connection and rusqlite does not ask.
+//!
+//! Each of these answers at once, and none of them reads or locks anything.
+
+use std::ffi::{CStr, CString, c_int, c_void};
+use std::path::PathBuf;
+use std::ptr;
+
+use rusqlite::{Connection, ffi};
+
+use super::MAIN;
+use crate::error::Result;
+
+/// What a connection has open on its main database (`sqlite3_txn_state`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transaction {
+    /// No transaction.
+    None,
+    /// A read transaction: a snapshot (WAL) or a SHARED lock (rollback journal).
+    Read,
+    /// A write transaction.
+    Write,
+}
+
+/// The state of the main database's transaction on this connection.
+pub fn transaction(conn: &Connection) -> Transaction {
+    transaction_on(conn, MAIN)
+}
+
+/// The state of an attached database's transaction on this connection.
+pub fn transaction_on(conn: &Connection, schema: &CStr) -> Transaction {
+    // SAFETY: the handle is open as long as `conn` is, and the schema name is a C string.
+    match unsafe { ffi::sqlite3_txn_state(conn.handle(), schema.as_ptr()) } {
+        ffi::SQLITE_TXN_NONE => Transaction::None,
+        ffi::SQLITE_TXN_READ => Transaction::Read,
+        _ => Transaction::Write,
+    }
+}
+
+/// The file of an attached database, byte for byte; `None` for in-memory and temporary ones.
+pub fn database_file(conn: &Connection, schema: &CStr) -> Option<PathBuf> {
+    // SAFETY: as above; the returned text belongs to the connection and is copied at once.
+    let bytes = unsafe {
+        let name = ffi::sqlite3_db_filename(conn.handle(), schema.as_ptr());
+        if name.is_null() {
+            return None;
+        }
+        CStr::from_ptr(name).to_bytes()
+    };
+    (!bytes.is_empty()).then(|| path_from_bytes(bytes))
+}
+
+#[cfg(unix)]
+fn path_from_bytes(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+}
+
+#[cfg(not(unix))]
+fn path_from_bytes(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// Whether the connection takes no locks on its database (`nolock=1`, or a VFS without locks). Then a second connection would take
+/// its journal for that of a crashed writer.
+pub fn is_unlocked(conn: &Connection) -> bool {
+    let without_locks = [c"unix-none", c"win32-none"];
+    // SAFETY: the handle is open; the file name of a database is one that sqlite3_uri_boolean may be asked about.
+    let asked = unsafe {
+        let name = ffi::sqlite3_db_filename(conn.handle(), MAIN.as_ptr());
+        !name.is_null() && ffi::sqlite3_uri_boolean(name, c"nolock".as_ptr(), 0) != 0
+    };
+    asked || vfs_name(conn).is_some_and(|vfs| without_locks.contains(&vfs.as_c_str()))
+}
+
+/// Whether the file of an attached database was renamed, replaced or deleted since it was opened. VFSes that cannot tell say no.
+pub fn has_moved(conn: &Connection, schema: &CStr) -> bool {
+    let mut moved: c_int = 0;
+    // SAFETY: this opcode writes one int to the place given.
+    let rc = unsafe {
+        ffi::sqlite3_file_control(
+            conn.handle(),
+            schema.as_ptr(),
+            ffi::SQLITE_FCNTL_HAS_MOVED,
+            (&raw mut moved).cast::<c_void>(),
+        )
+    };
+    rc == ffi::SQLITE_OK && moved != 0
+}
+
+/// A number that changes whenever another connection has committed to the main database, as of when this connection last looked
+/// (`SQLITE_FCNTL_DATA_VERSION`). Unlike the pragma of that name it may be asked for in the middle of a backup into it.
+pub fn data_version(conn: &Connection) -> Option<u32> {
+    let mut version: u32 = 0;
+    // SAFETY: this opcode writes one unsigned int to the place given.
+    let rc = unsafe {
+        ffi::sqlite3_file_control(
+            conn.handle(),
+            MAIN.as_ptr(),
+            ffi::SQLITE_FCNTL_DATA_VERSION,
+            (&raw mut version).cast::<c_void>(),
+        )
+    };
+    (rc == ffi::SQLITE_OK).then_some(version)
+}
+
+/// A second owner of a connection's handle, which lives no longer than the first and does not close it: rusqlite's backup
+/// borrows its target for good, and [`data_version`] has to be asked of that very connection.
+pub struct Alias<'a> {
+    conn: Connection,
+    first: std::marker::PhantomData<&'a Connection>,
+}
+
+/// See [`Alias`].
+///
+/// # Errors
+///
+/// None that is known.
+pub fn alias(conn: &Connection) -> Result<Alias<'_>> {
+    // SAFETY: the lifetime keeps the alias within that of the connection; neither is shared between threads.
+    let conn = unsafe { Connection::from_handle(conn.handle()) }?;
+    Ok(Alias { conn, first: std::marker::PhantomData })
+}
+
+impl Alias<'_> {
+    /// The connection.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.conn
+    }
+}
+
+/// The name of the VFS that serves the connection's main database.
+pub fn vfs_name(conn: &Connection) -> Option<CString> {
+    let mut vfs: *mut ffi::sqlite3_vfs = ptr::null_mut();
+    // SAFETY: this opcode writes one pointer to the place given; a registered VFS outlives the connections on it.
+    unsafe {
+        let rc = ffi::sqlite3_file_control(
+            conn.handle(),
+            MAIN.as_ptr(),
+            ffi::SQLITE_FCNTL_VFS_POINTER,
+            (&raw mut vfs).cast::<c_void>(),
+        );
+        if rc != ffi::SQLITE_OK || vfs.is_null() || (*vfs).zName.is_null() {
+            return None;
+        }
+        Some(CStr::from_ptr((*vfs).zName).to_owned())
+    }
+}
