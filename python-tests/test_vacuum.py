@@ -17,6 +17,7 @@ from hosts.protocol import (
 )
 from support.interrupts import interrupted
 from support.queues import Queue, Shape, grow
+from support.writers import writing
 
 LONGEST_SECONDS = 3.0
 KEYS = {
@@ -275,6 +276,18 @@ def test_a_disk_that_fills_up_meanwhile_leaves_the_content(
         session.close()
     assert queue.snapshot() == before
     assert queue.query("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_with_a_rollback_journal_a_commit_right_after_it_is_no_error(
+    make: MakeQueue, open_python: OpenPython
+) -> None:
+    # It had done its work, and then could not measure it at once: "database is locked". The part
+    # "crash" of scripts/proof found that.
+    queue = make(Shape(tasks=300, journal_mode="delete"))
+    session = open_python(queue.path)
+    with writing(queue.path, 3, 1000):
+        for _ in range(25):
+            session.object("SELECT queue_vacuum()")
 
 
 @pytest.mark.parametrize("path", [":memory:", ""])

@@ -93,6 +93,8 @@ pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<
     before.require_space(files::parent_of(&file), temporary.as_deref(), standing.wal())?;
     let deadline = Instant::now() + caller.patience();
     watch.over_waiting(conn, deadline, || conn.execute_batch("VACUUM"))?.map_err(|error| explain(error.into()))?;
+    // With a rollback journal the next writer may already be committing, and this connection by itself waits for nobody.
+    sidecar.begin_read(caller, &mut standing, &mut watch)?;
     let after = Size::of(conn)?;
     drop(sidecar);
     let mut notes = Vec::new();

@@ -1,0 +1,95 @@
+"""A live database with damaged pages: nothing passes it on silently, and a restore replaces it."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from hosts import SqlError
+from hosts.protocol import SQLITE_CORRUPT, SQLITE_NOTADB
+from hosts.python_host import PythonSession
+from proof.place import scratch, session_on, some_host
+from proof.record import Record
+from support.queues import Queue, Shape, make_queue
+
+BROKEN = {SQLITE_CORRUPT, SQLITE_NOTADB}
+DUMP = "SELECT * FROM task_queue ORDER BY id"
+
+
+def spoil(queue: Queue, chance: random.Random) -> None:
+    """Puts nonsense over some pages, sometimes the first one. No process has the database open."""
+    size = queue.shape.page_size
+    with queue.path.open("r+b") as file:
+        pages = file.seek(0, 2) // size
+        for _ in range(chance.choice((1, 1, 3))):
+            file.seek(chance.choice((0, chance.randrange(pages), chance.randrange(pages))) * size)
+            file.write(chance.choice((b"\xff" * size, bytes(size), chance.randbytes(size))))
+
+
+def findings(session: PythonSession, sql: str) -> list[str]:
+    """What a check says; a database that it cannot even look at is a finding, too."""
+    try:
+        return [str(row[0]) for row in session.rows(sql)]
+    except SqlError as error:
+        assert error.primary_code in BROKEN, error
+        return [error.message]
+
+
+def check_told(session: PythonSession, record: Record) -> bool:
+    """What SQLite finds, the library finds; whether there is something."""
+    sound = findings(session, "PRAGMA integrity_check") == ["ok"]
+    listed = findings(session, "SELECT message FROM queue_integrity()") == ["ok"]
+    assert sound == listed, f"SQLite's check says {sound}, queue_integrity {listed}"
+    if sound:
+        # Nonsense on a free page, or in a text, is none that can be found.
+        return False
+    try:
+        answer = session.object('SELECT queue_backup(NULL, \'{"verify": "full"}\')')
+    except SqlError as error:
+        assert error.primary_code in BROKEN, error
+        record.count("live databases whose verified backup was refused")
+        return True
+    raise AssertionError(f"a damaged database was backed up as if it were sound: {answer}")
+
+
+def restore(library: Path, queue: Queue, backup: str, host: str) -> None:
+    """Replaces the database: from within, or from outside if SQLite lets nobody in any more."""
+    try:
+        with session_on(library, queue.path, host) as session:
+            session.rows("SELECT queue_restore(?)", backup)
+            return
+    except SqlError as error:
+        # From SQLite 3.51 on, no statement is prepared on such a database.
+        assert error.primary_code in BROKEN, error
+    with session_on(library, ":memory:", host) as session:
+        overwrite = '{"overwrite": true}'
+        session.rows("SELECT queue_restore(?, ?, ?)", backup, str(queue.path), overwrite)
+
+
+def one_round(library: Path, record: Record, chance: random.Random) -> None:
+    """One database, damaged and replaced."""
+    with scratch() as place:
+        shape = Shape(
+            tasks=chance.choice((100, 1000)),
+            page_size=chance.choice((512, 4096)),
+            journal_mode=chance.choice(("wal", "delete")),
+        )
+        queue = make_queue(place / "queue.db", shape)
+        host = some_host(chance)
+        with session_on(library, queue.path, host) as session:
+            backup = session.object("SELECT queue_backup()")
+            content = session.rows(DUMP)
+        spoil(queue, chance)
+        try:
+            with session_on(library, queue.path, host) as session:
+                found = check_told(session, record)
+        except SqlError as error:
+            assert error.primary_code in BROKEN, error
+            found = True
+            record.count("live databases that SQLite does not open any more")
+        restore(library, queue, backup["backup_path"], host)
+        with session_on(library, queue.path, host) as session:
+            assert session.rows("PRAGMA integrity_check") == [("ok",)]
+            assert session.rows(DUMP) == content, "the restored database has another content"
+        record.count("live databases replaced by a restore")
+        record.count("live databases found damaged", found)

@@ -1,0 +1,138 @@
+"""The proof: runs all parts in shares of a duration, and writes what came of it to PROOF.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+import parts
+import venv
+from proof_page import Run, page
+from proof_parts import PARTS, Part
+from proof_run import TESTS, Runner
+
+PAGE = parts.ROOT / "PROOF.md"
+#: No part is worth beginning for less.
+LEAST_SECONDS = 2.0
+HOSTS = (
+    "from hosts import HOST_NAMES, find_host\n"
+    "hosts = [find_host(name) for name in HOST_NAMES]\n"
+    "print(', '.join(f'{host.name} {host.version}' for host in hosts if not host.missing))"
+)
+
+
+def say(text: str) -> None:
+    # At once, so that it keeps its place among the output of child processes.
+    print(text, flush=True)
+
+
+def arguments() -> argparse.Namespace:
+    names = [part.name for part in PARTS]
+    parser = argparse.ArgumentParser(
+        prog="scripts/proof",
+        description="Kills, damages, races and starves the library for as long as it is told, and"
+        " writes what came of it to PROOF.md. A failure ends nothing but its round; the exit status"
+        " is 1 if there was one. Needs what scripts/test needs.",
+        epilog=f"Parts: {', '.join(names)}.",
+    )
+    parser.add_argument("--minutes", type=float, default=40, help="for all parts together; 40")
+    parser.add_argument("--seed", type=int, help="of all random choices, if not a new one")
+    parser.add_argument(
+        "--only", metavar="PART,…", help="these parts; then PROOF.md stays as it is"
+    )
+    parser.add_argument("--page", type=Path, help="write the page there instead")
+    parser.add_argument("--no-build", action="store_true", help="use the library as it is")
+    options = parser.parse_args()
+    chosen = options.only.split(",") if options.only else names
+    unknown = [name for name in chosen if name not in names]
+    if unknown:
+        parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(names)}")
+    options.parts = [part for part in PARTS if part.name in chosen]
+    if options.seed is None:
+        options.seed = secrets.randbelow(1_000_000)
+    return options
+
+
+def output_of(command: Sequence[str], directory: Path = parts.ROOT) -> str:
+    """What a command prints, or nothing."""
+    try:
+        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def commit() -> str:
+    """Which source is proved."""
+    changed = output_of(["git", "status", "--porcelain", "--", "src", "Cargo.lock"])
+    return output_of(["git", "rev-parse", "--short", "HEAD"]) + (" with changes" if changed else "")
+
+
+def load() -> str:
+    """What else the machine had to do meanwhile."""
+    if sys.platform == "win32":
+        return "unknown"
+    return f"{os.getloadavg()[2]:.1f} in the last 15 minutes"
+
+
+def facts(python: Path) -> dict[str, str]:
+    """What is proved, and on what."""
+    system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return {
+        "commit": commit(),
+        "system": system,
+        "SQLite": output_of([str(python), "-c", HOSTS], TESTS),
+        "compiler": output_of(["rustc", "--version"]),
+    }
+
+
+def prove(options: argparse.Namespace) -> int:
+    if not options.no_build:
+        built = subprocess.run([parts.cargo(), "build", "--release"], cwd=parts.ROOT, check=False)
+        if built.returncode != 0:
+            raise SystemExit("cargo build --release failed")
+    target = parts.ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+    runner = Runner(venv.ensure(), target / "release" / "libqueuekeeper.so", options.seed)
+    begun, described = datetime.now(timezone.utc), facts(runner.python)
+    whole: list[Part] = options.parts
+    shares = sum(part.share for part in whole)
+    results = []
+    for part in whole:
+        seconds = max(LEAST_SECONDS, options.minutes * 60 * part.share / shares)
+        say(f"== {part.name}: {seconds / 60:.1f} minutes, seed {options.seed}")
+        result = runner.run(part, seconds)
+        results.append(result)
+        for failure in result.failures:
+            say(f"FAILED {failure}")
+        figures = ", ".join(f"{count} {what}" for what, count in sorted(result.counts.items()))
+        say(f"{part.name}: {len(result.failures)} failures in {result.seconds:.0f} s; {figures}")
+    place = options.page or (None if options.only else PAGE)
+    command = f"scripts/proof --minutes {options.minutes:g} --seed {options.seed}"
+    if options.only:
+        command += f' --only "{options.only}"'
+    if place is not None:
+        end = datetime.now(timezone.utc)
+        when = f"{begun:%Y-%m-%d}, {begun:%H:%M} to {end:%H:%M} UTC"
+        run = Run(command, {"date": when, **described, "load average": load()})
+        place.write_text(page(run, results), "utf-8")
+        say(f"written: {place}")
+    return 1 if any(result.failures for result in results) else 0
+
+
+def main() -> int:
+    # Started in the background, it and all its children would ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    options = arguments()
+    try:
+        return prove(options)
+    except KeyboardInterrupt:
+        print("proof: interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,130 @@
+"""What scripts/proof runs: a line for each part.
+
+A new part is one more `Part` in `PARTS`. Each is one of
+
+- `Workload`: `python -m proof NAME` in python-tests/, which goes on for the seconds that it is
+  given, and prints its record as one line of JSON, see python-tests/proof/record.py;
+- `Tests`: files of python-tests/ that pytest runs with QUEUEKEEPER_PROOF=long, in an order that
+  depends on the seed, until the time is over;
+- `Tests` with `own_clock`: files of tests that end by themselves after QUEUEKEEPER_PROOF_SECONDS,
+  and take their random choices from QUEUEKEEPER_PROOF_SEED.
+
+Tests print their figures; a regular expression with one group says where a number stands, and the
+numbers of all tests are added up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A part of python-tests/proof/."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Tests:
+    """Files of tests, and what they print."""
+
+    files: tuple[str, ...]
+    figures: Mapping[str, str] = field(default_factory=dict)
+    own_clock: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """A line of the results."""
+
+    name: str
+    #: Of the whole time, compared with the others.
+    share: int
+    #: What the results page says about it.
+    text: str
+    how: Workload | Tests
+
+
+PARTS = (
+    Part(
+        "crash",
+        9,
+        "A process that backs up, rotates, deletes, verifies, restores, checkpoints, vacuums, "
+        "optimizes, requeues or runs the due jobs is killed (SIGKILL) at a random moment, while "
+        "two writers commit, of which some are killed, too. After each kill `integrity_check` is "
+        "content; every commit of which a writer was told is there (or, where a restore had come "
+        "to its end, in the backup that it made before, and the content is one of the two, not a "
+        "mix); every backup that the catalog lists verifies; the same action succeeds in another "
+        "process, and leaves nothing lying about. Actions are done by each SQLite in turn, in WAL "
+        "mode and with a rollback journal. A kill counts if the process had not yet answered.",
+        Workload("crash"),
+    ),
+    Part(
+        "corruption",
+        10,
+        "A byte is changed, the end cut off, something appended, or a range zeroed, at random, in "
+        "artifacts of each type and compression, in a backup that others build on, in hash files "
+        "and in the manifest. `queue_verify` finds it, at whatever level; `queue_restore` refuses "
+        "the artifact before anything is touched (the directory is compared byte for byte). A "
+        "damaged hash file or manifest never leads to another content. Every hundredth case "
+        "damages pages of a live database: what SQLite's own check finds, `queue_integrity` lists, "
+        "a verified backup refuses to pass on, and a restore replaces.",
+        Workload("corruption"),
+    ),
+    Part(
+        "snapshot",
+        3,
+        "Four processes transfer money and number the transfers in the order of their commits, "
+        "while backups of each type and compression are made. Each is restored and read without "
+        "the library: no money is lost, every transfer up to one is there and none after it, each "
+        "balance is what these lead to, and whatever was acknowledged before the backup began is "
+        "in it.",
+        Workload("snapshot"),
+    ),
+    Part(
+        "leases",
+        3,
+        "Four workers claim tasks, finish them, renew their leases, dawdle longer than these, or "
+        "kill themselves; two rescuers call `queue_requeue_stale`, and are killed now and then. By "
+        "a trigger's notes of every change: each task was completed, and just once; none was "
+        "changed after that; no lease was taken before its time, and, where that counts, from no "
+        "worker that had shown a sign of life; what workers were told is true.",
+        Workload("leases"),
+    ),
+    Part(
+        "deaths by design",
+        4,
+        "Each action is killed at its 1st, 2nd, 3rd … operation that changes or syncs a file, or "
+        "in the middle of a write, until it completes; and for each such moment the power is lost, "
+        "with what a disk must have kept by then. Each time the old state or the new one is there, "
+        "and the next run succeeds and sweeps.",
+        Tests(
+            ("test_injected_crashes.py",),
+            {
+                "deaths": r"died (\d+) times",
+                "losses of power": r"lost power (\d+) times",
+            },
+        ),
+    ),
+    Part(
+        "I/O errors",
+        4,
+        "Each file operation of each action fails in turn (no space, I/O error, no permission), "
+        "once and from then on; the place goes away, the disk is full, the file system can only be "
+        "read. An error names path and cause, nothing half-written stays, the source is untouched, "
+        "and the action succeeds when the cause is gone.",
+        Tests(
+            ("test_injected_errors.py",),
+            {"faults": r"(\d+) faults", "errors that were reported": r"(\d+) errors"},
+        ),
+    ),
+    Part(
+        "memory",
+        2,
+        "Each action with less and less memory for SQLite (hard heap limit) and for the process "
+        "(address space): an error, never a crash of the host, and success afterwards.",
+        Tests(("test_injected_memory.py",)),
+    ),
+)
