@@ -295,8 +295,7 @@ def test_threads_of_one_program_work_side_by_side(
     """Each has a SQLite connection, and what its end takes down is nothing that others need."""
     host = present(name)
     queue = make(Shape(stale_leased=50))
-    words = [host.program, WORKERS, host.module, host.directory, library, queue.path]
-    made = json.loads(run(*words))
+    made = json.loads(run(host.program, WORKERS, host.module, host.directory, library, queue.path))
     assert [len(backups) for backups in made] == [5] * 6
     assert len({backup for backups in made for backup in backups}) == 30
     assert len(artifacts.catalog(queue.backups)) == 30
