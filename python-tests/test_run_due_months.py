@@ -164,7 +164,7 @@ def beats_expected(calls: list[Any]) -> int:
 
 
 def kinds_expected(calls: list[Any]) -> list[list[str]]:
-    """What each call had to tell: what was made or pushed, and once that pushing fails, or works."""
+    """What each call had to tell: what was made or pushed, and once that pushing fails or works."""
     found, failing = [], False
     for _, ran, _ in calls:
         push = next((status for job, _, status in ran if job == "offsite"), None)
