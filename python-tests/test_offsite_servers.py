@@ -19,7 +19,17 @@ from support.artifacts import catalog, sha256
 from support.engine_content import content_of_live
 from support.package import Package
 from support.queues import Queue, Shape, grow
-from support.remotes import DEAD_PORT, HASHES, KINDS, SECRET, WRONG, Server, environment, serving
+from support.remotes import (
+    DEAD_PORT,
+    HASHES,
+    KINDS,
+    S3S,
+    SECRET,
+    WRONG,
+    Server,
+    environment,
+    serving,
+)
 
 #: Calls the operations on the queue and the remote that the arguments name.
 CALL = """
@@ -38,9 +48,11 @@ def refused(call):
 SQLITE_IOERR, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_CANTOPEN, SQLITE_AUTH = 10, 11, 13, 14, 23
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[*KINDS, S3S])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     """Each kind of server in turn, over an empty directory."""
+    if request.param == S3S and shutil.which("s3s-fs") is None:
+        pytest.skip("s3s-fs is not installed; support/remotes.py says how")
     with serving(request.param, tmp_path / "served", tmp_path) as started:
         yield started
 

@@ -128,6 +128,8 @@ def test_thirteen_months_of_hourly_calls(own: Package, memory: Path) -> None:
     assert failed == [("offsite", now) for now in tries]
     assert (told["failure"], told["recovery"]) == (1, 1)
     assert [now for now, _, kinds in calls if "recovery" in kinds] == [end.strftime(TIME_FORMAT)]
+    without_beats = [[kind for kind in kinds if kind != "heartbeat"] for _, _, kinds in calls]
+    assert without_beats == kinds_expected(calls)
     check_messages(listener, told)
     assert listener.beats == told["heartbeat"] == beats_expected(calls)
 
@@ -161,16 +163,30 @@ def beats_expected(calls: list[Any]) -> int:
     return sum(bool(ran) and all(status == "ok" for _, _, status in ran) for _, ran, _ in calls)
 
 
+def kinds_expected(calls: list[Any]) -> list[list[str]]:
+    """What each call had to tell: what was made or pushed, and once that pushing fails or works."""
+    found, failing = [], False
+    for _, ran, _ in calls:
+        push = next((status for job, _, status in ran if job == "offsite"), None)
+        if push == "failed":
+            found.append([] if failing else ["failure"])
+        elif push == "ok" and failing:
+            found.append(["recovery"])
+        else:
+            told = push == "ok" or {"daily", "weekly", "monthly"} & jobs_of(ran)
+            found.append(["success"] if told else [])
+        failing = push == "failed" or (failing and push != "ok")
+    return found
+
+
 def check_messages(listener: Listener, told: Counter[str]) -> None:
-    """No message twice, no backup in two of them, every backup in one, no secret in any."""
+    """Every backup is in one message, none is in two, no secret is in any."""
     assert Counter(message.kind for message in listener.messages) == {
         kind: count for kind, count in told.items() if kind != "heartbeat"
     }
-    bodies = Counter(message.body for message in listener.messages)
-    assert bodies.most_common(1)[0][1] == 1
-    named = Counter(re.findall(r"queue_backup_\w+\.db", "".join(bodies)))
+    everything = "".join(message.title + message.body for message in listener.messages)
+    named = Counter(re.findall(r"queue_backup_\w+\.db", everything))
     assert set(named.values()) == {1}
     # The mornings, the Saturdays, the firsts of months, and the first call, which makes all three.
     assert len(named) == DAYS + 57 + 13 + 3
-    everything = "".join(message.title + message.body for message in listener.messages)
     assert not [word for word in SECRETS if word in everything]

@@ -1,7 +1,11 @@
 """Servers on loopback for off-site copies, each over a directory that the tests look into.
 
 They are rclone's own servers, in processes of their own: S3, WebDAV and SFTP as real clients speak
-them. Nothing here reads or writes the user's rclone configuration.
+them; and s3s-fs, another one for S3, where it is installed: it takes minutes to compile.
+
+    cargo install s3s-fs --version 0.14.1 --features binary
+
+Nothing here reads or writes the user's rclone configuration.
 """
 
 from __future__ import annotations
@@ -20,10 +24,12 @@ USER = "queuekeeper-user"
 SECRET = "open-sesame-9271"
 WRONG = "wrong-password-4432"
 KINDS = ("s3", "webdav", "sftp")
+#: The server that is left out where it is missing.
+S3S = "s3s"
 #: Where nobody listens.
 DEAD_PORT = 9
 #: Which hash each server knows of its objects.
-HASHES = {"s3": "md5", "webdav": None, "sftp": "sha1"}
+HASHES = {"s3": "md5", S3S: "md5", "webdav": None, "sftp": "sha1"}
 
 
 def rclone() -> str:
@@ -70,12 +76,12 @@ class Server:
     @property
     def stored(self) -> Path:
         """Where the objects of `address()` lie."""
-        return self.root / ("bucket/queue" if self.kind == "s3" else "queue")
+        return self.root / ("bucket/queue" if self.kind in ("s3", S3S) else "queue")
 
     def address(self, secret: str = SECRET, port: int | None = None) -> str:
         """The remote, with the secret in it."""
         listens = port or self.port
-        if self.kind == "s3":
+        if self.kind in ("s3", S3S):
             return (
                 f":s3,provider=Other,endpoint='http://127.0.0.1:{listens}',access_key_id={USER},"
                 f"secret_access_key={secret}:bucket/queue"
@@ -96,7 +102,16 @@ def serving(kind: str, root: Path, scratch: Path) -> Iterator[Server]:
     )
     command = [rclone(), "serve", kind, str(root), "--addr", "127.0.0.1:0", *keys]
     command += ["--cache-dir", str(scratch / "cache")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", env=environment())
+    if kind == S3S:
+        keys = ["--access-key", USER, "--secret-key", SECRET]
+        command = ["s3s-fs", "--host", "127.0.0.1", "--port", "0", *keys, str(root)]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        env=environment(RUST_LOG="error,s3s_fs=info"),
+    )
     try:
         yield Server(kind, port_of(process), root)
     finally:
@@ -107,10 +122,12 @@ def serving(kind: str, root: Path, scratch: Path) -> Iterator[Server]:
 def port_of(process: subprocess.Popen[str]) -> int:
     """Where it listens; it says so when it does."""
     said = []
-    assert process.stderr is not None
-    for line in process.stderr:
+    assert process.stdout is not None
+    for line in process.stdout:
         said.append(line)
-        found = re.search(r"(?:listening on|started on|server on) .*127\.0\.0\.1:(\d+)", line)
+        found = re.search(
+            r"(?:listening on|started on|server on|running at) .*127\.0\.0\.1:(\d+)", line
+        )
         if found:
             return int(found[1])
     raise AssertionError(f"the server does not start: {said}")
