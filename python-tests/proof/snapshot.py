@@ -25,6 +25,8 @@ from support.engine_artifacts import ALL
 WRITERS = 4
 PAUSE_SECONDS = 0.008
 ROUNDS_OF_A_SCENE = 120
+#: In turn, since there are only a few banks.
+JOURNALS = ("wal", "delete", "wal")
 #: A chance that the WAL is put into the database between two backups.
 CHECKPOINTS = 0.15
 MEGABYTE = 1 << 20
@@ -91,7 +93,7 @@ def count(session: PythonSession) -> int:
 def one_scene(job: Job, record: Record, place: Path, first: int) -> int:
     """Rounds on one bank, until one fails; the number of the last."""
     chance = record.chance(first)
-    journal = chance.choice(("wal", "wal", "wal", "delete"))
+    journal = JOURNALS[first // ROUNDS_OF_A_SCENE % len(JOURNALS)]
     path = make(place, chance, journal)
     host = chance.choice(HOSTS[:2])
     record.count(f"banks with journal mode {journal}")
