@@ -263,7 +263,11 @@ os.environ["PRISMQ_QUEUE_DB_PATH"] = missing
 assert path in call("stats", "--db", path) and path in call("--db", path, "stats")
 assert path in call("--db", missing, "stats", "--db", path)
 # And so does an argument, which only commands without another one take for the database.
-for name in ("stats", "integrity", "settings", "schedule", "history", "depth"):
+stats = [json.loads(call("stats", path, "--json")), told("stats", "--db", path)]
+for each in stats:
+    each.pop("free_disk_bytes")  # others use the disk, too
+assert stats[0] == stats[1] and stats[0]["path"] == path
+for name in ("integrity", "settings", "schedule", "history", "depth"):
     assert json.loads(call(name, path, "--json")) == told(name, "--db", path), name
 assert path in call("--db", missing, "stats", path)
 assert "twice" in call("stats", path, "--db", path, status=64)
