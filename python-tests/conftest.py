@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -162,9 +163,23 @@ def faults(
 @pytest.fixture
 def memory(tmp_path: Path) -> Iterator[Path]:
     """An empty directory, in memory where there is a place for that: nothing waits for a disk."""
+    with in_memory(tmp_path) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def module_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The same for all tests of a module."""
+    with in_memory(tmp_path_factory.mktemp("memory")) as place:
+        yield place
+
+
+@contextlib.contextmanager
+def in_memory(otherwise: Path) -> Iterator[Path]:
+    """A directory in memory, or the other one where there is no place for that."""
     shared = Path("/dev/shm")
     if not (shared.is_dir() and os.access(shared, os.W_OK)):
-        yield tmp_path
+        yield otherwise
         return
     with tempfile.TemporaryDirectory(prefix="queuekeeper-", dir=shared) as name:
         yield Path(name)

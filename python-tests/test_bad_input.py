@@ -34,6 +34,8 @@ BAD_PATHS: list[tuple[Value, int, tuple[str, ...]]] = [
     ("{dir}/x.db-journal", SQLITE_ERROR, ("x.db-journal", "journal of another database")),
     ("{dir}/.queuekeeper-x.tmp", SQLITE_ERROR, (".queuekeeper-x.tmp", "temporary files")),
     ("{dir}/" + "n" * 300, SQLITE_CANTOPEN, ("too long", "check the path")),
+    # It made thousands of directories before it said so.
+    ("{dir}/" + "d/" * 3000, SQLITE_CANTOPEN, ("too long", "check the path")),
 ]
 
 BAD_OPTIONS: list[tuple[Value, tuple[str, ...]]] = [

@@ -94,6 +94,18 @@ PARTS = (
         Workload("leases"),
     ),
     Part(
+        "fuzz",
+        5,
+        "Made-up deltas, hash files, manifests, artifacts, settings, options, policies, and arguments "
+        "of every function and table, in a child with 256 MB to spare: no crash, no hang, no panic, "
+        "and an error for whatever is wrong.",
+        Tests(
+            ("test_fuzz.py",),
+            {"cases": r"(\d+) cases", "calls": r"(\d+) calls"},
+            own_clock=True,
+        ),
+    ),
+    Part(
         "deaths by design",
         4,
         "Each action is killed at its 1st, 2nd, 3rd … operation that changes or syncs a file, or "

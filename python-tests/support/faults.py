@@ -51,6 +51,7 @@ class Control(ctypes.Structure):
         ("lasting", ctypes.c_uint32),
         ("lazy", ctypes.c_uint32),
         ("torn", ctypes.c_uint32),
+        ("opens", ctypes.c_uint32),
         ("lock", ctypes.c_uint32),
         ("what", ctypes.c_int32),
         ("kind", ctypes.c_uint32),
@@ -89,6 +90,7 @@ class Operation:
     inode: int
     offset: int
     path: str
+    #: The new name of what was renamed, or where the links led to of what was opened.
     other: str
     data: bytes
 
@@ -138,11 +140,11 @@ def parse(log: bytes) -> Iterator[Operation]:
 
 @dataclass
 class Faults:
-    """A host under the injector; each request runs in a child of its own."""
+    """A host under the injector, or without any; each request runs in a child of its own."""
 
     host: Host
     library: Path
-    injector: Path
+    injector: Path | None
     place: Path
     process: subprocess.Popen[str] = field(init=False)
 
@@ -161,12 +163,15 @@ class Faults:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={
-                **os.environ,
-                "LD_PRELOAD": str(self.injector),
-                "QUEUEKEEPER_FAULTS": str(control),
-            },
+            cwd=self.place,
+            env={**os.environ, **self.preload(control)},
         )
+
+    def preload(self, control: Path) -> dict[str, str]:
+        """The environment that brings the injector into a process."""
+        if self.injector is None:
+            return {}
+        return {"LD_PRELOAD": str(self.injector), "QUEUEKEEPER_FAULTS": str(control)}
 
     def close(self) -> None:
         """Ends the host."""
@@ -182,15 +187,20 @@ class Faults:
         directory: Path | None = None,
         load: bool = True,
         close: bool = True,
+        opens: bool = False,
     ) -> Answer:
-        """Runs steps on the database at `path`; `fault` counts below `directory`, where it lies."""
+        """Runs steps on the database at `path`; `fault` counts below `directory`, where it lies.
+
+        With `opens`, operations() tells afterwards which files were opened, on the whole machine.
+        """
         os.truncate(self.log, 0)
         control = self.control
         control.armed = control.lock = control.seen = control.struck = control.kind = 0
         control.path = b""
         control.kinds, control.what, control.at = fault.kinds, fault.what, fault.at
         control.lasting, control.torn, control.lazy = fault.lasting, fault.torn, 1
-        control.directory = os.fsencode(directory or path.parent)
+        control.opens = opens
+        control.directory = b"" if opens else os.fsencode(directory or path.parent)
         request = {
             "path": str(path),
             "library": str(self.library) if load else "",

@@ -156,8 +156,15 @@ impl MadeDirectories {
     pub fn make(directory: &Path) -> Result<Self> {
         let mut missing = Vec::new();
         let mut place = directory;
-        while !place.exists() && !place.as_os_str().is_empty() {
-            missing.push(place.to_path_buf());
+        while !place.as_os_str().is_empty() {
+            match fs::metadata(place) {
+                Ok(_) => break,
+                // Thousands of directories would be made before that shows.
+                Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
+                    return Err(Error::io("create the directory", directory, &error));
+                }
+                Err(_) => missing.push(place.to_path_buf()),
+            }
             place = parent_of(place);
         }
         let mut made = Self::default();

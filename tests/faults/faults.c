@@ -8,7 +8,9 @@
 ** is in `kinds`. The one with number `at`, and with `lasting` all after it, do not happen: the process is killed
 ** (`what` is -1), or the call returns the error `what`. With `torn`, half of a write happens first. Everything that
 ** changes something while armed is logged in the order in which it was done, with the bytes that were written, so that a
-** test can tell what would be left after a loss of power at any moment. With `lazy`, syncing returns at once.
+** test can tell what would be left after a loss of power at any moment. With `opens`, opening is logged, too, with the
+** path to which the kernel was led by whatever links there were. With `lazy`, syncing returns at once. An empty
+** `directory` is the whole machine.
 **
 ** How: trap.c hands over every such system call, so nothing depends on who makes it. The handler runs inside a signal
 ** handler: it uses system calls alone, no memory but its stack, and a lock that only threads contend for.
@@ -41,7 +43,7 @@ enum kind {
 #define CHANGES ((1 << 12) - 1)
 
 struct control {
-    uint32_t armed, kinds, lasting, lazy, torn, lock;
+    uint32_t armed, kinds, lasting, lazy, torn, opens, lock;
     int32_t what;
     uint32_t kind; /* of the operation that was struck first, and its path */
     uint64_t at, seen, struck;
@@ -98,7 +100,8 @@ static long real(long number, const long *with)
 static int is_below(const char *path)
 {
     size_t length = strlen(control->directory);
-    return strncmp(path, control->directory, length) == 0 && (path[length] == 0 || path[length] == '/');
+    /* Pipes and sockets have no path. */
+    return path[0] == '/' && strncmp(path, control->directory, length) == 0 && (path[length] == 0 || path[length] == '/');
 }
 
 /* What the call is about: one path or two. */
@@ -206,9 +209,10 @@ static long half(int number, const long *with)
 }
 
 /* Counts one operation, and does it or not. */
-static long operate(uint32_t kind, int number, const long *with, const char *path, const char *other)
+static long operate(uint32_t kind, int number, const long *with, const char *path, char *other)
 {
     struct record record;
+    uint32_t logged = control->opens ? CHANGES | OPEN : CHANGES;
     int strikes = 0;
     memset(&record, 0, sizeof record);
     record.kind = kind;
@@ -231,7 +235,9 @@ static long operate(uint32_t kind, int number, const long *with, const char *pat
     } else {
         record.result = kind == SYNC && control->lazy ? 0 : real(number, with);
     }
-    if ((kind & CHANGES) && record.result >= 0)
+    if ((kind & (OPEN | CREATE)) && (logged & OPEN))
+        path_of_fd(record.result, other);
+    if ((kind & logged) && record.result >= 0)
         note(&record, number, with, path, other);
     return record.result;
 }

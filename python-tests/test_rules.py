@@ -1,0 +1,64 @@
+"""Each of the design's eight rules is held by tests, and by a way to break it that they notice.
+
+`pytest -m rule` runs all tests that hold a rule; `scripts/mutations` breaks each and writes
+MUTATIONS.md.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from conftest import ROOT
+
+RULES = range(1, 9)
+MARK = re.compile(r"\bmark\.rule\((\d)\)")
+
+
+def holders() -> dict[int, list[str]]:
+    """The files of tests that say which rule they hold, by rule."""
+    found: dict[int, list[str]] = {rule: [] for rule in RULES}
+    for path in sorted(Path(__file__).parent.glob("test_*.py")):
+        for rule in sorted(set(MARK.findall(path.read_text("utf-8")))):
+            found[int(rule)].append(path.name)
+    return found
+
+
+def mutants() -> ModuleType:
+    """The list in scripts/."""
+    path = ROOT / "scripts" / "mutants.py"
+    spec = importlib.util.spec_from_file_location("mutants", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_each_rule_is_held_by_tests_and_was_broken_to_see_them_fail(rule: int) -> None:
+    assert holders()[rule], f"no test says that it holds rule {rule}"
+    assert [one for one in mutants().MUTANTS if one.rule == rule]
+
+
+def test_each_way_to_break_a_rule_still_fits_the_sources() -> None:
+    for one in mutants().MUTANTS:
+        text = (ROOT / one.file).read_text("utf-8")
+        assert text.count(one.old) == 1, one
+        name, *words = one.tests.split()[0].split("::")
+        test = (ROOT / "python-tests" / name).read_text("utf-8")
+        assert all(f"def {word.split('[')[0]}(" in test for word in words), one
+
+
+def test_the_written_outcome_is_of_the_same_ways_and_none_was_overlooked() -> None:
+    lines = (ROOT / "MUTATIONS.md").read_text("utf-8").splitlines()
+    rows = [line.split(" | ") for line in lines if re.match(r"\| \d \| ", line)]
+    written = [(int(row[0].strip("| ")), row[1], row[2].strip("`")) for row in rows]
+    assert written == [(one.rule, one.what, one.file) for one in mutants().MUTANTS]
+    for row in rows:
+        assert re.fullmatch(r"(`test_\w+\.py.*`|not tried yet) \|", row[3]), row

@@ -1,0 +1,198 @@
+"""Ways to break each of the design's eight rules, and the test that has to notice; see mutations.
+
+Each is a piece of a source file and what stands there instead. A test may be written as pytest's
+arguments, one or more, without `python-tests/` before the file's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One way."""
+
+    rule: int
+    what: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+CRASHES = "test_injected_crashes.py::test_loss_of_power_after_each_operation[full]"
+
+MUTANTS = (
+    Mutant(
+        1,
+        "a second SQLite in the process is not refused",
+        "src/host.rs",
+        "return if first.table == table as usize { Ok(()) } "
+        "else { Err(second_sqlite(&first.version, &version)) };",
+        "return Ok(());",
+        "test_binding.py::test_a_second_sqlite_in_the_process_is_refused_and_the_first_works_on",
+    ),
+    Mutant(
+        1,
+        "the C ABI opens a file that a hidden copy of SQLite holds",
+        "src/host/sole.rs",
+        "if running == 0 && !super::is_told() && is_open(id) {",
+        "if false && !super::is_told() && is_open(id) {",
+        "test_c_locks.py::test_a_hidden_sqlite_that_opens_the_file_later_is_noticed",
+    ),
+    Mutant(
+        2,
+        "File::open on each live database, to see that it is there",
+        "src/files/live.rs",
+        "        self.names.push(resolved(path));",
+        "        let _ = File::open(path);\n        self.names.push(resolved(path));",
+        "test_live_database.py -k locks",
+    ),
+    Mutant(
+        2,
+        "what is a live database is not asked",
+        "src/files/live.rs",
+        "self.names.contains(&resolved(path)) "
+        "|| file_id(path).is_some_and(|id| self.ids.contains(&id))",
+        "false",
+        "test_engine_live_files.py",
+    ),
+    Mutant(
+        3,
+        "no read transaction is held during the copy",
+        "src/backup/snapshot.rs",
+        "            Source::Sidecar(sidecar)\n        };",
+        '            sidecar.connection().execute_batch("COMMIT")?;\n'
+        "            Source::Sidecar(sidecar)\n        };",
+        "test_snapshot.py::test_a_backup_under_two_writers_is_one_snapshot_in_one_pass[apsw]",
+    ),
+    Mutant(
+        4,
+        "a file gets its name before it is synced",
+        "src/files/staged.rs",
+        "let synced = file.sync_all();",
+        "let synced: io::Result<()> = Ok(drop(file));",
+        CRASHES,
+    ),
+    Mutant(
+        4,
+        "the directory is not synced after a file got its name",
+        "src/files/staged.rs",
+        "Ok(names.sync().map_or_else(Placed::Fragile, |()| Placed::Durable))",
+        "Ok(Some(names).map_or(Placed::Taken, |_| Placed::Durable))",
+        CRASHES,
+    ),
+    Mutant(
+        4,
+        "writers of a catalog do not wait for its lock",
+        "src/files/lock.rs",
+        "        loop {\n            match file.try_lock() {",
+        "        loop {\n            match Ok::<(), TryLockError>(()) {",
+        "test_crash.py::test_processes_that_back_up_and_rotate_at_once_keep_one_catalog",
+    ),
+    Mutant(
+        4,
+        "temporary files of living runs are swept, too",
+        "src/files/staged.rs",
+        "            && file.try_lock().is_ok()\n",
+        "            && file.metadata().is_ok()\n",
+        "test_crash.py::test_a_temporary_file_that_a_living_run_has_locked_is_left",
+    ),
+    Mutant(
+        5,
+        "the newest verified backup is not shielded",
+        "src/retention/plan.rs",
+        '[(newest, "newest backup"), (verified, "newest verified backup")]',
+        '[(newest, "newest backup"), (verified.and(None), "newest verified backup")]',
+        "test_rotate.py::test_the_newest_verified_backup_is_never_deleted",
+    ),
+    Mutant(
+        5,
+        "rotation forgets what a kept backup builds on",
+        "src/retention/chains.rs",
+        "            self.stays[parent] = true;\n",
+        "            self.stays[parent] = self.wanted[parent];\n",
+        "test_engine_catalog.py::test_rotation_keeps_what_a_kept_incremental_builds_on",
+    ),
+    Mutant(
+        5,
+        "a manifest may name files outside its directory",
+        "src/backup/catalog.rs",
+        "            check_name(&entry.backup_path, &path)?;\n",
+        "            let _ = check_name(&entry.backup_path, &path);\n",
+        "test_hostile_backups.py -k absolute",
+    ),
+    Mutant(
+        5,
+        "a catalog object that somebody changed is believed",
+        "src/backup/entry.rs",
+        "self.object_digest.is_some() && self.object_digest == self.computed_digest()",
+        "self.object_digest.is_some() || self.computed_digest().is_some()",
+        "test_rotate.py::test_an_entry_that_somebody_changed_is_shown_but_not_obeyed",
+    ),
+    Mutant(
+        5,
+        "a restore does not save the present content",
+        "src/backup/restore/live.rs",
+        "        let saved = save(self.caller, &self.path)?;\n        pour(",
+        '        let saved = save(self.caller, Path::new("")).unwrap_or_default();\n        pour(',
+        "test_engine_restore.py::test_the_safety_backup_is_a_backup_like_any_other",
+    ),
+    Mutant(
+        6,
+        "every error has the same code",
+        "src/calls/guard.rs",
+        "        _ => error.code(),\n",
+        "        _ => ffi::SQLITE_ERROR,\n",
+        "test_faults.py::test_a_file_that_is_no_database_is_an_error",
+    ),
+    Mutant(
+        6,
+        "memory is taken without asking for the limit",
+        "src/memory.rs",
+        "Some(left) if left < length.saturating_add(MARGIN) =>",
+        "Some(left) if left < length.min(0) =>",
+        "test_injected_memory.py",
+    ),
+    Mutant(
+        7,
+        "no SQLite is thought to have the WAL-reset bug",
+        "src/upkeep/checkpoint/outcome.rs",
+        "        _ => (3_007_000..3_051_003).contains(&version),",
+        "        _ => (3_007_000..3_007_001).contains(&version),",
+        "test_checkpoint.py::test_passive_and_a_writer",
+    ),
+    Mutant(
+        7,
+        "a connection of ours makes a checkpoint when it closes",
+        "src/connection/sidecar.rs",
+        "SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)",
+        "SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)",
+        "test_snapshot.py::test_a_backup_never_checkpoints_its_source",
+    ),
+    Mutant(
+        8,
+        "the functions are not DIRECTONLY",
+        "src/extension/functions.rs",
+        "FunctionFlags::UTF8 | FunctionFlags::DIRECTONLY",
+        "FunctionFlags::UTF8",
+        "test_hostile.py -k triggers",
+    ),
+    Mutant(
+        8,
+        "the tables that look at files are not DIRECTONLY",
+        "src/extension/tables.rs",
+        "if spec.looks_at_files {",
+        "if spec.looks_at_files && spec.name.is_empty() {",
+        "test_unsafe.py -k looks_at_files",
+    ),
+    Mutant(
+        8,
+        "a view is taken for a table of ours",
+        "src/schema.rs",
+        "WHERE type = 'table' AND rootpage > 0 AND name = ?1 COLLATE NOCASE",
+        "WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE",
+        "test_schedule_hostile.py -k trap",
+    ),
+)
