@@ -167,7 +167,9 @@ def list_(copies: Offsite, as_json: bool) -> None:
 
 
 @offsite.command()
-@click.option("--download", is_flag=True, help="Read back what no hash of the remote can tell.")
+@click.option(
+    "--download", is_flag=True, help="Read everything back; else the remote's own hashes count."
+)
 @with_named_offsite
 def check(copies: Offsite, download: bool, as_json: bool) -> None:
     """Compare the remote with its catalog, and with the local one.

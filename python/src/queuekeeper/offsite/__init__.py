@@ -143,7 +143,7 @@ class Offsite:
     def check(self, *, download: bool = False, progress: Progress | None = None) -> Checked:
         """Compares the remote with its catalog, and with the local one.
 
-        With `download`, what no hash can tell is read back.
+        With `download`, every object is read back; else the remote's own hashes count.
         """
         return check(self._local, self._remote, self.policy, progress, download=download)
 

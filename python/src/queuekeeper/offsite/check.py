@@ -3,7 +3,8 @@
 # Promise
 
 - Every object is looked at: whether it is there, its length, and its hash where the remote knows
-  one that can be compared. With `download` each object that no hash can tell is read back.
+  one that can be compared. With `download` each object is read back as well: a remote may keep the
+  hash of what arrived, and not notice what became of it.
 - How many were compared by content and how many by length only is part of the result, so that "no
   findings" says how much it is worth.
 - Nothing is changed, neither here nor there.
@@ -92,7 +93,7 @@ class _Check:
             self.compared += 1
         else:
             self.by_size += 1
-        fault = self.remote.difference(found, wanted, read=self.download)
+        fault = self.remote.difference(found, wanted, read=self.download, trust=False)
         return None if fault is None else Finding("damaged", name, f"{name} is damaged: {fault}")
 
     def _known_hashes(self, name: str, checksum: str, found: Stored) -> dict[str, str]:

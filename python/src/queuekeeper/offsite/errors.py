@@ -52,6 +52,12 @@ KINDS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
         ("didn't find section in config file", "didn't find backend called"),
     ),
     (
+        SQLITE_CORRUPT,
+        "what arrived is not what was sent, and nothing of it was kept; run this again, and see "
+        "'queuekeeper offsite check --download'",
+        ("corrupted on transfer",),
+    ),
+    (
         SQLITE_BUSY,
         "the remote was asked too often; run this again later",
         ("rate limit", "ratelimit", "too many requests", "slowdown", "slow down", "queries per"),

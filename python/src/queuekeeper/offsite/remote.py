@@ -183,20 +183,24 @@ class Remote:
             raise missing(f"{what}: nothing arrived")
         return str(stored.sha256)
 
-    def difference(self, found: Stored | None, wanted: Stored, *, read: bool) -> str | None:
+    def difference(
+        self, found: Stored | None, wanted: Stored, *, read: bool, trust: bool = True
+    ) -> str | None:
         """What is wrong with an object, in words; None when nothing is known to be.
 
-        `wanted` has at least the SHA-256. With `read`, what no hash can tell is read back.
+        `wanted` has at least the SHA-256. With `read`, what no hash can tell is read back; and all
+        of it, without `trust`: a remote may keep the hash of what arrived, and not look again.
         """
         if found is None:
             return "it is not there"
         if found.size != wanted.size:
             return f"it has {found.size} bytes instead of {wanted.size}"
-        for kind, value in found.hashes.items():
-            if kind in wanted.hashes:
-                same = value.lower() == wanted.hashes[kind].lower()
-                return None if same else f"its {kind} is not that of what was written"
-        if read and self.read_back(wanted.name) != wanted.hashes[SHA256]:
+        common = [kind for kind in found.hashes if kind in wanted.hashes]
+        for kind in common:
+            if found.hashes[kind].lower() != wanted.hashes[kind].lower():
+                return f"its {kind} is not that of what was written"
+        needed = read and not (common and trust)
+        if needed and self.read_back(wanted.name) != wanted.sha256:
             return "its content is not what was written"
         return None
 
