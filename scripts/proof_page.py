@@ -68,7 +68,12 @@ def anchor(name: str) -> str:
 
 def section(result: Result) -> list[str]:
     """What a part does, how often it did it, and what it found."""
-    lines = [f"## {result.part.name}", "", *textwrap.wrap(result.part.text, 118), ""]
+    lines = [
+        f"## {result.part.name}",
+        "",
+        *textwrap.wrap(result.part.text, 118, break_on_hyphens=False),
+        "",
+    ]
     counts = sorted(result.counts.items())
     lines += table(("what", "how often"), [(what, f"{count:,}") for what, count in counts])
     if result.failures:
