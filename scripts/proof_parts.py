@@ -96,9 +96,9 @@ PARTS = (
     Part(
         "fuzz",
         5,
-        "Made-up deltas, hash files, manifests, artifacts, settings, options, policies, and arguments "
-        "of every function and table, in a child with 256 MB to spare: no crash, no hang, no panic, "
-        "and an error for whatever is wrong.",
+        "Made-up deltas, hash files, manifests, artifacts, settings, options, policies, and "
+        "arguments of every function and table, in a child with 256 MB to spare: no crash, no "
+        "hang, no panic, and an error for whatever is wrong.",
         Tests(
             ("test_fuzz.py",),
             {"cases": r"(\d+) cases", "calls": r"(\d+) calls"},
