@@ -11,7 +11,7 @@
 //!
 //! SQLite is called by the walking thread only, so work that can do without it (hashing, writing, compressing) has a thread of
 //! its own. A batch goes round: filled by the walker, worked on by the worker and by whoever it hands the batch on to, and sent
-//! back to the walker, with a word on which of its pages the walker should look at again ([`Batch::marked`]).
+//! back to the walker, with a word on which of its pages the walker should look at again ([`Batch::marked`](super::batch::Batch)).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,77 +21,18 @@ use std::time::Duration;
 
 use rusqlite::ffi;
 
-use super::aligned::Aligned;
+use super::batch::{BATCH, Batch};
 use super::sink::{Fill, Geometry};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::progress::Watch;
 
-/// Bytes a batch: enough to make one good write.
-const BATCH: usize = 1 << 20;
 /// Batches in circulation.
 const BATCHES: usize = 12;
 /// What a thread has for its stack, as much as Rust gives it anyway.
 pub const STACK: usize = 2 << 20;
 /// How long a wait goes on without asking the caller.
 const MOMENT: Duration = Duration::from_millis(20);
-
-/// Consecutive pages.
-pub struct Batch {
-    bytes: Aligned,
-    length: usize,
-    /// The number of the first.
-    pub first: u32,
-    /// Bytes a page.
-    pub page_size: usize,
-    /// Those that the worker wants the walker to see again.
-    pub marked: Vec<u32>,
-}
-
-impl Batch {
-    fn new() -> Result<Self> {
-        memory::require(BATCH)?;
-        let bytes = Aligned::new(BATCH).map_err(|error| Error::new(ffi::SQLITE_NOMEM, error.to_string()))?;
-        Ok(Self { bytes, length: 0, first: 0, page_size: 0, marked: Vec::new() })
-    }
-
-    /// The pages, one behind the other.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-
-    /// The pages, with their numbers.
-    pub fn pages(&self) -> impl Iterator<Item = (u32, &[u8])> {
-        (self.first..).zip(self.bytes().chunks_exact(self.page_size.max(1)))
-    }
-
-    /// One of the pages.
-    pub fn page(&self, number: u32) -> Option<&[u8]> {
-        let index = number.checked_sub(self.first)? as usize;
-        self.bytes().chunks_exact(self.page_size.max(1)).nth(index)
-    }
-
-    /// The room for so many pages from `first` on.
-    fn room(&mut self, first: u32, count: u32, page_size: usize) -> Result<&mut [u8]> {
-        let length = count as usize * page_size;
-        (self.first, self.page_size, self.length) = (first, page_size, length);
-        let room = self.bytes.get_mut(..length).filter(|room| !room.is_empty());
-        room.ok_or_else(|| Error::internal("a page is larger than a batch of pages"))
-    }
-
-    /// Takes a page, if it is the next and there is room.
-    fn take(&mut self, number: u32, content: &[u8]) -> bool {
-        if self.length == 0 {
-            (self.first, self.page_size) = (number, content.len());
-        } else if u64::from(number) != u64::from(self.first) + (self.length / self.page_size) as u64 {
-            return false;
-        }
-        let Some(room) = self.bytes.get_mut(self.length..self.length + content.len()) else { return false };
-        room.copy_from_slice(content);
-        self.length += content.len();
-        true
-    }
-}
 
 /// The way back to the walker.
 pub type Return = Sender<Batch>;
@@ -237,8 +178,7 @@ impl<T: Send + 'static> Belt<T> {
         match returned {
             Some(mut batch) => {
                 seen(&batch)?;
-                batch.length = 0;
-                batch.marked.clear();
+                batch.clear();
                 Ok(batch)
             }
             None if self.made < BATCHES => {

@@ -22,7 +22,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::artifact::{self, HashList, PageHash};
-use super::belt::{Batch, Belt, Return, Worker};
+use super::batch::Batch;
+use super::belt::{Belt, Return, Worker};
 use super::sink::{Fill, Geometry, PageVisitor};
 use crate::error::{Error, Result};
 use crate::progress::Watch;

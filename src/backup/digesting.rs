@@ -14,7 +14,8 @@ use std::thread::JoinHandle;
 use sha2::{Digest, Sha256};
 
 use super::artifact::{self, Fingerprint};
-use super::belt::{self, Batch, Return};
+use super::batch::Batch;
+use super::belt::{self, Return};
 use super::sink;
 use crate::error::Result;
 

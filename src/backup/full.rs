@@ -22,7 +22,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::artifact::{Fingerprint, HashList, PageHash};
-use super::belt::{Batch, Belt, Return, Worker};
+use super::batch::Batch;
+use super::belt::{Belt, Return, Worker};
 use super::digesting::{DigestThread, Digesting};
 use super::early::{self, EarlySync};
 use super::frames::{self, Compression, Compressor};

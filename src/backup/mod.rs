@@ -3,6 +3,7 @@
 pub mod adopted;
 pub mod aligned;
 pub mod artifact;
+pub mod batch;
 pub mod belt;
 pub mod catalog;
 pub mod check;
