@@ -10,13 +10,25 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from conftest import OpenPython, OpenSession
+from conftest import MakeQueue, OpenPython, OpenSession
 
 from hosts import HOST_NAMES, Session, find_host
 from hosts.c_caller import CCaller
 from support import artifacts
-from support.queues import Queue
-from support.schedules import JOBS, NOON, RUN, STEPS, jobs, logged, run_due, text
+from support.queues import Queue, Shape
+from support.schedules import (
+    JOBS,
+    NOON,
+    RUN,
+    STEPS,
+    jobs,
+    logged,
+    only,
+    run_due,
+    statuses,
+    text,
+)
+from support.writers import writing
 
 DAY = timedelta(days=1)
 PROCESSES = 10
@@ -45,6 +57,21 @@ def call_all(sessions: list[Session], now: str) -> list[str]:
         thread.join()
     results = [json.loads(str(session.result().rows[0][0])) for session in sessions]
     return [job for ran in results for job in jobs(ran)]
+
+
+def test_with_a_rollback_journal_it_waits_for_writers_from_the_beginning(
+    make: MakeQueue, open_python: OpenPython
+) -> None:
+    # It looked at its tables without waiting: "database is locked". scripts/proof found that.
+    queue = make(Shape(tasks=50, journal_mode="delete"))
+    session = open_python(queue.path)
+    # Waiting long on a busy machine is not what is wrong.
+    session.rows("PRAGMA busy_timeout = 60000")
+    only(session, "hourly")
+    with writing(queue.path, 3, 1000):
+        for hour in range(25):
+            (ran,) = run_due(session, NOON + timedelta(hours=hour))
+            assert set(statuses(ran).values()) == {"ok"}, ran
 
 
 def test_ten_processes_run_each_due_job_once(queue: Queue, ten: list[Session]) -> None:

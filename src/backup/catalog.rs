@@ -77,7 +77,7 @@ impl<'a> Catalog<'a> {
     }
 
     /// The same, after a look at which artifact lies there where a crash cut a replacement short. So a backup that has just
-    /// replaced another can be used at once, before the next writer settles it.
+    /// replaced another can be seen and used at once, before the next writer settles it.
     ///
     /// # Errors
     ///

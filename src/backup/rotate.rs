@@ -55,9 +55,10 @@ pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Res
         let entries = catalog::elsewhere(file, &live)?;
         return Ok(decide(entries, untrue, Entry::clone, policy, caller.now()));
     }
-    let place = target::directory(caller, directory, &mut Watch::new(caller, None))?;
+    let mut watch = Watch::new(caller, None);
+    let place = target::directory(caller, directory, &mut watch)?;
     let catalog = Catalog::of(&place, &live)?;
-    Ok(decide_here(catalog.backups()?, &catalog, &live, policy, caller.now()))
+    Ok(decide_here(catalog.settled(&mut watch)?, &catalog, &live, policy, caller.now()))
 }
 
 /// Deletes what `policy` does not keep; the number of backups deleted.

@@ -57,10 +57,11 @@ pub static ROTATION: Spec = Spec {
 
 fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let argument = arguments.text(0, "dir")?;
-    let directory = target::directory(caller, argument, &mut Watch::new(caller, None))?;
+    let mut watch = Watch::new(caller, None);
+    let directory = target::directory(caller, argument, &mut watch)?;
     let live = LiveFiles::of(caller)?;
     let catalog = Catalog::of(&directory, &live)?;
-    let mut entries = catalog.backups()?;
+    let mut entries = catalog.settled(&mut watch)?;
     entries.extend(adopted::list(catalog.directory(), &live, &entries));
     newest_first(&mut entries);
     Ok(entries.iter().map(|entry| backup(entry.shown(catalog.directory()))).collect())

@@ -43,13 +43,15 @@ impl<'a> Ledger<'a> {
     /// something else that bears the name of one of the tables.
     pub fn open(caller: &'a Caller, file: &std::path::Path) -> Result<Self> {
         let ledger = Self { caller, sidecar: Sidecar::open_writer(caller, file)? };
-        let conn = ledger.connection();
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-        for table in [JOBS, LOG] {
-            schema::refuse_impostor(conn, table, "the schedule has no memory")?;
-        }
-        if !schema::has_table(conn, JOBS)? || !schema::has_table(conn, LOG)? {
-            exclusive::refuse(conn, "the schedule")?;
+        ledger.sidecar.connection().set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        let complete = ledger.read(|conn| {
+            for table in [JOBS, LOG] {
+                schema::refuse_impostor(conn, table, "the schedule has no memory")?;
+            }
+            Ok(schema::has_table(conn, JOBS)? && schema::has_table(conn, LOG)?)
+        })?;
+        if !complete {
+            ledger.read(|conn| exclusive::refuse(conn, "the schedule"))?;
             ledger.write(
                 "CREATE TABLE IF NOT EXISTS main.queuekeeper_jobs(job TEXT PRIMARY KEY NOT NULL, done_utc TEXT, due_utc TEXT,
                  attempts INTEGER NOT NULL DEFAULT 0, began_behind INTEGER NOT NULL DEFAULT 0, last_run_utc TEXT,
@@ -81,17 +83,24 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// The connection, for reading.
-    pub fn connection(&self) -> &Connection {
-        self.sidecar.connection()
+    /// Looks something up. With a rollback journal a writer may be committing, and the connection by itself waits for nobody.
+    ///
+    /// # Errors
+    ///
+    /// Those of `look`, or `SQLITE_INTERRUPT`.
+    pub fn read<T>(&self, look: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.waiting(look)?
+    }
+
+    fn waiting<T>(&self, body: impl FnOnce(&Connection) -> T) -> Result<T> {
+        let deadline = Instant::now() + self.caller.patience();
+        let conn = self.sidecar.connection();
+        Watch::new(self.caller, None).over_waiting(conn, deadline, || body(conn))
     }
 
     /// Runs a statement; how many rows it changed.
     fn write(&self, sql: &str, params: impl Params) -> Result<usize> {
-        let deadline = Instant::now() + self.caller.patience();
-        let mut watch = Watch::new(self.caller, None);
-        let conn = self.connection();
-        let done = watch.over_waiting(conn, deadline, || conn.execute(sql, params))?;
+        let done = self.waiting(|conn| conn.execute(sql, params))?;
         done.map_err(|error| explained(Error::from(error).context("cannot record the run in the database")))
     }
 
@@ -154,7 +163,7 @@ impl<'a> Ledger<'a> {
             "INSERT INTO main.queuekeeper_log(job, step, due_utc, started_utc, status) VALUES (?1, ?2, ?3, ?4, 'running')",
             params![slot.job, step, clock::sqlite_text(slot.due), clock::sqlite_text(now)],
         )?;
-        Ok(self.connection().last_insert_rowid())
+        Ok(self.sidecar.connection().last_insert_rowid())
     }
 
     /// A step has ended.
@@ -197,7 +206,7 @@ impl<'a> Ledger<'a> {
         now: DateTime<Utc>,
     ) -> Result<i64> {
         let sql = "SELECT max(id) FROM main.queuekeeper_log WHERE job = ?1 AND step = ?2 AND status = 'running'";
-        let running: rusqlite::Result<Option<i64>> = self.connection().query_row(sql, [job, step], |row| row.get(0));
+        let running = self.waiting(|conn| conn.query_row(sql, [job, step], |row| row.get::<_, Option<i64>>(0)))?;
         let running = running.map_err(|error| explained(Error::from(error).context("cannot read the log")))?;
         let number = match running {
             Some(number) => number,

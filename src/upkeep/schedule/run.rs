@@ -234,7 +234,7 @@ impl Run<'_> {
 
     fn step(&self, step: Step, before: &[StepRan]) -> Result<StepRan> {
         let name = step.name();
-        if let Some(detail) = done_before(self.ledger.connection(), self.slot, name)? {
+        if let Some(detail) = self.ledger.read(|conn| done_before(conn, self.slot, name))? {
             let detail = serde_json::from_str(&detail).unwrap_or(Value::String(detail));
             if step.stands(&detail) {
                 return Ok(StepRan { step: name, status: "ok", detail });
