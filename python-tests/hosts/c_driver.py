@@ -45,6 +45,7 @@ CALLS = {
     "run_due": ("t", "text"),
     "schedule": ("", "text"),
     "history": ("", "text"),
+    "record": ("ttttt", "number"),
 }
 TYPES: dict[str, list[Any]] = {"t": [Text], "n": [Number], "p": [Progress, Pointer]}
 
