@@ -167,7 +167,8 @@ class Bench:
             lines = idle.LINES if name == self.main else idle.GROWTH
             share = IDLE_SHARE if load.GROUP in wanted and name == self.main else 1.0
             deadline = time.monotonic() + share * self.left()
-            rounds.run(idle.GROUP, lines, min(count, FEWEST) if above else count, deadline)
+            most = min(count, FEWEST) if above else count
+            rounds.run(idle.GROUP, lines, most, deadline, idle.FIRM)
             self.save()
         if load.GROUP in wanted and name == self.main:
             # What has few runs comes first, and the rest gets the time that is left.

@@ -195,6 +195,9 @@ def quick_check(setting: Setting, _turn: int) -> Iterator[Step]:
         yield "PRAGMA quick_check", lambda: peers.check(setting.database, "quick_check")
 
 
+#: What most goals are about.
+FIRM = frozenset({"copy", "full", "shell_backup", "zstd_program", "zstd_quick", "zstd_ours"})
+
 #: What is measured on the queues that only show how things grow.
 GROWTH: list[Line] = [(copy, full, shell_backup), (zstd_ours,), (restores, limits)]
 

@@ -8,13 +8,14 @@ is a generator: it yields the name and the action of each run, and what stands b
 every other round walks a line backwards, so that nobody always comes second.
 
 When the rounds would take longer than there is time, the dearest blocks end first, after at least
-`FEWEST` rounds, and the page shows how many runs each figure has.
+`FEWEST` rounds, and the page shows how many runs each figure has. The last to end are those that
+most goals are about.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from benchmarks.measure import MeasureError, Run, read_through, settle
 from benchmarks.raw import Record, Records
@@ -38,11 +39,16 @@ def in_order(lines: Sequence[Line], turn: int) -> list[Block]:
     return [block for line in lines for block in (line if turn % 2 == 0 else reversed(line))]
 
 
-def affordable(costs: Mapping[str, float], rounds_left: int, seconds_left: float) -> set[str]:
-    """The blocks that there is time for: the dearest ones go first."""
+def affordable(
+    costs: Mapping[str, float],
+    rounds_left: int,
+    seconds_left: float,
+    firm: Collection[str] = (),
+) -> set[str]:
+    """The blocks that there is time for: the dearest ones go first, those that are firm last."""
     kept = dict(costs)
     while kept and sum(kept.values()) * rounds_left > seconds_left:
-        del kept[max(kept, key=lambda name: kept[name])]
+        del kept[max(kept, key=lambda name: (name not in firm, kept[name]))]
     return set(kept)
 
 
@@ -54,7 +60,14 @@ class Rounds:
     ) -> None:
         self.setting, self.records, self.say, self.save = setting, records, say, save
 
-    def run(self, group: str, lines: Sequence[Line], rounds: int, deadline: float) -> None:
+    def run(
+        self,
+        group: str,
+        lines: Sequence[Line],
+        rounds: int,
+        deadline: float,
+        firm: Collection[str] = (),
+    ) -> None:
         """All rounds, as far as there is time until the deadline (of time.monotonic())."""
         costs: dict[str, float] = {}
         left_out: set[str] = set()
@@ -72,7 +85,8 @@ class Rounds:
             self.save()
             if FEWEST <= turn + 1 < rounds:
                 running = {name: cost for name, cost in costs.items() if name not in left_out}
-                kept = affordable(running, rounds - turn - 1, deadline - time.monotonic())
+                left = deadline - time.monotonic()
+                kept = affordable(running, rounds - turn - 1, left, firm)
                 for name in sorted(running.keys() - kept):
                     left_out.add(name)
                     self.say(f"no time for more of {name}, which takes {running[name]:.0f} s")

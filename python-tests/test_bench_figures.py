@@ -83,6 +83,9 @@ def test_the_dearest_blocks_go_first_when_time_is_short() -> None:
     assert rounds.affordable(costs, 4, 135) == {"full", "zstd"}
     assert rounds.affordable(costs, 4, 5) == {"full"}
     assert rounds.affordable(costs, 4, 0) == set()
+    # But for those that goals are about.
+    assert rounds.affordable(costs, 4, 15, ["zstd"]) == {"zstd"}
+    assert rounds.affordable(costs, 4, 5, ["zstd"]) == set()
 
 
 def test_what_builds_on_a_block_that_was_left_out_is_left_out_too(tmp_path: Path) -> None:

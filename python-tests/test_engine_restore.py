@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -239,3 +240,22 @@ def test_leases_are_requeued_on_demand(
         assert connection.execute(queued).fetchone() == (before[0] + before[1],)
     # The backup itself keeps them.
     assert artifacts.sha256(Path(made)) == artifacts.catalog(queue.backups)[0]["checksum"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links need rights on Windows")
+def test_a_directory_that_cannot_be_looked_at_is_not_called_missing(
+    queue: Queue, open_python: OpenPython
+) -> None:
+    # An I/O error was told as "does not exist; create it first"; scripts/proof found that.
+    session = open_python(queue.path)
+    made = back_up(session)["backup_path"]
+    loop = queue.directory / "loop"
+    loop.symlink_to(loop)
+    new = str(loop / "new.db")
+    for sql, values in (
+        ("SELECT queue_restore(?, ?)", (made, new)),
+        ("SELECT queue_backup(?)", (new,)),
+    ):
+        error = session.error(sql, *values)
+        assert "does not exist" not in error.message, error
+        assert str(loop) in error.message, error

@@ -172,13 +172,15 @@ def test_an_entry_that_somebody_changed_is_shown_but_not_obeyed(
     session = open_python(queue.path)
     made = backups(session, 3)
     victim = queue.backups / "victim.db"
-    victim.write_text("precious")
     entries = artifacts.catalog(queue.backups)
+    # As long as the catalog says.
+    precious = b"p" * entries[0]["size_bytes"]
+    victim.write_bytes(precious)
     entries[0]["backup_path"] = victim.name
     # Written back without a digest that fits.
     (queue.backups / artifacts.CATALOG).write_text(json.dumps(entries), "utf-8")
     assert session.value("SELECT queue_rotate(1)") == 1
-    assert victim.read_text() == "precious"
+    assert victim.read_bytes() == precious
     assert not made[1].exists()
     # The changed entry, the one that stays, and the file that the changed entry was about.
     types = "SELECT backup_type FROM queue_backups() ORDER BY 1"

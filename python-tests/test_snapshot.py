@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -147,3 +148,22 @@ def test_a_backup_never_checkpoints_its_source(make: MakeQueue, open_python: Ope
     session.object("SELECT queue_backup()")
     session.rows("SELECT * FROM queue_stats()")
     assert (queue.path.read_bytes(), wal.read_bytes()) == before
+
+
+def test_nor_does_the_only_connection_to_a_wal_that_somebody_left(
+    make: MakeQueue, open_python: OpenPython
+) -> None:
+    queue = make()
+    left = queue.directory / "left" / "queue.db"
+    left.parent.mkdir()
+    with queue.connect() as connection:
+        connection.execute("UPDATE task_queue SET priority = 7")
+        # As a process leaves them that was killed.
+        for end in ("", "-wal"):
+            shutil.copy(f"{queue.path}{end}", f"{left}{end}")
+    wal = Path(f"{left}-wal")
+    before = left.read_bytes(), wal.read_bytes()
+    assert before[1]
+    session = open_python(left)
+    session.object("SELECT queue_backup()")
+    assert (left.read_bytes(), wal.read_bytes()) == before

@@ -145,7 +145,7 @@ MUTANTS = (
         "src/calls/guard.rs",
         "        _ => error.code(),\n",
         "        _ => ffi::SQLITE_ERROR,\n",
-        "test_faults.py::test_a_file_that_is_no_database_is_an_error",
+        "test_faults.py::test_a_truncated_database_is_an_error",
     ),
     Mutant(
         6,
@@ -169,7 +169,7 @@ MUTANTS = (
         "src/connection/sidecar.rs",
         "SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)",
         "SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)",
-        "test_snapshot.py::test_a_backup_never_checkpoints_its_source",
+        "test_snapshot.py::test_nor_does_the_only_connection_to_a_wal_that_somebody_left",
     ),
     Mutant(
         8,

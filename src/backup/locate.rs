@@ -81,7 +81,7 @@ pub fn verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
         return Ok(Vec::new());
     }
     let directory = target::directory(caller, None, watch)?;
-    if !directory.exists() {
+    if !files::exists(&directory)? {
         return Ok(Vec::new());
     }
     let live = LiveFiles::of(caller)?;

@@ -70,7 +70,7 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Resu
     check(policy)?;
     let mut watch = Watch::new(caller, None);
     let place = target::directory(caller, directory, &mut watch)?;
-    if directory.is_none() && !place.exists() {
+    if directory.is_none() && !files::exists(&place)? {
         return Ok(0);
     }
     let live = LiveFiles::of(caller)?;

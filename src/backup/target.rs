@@ -106,7 +106,7 @@ impl Target {
         if text.ends_with(std::path::is_separator) {
             return Ok(Self::in_directory(path, true));
         }
-        if path.is_dir() {
+        if files::is_directory(&path)? {
             return Ok(Self::in_directory(path, false));
         }
         let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else {
@@ -185,7 +185,7 @@ fn check_beside(path: &Path) -> Result<()> {
 pub fn file_path(text: &str, what: &str) -> Result<PathBuf> {
     check_text(text, what)?;
     let path = absolute(Path::new(text))?;
-    if text.ends_with(std::path::is_separator) || path.is_dir() || path.file_name().is_none() {
+    if text.ends_with(std::path::is_separator) || path.file_name().is_none() || files::is_directory(&path)? {
         return Err(Error::usage(format!("the {what} '{text}' is a directory; pass a file")));
     }
     Ok(path)
@@ -207,7 +207,7 @@ pub fn check_name(path: &Path) -> Result<()> {
 /// A directory that does not exist, or a name that would do harm.
 pub fn check_new(path: &Path) -> Result<()> {
     let directory = files::parent_of(path);
-    if !directory.is_dir() {
+    if !files::is_directory(directory)? {
         return Err(Error::new(
             rusqlite::ffi::SQLITE_CANTOPEN,
             format!("the directory '{}' does not exist; create it first", directory.display()),

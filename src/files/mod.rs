@@ -136,6 +136,32 @@ pub fn require_space(directory: &Path, needed: u64, what: &str, advice: &str) ->
     ))
 }
 
+/// Whether there is something of this name; a link counts for what it leads to.
+///
+/// # Errors
+///
+/// When that cannot be said: what the disk does not tell is not absent.
+pub fn exists(path: &Path) -> Result<bool> {
+    Ok(found(path)?.is_some())
+}
+
+/// Whether there is a directory of this name, or a link to one.
+///
+/// # Errors
+///
+/// As for [`exists`].
+pub fn is_directory(path: &Path) -> Result<bool> {
+    Ok(found(path)?.is_some_and(|found| found.is_dir()))
+}
+
+fn found(path: &Path) -> Result<Option<fs::Metadata>> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(Error::io("look at", path, &error)),
+    }
+}
+
 /// The length of a file that may be live (by `stat`), 0 if there is none.
 pub fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |found| found.len())
