@@ -246,3 +246,13 @@ def test_a_full_optimize_in_a_transaction_does_nothing(
     assert session.error("SELECT queue_optimize(1)").primary_code == SQLITE_BUSY
     session.rows("COMMIT")
     assert queue.query("SELECT name FROM sqlite_schema WHERE name = 'sqlite_stat1'") == []
+
+
+@pytest.mark.rule(7)
+def test_its_commit_stays_in_the_wal(queue: Queue, open_python: OpenPython) -> None:
+    """Only what says so makes checkpoints, and that with care."""
+    session = open_python(queue.path)
+    session.rows("UPDATE task_queue SET priority = 7")
+    before = queue.path.read_bytes()
+    session.value("SELECT queue_analyze()")
+    assert queue.path.read_bytes() == before

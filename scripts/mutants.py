@@ -145,7 +145,7 @@ MUTANTS = (
         "src/calls/guard.rs",
         "        _ => error.code(),\n",
         "        _ => ffi::SQLITE_ERROR,\n",
-        "test_faults.py::test_a_truncated_database_is_an_error",
+        "test_bad_input.py -k path",
     ),
     Mutant(
         6,
@@ -165,11 +165,11 @@ MUTANTS = (
     ),
     Mutant(
         7,
-        "a connection of ours makes a checkpoint when it closes",
+        "a connection of ours makes a checkpoint after each commit",
         "src/connection/sidecar.rs",
-        "SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)",
-        "SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)",
-        "test_snapshot.py::test_nor_does_the_only_connection_to_a_wal_that_somebody_left",
+        "PRAGMA wal_autocheckpoint=0",
+        "PRAGMA wal_autocheckpoint=1",
+        "test_analyze.py::test_its_commit_stays_in_the_wal",
     ),
     Mutant(
         8,
