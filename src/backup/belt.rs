@@ -151,12 +151,7 @@ impl<T: Send + 'static> Belt<T> {
     ///
     /// The worker's, that of `seen`, or `SQLITE_INTERRUPT`.
     pub fn wait(&mut self, watch: &mut Watch<'_>, mut seen: impl FnMut(&Batch) -> Result<()>) -> Result<T> {
-        let outcome = loop {
-            match self.ended() {
-                Some(outcome) => break outcome?,
-                None => watch.check()?,
-            }
-        };
+        let outcome = wait_for(&self.outcome, watch)??;
         for batch in self.from.try_iter() {
             seen(&batch)?;
         }
@@ -165,11 +160,7 @@ impl<T: Send + 'static> Belt<T> {
 
     /// What the worker came to, if it does so in a moment.
     pub fn ended(&self) -> Option<Result<T>> {
-        match self.outcome.recv_timeout(MOMENT) {
-            Ok(outcome) => Some(outcome),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Err(panicked())),
-        }
+        in_a_moment(&self.outcome).map(Result::flatten)
     }
 
     /// A batch that is free: a new one as long as there may be more, or one that has come round.
@@ -254,6 +245,28 @@ pub fn spawn<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 's
     memory::require(STACK)?;
     let thread = std::thread::Builder::new().name(name.into()).stack_size(STACK).spawn(body);
     thread.map_err(|error| Error::new(ffi::SQLITE_NOMEM, format!("no thread for the backup: {error}")))
+}
+
+/// Waits for a thread's answer.
+///
+/// # Errors
+///
+/// `SQLITE_INTERRUPT`, or a thread that has ended without one.
+pub fn wait_for<T>(answer: &Receiver<T>, watch: &mut Watch<'_>) -> Result<T> {
+    loop {
+        match in_a_moment(answer) {
+            Some(answer) => return answer,
+            None => watch.check()?,
+        }
+    }
+}
+
+fn in_a_moment<T>(answer: &Receiver<T>) -> Option<Result<T>> {
+    match answer.recv_timeout(MOMENT) {
+        Ok(answer) => Some(Ok(answer)),
+        Err(RecvTimeoutError::Timeout) => None,
+        Err(RecvTimeoutError::Disconnected) => Some(Err(panicked())),
+    }
 }
 
 /// What is said of a thread that has ended without an answer.

@@ -68,12 +68,11 @@ impl<'a> Catalog<'a> {
     ///
     /// A manifest that cannot be read or is none.
     pub fn backups(&self) -> Result<Vec<Entry>> {
-        let mut entries = match self.read()? {
+        let entries = match self.read()? {
             Manifest::Catalog(entries) => entries,
             Manifest::Missing | Manifest::Foreign => recover::all(&self.directory, self.live),
         };
-        entries.retain(|entry| !entry.is_going());
-        Ok(ordered(entries))
+        Ok(staying(entries))
     }
 
     /// The same, after a look at which artifact lies there where a crash cut a replacement short. So a backup that has just
@@ -143,14 +142,13 @@ impl<'a> Catalog<'a> {
 ///
 /// A file that cannot be read or is no catalog.
 pub fn elsewhere(path: &Path, live: &LiveFiles) -> Result<Vec<Entry>> {
-    let Manifest::Catalog(mut entries) = read(path, live)? else {
+    let Manifest::Catalog(entries) = read(path, live)? else {
         return Err(Error::usage(format!(
             "'{}' is no catalog; pass a backup directory, or a copy of a {MANIFEST}",
             path.display()
         )));
     };
-    entries.retain(|entry| !entry.is_going());
-    Ok(ordered(entries))
+    Ok(staying(entries))
 }
 
 fn read(path: &Path, live: &LiveFiles) -> Result<Manifest> {
@@ -189,6 +187,12 @@ fn check_name(name: &str, manifest: &Path) -> Result<()> {
          changed; move the manifest away or correct it",
         manifest.display()
     )))
+}
+
+/// Those that are not about to be deleted, in order.
+fn staying(mut entries: Vec<Entry>) -> Vec<Entry> {
+    entries.retain(|entry| !entry.is_going());
+    ordered(entries)
 }
 
 /// Orders entries that stand as in a catalog, or are ordered already.

@@ -35,7 +35,7 @@ use crate::files::{self, Staged};
 use crate::host;
 use crate::memory;
 use crate::progress::Watch;
-use crate::queue::depth;
+use crate::queue::counts;
 
 /// What to make, and where.
 pub struct Order<'a> {
@@ -144,7 +144,7 @@ impl Order<'_> {
 
 /// The tasks by status.
 fn counts(conn: &Connection, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<Counts> {
-    known(watch.over(conn, || depth::counts(conn))?, notes)
+    known(watch.over(conn, || counts::by_status(conn))?, notes)
 }
 
 /// What keeps the tasks from being counted must not keep the database from being saved, but be known.

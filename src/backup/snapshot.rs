@@ -84,8 +84,6 @@ impl<'c> Snapshot<'c> {
         let file = caller.file();
         let own =
             file.is_none() || (standing.alone() && standing.transaction != Transaction::Write) || standing.unlocked;
-        let reader = if own { None } else { vfs::over(caller.connection()) };
-        let watched = reader.is_some();
         let source = if own {
             if standing.transaction == Transaction::Write {
                 let reason = standing.in_the_way().filter(|_| file.is_some());
@@ -97,10 +95,7 @@ impl<'c> Snapshot<'c> {
             encrypted::refuse(caller)?;
             Source::Caller(caller.connection())
         } else {
-            let sidecar = match reader {
-                Some(reader) => Sidecar::open_reader_on(caller, &standing, Some(reader))?,
-                None => Sidecar::open_reader(caller, &standing)?,
-            };
+            let sidecar = open(caller, &standing)?;
             sidecar.begin_read(caller, &mut standing, watch)?;
             Source::Sidecar(sidecar)
         };
@@ -118,7 +113,7 @@ impl<'c> Snapshot<'c> {
         let page_size = read_pragma(conn, "page_size")?;
         let page_count = read_pragma(conn, "page_count")?;
         let straight = match &source {
-            Source::Sidecar(sidecar) if watched && page_count > 0 => {
+            Source::Sidecar(sidecar) if page_count > 0 => {
                 Straight::find(sidecar.connection(), standing.wal(), page_size)?
             }
             _ => None,
@@ -129,6 +124,11 @@ impl<'c> Snapshot<'c> {
     /// A connection that sees the snapshot, for reading what else shall be recorded of it.
     pub fn connection(&self) -> &Connection {
         self.source.connection()
+    }
+
+    /// Bytes of all its pages.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.page_count) * u64::from(self.page_size)
     }
 
     /// Page 1 as the walk is going to deliver it, if that can be told beforehand.
@@ -149,7 +149,7 @@ impl<'c> Snapshot<'c> {
         if self.straight.is_none() || !threads::allowed() {
             return None;
         }
-        let twin = Sidecar::open_reader_on(caller, &self.standing, vfs::over(caller.connection())).ok()?;
+        let twin = open(caller, &self.standing).ok()?;
         if !twin.try_begin_read() {
             return None;
         }
@@ -265,6 +265,14 @@ impl<'c> Snapshot<'c> {
     /// What somebody who reads the result should know.
     pub fn note(&self) -> Option<&'static str> {
         self.standing.note()
+    }
+}
+
+/// Opens a sidecar, watched where that is possible.
+fn open(caller: &Caller, standing: &Standing) -> Result<Sidecar> {
+    match vfs::over(caller.connection()) {
+        Some(reader) => Sidecar::open_reader_on(caller, standing, Some(reader)),
+        None => Sidecar::open_reader(caller, standing),
     }
 }
 

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::path::Path;
 
 use rusqlite::{Connection, ffi};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::catalog::Catalog;
 use super::entry::Entry;
@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::host::reading;
 use crate::progress::Watch;
-use crate::queue::depth;
+use crate::queue::counts::{self, Counts};
 
 /// More findings than this help nobody.
 const MOST_FINDINGS: usize = 20;
@@ -207,12 +207,12 @@ fn pragma_findings(conn: &Connection, level: Level) -> Result<Vec<String>> {
     Ok(found)
 }
 
-fn count_findings(conn: &Connection, expected: Option<&Map<String, Value>>) -> Result<Vec<String>> {
-    let found = depth::counts(conn)?;
+fn count_findings(conn: &Connection, expected: Option<&Counts>) -> Result<Vec<String>> {
+    let found = counts::by_status(conn)?;
     if found.as_ref() == expected {
         return Ok(Vec::new());
     }
-    let text = |counts: Option<&Map<String, Value>>| {
+    let text = |counts: Option<&Counts>| {
         counts.map_or_else(|| "no task table".to_owned(), |counts| Value::Object(counts.clone()).to_string())
     };
     Ok(vec![format!("the tasks by status are {}, but were {}", text(found.as_ref()), text(expected))])

@@ -6,7 +6,6 @@
 //! and the last time of creation among them, NULL where the queue has no such column. Counting reads every task once.
 
 use rusqlite::Connection;
-use serde_json::{Map, Value};
 
 use super::shape::{Role, Shape};
 use crate::error::{Error, Result};
@@ -47,31 +46,4 @@ pub fn depth(conn: &Connection) -> Result<Vec<Depth>> {
         rows.collect()
     };
     read().map_err(|error| Error::from(error).context("cannot count the tasks"))
-}
-
-/// The number of tasks by status, `None` without a task table that has a status.
-///
-/// # Errors
-///
-/// Whatever SQLite says.
-pub fn counts(conn: &Connection) -> Result<Option<Map<String, Value>>> {
-    let Some(shape) = Shape::find(conn)? else { return Ok(None) };
-    if !shape.has(Role::Status)? {
-        return Ok(None);
-    }
-    let status = shape.column(Role::Status)?;
-    let sql = format!(
-        "SELECT CAST(ifnull({status}, 'NULL') AS TEXT), count(*) FROM {} GROUP BY {status} COLLATE BINARY",
-        shape.table()
-    );
-    let read = || -> rusqlite::Result<Map<String, Value>> {
-        let mut statement = conn.prepare(&sql)?;
-        let rows = statement.query_map([], |row| {
-            // A status need not be UTF-8.
-            let status = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default()).into_owned();
-            Ok((status, Value::from(row.get::<_, i64>(1)?)))
-        })?;
-        rows.collect()
-    };
-    read().map(Some).map_err(|error| Error::from(error).context("cannot count the tasks"))
 }

@@ -1,6 +1,7 @@
 //! The queue itself: its shape, its leases, its depth.
 
 pub mod changes;
+pub mod counts;
 pub mod depth;
 pub mod leases;
 pub mod pace;

@@ -191,19 +191,28 @@ impl Shape {
         format!("main.{} AS task", quoted(&self.table))
     }
 
-    /// The table with `INDEXED BY` the first full index that the status leads, if there is one that can be used. Without
-    /// statistics, or with misleading ones, the planner may scan all tasks to find the few that are leased.
+    /// The table for a search by status: [by its index](Self::indexed_by_status), if there is one. Without statistics, or with
+    /// misleading ones, the planner may scan all tasks to find the few that are leased.
     ///
     /// # Errors
     ///
     /// A setting that cannot be used, or whatever SQLite says to reading the schema.
     pub fn table_by_status(&self, conn: &Connection) -> Result<String> {
-        let Some(status) = self.actual(Role::Status)? else { return Ok(self.table()) };
-        let Some(index) = schema::index_led_by(conn, &self.table, &status.name)? else { return Ok(self.table()) };
+        Ok(self.indexed_by_status(conn)?.unwrap_or_else(|| self.table()))
+    }
+
+    /// The table with `INDEXED BY` the first full index that the status leads, if there is one that can be used.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be used, or whatever SQLite says to reading the schema.
+    pub fn indexed_by_status(&self, conn: &Connection) -> Result<Option<String>> {
+        let Some(status) = self.actual(Role::Status)? else { return Ok(None) };
+        let Some(index) = schema::index_led_by(conn, &self.table, &status.name)? else { return Ok(None) };
         let indexed = format!("{} INDEXED BY {}", self.table(), quoted(&index));
         // An index that collates otherwise than its column is of no use here, and INDEXED BY makes that an error.
         let search = format!("SELECT 1 FROM {indexed} WHERE {} IN ({})", self.column(Role::Status)?, self.leased()?);
-        Ok(if conn.prepare(&search).is_ok() { indexed } else { self.table() })
+        Ok(conn.prepare(&search).is_ok().then_some(indexed))
     }
 
     /// A status as a literal.

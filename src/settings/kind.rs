@@ -34,6 +34,8 @@ pub enum Kind {
     Statuses,
     /// Whatever this check accepts and makes of a text, or of a whole number written as one; and what that is, in words.
     Checked(fn(&str) -> Option<String>, &'static str),
+    /// The same for a text that may have a secret in it: one that is refused is not repeated.
+    Guarded(fn(&str) -> Option<String>, &'static str),
 }
 
 impl Kind {
@@ -60,7 +62,21 @@ impl Kind {
             Self::Statuses => {
                 r#"a status, or a JSON array of some, such as '["leased", "processing"]' or '[1, 2]'"#.into()
             }
-            Self::Checked(_, words) => words.into(),
+            Self::Checked(_, words) | Self::Guarded(_, words) => words.into(),
+        }
+    }
+
+    /// A value that was refused, for an error.
+    pub fn refused(self, value: &Value) -> String {
+        if matches!(self, Self::Guarded(..)) {
+            return "that".into();
+        }
+        match value {
+            Value::Null => "NULL".into(),
+            Value::Integer(number) => number.to_string(),
+            Value::Real(number) => number.to_string(),
+            Value::Text(text) => format!("'{}'", text.escape_debug()),
+            Value::Blob(_) => "a BLOB".into(),
         }
     }
 
@@ -106,7 +122,7 @@ impl Kind {
                 });
                 Some(Value::from(serde_json::Value::from_iter(list).to_string()))
             }
-            Self::Checked(check, _) => match value {
+            Self::Checked(check, _) | Self::Guarded(check, _) => match value {
                 Value::Integer(number) => check(&number.to_string()).map(Value::from),
                 _ => check(&text(value)?).map(Value::from),
             },

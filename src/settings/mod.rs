@@ -229,8 +229,7 @@ pub fn set(conn: &Connection, name: &str, value: &Value) -> Result<Value> {
         return Err(Error::usage(format!(
             "the setting {} cannot be {}; it must be {}",
             setting.name,
-            // What is wrong with a remote may be the password in it.
-            if setting.name == registry::REMOTE.name { "that".into() } else { shown(value) },
+            setting.kind.refused(value),
             setting.kind.allowed()
         )));
     };
@@ -268,15 +267,5 @@ fn check_existence(conn: &Connection, settings: &Settings, setting: &Setting, va
             known.join(", ")
         ))),
         _ => Ok(()),
-    }
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "NULL".into(),
-        Value::Integer(number) => number.to_string(),
-        Value::Real(number) => number.to_string(),
-        Value::Text(text) => format!("'{}'", text.escape_debug()),
-        Value::Blob(_) => "a BLOB".into(),
     }
 }

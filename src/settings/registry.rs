@@ -36,7 +36,7 @@ settings! {
         "by how many MB (2^20 bytes) the WAL may grow while a backup holds its snapshot";
     FULL_EVERY, "full_every", Kind::Whole(1, i64::MAX), Count(7),
         "how many backups a chain may have: a full one and the incrementals that build on it";
-    REMOTE, "remote", Kind::Checked(remote, remote::WORDS), Nothing,
+    REMOTE, "remote", Kind::Guarded(remote, remote::WORDS), Nothing,
         "where off-site copies go: a remote of rclone such as gdrive:Backups; only the Python package looks at it";
     REMOTE_KEEP, "remote_keep", Kind::Checked(keep, policy::FORMS), Nothing,
         "the retention policy of the off-site copies; without one, none is deleted";

@@ -9,24 +9,19 @@
 //! A million tasks take a tenth of a second to count, as long as reading a gigabyte. So a second connection that sees the same
 //! snapshot ([`Snapshot::twin`](crate::backup::snapshot::Snapshot::twin)) counts them on a thread of its own.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rusqlite::InterruptHandle;
-use serde_json::{Map, Value};
 
 use crate::backup::belt;
 use crate::connection::Sidecar;
 use crate::error::Result;
 use crate::progress::Watch;
-use crate::queue::depth;
-
-/// How long a wait goes on without asking the caller.
-const MOMENT: Duration = Duration::from_millis(5);
+use crate::queue::counts;
 
 /// The tasks by status, `None` without a task table that has a status.
-pub type Counts = Option<Map<String, Value>>;
+pub type Counts = Option<counts::Counts>;
 
 /// Counting that is going on.
 pub struct Counting {
@@ -41,7 +36,7 @@ impl Counting {
         let interrupt = twin.connection().get_interrupt_handle();
         let (send, answer) = sync_channel(1);
         let thread = belt::spawn("queuekeeper-count", move || {
-            let counts = depth::counts(twin.connection());
+            let counts = counts::by_status(twin.connection());
             drop(twin);
             // Nobody listens any more when the backup was given up.
             let _ = send.send(counts);
@@ -55,13 +50,7 @@ impl Counting {
     ///
     /// `SQLITE_INTERRUPT`; what counting itself came to is in the answer.
     pub fn finish(self, watch: &mut Watch<'_>) -> Result<Result<Counts>> {
-        loop {
-            match self.answer.recv_timeout(MOMENT) {
-                Ok(counts) => return Ok(counts),
-                Err(RecvTimeoutError::Timeout) => watch.check()?,
-                Err(RecvTimeoutError::Disconnected) => return Err(belt::panicked()),
-            }
-        }
+        belt::wait_for(&self.answer, watch)
     }
 }
 

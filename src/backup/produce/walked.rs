@@ -87,7 +87,7 @@ impl Order<'_> {
 
     fn walk_full(&self, snapshot: Snapshot<'_>, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<Walked> {
         if self.wish.compression.0 == Compression::None {
-            self.check_space(u64::from(snapshot.page_count) * u64::from(snapshot.page_size))?;
+            self.check_space(snapshot.bytes())?;
         }
         let staged = Staged::new(self.catalog.directory())?;
         let expected = snapshot.expected_page_one()?;
@@ -142,8 +142,7 @@ impl Order<'_> {
 
     /// Begins to count the tasks, if that can be done beside the walk and is worth a thread.
     fn count(&self, snapshot: &Snapshot<'_>) -> Option<Counting> {
-        let size = u64::from(snapshot.page_count) * u64::from(snapshot.page_size);
-        if size < WORTH_A_THREAD {
+        if snapshot.bytes() < WORTH_A_THREAD {
             return None;
         }
         Counting::start(snapshot.twin(self.caller)?)

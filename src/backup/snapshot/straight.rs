@@ -47,6 +47,9 @@ impl Straight {
     ///
     /// What the disk says, or `SQLITE_NOMEM`.
     pub fn find(conn: &Connection, wal: bool, page_size: u32) -> Result<Option<Self>> {
+        if !vfs::is_watched(conn) {
+            return Ok(None);
+        }
         let frames = match (wal, vfs::held(conn)) {
             (false, _) => Frames::default(),
             (true, None) => return Ok(None),

@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::{Connection, ffi};
 
 use self::file::ReaderFile;
-pub use self::file::{Which, held, read, same_snapshot};
+pub use self::file::{Which, held, is_watched, read, same_snapshot};
 use crate::host;
 
 /// Runs a callback; a panic becomes an I/O error.

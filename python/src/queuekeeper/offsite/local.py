@@ -14,22 +14,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import queuekeeper
 from queuekeeper._arguments import PathLike
+from queuekeeper._lock import Held, locked
 from queuekeeper._queue import Queue
 from queuekeeper.errors import CorruptError
 from queuekeeper.offsite.catalog import MANIFEST, Entry, parse
 from queuekeeper.offsite.errors import busy, damaged, missing, usage
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 LOCK = "backup_manifest.offsite.lock"
 PATIENCE_SECONDS = 30.0
@@ -86,16 +81,10 @@ class Local:
     def lock(self) -> Iterator[None]:
         """Waits for others, and keeps them out."""
         path = self.directory / LOCK
-        # An old lock file may be anything, but never a database that SQLite has locks on.
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, flags, 0o600)
-        except OSError as error:
-            raise missing(f"cannot make the lock file '{path}': {error.strerror}") from None
-        try:
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while not _try_lock(descriptor):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        with contextlib.ExitStack() as stack:
+            while _held(stack, path) is None:
+                stack.close()
                 if time.monotonic() > deadline:
                     raise busy(
                         f"another process has been at the off-site copies of '{self.directory}' "
@@ -103,8 +92,6 @@ class Local:
                     )
                 time.sleep(PAUSE_SECONDS)
             yield
-        finally:
-            os.close(descriptor)
 
     def _directory(self, named: PathLike | None) -> Path:
         if named is not None:
@@ -130,12 +117,10 @@ def setting(queue: Queue, name: str) -> str | None:
     return None if found is None else str(found)
 
 
-def _try_lock(descriptor: int) -> bool:
+def _held(stack: contextlib.ExitStack, path: Path) -> Held | None:
+    """The lock, until the stack is closed; None if another process has it."""
     try:
-        if sys.platform == "win32":
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return stack.enter_context(locked(path))
+    except OSError as error:
+        raise missing(f"cannot make the lock file '{path}': {error.strerror}") from None

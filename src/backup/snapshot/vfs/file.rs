@@ -224,6 +224,11 @@ fn with_file<T>(conn: &Connection, which: Which, look: impl FnOnce(*mut ffi::sql
     }
 }
 
+/// Whether the connection uses a reader VFS.
+pub fn is_watched(conn: &Connection) -> bool {
+    with_file(conn, Which::Database, |_| ()).is_some()
+}
+
 /// What the connection's read transaction holds in WAL mode, if that is known.
 pub fn held(conn: &Connection) -> Option<Held> {
     // SAFETY: the file is open.

@@ -1,0 +1,170 @@
+//! The number of tasks in each status, as every backup notes it.
+//!
+//! # Promise
+//!
+//! The numbers are those of one moment, and add up to the number of tasks. A status is shown as text, NULL as `NULL`; statuses
+//! that look the same as text (1 and '1') are counted together.
+//!
+//! # How
+//!
+//! Counting happens on a thread beside the reading of the pages, but on a machine with two cores it takes what that would need,
+//! and `GROUP BY` takes a tenth of a second for a million tasks. Where an index is led by the status it goes four times as fast:
+//!
+//! - One step down the index leads from one status to the next (SQLite knows no skip-scan for this:
+//!   <https://www.sqlite.org/optoverview.html#skipscan> wants `ANALYZE`).
+//! - The entries of one status are counted without being compared.
+//! - SQLite counts all entries of a table by the page, not by the entry. So one status need not be counted: it has what is left.
+//!   That should be the one with the most tasks, which are the finished ones in most queues. No setting names their status, so it
+//!   is the first that no setting names. Another choice would cost time, nothing else.
+//!
+//! It is one statement, so it sees one moment also outside a transaction.
+
+use rusqlite::{Connection, Row};
+use serde_json::{Map, Value};
+
+use super::shape::{Role, Shape};
+use crate::error::{Error, Result};
+use crate::settings::registry::{STATUS_DEAD, STATUS_QUEUED};
+
+/// Tasks by status.
+pub type Counts = Map<String, Value>;
+
+/// Statuses up to which it is quicker to look for each. A queue has less than ten.
+const MOST: usize = 64;
+
+/// The number of tasks by status, `None` without a task table that has a status.
+///
+/// # Errors
+///
+/// Whatever SQLite says.
+pub fn by_status(conn: &Connection) -> Result<Option<Counts>> {
+    let Some(shape) = Shape::find(conn)? else { return Ok(None) };
+    if !shape.has(Role::Status)? {
+        return Ok(None);
+    }
+    let by_index = match shape.indexed_by_status(conn)? {
+        Some(indexed) => by_index(conn, &shape, &indexed)?,
+        None => None,
+    };
+    match by_index {
+        Some(counts) => Ok(Some(counts)),
+        None => by_task(conn, &shape).map(Some),
+    }
+}
+
+/// Counts task after task.
+fn by_task(conn: &Connection, shape: &Shape) -> Result<Counts> {
+    let status = shape.column(Role::Status)?;
+    let sql = format!(
+        "SELECT {status} AS status, count(*) AS tasks FROM {} GROUP BY {status} COLLATE BINARY",
+        shape.table()
+    );
+    let read = || -> rusqlite::Result<Counts> {
+        let mut statement =
+            conn.prepare(&format!("SELECT CAST(ifnull(status, 'NULL') AS TEXT), tasks FROM ({sql})"))?;
+        let (mut rows, mut counts) = (statement.query([])?, Counts::new());
+        while let Some(row) = rows.next()? {
+            add(&mut counts, status_of(row)?.unwrap_or_default(), row.get(1)?);
+        }
+        Ok(counts)
+    };
+    read().map_err(cannot)
+}
+
+/// Counts along the index; `None` when that is no good: with very many statuses, or an index that does not agree with the table.
+fn by_index(conn: &Connection, shape: &Shape, indexed: &str) -> Result<Option<Counts>> {
+    let (status, table) = (shape.column(Role::Status)?, shape.table());
+    let (queued, leased, dead) = (shape.status(&STATUS_QUEUED)?, shape.leased()?, shape.status(&STATUS_DEAD)?);
+    let sql = format!(
+        "WITH RECURSIVE present(status) AS (
+           SELECT (SELECT min({status}) FROM {indexed})
+           UNION ALL
+           SELECT (SELECT min({status}) FROM {indexed} WHERE {status} > present.status)
+           FROM present WHERE present.status IS NOT NULL
+           LIMIT {most}),
+         rest(status) AS (SELECT min(status) FROM present WHERE status NOT IN ({queued}, {leased}, {dead}))
+         SELECT CAST(present.status AS TEXT),
+                CASE WHEN present.status IS NOT rest.status
+                     THEN (SELECT count(*) FROM {indexed} WHERE {status} = present.status) END
+         FROM present, rest WHERE present.status IS NOT NULL
+         UNION ALL SELECT 'NULL', (SELECT count(*) FROM {indexed} WHERE {status} IS NULL)
+         UNION ALL SELECT NULL, (SELECT count(*) FROM {table})",
+        most = MOST + 1,
+    );
+    let read = || -> rusqlite::Result<Vec<(Option<String>, Option<i64>)>> {
+        let mut statement = conn.prepare(&sql)?;
+        let rows = statement.query_map([], |row| Ok((status_of(row)?, row.get(1)?)))?;
+        rows.collect()
+    };
+    let found = read().map_err(cannot)?;
+    Ok(put_together(found))
+}
+
+/// Statuses with how many tasks they have, if that was counted, and behind them all tasks.
+fn put_together(mut found: Vec<(Option<String>, Option<i64>)>) -> Option<Counts> {
+    let (_, all) = found.pop()?;
+    // All but the row for NULL are statuses.
+    if found.len() > MOST {
+        return None;
+    }
+    let rest = all? - found.iter().filter_map(|&(_, tasks)| tasks).sum::<i64>();
+    let uncounted = found.iter().any(|(_, tasks)| tasks.is_none());
+    // Who has a status has at least one task.
+    if (uncounted && rest < 1) || (!uncounted && rest != 0) {
+        return None;
+    }
+    let mut counts = Counts::new();
+    for (status, tasks) in found {
+        add(&mut counts, status?, tasks.unwrap_or(rest));
+    }
+    Some(counts)
+}
+
+fn add(counts: &mut Counts, status: String, tasks: i64) {
+    if tasks > 0 {
+        let before = counts.get(&status).and_then(Value::as_i64).unwrap_or(0);
+        counts.insert(status, Value::from(before + tasks));
+    }
+}
+
+/// A status need not be UTF-8.
+fn status_of(row: &Row<'_>) -> rusqlite::Result<Option<String>> {
+    let text = row.get_ref(0)?.as_bytes_or_null().ok().flatten();
+    Ok(text.map(|text| String::from_utf8_lossy(text).into_owned()))
+}
+
+fn cannot(error: rusqlite::Error) -> Error {
+    Error::from(error).context("cannot count the tasks")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn together(statuses: &[(&str, Option<i64>)], all: i64) -> Option<String> {
+        let mut found: Vec<_> = statuses.iter().map(|&(status, tasks)| (Some(status.to_owned()), tasks)).collect();
+        found.push((None, Some(all)));
+        put_together(found).map(|counts| Value::Object(counts).to_string())
+    }
+
+    #[test]
+    fn who_was_not_counted_has_what_is_left() {
+        let found = together(&[("done", None), ("queued", Some(2)), ("NULL", Some(0))], 12);
+        assert_eq!(found.unwrap(), r#"{"done":10,"queued":2}"#);
+        assert_eq!(together(&[("queued", Some(2)), ("NULL", Some(1))], 3).unwrap(), r#"{"NULL":1,"queued":2}"#);
+        assert_eq!(together(&[("NULL", Some(0))], 0).unwrap(), "{}");
+    }
+
+    #[test]
+    fn statuses_that_look_the_same_are_one() {
+        assert_eq!(together(&[("1", Some(2)), ("1", None), ("NULL", Some(0))], 5).unwrap(), r#"{"1":5}"#);
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_counted_otherwise() {
+        assert_eq!(together(&[("done", None), ("queued", Some(2)), ("NULL", Some(0))], 2), None);
+        assert_eq!(together(&[("queued", Some(2)), ("NULL", Some(0))], 3), None);
+        let many: Vec<(&str, Option<i64>)> = std::iter::repeat_n(("one", Some(1)), MOST + 1).collect();
+        assert_eq!(together(&many, 65), None);
+    }
+}
