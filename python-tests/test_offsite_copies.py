@@ -596,7 +596,8 @@ def test_where_rclone_is_found(own: Package, queue: Queue, tmp_path: Path) -> No
     done = subprocess.run(
         [sys.executable, "-c", code], env=here, capture_output=True, text=True, check=False
     )
-    assert Path(done.stdout.strip()).parent == Path(sys.executable).parent, done.stderr
+    found = Path(done.stdout.strip()).parent
+    assert found.samefile(Path(sys.executable).parent), done.stderr
 
 
 def test_no_text_shows_a_secret(own: Package, queue: Queue) -> None:

@@ -5,7 +5,7 @@ A new part is one more `Part` in `PARTS`. Each is one of
 - `Workload`: `python -m proof NAME` in python-tests/, which goes on for the seconds that it is
   given, and prints its record as one line of JSON, see python-tests/proof/record.py;
 - `Tests`: files of python-tests/ that pytest runs with QUEUEKEEPER_PROOF=long, in an order that
-  depends on the seed, until the time is over;
+  depends on the seed; after QUEUEKEEPER_PROOF_OVER (seconds since 1970) no other test begins;
 - `Tests` with `own_clock`: files of tests that end by themselves after QUEUEKEEPER_PROOF_SECONDS,
   and take their random choices from QUEUEKEEPER_PROOF_SEED.
 

@@ -17,8 +17,6 @@ pub struct Batch {
     pub first: u32,
     /// Bytes a page.
     pub page_size: usize,
-    /// Those that the worker wants the walker to see again.
-    pub marked: Vec<u32>,
 }
 
 impl Batch {
@@ -30,7 +28,7 @@ impl Batch {
     pub fn new() -> Result<Self> {
         memory::require(BATCH)?;
         let bytes = Aligned::new(BATCH).map_err(|error| Error::new(ffi::SQLITE_NOMEM, error.to_string()))?;
-        Ok(Self { bytes, length: 0, first: 0, page_size: 0, marked: Vec::new() })
+        Ok(Self { bytes, length: 0, first: 0, page_size: 0 })
     }
 
     /// The pages, one behind the other.
@@ -43,16 +41,9 @@ impl Batch {
         (self.first..).zip(self.bytes().chunks_exact(self.page_size.max(1)))
     }
 
-    /// One of the pages.
-    pub fn page(&self, number: u32) -> Option<&[u8]> {
-        let index = number.checked_sub(self.first)? as usize;
-        self.bytes().chunks_exact(self.page_size.max(1)).nth(index)
-    }
-
     /// Empties it.
     pub fn clear(&mut self) {
         self.length = 0;
-        self.marked.clear();
     }
 
     /// The room for so many pages from `first` on, which count as its pages from now on.

@@ -11,7 +11,7 @@
 //!
 //! SQLite is called by the walking thread only, so work that can do without it (hashing, writing, compressing) has a thread of
 //! its own. A batch goes round: filled by the walker, worked on by the worker and by whoever it hands the batch on to, and sent
-//! back to the walker, with a word on which of its pages the walker should look at again ([`Batch::marked`](super::batch::Batch)).
+//! back to the walker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,17 +94,17 @@ impl<T: Send + 'static> Belt<T> {
         Ok(Self { current: None, to: Some(to), from, made: 0, stop, outcome, thread: Some(thread) })
     }
 
-    /// Puts a page on the belt; `seen` gets the batches that have come round.
+    /// Puts a page on the belt.
     ///
     /// # Errors
     ///
-    /// The worker's, or that of `seen`.
-    pub fn put(&mut self, number: u32, content: &[u8], seen: impl FnMut(&Batch) -> Result<()>) -> Result<()> {
+    /// The worker's.
+    pub fn put(&mut self, number: u32, content: &[u8]) -> Result<()> {
         if self.current.as_mut().is_some_and(|batch| batch.take(number, content)) {
             return Ok(());
         }
         self.send_current()?;
-        let mut batch = self.empty(seen)?;
+        let mut batch = self.empty()?;
         if !batch.take(number, content) {
             return Err(Error::internal("a page is larger than a batch of pages"));
         }
@@ -113,20 +113,14 @@ impl<T: Send + 'static> Belt<T> {
     }
 
     /// Puts pages from `first` on onto the belt, at most `most` and as many as a batch has room for; how many. `fill` puts them into
-    /// the batch itself, and `seen` is as for [`Belt::put`].
+    /// the batch itself.
     ///
     /// # Errors
     ///
-    /// The worker's, or that of `fill` or `seen`.
-    pub fn run(
-        &mut self,
-        (first, most): (u32, u32),
-        page_size: usize,
-        fill: Fill<'_>,
-        seen: impl FnMut(&Batch) -> Result<()>,
-    ) -> Result<u32> {
+    /// The worker's, or that of `fill`.
+    pub fn run(&mut self, first: u32, most: u32, page_size: usize, fill: Fill<'_>) -> Result<u32> {
         self.send_current()?;
-        let mut batch = self.empty(seen)?;
+        let mut batch = self.empty()?;
         let count = most.min(u32::try_from(BATCH / page_size.max(1)).unwrap_or(u32::MAX));
         fill(first, batch.room(first, count, page_size)?)?;
         self.send(Parcel::Pages(batch))?;
@@ -145,17 +139,13 @@ impl<T: Send + 'static> Belt<T> {
         Ok(())
     }
 
-    /// Waits for the worker's end; `seen` gets the last batches.
+    /// Waits for the worker's end.
     ///
     /// # Errors
     ///
-    /// The worker's, that of `seen`, or `SQLITE_INTERRUPT`.
-    pub fn wait(&mut self, watch: &mut Watch<'_>, mut seen: impl FnMut(&Batch) -> Result<()>) -> Result<T> {
-        let outcome = wait_for(&self.outcome, watch)??;
-        for batch in self.from.try_iter() {
-            seen(&batch)?;
-        }
-        Ok(outcome)
+    /// The worker's, or `SQLITE_INTERRUPT`.
+    pub fn wait(&mut self, watch: &mut Watch<'_>) -> Result<T> {
+        wait_for(&self.outcome, watch)?
     }
 
     /// What the worker came to, if it does so in a moment.
@@ -164,11 +154,10 @@ impl<T: Send + 'static> Belt<T> {
     }
 
     /// A batch that is free: a new one as long as there may be more, or one that has come round.
-    fn empty(&mut self, mut seen: impl FnMut(&Batch) -> Result<()>) -> Result<Batch> {
+    fn empty(&mut self) -> Result<Batch> {
         let returned = if self.made < BATCHES { self.from.try_recv().ok() } else { self.from.recv().ok() };
         match returned {
             Some(mut batch) => {
-                seen(&batch)?;
                 batch.clear();
                 Ok(batch)
             }
@@ -287,13 +276,12 @@ mod tests {
     impl Worker for Adding {
         type Outcome = (Vec<u32>, u32);
 
-        fn work(&mut self, mut batch: Batch, back: &Return) -> Result<()> {
+        fn work(&mut self, batch: Batch, back: &Return) -> Result<()> {
             let numbers: Vec<u32> = batch.pages().map(|(number, _)| number).collect();
             assert!(!numbers.contains(&7777), "a defect");
             if numbers.contains(&self.refuse) {
                 return Err(Error::new(ffi::SQLITE_FULL, "refused"));
             }
-            batch.marked = numbers.iter().copied().filter(|number| number % 100 == 0).collect();
             self.numbers.extend(numbers);
             let _ = back.send(batch);
             Ok(())
@@ -306,16 +294,9 @@ mod tests {
 
     const END: Geometry = Geometry { page_size: 65536, page_count: 900 };
 
-    fn walk(belt: &mut Belt<(Vec<u32>, u32)>, numbers: &[u32], seen: &mut Vec<u32>) -> Result<()> {
+    fn walk(belt: &mut Belt<(Vec<u32>, u32)>, numbers: &[u32]) -> Result<()> {
         for &number in numbers {
-            let page = vec![number as u8; 65536];
-            belt.put(number, &page, |batch| {
-                for &marked in &batch.marked {
-                    assert_eq!(batch.page(marked).unwrap()[0], marked as u8);
-                    seen.push(marked);
-                }
-                Ok(())
-            })?;
+            belt.put(number, &vec![number as u8; 65536])?;
         }
         belt.end(END)
     }
@@ -329,13 +310,11 @@ mod tests {
     }
 
     #[test]
-    fn every_page_goes_round_once_in_order_and_marked_ones_come_back() {
+    fn every_page_goes_round_once_and_in_order() {
         let numbers: Vec<u32> = (2..=400).chain(402..=900).chain([1]).collect();
-        let (mut belt, mut seen) = (Belt::start(Adding::default()).unwrap(), Vec::new());
-        walk(&mut belt, &numbers, &mut seen).unwrap();
+        let mut belt = Belt::start(Adding::default()).unwrap();
+        walk(&mut belt, &numbers).unwrap();
         assert_eq!(outcome(&belt).unwrap(), (numbers, 900));
-        seen.extend(belt.from.try_iter().flat_map(|batch| batch.marked.clone()));
-        assert_eq!(seen, [100, 200, 300, 400, 500, 600, 700, 800, 900]);
         assert!(belt.made <= BATCHES);
     }
 
@@ -343,10 +322,10 @@ mod tests {
     fn the_workers_error_is_the_walkers() {
         let numbers: Vec<u32> = (2..=900).collect();
         let mut belt = Belt::start(Adding { refuse: 50, ..Adding::default() }).unwrap();
-        assert_eq!(walk(&mut belt, &numbers, &mut Vec::new()).unwrap_err().message(), "refused");
+        assert_eq!(walk(&mut belt, &numbers).unwrap_err().message(), "refused");
         let mut belt = Belt::start(Adding { refuse: 900, ..Adding::default() }).unwrap();
         // The walker may hear of it at the last page or behind it.
-        let walked = walk(&mut belt, &numbers, &mut Vec::new());
+        let walked = walk(&mut belt, &numbers);
         assert_eq!(walked.and_then(|()| outcome(&belt)).unwrap_err().code(), ffi::SQLITE_FULL);
     }
 
@@ -354,10 +333,10 @@ mod tests {
     fn a_panic_is_an_error_and_giving_up_ends_the_worker() {
         let numbers: Vec<u32> = (2..=900).collect();
         let mut belt = Belt::start(Adding::default()).unwrap();
-        belt.put(7777, &[0; 512], |_| Ok(())).unwrap();
-        assert!(walk(&mut belt, &numbers, &mut Vec::new()).is_err());
+        belt.put(7777, &[0; 512]).unwrap();
+        assert!(walk(&mut belt, &numbers).is_err());
         let mut belt = Belt::start(Adding::default()).unwrap();
-        belt.put(2, &[0; 512], |_| Ok(())).unwrap();
+        belt.put(2, &[0; 512]).unwrap();
         drop(belt);
     }
 }

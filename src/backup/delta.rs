@@ -10,8 +10,9 @@
 //! # How
 //!
 //! While the snapshot is walked, each page's hash is compared with the parent's; the live database is read once, and only
-//! what differs is written. Hashing and comparing is done at the other end of a [`belt`](super::belt), which brings the pages that
-//! differ back to the thread that walks, since only that calls SQLite. The delta has pages of 65,536 bytes, which waste the least room around blobs of page size.
+//! what differs is written. Reading, hashing and comparing is done on one thread and in pieces that stay in the processor's cache: a
+//! second thread would have to fetch every page from memory again, and takes a processor from those who work on the queue. The delta
+//! has pages of 65,536 bytes, which waste the least room around blobs of page size.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -22,14 +23,18 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::artifact::{self, HashList, PageHash};
-use super::batch::Batch;
-use super::belt::{Belt, Return, Worker};
 use super::sink::{Fill, Geometry, PageVisitor};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::progress::Watch;
 
 /// The format that this version writes, and the newest that it reads.
 const FORMAT: i64 = 1;
+/// Bytes that are read and hashed at a time: they fit into the second-level cache of a core, with room to spare.
+const PIECE: usize = 128 << 10;
+/// Pieces between two looks at the caller and the WAL.
+const PIECES: usize = 16;
+
 /// The database that a delta builds on.
 #[derive(Debug)]
 pub struct Parent {
@@ -41,10 +46,20 @@ pub struct Parent {
     pub hashes: Vec<PageHash>,
 }
 
+/// What a walk leaves besides the file.
+pub struct Compared {
+    /// The hashes of all pages.
+    pub hashes: Vec<PageHash>,
+    /// The pages' digest.
+    pub content_digest: String,
+    /// Pages in the file.
+    pub pages_stored: u32,
+}
+
 /// Takes the pages of a snapshot and writes those that differ.
 pub struct DeltaWriter {
-    belt: Belt<Vec<PageHash>>,
-    file: DeltaFile,
+    piece: Vec<u8>,
+    comparing: Comparing,
 }
 
 impl DeltaWriter {
@@ -52,67 +67,67 @@ impl DeltaWriter {
     ///
     /// # Errors
     ///
-    /// What SQLite says.
+    /// What SQLite says, or `SQLITE_NOMEM`.
     pub fn start(at: &Path, path: &Path, parent: Parent) -> Result<Self> {
         let file = DeltaFile::create(at, path, &parent)?;
-        Ok(Self { belt: Belt::start(Comparing { parent: parent.hashes, hashes: HashList::default() })?, file })
+        memory::require(PIECE)?;
+        let comparing = Comparing { parent: parent.hashes, hashes: HashList::default(), file };
+        Ok(Self { piece: vec![0; PIECE], comparing })
     }
 
-    /// Takes in what the walk has delivered; the hashes of all pages.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says, or `SQLITE_INTERRUPT`.
-    pub fn end(&mut self, geometry: Geometry, watch: &mut Watch<'_>) -> Result<Vec<PageHash>> {
-        self.belt.end(geometry)?;
-        self.belt.wait(watch, |batch| self.file.put(batch))
-    }
-
-    /// Completes the file; the number of pages in it.
+    /// Completes the file.
     ///
     /// # Errors
     ///
     /// What SQLite says.
-    pub fn finish(&mut self, geometry: Geometry, content_digest: &str) -> Result<u32> {
-        self.file.finish(geometry, content_digest)
+    pub fn finish(&mut self, geometry: Geometry) -> Result<Compared> {
+        let hashes = self.comparing.hashes.finish(geometry.page_count);
+        let content_digest = artifact::content_digest(geometry, &hashes);
+        let pages_stored = self.comparing.file.finish(geometry, &content_digest)?;
+        Ok(Compared { hashes, content_digest, pages_stored })
     }
 }
 
 impl PageVisitor for DeltaWriter {
     fn page(&mut self, number: u32, content: &[u8]) -> Result<()> {
-        self.belt.put(number, content, |batch| self.file.put(batch))
+        self.comparing.take(number, content.len(), content)
     }
 
     fn run(&mut self, first: u32, most: u32, page_size: usize, fill: Fill<'_>) -> Result<u32> {
-        self.belt.run((first, most), page_size, fill, |batch| self.file.put(batch))
+        let mut taken = 0;
+        for _ in 0..PIECES {
+            let room = u32::try_from(PIECE / page_size.max(1)).unwrap_or(u32::MAX);
+            let count = room.min(most - taken);
+            let Some(piece) = self.piece.get_mut(..count as usize * page_size) else { break };
+            fill(first + taken, piece)?;
+            self.comparing.take(first + taken, page_size, piece)?;
+            taken += count;
+            if taken == most {
+                break;
+            }
+        }
+        Ok(taken)
     }
 }
 
-/// Marks the pages whose hashes are not the parent's.
+/// Finds the pages whose hashes are not the parent's.
 struct Comparing {
     parent: Vec<PageHash>,
     hashes: HashList,
+    file: DeltaFile,
 }
 
-impl Worker for Comparing {
-    type Outcome = Vec<PageHash>;
-
-    fn work(&mut self, mut batch: Batch, back: &Return) -> Result<()> {
-        let mut marked = std::mem::take(&mut batch.marked);
-        for (number, content) in batch.pages() {
+impl Comparing {
+    /// Takes consecutive pages.
+    fn take(&mut self, first: u32, page_size: usize, pages: &[u8]) -> Result<()> {
+        let mut changed = Vec::new();
+        for (number, content) in (first..).zip(pages.chunks_exact(page_size)) {
             let hash = self.hashes.put(number, content)?;
             if self.parent.get((number - 1) as usize) != Some(&hash) {
-                marked.push(number);
+                changed.push((number, content));
             }
         }
-        batch.marked = marked;
-        // Batches are let go of when the walk is.
-        let _ = back.send(batch);
-        Ok(())
-    }
-
-    fn end(mut self, geometry: Geometry) -> Result<Vec<PageHash>> {
-        Ok(self.hashes.finish(geometry.page_count))
+        if changed.is_empty() { Ok(()) } else { self.file.put(&changed) }
     }
 }
 
@@ -145,20 +160,16 @@ impl DeltaFile {
         Ok(Self { conn, path: path.to_path_buf(), parent_id, parent_digest, stored: 0 })
     }
 
-    /// Writes the marked pages.
-    fn put(&mut self, batch: &Batch) -> Result<()> {
-        if batch.marked.is_empty() {
-            return Ok(());
-        }
+    fn put(&mut self, pages: &[(u32, &[u8])]) -> Result<()> {
         let put = || -> rusqlite::Result<()> {
             let mut insert = self.conn.prepare("INSERT INTO delta_page VALUES (?1, ?2)")?;
-            for &number in &batch.marked {
-                insert.execute(params![number, batch.page(number)])?;
+            for page in pages {
+                insert.execute(*page)?;
             }
             Ok(())
         };
         put().map_err(|error| failed(error, &self.path))?;
-        self.stored += u32::try_from(batch.marked.len()).unwrap_or(u32::MAX);
+        self.stored += u32::try_from(pages.len()).unwrap_or(u32::MAX);
         Ok(())
     }
 

@@ -95,7 +95,7 @@ impl FullWriter {
     ///
     /// What the disk says, or `SQLITE_INTERRUPT`.
     pub fn wait(&mut self, watch: &mut Watch<'_>) -> Result<Written> {
-        let written = self.belt.wait(watch, |_| Ok(()))?;
+        let written = self.belt.wait(watch)?;
         self.complete = true;
         Ok(written)
     }
@@ -111,11 +111,11 @@ impl Drop for FullWriter {
 
 impl PageVisitor for FullWriter {
     fn page(&mut self, number: u32, content: &[u8]) -> Result<()> {
-        self.belt.put(number, content, |_| Ok(()))
+        self.belt.put(number, content)
     }
 
     fn run(&mut self, first: u32, most: u32, page_size: usize, fill: Fill<'_>) -> Result<u32> {
-        self.belt.run((first, most), page_size, fill, |_| Ok(()))
+        self.belt.run(first, most, page_size, fill)
     }
 }
 

@@ -71,9 +71,11 @@ fn by_task(conn: &Connection, shape: &Shape) -> Result<Counts> {
     read().map_err(cannot)
 }
 
-/// Counts along the index; `None` when that is no good: with very many statuses, or an index that does not agree with the table.
+/// Counts along the index; `None` when that is no good: with very many statuses, or damaged indexes that do not agree.
 fn by_index(conn: &Connection, shape: &Shape, indexed: &str) -> Result<Option<Counts>> {
-    let (status, table) = (shape.column(Role::Status)?, shape.table());
+    // The index compares bytes, the column may do otherwise.
+    let (column, table) = (shape.column(Role::Status)?, shape.table());
+    let status = format!("{column} COLLATE BINARY");
     let (queued, leased, dead) = (shape.status(&STATUS_QUEUED)?, shape.leased()?, shape.status(&STATUS_DEAD)?);
     let sql = format!(
         "WITH RECURSIVE present(status) AS (
@@ -87,7 +89,7 @@ fn by_index(conn: &Connection, shape: &Shape, indexed: &str) -> Result<Option<Co
                 CASE WHEN present.status IS NOT rest.status
                      THEN (SELECT count(*) FROM {indexed} WHERE {status} = present.status) END
          FROM present, rest WHERE present.status IS NOT NULL
-         UNION ALL SELECT 'NULL', (SELECT count(*) FROM {indexed} WHERE {status} IS NULL)
+         UNION ALL SELECT 'NULL', (SELECT count(*) FROM {indexed} WHERE {column} IS NULL)
          UNION ALL SELECT NULL, (SELECT count(*) FROM {table})",
         most = MOST + 1,
     );

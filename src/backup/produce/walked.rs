@@ -124,17 +124,15 @@ impl Order<'_> {
         let counting = self.count(&snapshot);
         let geometry = snapshot.walk(Box::new(Arc::clone(&writer)), watch)?;
         let noted = note(snapshot, counting, notes, watch)?;
-        let hashes = lock(&writer).end(geometry, watch)?;
-        let content_digest = artifact::content_digest(geometry, &hashes);
-        let pages_stored = lock(&writer).finish(geometry, &content_digest)?;
+        let compared = lock(&writer).finish(geometry)?;
         drop(writer);
         Ok(Walked {
             staged: self.compressed(plain, watch)?,
             fingerprint: None,
             geometry,
-            hashes,
-            content_digest,
-            pages_stored,
+            hashes: compared.hashes,
+            content_digest: compared.content_digest,
+            pages_stored: compared.pages_stored,
             parent_id: Some(parent_id),
             noted,
         })

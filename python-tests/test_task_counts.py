@@ -1,0 +1,52 @@
+"""The tasks by status that each backup notes, however the queue stores and indexes its statuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import OpenPython
+
+Status = str | int | bytes | None
+
+COLUMNS = ("status TEXT", "status", "status INTEGER", "status TEXT COLLATE NOCASE")
+INDEXES = {
+    "none": "SELECT 1",
+    "plain": "CREATE INDEX by_status ON task_queue(status)",
+    "downward": "CREATE INDEX by_status ON task_queue(status DESC, id)",
+    "other collation": "CREATE INDEX by_status ON task_queue(status COLLATE NOCASE)",
+    "bytes": "CREATE INDEX by_status ON task_queue(status COLLATE BINARY)",
+    "partial": "CREATE INDEX by_status ON task_queue(status) WHERE status = 'queued'",
+}
+STATUSES: dict[str, list[Status]] = {
+    "no task": [],
+    "only NULL": [None],
+    "usual": [*["completed"] * 5, *["leased"] * 3, "queued"],
+    "all have names": ["queued", "leased", "leased", "dead_letter"],
+    "of all kinds": [1, "1", 2, b"x", "x", None, "Queued", "queued", "a'b", "NULL", "completed"] * 3,
+    "few enough": [*range(63), None],
+    "just too many": [*range(64), 5],
+    "very many": [f"status {number}" for number in range(100)],
+}
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_each_way_to_count_comes_to_the_same(
+    index: str, tmp_path: Path, open_python: OpenPython
+) -> None:
+    session = open_python(":memory:")
+    for column in COLUMNS:
+        for statuses in STATUSES.values():
+            session.rows("DROP TABLE IF EXISTS task_queue")
+            session.rows(f"CREATE TABLE task_queue(id INTEGER PRIMARY KEY, {column})")
+            session.rows(INDEXES[index])
+            for status in statuses:
+                session.rows("INSERT INTO task_queue(status) VALUES (?)", status)
+            made = session.object("SELECT queue_backup(?, '{\"overwrite\": true}')", str(tmp_path / "b"))
+            # One by one: who groups by the column may group by its collation, too.
+            expected: dict[str, int] = {}
+            for (shown,) in session.rows(
+                "SELECT CAST(ifnull(status, 'NULL') AS TEXT) FROM task_queue"
+            ):
+                expected[str(shown)] = expected.get(str(shown), 0) + 1
+            assert made["task_counts"] == expected, (column, statuses[:20])
