@@ -156,7 +156,7 @@ def test_memory_may_grow_by_the_hash_list() -> None:
     made.queues["4GB"] = {"bytes": 4 * 10**9}
     larger = Run(4.0, peak=39_000_000, found={"hashes_bytes": 16_000_000})
     made.add(Record("4GB", "idle", "full", 0, larger))
-    found = goal(made, "full: more memory at 4GB than at 1GB ÷ the longer hash list")
+    found = goal(made, "full: more memory at 4GB than at 1GB ÷ the longer hash lists")
     assert found.ratio is not None
     assert found.ratio.median == 0.75
     assert found.note == "9.0 MB more for 12.0 MB more of hashes"

@@ -23,7 +23,8 @@ STATUSES: dict[str, list[Status]] = {
     "only NULL": [None],
     "usual": [*["completed"] * 5, *["leased"] * 3, "queued"],
     "all have names": ["queued", "leased", "leased", "dead_letter"],
-    "of all kinds": [1, "1", 2, b"x", "x", None, "Queued", "queued", "a'b", "NULL", "completed"] * 3,
+    "of all kinds": [1, "1", 2, b"x", "x", None, "Queued", "queued", "a'b", "NULL", "completed"]
+    * 3,
     "few enough": [*range(63), None],
     "just too many": [*range(64), 5],
     "very many": [f"status {number}" for number in range(100)],
@@ -42,7 +43,9 @@ def test_each_way_to_count_comes_to_the_same(
             session.rows(INDEXES[index])
             for status in statuses:
                 session.rows("INSERT INTO task_queue(status) VALUES (?)", status)
-            made = session.object("SELECT queue_backup(?, '{\"overwrite\": true}')", str(tmp_path / "b"))
+            made = session.object(
+                "SELECT queue_backup(?, '{\"overwrite\": true}')", str(tmp_path / "b")
+            )
             # One by one: who groups by the column may group by its collation, too.
             expected: dict[str, int] = {}
             for (shown,) in session.rows(
