@@ -337,3 +337,9 @@ def test_nothing_makes_the_host_suffer(target: str, ground: Ground) -> None:
         f"seed {SEED}, {seconds:.0f} s, no finding"
     )
     assert ground.cases >= CASES
+
+
+def test_a_message_that_quotes_an_odd_word_is_no_panic(ground: Ground) -> None:
+    """Hypothesis found the word in these tests, and the message quotes what it was given."""
+    ground.put_back()
+    fuzz_policies(ground, '{"keep_last": {"panicked": null}}')

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from proof import bank, harm, history
+from hosts import SqlError
+from hosts.protocol import SQLITE_BUSY, SQLITE_CORRUPT
+from proof import bank, broken, harm, history
 from proof.bank import ACCOUNTS, OPENING, Snapshot
 from proof.history import Change, Rules
 from proof.ledger import Ledger, Token
@@ -96,6 +98,17 @@ def snapshot(*transfers: tuple[int, ...]) -> Snapshot:
         balances[giver] -= amount
         balances[taker] += amount
     return Snapshot(sorted(balances.items()), list(transfers))
+
+
+def test_a_broken_database_may_be_told_in_bytes_that_are_no_text() -> None:
+    """`malformed database schema (…)` quotes the damaged name, of which Python cannot make text."""
+    broken.check_broken(
+        SqlError("database disk image is malformed", SQLITE_CORRUPT, "DatabaseError")
+    )
+    undecodable = "'utf-8' codec can't decode byte 0xed in position 54: invalid continuation byte"
+    broken.check_broken(SqlError(undecodable, None, "UnicodeDecodeError"))
+    with pytest.raises(AssertionError):
+        broken.check_broken(SqlError("database is locked", SQLITE_BUSY, "OperationalError"))
 
 
 def test_a_prefix_of_the_commits_is_a_true_snapshot() -> None:

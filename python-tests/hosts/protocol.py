@@ -16,6 +16,7 @@ CALL_LIMIT_SECONDS = 120.0
 
 # The result codes that the tests name; the lower eight bits of an extended code.
 SQLITE_ERROR = 1
+SQLITE_INTERNAL = 2
 SQLITE_BUSY = 5
 SQLITE_LOCKED = 6
 SQLITE_NOMEM = 7
