@@ -214,6 +214,26 @@ def test_a_live_database_that_cannot_be_read_for_a_moment_is_not_moved_aside(
         assert not aside, f"read {at}: {answer.path}"
 
 
+@pytest.mark.parametrize(
+    "name", ["restore over a broken file", "restore to a new file", "overwrite", "full"]
+)
+def test_a_name_that_cannot_be_looked_up_for_a_moment_is_not_free(
+    name: str, faults: Faults, memory: Path
+) -> None:
+    """A broken file stayed where it was, and then the target existed already."""
+    scene = Scene(named(name), faults, memory)
+    scene.reset()
+    count = scene.armed(Fault(kinds=LOOKS)).seen
+    errors = 0
+    for at in range(1, count + 1):
+        scene.reset()
+        answer = scene.armed(Fault(errno.EIO, at, LOOKS))
+        error = answer.error(1)
+        errors += error is not None
+        assert error is None or error.primary_code != SQLITE_ERROR, f"look {at}: {error}"
+    assert errors
+
+
 def test_a_backup_that_cannot_be_read_for_a_moment_is_not_recorded_as_damaged(
     faults: Faults, memory: Path
 ) -> None:

@@ -13,7 +13,6 @@
 
 mod writer;
 
-use std::fs;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -89,8 +88,8 @@ impl<'a> Catalog<'a> {
 
     /// Whether there is nothing that a writer could read, complete or sweep.
     pub fn is_untouched(&self) -> bool {
-        let manifest = fs::symlink_metadata(self.directory.join(MANIFEST)).is_err();
-        manifest && recover::all(&self.directory, self.live).is_empty()
+        let without = matches!(files::look(&self.directory.join(MANIFEST)), Ok(None));
+        without && recover::all(&self.directory, self.live).is_empty()
     }
 
     /// Takes the writers' lock and completes what a crashed writer left.

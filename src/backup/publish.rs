@@ -8,7 +8,7 @@
 //! replaced is marked first, so that the next writer looks which of the two lies there, if a crash comes in between.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::Map;
@@ -184,20 +184,21 @@ impl Job<'_> {
             return Ok(name.clone());
         }
         let names = target::generated_names(self.wish.name.as_deref(), produced.taken_at, &ending);
-        let taken = |name: &str| {
-            fs::symlink_metadata(directory.join(name)).is_ok()
-                || entries.iter().any(|entry| entry.backup_path == name)
-        };
-        let mut free = names.filter(|name| !taken(name));
-        free.next().ok_or_else(|| target::taken(&directory.join("queue_backup_…")))
+        for name in names {
+            let listed = entries.iter().any(|entry| entry.backup_path == name);
+            if !listed && files::look(&directory.join(&name))?.is_none() {
+                return Ok(name);
+            }
+        }
+        Err(target::taken(&directory.join("queue_backup_…")))
     }
 }
 
-fn check_free(path: &PathBuf, name: &str, entries: &[Entry], overwrite: bool) -> Result<()> {
+fn check_free(path: &Path, name: &str, entries: &[Entry], overwrite: bool) -> Result<()> {
     if !overwrite {
-        return match fs::symlink_metadata(path) {
-            Ok(_) => Err(target::taken(path)),
-            Err(_) => Ok(()),
+        return match files::look(path)? {
+            Some(_) => Err(target::taken(path)),
+            None => Ok(()),
         };
     }
     let replaced = entries.iter().find(|entry| entry.backup_path == name);

@@ -9,7 +9,6 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::artifact;
@@ -35,11 +34,7 @@ impl Stray {
     /// When that cannot be said.
     fn artifact(&self, directory: &Path) -> Result<Option<(PathBuf, u64)>> {
         let path = self.entry.place(directory);
-        match fs::symlink_metadata(&path) {
-            Ok(found) => Ok(found.is_file().then_some((path, found.len()))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io("look at", &path, &error)),
-        }
+        Ok(files::look(&path)?.filter(fs::Metadata::is_file).map(|found| (path, found.len())))
     }
 }
 
@@ -176,17 +171,8 @@ fn strays(directory: &Path, live: &LiveFiles, entries: &[Entry]) -> Vec<Stray> {
 /// What the file system says.
 pub fn set_aside(directory: &Path) -> Result<()> {
     let manifest = directory.join(MANIFEST);
-    let stamp = clock::file_stamp(clock::now());
-    for attempt in 1..1000u32 {
-        let aside = match attempt {
-            1 => directory.join(format!("{MANIFEST}.corrupt-{stamp}")),
-            _ => directory.join(format!("{MANIFEST}.corrupt-{stamp}_{attempt}")),
-        };
-        if fs::symlink_metadata(&aside).is_err() {
-            // The writers' lock keeps the name free.
-            fs::rename(&manifest, &aside).map_err(|error| Error::io("set aside", &manifest, &error))?;
-            return files::sync_directory(directory);
-        }
-    }
-    Err(Error::usage(format!("'{}' is not a catalog and cannot be set aside; move it away", manifest.display())))
+    let aside = files::aside(&manifest, &clock::file_stamp(clock::now()))?;
+    // The writers' lock keeps the name free.
+    fs::rename(&manifest, &aside).map_err(|error| Error::io("set aside", &manifest, &error))?;
+    files::sync_directory(directory)
 }

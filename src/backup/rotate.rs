@@ -15,7 +15,6 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -162,15 +161,18 @@ fn unfit(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'sta
     if live.contains(&path) {
         return Some("a live database");
     }
-    let in_use = |companion: &&str| fs::symlink_metadata(files::with_suffix(&path, companion)).is_ok();
-    if ["-wal", "-journal"].iter().any(in_use) {
-        return Some("in use as a database: a journal lies beside it");
+    for companion in ["-wal", "-journal"] {
+        match files::look(&files::with_suffix(&path, companion)) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Some("in use as a database: a journal lies beside it"),
+            Err(_) => return Some("what lies beside its file cannot be looked at"),
+        }
     }
-    match fs::symlink_metadata(&path) {
-        Ok(found) if !found.is_file() => Some("no regular file"),
-        Ok(found) if found.len() != entry.size_bytes => Some("its file is not as long as the catalog says"),
-        Ok(_) => None,
-        Err(error) if error.kind() == ErrorKind::NotFound => Some("its file is missing"),
+    match files::look(&path) {
+        Ok(Some(found)) if !found.is_file() => Some("no regular file"),
+        Ok(Some(found)) if found.len() != entry.size_bytes => Some("its file is not as long as the catalog says"),
+        Ok(Some(_)) => None,
+        Ok(None) => Some("its file is missing"),
         Err(_) => Some("its file cannot be looked at"),
     }
 }

@@ -11,7 +11,6 @@
 //!   is refused before anything is made.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -166,7 +165,7 @@ fn check_beside(path: &Path) -> Result<()> {
     check_name(path)?;
     for companion in ["-wal", "-journal"] {
         let companion = files::with_suffix(path, companion);
-        if fs::symlink_metadata(&companion).is_ok() {
+        if files::look(&companion)?.is_some() {
             return Err(Error::usage(format!(
                 "'{}' lies beside the target and would be replayed over it when it is opened; move it away or choose another \
                  name",
@@ -267,11 +266,7 @@ fn check_file_name(name: &str, path: &Path) -> Result<()> {
 }
 
 fn check_existing(path: &Path, overwrite: bool) -> Result<()> {
-    let found = match fs::symlink_metadata(path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Error::io("look at", path, &error)),
-    };
+    let Some(found) = files::look(path)? else { return Ok(()) };
     if !overwrite {
         return Err(taken(path));
     }

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::with_suffix;
+use super::{look, with_suffix};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 
@@ -107,11 +107,7 @@ fn resolved(path: &Path) -> PathBuf {
 ///
 /// Anything else at that name, or a failure to open it.
 pub fn open_own(path: &Path, live: &LiveFiles) -> Result<Option<File>> {
-    let found = match fs::symlink_metadata(path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("look at", path, &error)),
-    };
+    let Some(found) = look(path)? else { return Ok(None) };
     if !found.is_file() {
         let what = match found.file_type() {
             kind if kind.is_symlink() => "a symbolic link",

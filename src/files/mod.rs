@@ -155,11 +155,40 @@ pub fn is_directory(path: &Path) -> Result<bool> {
 }
 
 fn found(path: &Path) -> Result<Option<fs::Metadata>> {
-    match fs::metadata(path) {
+    told(path, fs::metadata(path))
+}
+
+/// What has this name, if anything; a link is what it is, whatever it leads to.
+///
+/// # Errors
+///
+/// As for [`exists`].
+pub fn look(path: &Path) -> Result<Option<fs::Metadata>> {
+    told(path, fs::symlink_metadata(path))
+}
+
+fn told(path: &Path, found: io::Result<fs::Metadata>) -> Result<Option<fs::Metadata>> {
+    match found {
         Ok(found) => Ok(Some(found)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(Error::io("look at", path, &error)),
     }
+}
+
+/// A free name beside a file that has to get out of the way: `NAME.corrupt-STAMP`, or with a number behind it.
+///
+/// # Errors
+///
+/// As for [`exists`]; or so many such names are taken that something is wrong.
+pub fn aside(path: &Path, stamp: &str) -> Result<PathBuf> {
+    for attempt in 1..1000u32 {
+        let number = if attempt == 1 { String::new() } else { format!("_{attempt}") };
+        let aside = with_suffix(path, &format!(".corrupt-{stamp}{number}"));
+        if look(&aside)?.is_none() {
+            return Ok(aside);
+        }
+    }
+    Err(Error::usage(format!("'{}' cannot be moved aside; move it away yourself", path.display())))
 }
 
 /// The length of a file that may be live (by `stat`), 0 if there is none.

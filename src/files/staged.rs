@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use super::live::COMPANIONS;
-use super::{LiveFiles, Names, open_own, parent_of, with_suffix};
+use super::{LiveFiles, Names, look, open_own, parent_of, with_suffix};
 use crate::error::{Error, Result};
 
 const TEMP_PREFIX: &str = ".queuekeeper-";
@@ -148,8 +148,9 @@ pub fn sweep(directory: &Path, live: &LiveFiles) {
         for name in names.iter().filter(beside) {
             let path = directory.join(name);
             let owner = directory.join(name.strip_suffix(companion).unwrap_or(name));
-            let alone = fs::symlink_metadata(&owner).is_err();
-            let plain = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+            // What cannot be looked at stays.
+            let alone = matches!(look(&owner), Ok(None));
+            let plain = matches!(look(&path), Ok(Some(found)) if found.is_file());
             if alone && plain && !live.contains(&path) {
                 let _ = fs::remove_file(&path);
             }

@@ -40,11 +40,11 @@ impl Place {
         live.refuse(&path)?;
         target::check_name(&path)?;
         refuse_backup(&path, live)?;
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_file() && overwrite => Ok(Self::Existing(path)),
-            Ok(found) if found.is_file() => Err(target::taken(&path)),
-            Ok(_) => Err(Error::usage(format!("'{}' is not a regular file; pass another target", path.display()))),
-            Err(_) => {
+        match files::look(&path)? {
+            Some(found) if found.is_file() && overwrite => Ok(Self::Existing(path)),
+            Some(found) if found.is_file() => Err(target::taken(&path)),
+            Some(_) => Err(Error::usage(format!("'{}' is not a regular file; pass another target", path.display()))),
+            None => {
                 target::check_new(&path)?;
                 Ok(Self::New(path))
             }
@@ -83,21 +83,17 @@ pub fn whereabouts(aside: &Path) -> String {
 ///
 /// What the file system says.
 pub fn move_aside(path: &Path) -> Result<PathBuf> {
-    let stamp = clock::file_stamp(clock::now());
-    let aside = (1..1000u32)
-        .map(|attempt| match attempt {
-            1 => files::with_suffix(path, &format!(".corrupt-{stamp}")),
-            _ => files::with_suffix(path, &format!(".corrupt-{stamp}_{attempt}")),
-        })
-        .find(|aside| fs::symlink_metadata(aside).is_err())
-        .ok_or_else(|| Error::usage(format!("'{}' cannot be moved aside; move it away yourself", path.display())))?;
+    let aside = files::aside(path, &clock::file_stamp(clock::now()))?;
     // The companions first: a WAL that stayed would be replayed over what comes to its database's place.
+    let mut there = Vec::new();
     for companion in ["-wal", "-shm", "-journal", ""] {
         let from = files::with_suffix(path, companion);
-        if fs::symlink_metadata(&from).is_ok() {
-            fs::rename(&from, files::with_suffix(&aside, companion))
-                .map_err(|error| Error::io("move aside", &from, &error))?;
+        if files::look(&from)?.is_some() {
+            there.push((from, files::with_suffix(&aside, companion)));
         }
+    }
+    for (from, to) in there {
+        fs::rename(&from, to).map_err(|error| Error::io("move aside", &from, &error))?;
     }
     files::sync_directory(files::parent_of(path)).map_err(|error| error.advice(whereabouts(&aside)))?;
     Ok(aside)
