@@ -82,7 +82,7 @@ def arguments() -> argparse.Namespace:
         "--page", action="store_true", help="only make the page anew, from raw.json"
     )
     # For scripts/bench alone, which has built the library and knows where it is.
-    parser.add_argument("--library", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--library", dest="built", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -96,7 +96,7 @@ class Bench:
         if unknown:
             raise MeasureError(f"--only knows {', '.join(GROUPS)}, and not {', '.join(unknown)}")
         self.directory = (options.directory or ROOT / "target" / "bench").resolve()
-        self.library: Path = options.library
+        self.measured: Path = options.built
         self.records = Records()
         self.begun = time.monotonic()
         self.deadline: float = self.begun + 60 * options.minutes
@@ -128,7 +128,7 @@ class Bench:
                     "made_seconds": round(took, 1),
                 }
                 self.say(f"{name}: {queue.tasks:,} tasks, {queue.pages:,} pages, in {took:.1f} s")
-            yield Setting(name, queue, self.library, alone_seconds=self.options.alone)
+            yield Setting(name, queue, self.measured, alone_seconds=self.options.alone)
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
@@ -139,8 +139,8 @@ class Bench:
         self.check_room()
         with tempfile.TemporaryDirectory(dir=self.directory) as place:
             # A copy, so that all figures are of one library if somebody builds another meanwhile.
-            self.library = Path(place) / self.options.library.name
-            shutil.copyfile(self.options.library, self.library)
+            self.measured = Path(place) / self.options.built.name
+            shutil.copyfile(self.options.built, self.measured)
             for name in self.sizes:
                 if name == self.main or idle.GROUP in self.groups:
                     with self.queue(name) as setting:

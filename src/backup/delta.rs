@@ -94,17 +94,18 @@ impl PageVisitor for DeltaWriter {
     }
 
     fn run(&mut self, first: u32, most: u32, page_size: usize, fill: Fill<'_>) -> Result<u32> {
+        let room = |bytes: usize| u32::try_from(bytes / page_size.max(1)).unwrap_or(u32::MAX);
+        let pages = most.min(room(PIECES * PIECE));
         let mut taken = 0;
-        for _ in 0..PIECES {
-            let room = u32::try_from(PIECE / page_size.max(1)).unwrap_or(u32::MAX);
-            let count = room.min(most - taken);
-            let Some(piece) = self.piece.get_mut(..count as usize * page_size) else { break };
+        while taken < pages {
+            let count = (pages - taken).min(room(PIECE));
+            let Some(piece) = self.piece.get_mut(..count as usize * page_size).filter(|piece| !piece.is_empty())
+            else {
+                return Err(Error::internal("a page is larger than a piece of pages"));
+            };
             fill(first + taken, piece)?;
             self.comparing.take(first + taken, page_size, piece)?;
             taken += count;
-            if taken == most {
-                break;
-            }
         }
         Ok(taken)
     }

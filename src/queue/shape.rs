@@ -210,7 +210,8 @@ impl Shape {
         let Some(status) = self.actual(Role::Status)? else { return Ok(None) };
         let Some(index) = schema::index_led_by(conn, &self.table, &status.name)? else { return Ok(None) };
         let indexed = format!("{} INDEXED BY {}", self.table(), quoted(&index));
-        // An index that collates otherwise than its column is of no use here, and INDEXED BY makes that an error.
+        // Where SQLite finds no use for the index, INDEXED BY may be an error. It need not be: one that collates otherwise than its
+        // column may be read from end to end.
         let search = format!("SELECT 1 FROM {indexed} WHERE {} IN ({})", self.column(Role::Status)?, self.leased()?);
         Ok(conn.prepare(&search).is_ok().then_some(indexed))
     }
