@@ -77,44 +77,59 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// The hashes of all pages, as they become known.
+/// The hashes of all pages, as they become known; in place of older ones, if there are any.
 #[derive(Debug, Default)]
 pub struct HashList {
     page_size: usize,
     hashes: Vec<PageHash>,
+    /// So many at the front are known; what stands behind is old, and so is that of page 1 until it comes.
+    known: usize,
 }
 
 impl HashList {
-    /// Takes the hash of a page. Pages come in ascending order, except for page 1, which comes last.
+    /// A list that takes the place of `old`, so that there is memory for one of the two only.
+    pub fn replacing(old: Vec<PageHash>) -> Self {
+        Self { hashes: old, ..Self::default() }
+    }
+
+    /// Takes the hash of a page; whether it is another than the old one. Pages come in ascending order, except for page 1, which
+    /// comes last.
     ///
     /// # Errors
     ///
     /// When there is no memory for a longer list.
-    pub fn put(&mut self, number: u32, content: &[u8]) -> Result<PageHash> {
+    pub fn put(&mut self, number: u32, content: &[u8]) -> Result<bool> {
         self.page_size = content.len();
         let hash = page_hash(number, content);
         let index = (number - 1) as usize;
-        if index < self.hashes.len() {
-            self.hashes[index] = hash;
-        } else {
-            grow(&mut self.hashes, index + 1)?;
-            self.fill(index);
-            self.hashes.push(hash);
+        grow(&mut self.hashes, index + 1)?;
+        self.fill(index);
+        self.known = self.known.max(index + 1);
+        match self.hashes.get_mut(index) {
+            Some(old) => Ok(std::mem::replace(old, hash) != hash),
+            None => {
+                self.hashes.push(hash);
+                Ok(true)
+            }
         }
-        Ok(hash)
     }
 
     /// The list for a database of this many pages.
     pub fn finish(&mut self, page_count: u32) -> Vec<PageHash> {
         self.fill(page_count as usize);
+        self.hashes.truncate(page_count as usize);
         std::mem::take(&mut self.hashes)
     }
 
     /// Pages that never come (the lock-byte page) are zero.
     fn fill(&mut self, count: usize) {
-        if self.hashes.len() < count {
+        if self.known < count {
             let zero = xxh3_128(&vec![0; self.page_size]).to_le_bytes();
-            self.hashes.resize(count, zero);
+            let old = self.hashes.len().min(count);
+            // Page 1 has yet to come.
+            self.hashes.iter_mut().take(old).skip(self.known.max(1)).for_each(|hash| *hash = zero);
+            self.hashes.resize(self.hashes.len().max(count), zero);
+            self.known = count;
         }
     }
 }
@@ -246,6 +261,45 @@ mod tests {
             let blank = PAGE_ONE_BLANKS.iter().any(|range| range.contains(&index));
             assert_eq!(page_hash(1, &page) == page_hash(1, &changed), blank, "byte {index}");
             assert_ne!(page_hash(2, &page), page_hash(2, &changed), "byte {index}");
+        }
+    }
+
+    #[test]
+    fn a_list_in_place_of_another_is_the_same_and_tells_what_differs() {
+        let page = |number: u32, version: u8| [number as u8 ^ version; 512];
+        let list_of = |mut list: HashList, numbers: &[u32], version: u8, count: u32| {
+            let order = numbers.iter().filter(|&&number| number > 1).chain([&1]);
+            let mut differing: Vec<u32> = Vec::new();
+            for &number in order {
+                // Every third page stays as it is.
+                let version = if number % 3 == 0 { 0 } else { version };
+                if list.put(number, &page(number, version)).unwrap() {
+                    differing.push(number);
+                }
+            }
+            (list.finish(count), differing)
+        };
+        let full: Vec<u32> = (1..=9).collect();
+        let (old, all) = list_of(HashList::default(), &full, 0, 9);
+        assert_eq!(all, [2, 3, 4, 5, 6, 7, 8, 9, 1]);
+        // As long, longer, shorter, one page; without the last page, without one in the middle, without both.
+        for (numbers, count) in [
+            (vec![1, 2, 3, 4, 5, 6, 7, 8, 9], 9),
+            ((1..=12).collect(), 12),
+            (vec![1, 2, 3, 4], 4),
+            (vec![1], 1),
+            (vec![1, 2, 3, 4, 5, 6, 7, 8], 9),
+            (vec![1, 2, 3, 5, 6], 6),
+            (vec![1, 3, 4], 5),
+        ] {
+            for version in [0, 128] {
+                let (fresh, _) = list_of(HashList::default(), &numbers, version, count);
+                let (found, differing) = list_of(HashList::replacing(old.clone()), &numbers, version, count);
+                assert_eq!(found, fresh, "{numbers:?}");
+                let wanted = |&number: &u32| number > 9 || (version > 0 && number % 3 != 0);
+                let order = numbers.iter().copied().filter(|&number| number > 1).chain([1]);
+                assert_eq!(differing, order.filter(wanted).collect::<Vec<_>>(), "{numbers:?}");
+            }
         }
     }
 

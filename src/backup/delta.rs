@@ -12,7 +12,8 @@
 //! While the snapshot is walked, each page's hash is compared with the parent's; the live database is read once, and only
 //! what differs is written. Reading, hashing and comparing is done on one thread and in pieces that stay in the processor's cache: a
 //! second thread would have to fetch every page from memory again, and takes a processor from those who work on the queue. The delta
-//! has pages of 65,536 bytes, which waste the least room around blobs of page size.
+//! has pages of 65,536 bytes, which waste the least room around blobs of page size. Each hash takes the place of the parent's as soon as it
+//! is compared, so there is one list in memory.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -71,7 +72,7 @@ impl DeltaWriter {
     pub fn start(at: &Path, path: &Path, parent: Parent) -> Result<Self> {
         let file = DeltaFile::create(at, path, &parent)?;
         memory::require(PIECE)?;
-        let comparing = Comparing { parent: parent.hashes, hashes: HashList::default(), file };
+        let comparing = Comparing { hashes: HashList::replacing(parent.hashes), file };
         Ok(Self { piece: vec![0; PIECE], comparing })
     }
 
@@ -113,7 +114,6 @@ impl PageVisitor for DeltaWriter {
 
 /// Finds the pages whose hashes are not the parent's.
 struct Comparing {
-    parent: Vec<PageHash>,
     hashes: HashList,
     file: DeltaFile,
 }
@@ -123,8 +123,7 @@ impl Comparing {
     fn take(&mut self, first: u32, page_size: usize, pages: &[u8]) -> Result<()> {
         let mut changed = Vec::new();
         for (number, content) in (first..).zip(pages.chunks_exact(page_size)) {
-            let hash = self.hashes.put(number, content)?;
-            if self.parent.get((number - 1) as usize) != Some(&hash) {
+            if self.hashes.put(number, content)? {
                 changed.push((number, content));
             }
         }
