@@ -66,8 +66,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--alone",
         type=float,
-        default=1.5,
-        help="seconds that the other processes commit before each run under load (default 1.5)",
+        default=2.0,
+        help="seconds that the other processes commit before each run under load, and at least"
+        " during it (default 2)",
     )
     parser.add_argument(
         "--directory", type=Path, help="where the queues lie (default target/bench)"
@@ -167,7 +168,8 @@ class Bench:
             lines = idle.LINES if name == self.main else idle.GROWTH
             share = IDLE_SHARE if load.GROUP in wanted and name == self.main else 1.0
             deadline = time.monotonic() + share * self.left()
-            most = min(count, FEWEST) if above else count
+            # Only for how things grow.
+            most = 1 if above else count
             rounds.run(idle.GROUP, lines, most, deadline, idle.FIRM)
             self.save()
         if load.GROUP in wanted and name == self.main:

@@ -113,15 +113,14 @@ def memory(records: Records) -> Iterator[Goal]:
 
     On smaller queues it says nothing: the buffers that a backup fills are larger than these.
     """
-    # An incremental holds the parent's list, too.
-    for name, lists in (("full", 1), ("zstd", 1), (incremental_name(0.01), 2)):
+    for name in ("full", "zstd", incremental_name(0.01)):
         low, high = (list(records.of(queue, name).values()) for queue in ("1GB", "4GB"))
         what = f"{name}: more memory at 4GB than at 1GB ÷ the longer hash lists"
         if not (low and high):
             yield Goal(what, 1.0, None)
             continue
         more = median_of(high, peak_bytes) - median_of(low, peak_bytes)
-        longer = lists * (median_of(high, hash_bytes) - median_of(low, hash_bytes))
+        longer = median_of(high, hash_bytes) - median_of(low, hash_bytes)
         ratio = Spread(more / longer, more / longer, more / longer, len(high))
         note = f"{more / 1e6:.1f} MB more for {longer / 1e6:.1f} MB more of hashes"
         yield Goal(what, 1.0, ratio, note)

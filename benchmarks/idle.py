@@ -196,7 +196,18 @@ def quick_check(setting: Setting, _turn: int) -> Iterator[Step]:
 
 
 #: What most goals are about.
-FIRM = frozenset({"copy", "full", "shell_backup", "zstd_program", "zstd_quick", "zstd_ours"})
+FIRM = frozenset(
+    {
+        "copy",
+        "full",
+        "shell_backup",
+        "zstd_program",
+        "zstd_quick",
+        "zstd_ours",
+        "backup_and_more",
+        "quick_check",
+    }
+)
 
 #: What is measured on the queues that only show how things grow.
 GROWTH: list[Line] = [(copy, full, shell_backup), (zstd_ours,), (restores, limits)]

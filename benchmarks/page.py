@@ -80,8 +80,9 @@ def under_load(records: Records) -> str:
     ordered = [name for name in OURS_UNDER_LOAD if name in backups]
     ordered += [name for name in backups if name not in ordered]
     text = prose(
-        f"""Two processes commit 100 times a second each. Their commits' times, waiting included,
-        are those of all runs together: before → during. What copies in steps starts over after
+        f"""Two processes commit 100 times a second each, at random moments. Their commits' times,
+        waiting included, are those of all runs together: before → during. A short call is made
+        several times in a run, and its time is their median. What copies in steps starts over after
         each commit of another and was stopped after {LIMIT_SECONDS:.0f} s. `cp` is no backup here,
         since it mixes pages of different moments: it shows what writing as much does to the disk.
         """

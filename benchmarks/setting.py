@@ -38,8 +38,8 @@ class Setting:
     queue: Queue
     library: Path
     host: Host = field(default_factory=python_host)
-    #: How long the workers of the group under load are alone before each run.
-    alone_seconds: float = 1.5
+    #: How long the workers of the group under load are alone before each run, and with it at least.
+    alone_seconds: float = 2.0
 
     @property
     def database(self) -> Path:

@@ -1,5 +1,9 @@
 """A worker on the queue: writer.py DATABASE NAME COMMITS_A_SECOND, until its input ends.
 
+The gaps between its commits are random (exponential), as those of workers are that know nothing of
+each other: with equal gaps, it would be a matter of luck whether two of them meet all the time or
+never. The name decides which they are.
+
 One transaction enqueues a task, the next claims it, the next completes it, as PrismQ's workers do,
 in WAL mode with synchronous=NORMAL. Says "ready" after the first commit, and at the end one JSON
 array: of each transaction when it ended (time.monotonic(), which all processes share) and how many
@@ -9,6 +13,7 @@ seconds it took, waiting for its turn included.
 from __future__ import annotations
 
 import json
+import random
 import signal
 import sqlite3
 import sys
@@ -37,6 +42,7 @@ STEPS = (ENQUEUE, CLAIM, COMPLETE)
 
 class Worker:
     def __init__(self, path: str, name: str) -> None:
+        self.chance = random.Random(name)
         self.connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
         self.connection.execute("PRAGMA synchronous=NORMAL")
         payload = json.dumps({"format": "mp4", "source": "s3://media-ingest/live.mov"})
@@ -60,7 +66,7 @@ class Worker:
             if len(self.commits) == 1:
                 print("ready", flush=True)
             # After a long wait it goes on at its pace: a burst would not be the rate asked for.
-            due = max(due + 1 / rate, time.monotonic() - 1 / rate)
+            due = max(due + self.chance.expovariate(rate), time.monotonic() - 1 / rate)
             stop.wait(max(0.0, due - time.monotonic()))
 
 
