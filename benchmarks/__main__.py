@@ -28,6 +28,8 @@ USUAL = ("10MB", "100MB", "1GB", "4GB")
 MAIN = "1GB"
 #: Of the time that is left for the main queue, so much is for the runs without load.
 IDLE_SHARE = 0.62
+#: Less than 25 in all, with what is begun when the time is over.
+USUAL_MINUTES = 23.5
 #: The database, a copy, a restored one, what the restore saves, and its WAL; and some air.
 ROOM = 6
 
@@ -56,9 +58,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--minutes",
         type=float,
-        default=23.5,
+        default=USUAL_MINUTES,
         help=f"when time runs short, the dearest calls get fewer runs, but at least {FEWEST}"
-        " (default 23.5; a queue above 1GB takes its time on top)",
+        f" (default {USUAL_MINUTES}; a queue above 1GB takes its time on top)",
     )
     parser.add_argument(
         "--only", default=",".join(GROUPS), help=f"some of these groups: {', '.join(GROUPS)}"
@@ -85,6 +87,14 @@ def arguments() -> argparse.Namespace:
     # For scripts/bench alone, which has built the library and knows where it is.
     parser.add_argument("--library", dest="built", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def command(options: argparse.Namespace) -> str:
+    """What was asked for, as far as it decides what is measured and how often."""
+    words = ["scripts/bench", "--size", options.size]
+    if options.minutes != USUAL_MINUTES:
+        words += ["--minutes", f"{options.minutes:g}"]
+    return " ".join(words)
 
 
 class Bench:
@@ -194,7 +204,7 @@ class Bench:
 
     def describe(self, setting: Setting) -> None:
         self.records.about = {
-            "command": f"scripts/bench --size {self.options.size}",
+            "command": command(self.options),
             "date": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
             "main": self.main,
             "machine": machine.describe(setting),

@@ -40,9 +40,11 @@ def bench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_the_command_measures_everything_and_makes_the_page(tmp_path: Path) -> None:
     results = tmp_path / "results"
     where = ("--directory", tmp_path / "queues", "--output", results)
-    done = bench("--size", "1MB", "--rounds", "1", "--alone", "0.2", *where)
+    asked = ("--size", "1MB", "--minutes", "9")
+    done = bench(*asked, "--rounds", "1", "--alone", "0.2", *where)
     assert done.returncode == 0, done.stdout + done.stderr
     found = raw.read(results / "raw.json")
+    assert found.about["command"] == "scripts/bench --size 1MB --minutes 9"
     check_that_all_is_measured(found)
     check_incrementals(found)
     check_load(found)

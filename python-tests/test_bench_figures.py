@@ -162,6 +162,11 @@ def test_memory_may_grow_by_the_hash_list() -> None:
     assert found.note == "9.0 MB more for 12.0 MB more of hashes"
 
 
+def test_commits_between_two_calls_of_a_run_do_not_count() -> None:
+    commits = [(1.0, 0.1), (2.0, 0.3), (3.0, 0.4), (4.0, 0.2)]
+    assert load.within(commits, (0.5, 1.5), (3.5, 4.5)) == [0.1, 0.2]
+
+
 def test_a_commit_counts_if_any_of_it_falls_into_the_run() -> None:
     # When it ended, and how long it took.
     commits = [(1.0, 0.1), (2.0, 0.1), (2.5, 1.0), (3.0, 2.5), (4.0, 0.5), (4.0, 1.5)]
