@@ -68,9 +68,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--alone",
         type=float,
-        default=2.0,
+        default=Setting.alone_seconds,
         help="seconds that the other processes commit before each run under load, and at least"
-        " during it (default 2)",
+        f" during it (default {Setting.alone_seconds:g})",
     )
     parser.add_argument(
         "--directory", type=Path, help="where the queues lie (default target/bench)"

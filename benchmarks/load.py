@@ -158,7 +158,7 @@ def full(setting: Setting, _turn: int) -> Iterator[Step]:
 
 
 def incremental(setting: Setting, turn: int) -> Iterator[Step]:
-    changes = itertools.count(turn * 1_000)
+    changes = itertools.count(turn)
 
     def change() -> None:
         data.change(setting.database, 0.01, next(changes))

@@ -125,9 +125,8 @@ impl HashList {
     fn fill(&mut self, count: usize) {
         if self.known < count {
             let zero = xxh3_128(&vec![0; self.page_size]).to_le_bytes();
-            let old = self.hashes.len().min(count);
             // Page 1 has yet to come.
-            self.hashes.iter_mut().take(old).skip(self.known.max(1)).for_each(|hash| *hash = zero);
+            self.hashes.iter_mut().take(count).skip(self.known.max(1)).for_each(|hash| *hash = zero);
             self.hashes.resize(self.hashes.len().max(count), zero);
             self.known = count;
         }

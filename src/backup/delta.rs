@@ -12,8 +12,8 @@
 //! While the snapshot is walked, each page's hash is compared with the parent's; the live database is read once, and only
 //! what differs is written. Reading, hashing and comparing is done on one thread and in pieces that stay in the processor's cache: a
 //! second thread would have to fetch every page from memory again, and takes a processor from those who work on the queue. The delta
-//! has pages of 65,536 bytes, which waste the least room around blobs of page size. Each hash takes the place of the parent's as soon as it
-//! is compared, so there is one list in memory.
+//! has pages of 65,536 bytes, which waste the least room around blobs of page size.
+//! Each hash takes the place of the parent's as soon as it is compared, so there is one list in memory.
 
 use std::collections::HashMap;
 use std::fs::File;
