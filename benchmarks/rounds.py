@@ -8,7 +8,7 @@ is a generator: it yields the name and the action of each run, and what stands b
 every other round walks a line backwards, so that nobody always comes second.
 
 When the rounds would take longer than there is time, the dearest blocks end first, after at least
-`FEWEST` rounds, and the page shows how many runs each figure has. The last to end are those that
+`fewest` rounds, and the page shows how many runs each figure has. The last to end are those that
 most goals are about.
 """
 
@@ -67,6 +67,7 @@ class Rounds:
         rounds: int,
         deadline: float,
         firm: Collection[str] = (),
+        fewest: int = FEWEST,
     ) -> None:
         """All rounds, as far as there is time until the deadline (of time.monotonic())."""
         costs: dict[str, float] = {}
@@ -83,7 +84,7 @@ class Rounds:
                 if took:
                     self.say(f"{self.setting.label} {group} {turn + 1}/{rounds}: {took}")
             self.save()
-            if FEWEST <= turn + 1 < rounds:
+            if fewest <= turn + 1 < rounds:
                 running = {name: cost for name, cost in costs.items() if name not in left_out}
                 left = deadline - time.monotonic()
                 kept = affordable(running, rounds - turn - 1, left, firm)
