@@ -29,7 +29,7 @@ MAIN = "1GB"
 #: Of the time that is left for the main queue, so much is for the runs without load, then for the
 #: peers under load, and then for each kind of requeue of most leases. What remains is for our
 #: backups under load.
-IDLE_SHARE, PEERS_SHARE, REQUEUE_SHARE = 0.62, 0.25, 0.15
+IDLE_SHARE, PEERS_SHARE, REQUEUE_SHARE = 0.62, 0.25, 0.2
 #: Less than 25 in all, with building the library and what is begun when the time is over.
 USUAL_MINUTES = 22.0
 #: The database, a copy, a restored one, what the restore saves, and its WAL; and some air.
