@@ -14,19 +14,15 @@ import pytest
 import xxhash
 from conftest import MakeQueue, OpenPython
 
-from support.artifacts import PAGE_1_FREE
+from support.artifacts import masked
 from support.engine_artifacts import back_up, hashes_of
 from support.queues import Shape
 
 
 def page_hashes(database: bytes, page_size: int) -> list[bytes]:
     """Of every page, little-endian; what a copy may change in page 1 counts as zero."""
-    pages = [
-        bytearray(database[start : start + page_size])
-        for start in range(0, len(database), page_size)
-    ]
-    for first, behind in PAGE_1_FREE:
-        pages[0][first:behind] = bytes(behind - first)
+    database = masked(database)
+    pages = (database[start : start + page_size] for start in range(0, len(database), page_size))
     return [xxhash.xxh3_128_digest(page)[::-1] for page in pages]
 
 

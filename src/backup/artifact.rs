@@ -41,7 +41,7 @@ const BUFFER: usize = 1 << 20;
 /// The hash of page `number`.
 pub fn page_hash(number: u32, content: &[u8]) -> PageHash {
     if number != 1 {
-        return XxHash3_128::oneshot(content).to_le_bytes();
+        return xxh3(content);
     }
     let mut blanked = content.to_vec();
     for blank in PAGE_ONE_BLANKS {
@@ -49,7 +49,11 @@ pub fn page_hash(number: u32, content: &[u8]) -> PageHash {
             bytes.fill(0);
         }
     }
-    XxHash3_128::oneshot(&blanked).to_le_bytes()
+    xxh3(&blanked)
+}
+
+fn xxh3(content: &[u8]) -> PageHash {
+    XxHash3_128::oneshot(content).to_le_bytes()
 }
 
 /// The digest of all pages, in hexadecimal.
@@ -124,7 +128,7 @@ impl HashList {
     /// Pages that never come (the lock-byte page) are zero.
     fn fill(&mut self, count: usize) {
         if self.known < count {
-            let zero = XxHash3_128::oneshot(&vec![0; self.page_size]).to_le_bytes();
+            let zero = xxh3(&vec![0; self.page_size]);
             // Page 1 has yet to come.
             self.hashes.iter_mut().take(count).skip(self.known.max(1)).for_each(|hash| *hash = zero);
             self.hashes.resize(self.hashes.len().max(count), zero);

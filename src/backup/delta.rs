@@ -14,8 +14,7 @@
 //! second thread would have to fetch every page from memory again, and takes a processor from those who work on the queue. What differs
 //! is copied and goes into the delta many pages at a time: scattered as changes are, most pieces have one or none, and to prepare
 //! a statement for each takes a tenth of the time. The delta has pages of 65,536 bytes, which waste the least room around blobs of
-//! page size.
-//! Each hash takes the place of the parent's as soon as it is compared, so there is one list in memory.
+//! page size. Each hash takes the place of the parent's as soon as it is compared, so there is one list in memory.
 
 use std::collections::HashMap;
 use std::fs::File;
