@@ -1,5 +1,7 @@
 """Each of the design's eight rules is held by tests, and by a way to break it that they notice.
 
+So is each topic of scripts/mutants.py that no rule covers.
+
 `pytest -m rule` runs all tests that hold a rule; `scripts/mutations` breaks each and writes
 MUTATIONS.md.
 """
@@ -43,7 +45,14 @@ def mutants() -> ModuleType:
 @pytest.mark.parametrize("rule", RULES)
 def test_each_rule_is_held_by_tests_and_was_broken_to_see_them_fail(rule: int) -> None:
     assert holders()[rule], f"no test says that it holds rule {rule}"
-    assert [one for one in mutants().MUTANTS if one.rule == rule]
+    assert [one for one in mutants().MUTANTS if one.breaks == rule]
+
+
+def test_each_way_breaks_a_rule_or_belongs_to_a_topic_and_stands_in_that_order() -> None:
+    order = [*RULES, *mutants().TOPICS]
+    places = [order.index(one.breaks) for one in mutants().MUTANTS]
+    assert places == sorted(places)
+    assert set(places) == set(range(len(order)))
 
 
 def test_each_way_to_break_a_rule_still_fits_the_sources() -> None:
@@ -57,8 +66,8 @@ def test_each_way_to_break_a_rule_still_fits_the_sources() -> None:
 
 def test_the_written_outcome_is_of_the_same_ways_and_none_was_overlooked() -> None:
     lines = (ROOT / "MUTATIONS.md").read_text("utf-8").splitlines()
-    rows = [line.split(" | ") for line in lines if re.match(r"\| \d \| ", line)]
-    written = [(int(row[0].strip("| ")), row[1], row[2].strip("`")) for row in rows]
-    assert written == [(one.rule, one.what, one.file) for one in mutants().MUTANTS]
+    rows = [line.split(" | ") for line in lines if re.match(r"\| (?!rule |---)", line)]
+    written = [(row[0].removeprefix("| "), row[1], row[2].strip("`")) for row in rows]
+    assert written == [(str(one.breaks), one.what, one.file) for one in mutants().MUTANTS]
     for row in rows:
         assert re.fullmatch(r"`test_\w+\.py.*` \|", row[3]), row

@@ -1,6 +1,7 @@
-"""Ways to break each of the design's eight rules, and the test that has to notice; see mutations.
+"""Ways to break the library, and the test that has to notice; see mutations.
 
-Each is a piece of a source file and what stands there instead. A test may be written as pytest's
+Each breaks one of the design's eight rules, or belongs to a topic of `TOPICS` that no rule covers.
+It is a piece of a source file and what stands there instead. A test may be written as pytest's
 arguments, one or more, without `python-tests/` before the file's name.
 """
 
@@ -13,13 +14,17 @@ from dataclasses import dataclass
 class Mutant:
     """One way."""
 
-    rule: int
+    #: The number of the rule that it breaks, or its topic.
+    breaks: int | str
     what: str
     file: str
     old: str
     new: str
     tests: str
 
+
+#: What no rule covers, in the order of the list. Each needs at least one way.
+TOPICS: tuple[str, ...] = ()
 
 CRASHES = "test_injected_crashes.py::test_loss_of_power_after_each_operation[full]"
 
