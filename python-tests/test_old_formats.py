@@ -47,7 +47,7 @@ def test_every_backup_restores_to_what_it_did(old: Old, open_python: OpenPython)
 def test_its_catalog_is_believed(old: Old, open_python: OpenPython) -> None:
     session = open_python(old.queue)
     listed = session.dicts("SELECT * FROM queue_backups()")
-    assert sorted(Path(each["backup_path"]).name for each in listed) == sorted(
+    assert sorted(Path(str(each["backup_path"])).name for each in listed) == sorted(
         each["backup_path"] for each in old.catalog()
     )
     # An object whose digest is not right is no order to delete.
@@ -81,7 +81,8 @@ def test_its_hash_files_rebuild_a_catalog(old: Old, open_python: OpenPython) -> 
 
 def test_its_settings_and_its_schedule_go_on(old: Old, open_python: OpenPython) -> None:
     session = open_python(old.queue)
-    settings = dict(session.rows("SELECT name, value FROM queue_settings()"))
+    rows = session.dicts("SELECT name, value FROM queue_settings()")
+    settings = {each["name"]: each["value"] for each in rows}
     assert (settings["full_every"], settings["keep"], settings["backup_dir"]) == (
         5,
         "7/4/12",
