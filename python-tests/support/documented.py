@@ -84,6 +84,7 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "verified_at",
             "verified_level",
             "object_digest",
+            "sequence",
         ),
         ("dir",),
     ),

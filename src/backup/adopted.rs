@@ -72,6 +72,7 @@ fn describe(name: String, time: DateTime<Utc>, size_bytes: u64) -> Entry {
         duration_ms: None,
         verified_at: None,
         verified_level: None,
+        sequence: None,
         object_digest: None,
         others: Map::new(),
     }

@@ -13,6 +13,7 @@
 
 mod writer;
 
+use std::cmp::Reverse;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -196,15 +197,15 @@ fn staying(mut entries: Vec<Entry>) -> Vec<Entry> {
 
 /// Orders entries that stand as in a catalog, or are ordered already.
 fn ordered(mut entries: Vec<Entry>) -> Vec<Entry> {
-    // Within one millisecond the one that stands later in the file is newer.
+    // Entries of version 0.1.0: within one millisecond the one that stands later in the file is newer.
     entries.reverse();
     newest_first(&mut entries);
     entries
 }
 
-/// Orders entries by time, the newest first; those of one time keep their order.
+/// Orders entries as they were made, the last one first; those of one number keep their order.
 pub fn newest_first(entries: &mut [Entry]) {
-    entries.sort_by(|a, b| b.created_at.cmp(&a.created_at));
+    entries.sort_by_key(|entry| Reverse(entry.made()));
 }
 
 #[cfg(test)]
@@ -232,5 +233,19 @@ mod tests {
         let entries = ordered(entries);
         let names: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
         assert_eq!(names, ["second", "first", "old"]);
+    }
+
+    #[test]
+    fn newest_is_last_made_not_last_by_the_clock() {
+        let numbered = |name: &str, created_at: &str, sequence| Entry { sequence, ..entry(name, created_at) };
+        let entries = vec![
+            numbered("third", "2026-01-02T00:00:00.000Z", Some(2_082_758_400_002)),
+            numbered("ahead", "2036-01-01T00:00:00.000Z", Some(2_082_758_400_000)),
+            numbered("behind", "2000-01-01T00:00:00.000Z", Some(2_082_758_400_001)),
+            numbered("of 0.1.0", "2026-01-01T00:00:00.000Z", None),
+        ];
+        let entries = ordered(entries);
+        let names: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!(names, ["third", "behind", "ahead", "of 0.1.0"]);
     }
 }

@@ -6,6 +6,14 @@
 //! `backup_manifest.json` holds it. `backup_path` is a bare file name on disk and an absolute path in results. Times are
 //! RFC 3339 in UTC, sizes are bytes, durations milliseconds. Fields that this version does not know are kept.
 //!
+//! # Order
+//!
+//! `sequence` says in which order backups were made, whatever the clock showed: it is given under the catalog's lock, and is greater
+//! than that of every backup in the catalog. It is also at least `created_at` in Unix milliseconds, so that backups of
+//! different directories which meet in one (on a remote, after a disk was lost) are in order, too, as far as their clocks were right.
+//! Entries of version 0.1.0 have none; `created_at` stands in for it. That version keeps the field of others when it
+//! rewrites a catalog, writes none itself, and orders by `created_at`.
+//!
 //! # How
 //!
 //! `object_digest` is the SHA-256 (hex) of the object's other fields as compact JSON with sorted keys, as they stand on
@@ -17,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::artifact;
+use crate::clock;
 
 /// One backup.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +85,9 @@ pub struct Entry {
     /// What that verification was.
     #[serde(default)]
     pub verified_level: Option<String>,
+    /// Its place in the order in which the catalog's backups were made; see the module's head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
     /// See the module's head.
     #[serde(default)]
     pub object_digest: Option<String>,
@@ -90,6 +102,8 @@ fn no_compression() -> String {
 
 const DELETING: &str = "deleting";
 const REPLACING: &str = "replacing";
+/// Beyond this a number in JSON is not exact in every reader; nobody made so many backups, and no clock shows that time.
+const LARGEST_SEQUENCE: u64 = 1 << 53;
 /// When its last verification failed.
 const DAMAGED: &str = "damaged_at";
 
@@ -123,6 +137,22 @@ impl Entry {
             Some(_) => self.others.remove(DAMAGED),
             None => self.others.insert(DAMAGED.into(), Value::String(now.into())),
         };
+    }
+
+    /// Its place in the order of making: the greater, the later.
+    pub fn made(&self) -> u64 {
+        self.sequence.filter(|&sequence| sequence < LARGEST_SEQUENCE).unwrap_or_else(|| self.created_milliseconds())
+    }
+
+    /// Makes it the last one made among `others`.
+    pub fn follow(&mut self, others: &[Self]) {
+        let greatest = others.iter().map(|other| other.made() + 1).max().unwrap_or(0);
+        self.sequence = Some(greatest.max(self.created_milliseconds()));
+    }
+
+    fn created_milliseconds(&self) -> u64 {
+        let created = clock::parse_rfc3339(&self.created_at);
+        created.and_then(|time| u64::try_from(time.timestamp_millis()).ok()).unwrap_or(0)
     }
 
     /// Whether its last verification failed.
@@ -188,6 +218,30 @@ pub(super) mod tests {
             "of_another_version": {"kept": true}
         });
         serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_new_entry_follows_all_others_whatever_the_clock_shows() {
+        let made_by_0_1_0 = entry("old.db", "2036-01-01T00:00:00.000Z");
+        let mut last = vec![made_by_0_1_0];
+        for (name, clock) in [("ahead", "2040"), ("right", "2026"), ("behind", "2000"), ("before 1970", "1960")] {
+            let mut next = entry(name, &format!("{clock}-01-01T00:00:00.000Z"));
+            next.follow(&last);
+            assert!(last.iter().all(|other| other.made() < next.made()), "{name}");
+            last.push(next);
+        }
+        let mut alone = entry("a.db", "2026-01-01T00:00:00.000Z");
+        alone.follow(&[]);
+        assert_eq!(alone.sequence, Some(1_767_225_600_000));
+        alone.sequence = Some(u64::MAX);
+        assert_eq!(alone.made(), 1_767_225_600_000, "no number of ours");
+    }
+
+    /// Its digest was computed without the field.
+    #[test]
+    fn an_entry_without_a_sequence_is_written_without_one() {
+        let text = serde_json::to_string(&entry("a.db", "2026-01-01T00:00:00.000Z")).unwrap();
+        assert!(!text.contains("sequence"), "{text}");
     }
 
     #[test]

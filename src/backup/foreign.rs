@@ -90,6 +90,7 @@ pub fn describe(path: &Path, live: &LiveFiles, watch: &mut Watch<'_>) -> Result<
         duration_ms: None,
         verified_at: None,
         verified_level: None,
+        sequence: None,
         object_digest: None,
         others: Map::new(),
     };

@@ -67,6 +67,7 @@ pub fn entry_of(produced: &Produced, wish: &Wish, source_path: String) -> Entry 
         duration_ms: None,
         verified_at: None,
         verified_level: None,
+        sequence: None,
         object_digest: None,
         others: Map::new(),
     }
@@ -88,6 +89,7 @@ impl Job<'_> {
         }
         let mut entry = entry_of(&produced, self.wish, produce::source_path(self.caller));
         entry.backup_path = self.free_name(&produced, &entries)?;
+        entry.follow(&entries);
         let replaces = entries.iter().any(|other| other.backup_path == entry.backup_path);
         if replaces && produced.parent_id.is_some() {
             // It would replace something that it may build on.

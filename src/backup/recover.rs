@@ -45,7 +45,7 @@ pub fn all(directory: &Path, live: &LiveFiles) -> Vec<Entry> {
         .filter(|stray| matches!(stray.artifact(directory), Ok(Some((_, size))) if size == stray.entry.size_bytes))
         .map(|stray| stray.entry)
         .collect();
-    entries.sort_by(|a, b| a.created_at.cmp(&b.created_at));
+    entries.sort_by_key(Entry::made);
     entries
 }
 

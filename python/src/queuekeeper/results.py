@@ -81,6 +81,8 @@ class Backup(Result):
     verified_at: str | None
     verified_level: str | None
     object_digest: str | None
+    #: Its place in the order in which backups were made, whatever the clock showed.
+    sequence: int | None
     #: Only of a backup that was just made: how long writers may have had to wait.
     blocked_writers_ms: int | None
     #: Only of a backup that was just made: what its maker should know.

@@ -40,6 +40,7 @@ pub static BACKUPS: Spec = Spec {
         "verified_at TEXT",
         "verified_level TEXT",
         "object_digest TEXT",
+        "sequence INTEGER",
     ],
     arguments: &["dir"],
     looks_at_files: true,
@@ -92,6 +93,7 @@ fn backup(entry: Entry) -> Vec<Value> {
         text(entry.verified_at),
         text(entry.verified_level),
         text(entry.object_digest),
+        integer(entry.sequence),
     ]
 }
 

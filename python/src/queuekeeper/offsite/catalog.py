@@ -24,6 +24,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ HASHES = ".hashes"
 BEFORE_RESTORE = "before_restore"
 #: Marks of the library on entries that are about to change, or whose file is damaged.
 MARKS = ("deleting", "replacing", "damaged_at")
+
+#: The library takes a larger number for none.
+LARGEST_SEQUENCE = 1 << 53
+UNIX = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 Entry = Mapping[str, Any]
 
@@ -100,9 +105,28 @@ def files_of(entry: Entry) -> list[tuple[str, str]]:
     return files
 
 
+def oldest_first(entries: Iterable[Entry]) -> list[Entry]:
+    """In the library's order, as they were made; of one number the later in the file is newer."""
+    return sorted(entries, key=_made)
+
+
 def newest_first(entries: Iterable[Entry]) -> list[Entry]:
-    """In the library's order: of those of one time, the one that stands later is newer."""
-    return sorted(entries, key=lambda entry: str(entry["created_at"]))[::-1]
+    """The same, from the last one made."""
+    return oldest_first(entries)[::-1]
+
+
+def _made(entry: Entry) -> int:
+    """An entry's place in the order of making; an entry of version 0.1.0 goes by its time."""
+    sequence = entry.get("sequence")
+    if isinstance(sequence, int) and 0 <= sequence < LARGEST_SEQUENCE:
+        return sequence
+    try:
+        moment = datetime.fromisoformat(str(entry["created_at"]).replace("Z", "+00:00"))
+    except ValueError:
+        return 0
+    if moment.tzinfo is None:
+        return 0
+    return max(0, (moment - UNIX) // timedelta(milliseconds=1))
 
 
 def chain_of(entry: Entry, by_id: Mapping[str, Entry]) -> list[Entry]:

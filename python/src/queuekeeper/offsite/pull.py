@@ -28,6 +28,7 @@ from queuekeeper.offsite.catalog import (
     chain_of,
     files_of,
     newest_first,
+    oldest_first,
 )
 from queuekeeper.offsite.errors import damaged, missing, usage
 from queuekeeper.offsite.local import Local
@@ -47,7 +48,7 @@ def pull(local: Local, remote: Remote, what: str, progress: Progress | None) -> 
     wanted = meant(local, remote, catalog, what)
     by_id = {entry["id"]: entry for entry in catalog.entries}
     chained = {each["id"]: each for entry in wanted for each in chain_of(entry, by_id)}
-    entries = sorted(chained.values(), key=lambda entry: str(entry["created_at"]))
+    entries = oldest_first(chained.values())
     with local.lock():
         lacking = [file for entry in entries for file in _lacking(local, remote, entry)]
         absent = [name for name, _ in lacking if name not in objects]

@@ -24,7 +24,7 @@ import time
 
 from queuekeeper._arguments import Keep
 from queuekeeper._calls import Progress
-from queuekeeper.offsite.catalog import Entry, RemoteCatalog, fault_of, files_of
+from queuekeeper.offsite.catalog import Entry, RemoteCatalog, fault_of, files_of, oldest_first
 from queuekeeper.offsite.errors import OffsiteError, damaged
 from queuekeeper.offsite.local import Local
 from queuekeeper.offsite.meter import Meter
@@ -70,7 +70,7 @@ class _Push:
             lacking = self._wanted(lacking, policy)
         self.meter.total = sum(entry["size_bytes"] for entry in lacking)
         try:
-            for entry in sorted(lacking, key=lambda entry: str(entry["created_at"])):
+            for entry in oldest_first(lacking):
                 self._push(entry)
         except OffsiteError:
             # What has arrived is listed, if that can be; the next push may fail at the same place.
@@ -176,7 +176,7 @@ class _Push:
 
     def _list(self, entry: Entry) -> None:
         others = [each for each in self.catalog.entries if each["id"] != entry["id"]]
-        self.catalog.entries = sorted([*others, entry], key=lambda each: str(each["created_at"]))
+        self.catalog.entries = oldest_first([*others, entry])
         self.unwritten = True
 
     def _write(self) -> None:
