@@ -13,7 +13,7 @@ use super::time::TimeFormat;
 use crate::error::{Error, Result};
 use crate::schema::{self, Column, quoted};
 use crate::settings::registry as setting;
-use crate::settings::{Setting, Settings, kind};
+use crate::settings::{Setting, Settings, kind, status_list};
 
 /// What a column of the task table means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,7 +231,7 @@ impl Shape {
     ///
     /// A setting that cannot be used.
     pub fn leased(&self) -> Result<String> {
-        let statuses = kind::statuses(&self.settings.value(&setting::STATUS_LEASED)?).unwrap_or_default();
+        let statuses = status_list::some(&self.settings.value(&setting::STATUS_LEASED)?).unwrap_or_default();
         Ok(statuses.iter().map(literal).collect::<Vec<_>>().join(", "))
     }
 

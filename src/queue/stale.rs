@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use super::shape::{Role, Shape};
 use crate::error::{Error, Result};
 use crate::schema::{self, quoted};
-use crate::settings::registry as setting;
+use crate::settings::{registry as setting, statuses};
 
 /// The pieces of SQL.
 pub struct Pieces {
@@ -46,8 +46,9 @@ impl Pieces {
 ///
 /// # Errors
 ///
-/// Settings that cannot be used.
+/// Settings that cannot be used, or that give a status two meanings.
 pub fn leased(shape: &Shape) -> Result<String> {
+    statuses::refuse_clash(shape.settings(), None)?;
     Ok(format!("{} IN ({})", shape.column(Role::Status)?, shape.leased()?))
 }
 

@@ -7,6 +7,8 @@
 
 use rusqlite::types::Value;
 
+use super::status_list;
+
 /// What a setting may be.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
@@ -32,6 +34,8 @@ pub enum Kind {
     Status,
     /// A status, or a JSON array of some.
     Statuses,
+    /// A status, or a JSON array of any number; an element may be an object such as `{"Failed": "at_limit"}`.
+    Finished,
     /// Whatever this check accepts and makes of a text, or of a whole number written as one; and what that is, in words.
     Checked(fn(&str) -> Option<String>, &'static str),
     /// The same for a text that may have a secret in it: one that is refused is not repeated.
@@ -62,6 +66,9 @@ impl Kind {
             Self::Statuses => {
                 r#"a status, or a JSON array of some, such as '["leased", "processing"]' or '[1, 2]'"#.into()
             }
+            Self::Finished => {
+                r#"a status, or a JSON array of some, such as '["completed", "failed"]'; an element may be an object such as {"failed": "at_limit"}: such a task is finished only when it has used up its attempts"#.into()
+            }
             Self::Checked(_, words) | Self::Guarded(_, words) => words.into(),
         }
     }
@@ -71,13 +78,7 @@ impl Kind {
         if matches!(self, Self::Guarded(..)) {
             return "that".into();
         }
-        match value {
-            Value::Null => "NULL".into(),
-            Value::Integer(number) => number.to_string(),
-            Value::Real(number) => number.to_string(),
-            Value::Text(text) => format!("'{}'", text.escape_debug()),
-            Value::Blob(_) => "a BLOB".into(),
-        }
+        shown(value)
     }
 
     /// The value as it is stored, if it is one that this kind accepts.
@@ -107,21 +108,8 @@ impl Kind {
                 Value::Integer(_) => Some(value.clone()),
                 _ => text(value).filter(|text| !text.is_empty()).map(Value::from),
             },
-            Self::Statuses => {
-                let statuses = statuses(value)?;
-                let first = statuses.first()?.clone();
-                if let (1, Value::Integer(_) | Value::Text(_)) = (statuses.len(), value)
-                    && first == *value
-                {
-                    return Some(first);
-                }
-                let list = statuses.into_iter().map(|status| match status {
-                    Value::Integer(number) => serde_json::json!(number),
-                    Value::Text(text) => serde_json::json!(text),
-                    _ => serde_json::Value::Null,
-                });
-                Some(Value::from(serde_json::Value::from_iter(list).to_string()))
-            }
+            Self::Statuses => status_list::accept_some(value),
+            Self::Finished => status_list::accept_finished(value),
             Self::Checked(check, _) | Self::Guarded(check, _) => match value {
                 Value::Integer(number) => check(&number.to_string()).map(Value::from),
                 _ => check(&text(value)?).map(Value::from),
@@ -130,20 +118,15 @@ impl Kind {
     }
 }
 
-/// The statuses in the value of a setting of kind [`Kind::Statuses`].
-pub fn statuses(value: &Value) -> Option<Vec<Value>> {
-    let listed = match value {
-        Value::Text(text) if text.trim_start().starts_with('[') => {
-            serde_json::from_str::<Vec<serde_json::Value>>(text).ok()?
-        }
-        _ => return Kind::Status.accept(value).map(|status| vec![status]),
-    };
-    let one = |status: serde_json::Value| match status {
-        serde_json::Value::String(text) => Kind::Status.accept(&Value::Text(text)),
-        serde_json::Value::Number(number) => number.as_i64().map(Value::Integer),
-        _ => None,
-    };
-    listed.into_iter().map(one).collect::<Option<Vec<Value>>>().filter(|statuses| !statuses.is_empty())
+/// A value as an error names it.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "NULL".into(),
+        Value::Integer(number) => number.to_string(),
+        Value::Real(number) => number.to_string(),
+        Value::Text(text) => format!("'{}'", text.escape_debug()),
+        Value::Blob(_) => "a BLOB".into(),
+    }
 }
 
 /// The names in the value of a setting of kind [`Kind::Columns`].
@@ -216,20 +199,6 @@ mod tests {
         assert_eq!(kind.accept(&given("UNIX")), Some(given("unix")));
         assert_eq!(kind.accept(&given("Unix ")), None);
         assert_eq!(kind.allowed(), "one of 'unix', 'text'");
-    }
-
-    #[test]
-    fn statuses_are_one_or_a_list() {
-        assert_eq!(statuses(&Value::Integer(1)), Some(vec![Value::Integer(1)]));
-        assert_eq!(statuses(&given("leased")), Some(vec![given("leased")]));
-        assert_eq!(statuses(&given("[1, \"a\"]")), Some(vec![Value::Integer(1), given("a")]));
-        for bad in ["[]", "[1.5]", "[null]", "[\"\"]", "[1", "[[1]]", ""] {
-            assert_eq!(statuses(&given(bad)), None, "{bad}");
-            assert_eq!(Kind::Statuses.accept(&given(bad)), None, "{bad}");
-        }
-        assert_eq!(Kind::Statuses.accept(&given("[ 1 ,2 ]")), Some(given("[1,2]")));
-        assert_eq!(Kind::Statuses.accept(&given("leased")), Some(given("leased")));
-        assert_eq!(Kind::Statuses.accept(&Value::Integer(1)), Some(Value::Integer(1)));
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! # The parts
 //!
 //! [`registry`] lists the settings, [`kind`] checks values, [`presets`] are defaults for queue libraries, [`remote`]
-//! says what may be stored of an off-site remote, [`table`] reads and
+//! says what may be stored of an off-site remote, [`statuses`] that no status means two things, [`table`] reads and
 //! writes the rows, [`exclusive`] knows the databases that must not have them. All rows are read at once: there are few, and an
 //! operation sees one state of them.
 
@@ -22,6 +22,8 @@ pub mod kind;
 pub mod presets;
 pub mod registry;
 pub mod remote;
+pub mod status_list;
+pub mod statuses;
 pub mod table;
 
 use rusqlite::Connection;
@@ -90,6 +92,13 @@ impl Settings {
     /// What somebody has set, usable or not.
     pub fn stored(&self, setting: &Setting) -> Option<&Value> {
         self.rows.iter().find(|(name, _)| name.eq_ignore_ascii_case(setting.name)).map(|(_, value)| value)
+    }
+
+    /// The settings as they would be with this one set.
+    fn with(&self, setting: &Setting, value: &Value) -> Self {
+        let others = self.rows.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(setting.name)).cloned();
+        let rows = others.chain([(setting.name.to_owned(), value.clone())]).collect();
+        Self { rows, preset: self.preset }
     }
 
     fn default(&self, setting: &Setting) -> Result<Value> {
@@ -235,11 +244,23 @@ pub fn set(conn: &Connection, name: &str, value: &Value) -> Result<Value> {
     };
     let settings = Settings::of(conn)?;
     check_existence(conn, &settings, setting, &accepted)?;
+    check_statuses(&settings, setting, &accepted)?;
     if settings.preset.is_some() && settings.value(setting)? == accepted {
         return Ok(accepted);
     }
     table::store(conn, setting.name, &accepted)?;
     Ok(accepted)
+}
+
+/// A status that would mean two things is refused, also when a preset would bring it.
+fn check_statuses(settings: &Settings, setting: &Setting, value: &Value) -> Result<()> {
+    if setting.name == registry::PRESET.name {
+        return statuses::refuse_clash(&settings.with(setting, value), None);
+    }
+    if statuses::concern(setting) {
+        return statuses::refuse_clash(&settings.with(setting, value), Some(setting));
+    }
+    Ok(())
 }
 
 /// A name that nothing in the database bears is a slip. Columns of a table that is not there yet cannot be judged.

@@ -25,8 +25,8 @@ use super::fixed::Fixed::{self, Text, Whole};
 use super::registry::{
     COLUMN_ATTEMPTS, COLUMN_CREATED_AT, COLUMN_HEARTBEAT, COLUMN_ID, COLUMN_LEASE_UNTIL, COLUMN_LOCKED_BY,
     COLUMN_MAX_ATTEMPTS, COLUMN_RESERVED_AT, COLUMN_RUN_AFTER, COLUMN_STATUS, COLUMN_UPDATED_AT, COLUMN_WORKER_ID,
-    REQUEUE_CLEARS, REQUEUE_SETS_RUN_AFTER, STALE_ATTEMPTS, STALE_NEEDS_DEAD_WORKER, STATUS_DEAD, STATUS_LEASED,
-    STATUS_QUEUED, TASK_TABLE, TIME_FORMAT, WORKERS_TABLE,
+    REQUEUE_CLEARS, REQUEUE_SETS_RUN_AFTER, STALE_ATTEMPTS, STALE_NEEDS_DEAD_WORKER, STATUS_DEAD, STATUS_FINISHED,
+    STATUS_LEASED, STATUS_QUEUED, TASK_TABLE, TIME_FORMAT, WORKERS_TABLE,
 };
 
 /// The names of all presets.
@@ -50,6 +50,7 @@ static LITEQUEUE: &Entries = &[
     (&COLUMN_UPDATED_AT, Text("")),
     (&COLUMN_ATTEMPTS, Text("")),
     (&COLUMN_MAX_ATTEMPTS, Text("")),
+    (&STATUS_FINISHED, Text("[2,3]")),
     (&STATUS_QUEUED, Whole(0)),
     (&STATUS_LEASED, Whole(1)),
     (&STATUS_DEAD, Whole(3)),
@@ -66,6 +67,7 @@ static LOCALQUEUE: &Entries = &[
     (&COLUMN_RUN_AFTER, Text("available_at")),
     (&COLUMN_CREATED_AT, Text("created_at")),
     (&COLUMN_UPDATED_AT, Text("updated_at")),
+    (&STATUS_FINISHED, Text("[2,3]")),
     (&STATUS_QUEUED, Whole(0)),
     (&STATUS_LEASED, Whole(1)),
     (&STATUS_DEAD, Whole(3)),
@@ -85,6 +87,7 @@ static MONLITE: &Entries = &[
     (&COLUMN_RUN_AFTER, Text("run_at")),
     (&COLUMN_CREATED_AT, Text("created_at")),
     (&COLUMN_UPDATED_AT, Text("updated_at")),
+    (&STATUS_FINISHED, Text(r#"["done","failed"]"#)),
     (&STATUS_QUEUED, Text("pending")),
     (&STATUS_LEASED, Text("active")),
     (&STATUS_DEAD, Text("failed")),
@@ -104,6 +107,7 @@ static KARTIKEYA: &Entries = &[
     (&COLUMN_UPDATED_AT, Text("")),
     (&COLUMN_ATTEMPTS, Text("")),
     (&COLUMN_MAX_ATTEMPTS, Text("")),
+    (&STATUS_FINISHED, Text(r#"["completed","failed"]"#)),
     (&STATUS_QUEUED, Text("pending")),
     (&STATUS_LEASED, Text("running")),
     (&STATUS_DEAD, Text("failed")),
@@ -119,6 +123,7 @@ static HONKER: &Entries = &[
     (&COLUMN_RUN_AFTER, Text("run_at")),
     (&COLUMN_CREATED_AT, Text("created_at")),
     (&COLUMN_UPDATED_AT, Text("")),
+    (&STATUS_FINISHED, Text("[]")),
     (&STATUS_QUEUED, Text("pending")),
     (&STATUS_LEASED, Text("processing")),
     (&TIME_FORMAT, Text("unix")),
@@ -134,6 +139,7 @@ static APALIS: &Entries = &[
     (&COLUMN_RUN_AFTER, Text("run_at")),
     (&COLUMN_CREATED_AT, Text("")),
     (&COLUMN_UPDATED_AT, Text("")),
+    (&STATUS_FINISHED, Text(r#"["Done","Killed",{"Failed":"at_limit"}]"#)),
     (&STATUS_QUEUED, Text("Pending")),
     (&STATUS_LEASED, Text(r#"["Queued","Running"]"#)),
     (&STATUS_DEAD, Text("Killed")),

@@ -60,6 +60,8 @@ settings! {
     STATUS_LEASED, "status_leased", Kind::Statuses, Word(r#"["leased","processing"]"#),
         "the status, or statuses, of a task that a worker holds";
     STATUS_DEAD, "status_dead", Kind::Status, Word("dead_letter"), "the status of a task that has used up its attempts";
+    STATUS_FINISHED, "status_finished", Kind::Finished, Word(r#"["completed","failed","dead_letter"]"#),
+        "the statuses of a task that is over, one way or another; {\"failed\": \"at_limit\"} stands for one that is over only with its attempts used up";
     TIME_FORMAT, "time_format", Kind::Choice(&["text", "iso", "unix", "unix_ms", "unix_ns"]), Word("text"),
         "how the queue writes times: text is YYYY-MM-DD HH:MM:SS, iso is YYYY-MM-DDTHH:MM:SSZ, both in UTC; unix in seconds, milliseconds or nanoseconds";
     REQUEUE_CLEARS, "requeue_clears", Kind::Columns, Word("[]"),

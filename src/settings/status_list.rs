@@ -1,0 +1,126 @@
+//! Lists of statuses as values of settings: a status alone, or a JSON array.
+//!
+//! # Promise
+//!
+//! Pure. A status is a text that is not empty, or a whole number. What is stored is the array in its shortest spelling; a single
+//! status stays as it was given.
+
+use rusqlite::types::Value;
+
+use super::kind::Kind;
+
+/// The value of a setting of kind [`Kind::Statuses`] as it is stored, if it is one.
+pub fn accept_some(value: &Value) -> Option<Value> {
+    let statuses = some(value)?;
+    if !is_list(value) {
+        return statuses.into_iter().next();
+    }
+    Some(Value::from(serde_json::Value::from_iter(statuses.iter().map(json)).to_string()))
+}
+
+/// The value of a setting of kind [`Kind::Finished`] as it is stored, if it is one.
+pub fn accept_finished(value: &Value) -> Option<Value> {
+    if !is_list(value) {
+        return Kind::Status.accept(value);
+    }
+    let elements = list(value)?;
+    elements.iter().map(finished_status).collect::<Option<Vec<_>>>()?;
+    Some(Value::from(serde_json::Value::Array(elements).to_string()))
+}
+
+/// The statuses in the value of a setting of kind [`Kind::Statuses`].
+pub fn some(value: &Value) -> Option<Vec<Value>> {
+    if !is_list(value) {
+        return Kind::Status.accept(value).map(|status| vec![status]);
+    }
+    list(value)?.iter().map(status).collect::<Option<Vec<Value>>>().filter(|statuses| !statuses.is_empty())
+}
+
+/// The statuses in the value of a setting of kind [`Kind::Finished`], whatever else makes a task in them finished.
+pub fn finished(value: &Value) -> Option<Vec<Value>> {
+    if !is_list(value) {
+        return Kind::Status.accept(value).map(|status| vec![status]);
+    }
+    list(value)?.iter().map(finished_status).collect()
+}
+
+fn is_list(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if text.trim_start().starts_with('['))
+}
+
+fn list(value: &Value) -> Option<Vec<serde_json::Value>> {
+    match value {
+        Value::Text(text) if is_list(value) => serde_json::from_str(text).ok(),
+        _ => None,
+    }
+}
+
+fn status(element: &serde_json::Value) -> Option<Value> {
+    match element {
+        serde_json::Value::String(text) => Kind::Status.accept(&Value::Text(text.clone())),
+        serde_json::Value::Number(number) => number.as_i64().map(Value::Integer),
+        _ => None,
+    }
+}
+
+fn finished_status(element: &serde_json::Value) -> Option<Value> {
+    let serde_json::Value::Object(object) = element else { return status(element) };
+    let mut members = object.iter();
+    match (members.next(), members.next()) {
+        (Some((name, when)), None) if when == "at_limit" => Kind::Status.accept(&Value::Text(name.clone())),
+        _ => None,
+    }
+}
+
+fn json(status: &Value) -> serde_json::Value {
+    match status {
+        Value::Integer(number) => serde_json::json!(number),
+        Value::Text(text) => serde_json::json!(text),
+        _ => serde_json::Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(text: &str) -> Value {
+        Value::Text(text.into())
+    }
+
+    #[test]
+    fn statuses_are_one_or_a_list() {
+        assert_eq!(some(&Value::Integer(1)), Some(vec![Value::Integer(1)]));
+        assert_eq!(some(&given("leased")), Some(vec![given("leased")]));
+        assert_eq!(some(&given("[1, \"a\"]")), Some(vec![Value::Integer(1), given("a")]));
+        for bad in ["[]", "[1.5]", "[null]", "[\"\"]", "[1", "[[1]]", ""] {
+            assert_eq!(some(&given(bad)), None, "{bad}");
+            assert_eq!(Kind::Statuses.accept(&given(bad)), None, "{bad}");
+        }
+        assert_eq!(Kind::Statuses.accept(&given("[ 1 ,2 ]")), Some(given("[1,2]")));
+        assert_eq!(Kind::Statuses.accept(&given("leased")), Some(given("leased")));
+        assert_eq!(Kind::Statuses.accept(&Value::Integer(1)), Some(Value::Integer(1)));
+    }
+
+    #[test]
+    fn finished_statuses_may_be_none_or_depend_on_the_attempts() {
+        let mixed = given(r#"["Done", 3, {"Failed": "at_limit"}]"#);
+        assert_eq!(finished(&mixed), Some(vec![given("Done"), Value::Integer(3), given("Failed")]));
+        assert_eq!(Kind::Finished.accept(&mixed), Some(given(r#"["Done",3,{"Failed":"at_limit"}]"#)));
+        assert_eq!(Kind::Finished.accept(&given("[]")), Some(given("[]")));
+        assert_eq!(finished(&given("[]")), Some(Vec::new()));
+        assert_eq!(finished(&given("done")), Some(vec![given("done")]));
+        for bad in [
+            "",
+            "[1.5]",
+            "[null]",
+            "[\"\"]",
+            "[1",
+            r#"[{"a": "b"}]"#,
+            r#"[{"a": "at_limit", "b": "at_limit"}]"#,
+            "[{}]",
+        ] {
+            assert_eq!(Kind::Finished.accept(&given(bad)), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The statuses that settings name, and that they do not contradict each other.
+//!
+//! # Promise
+//!
+//! A task waits (`status_queued`), is held by a worker (`status_leased`), or is over (`status_finished`, `status_dead`; the latter may
+//! be one of the former). No status means two of these: requeued tasks would be leases at once, or a finished task would be run
+//! again. [`refuse_clash`] is asked when a setting is set, and again by whatever acts on leases, since a table can be edited by hand
+//! and a preset can bring a status that was set for something else.
+//!
+//! # How
+//!
+//! Two statuses are the same if they look the same as text, whatever their case: whether a column tells 1 from '1', or `Done` from
+//! `DONE`, depends on how it was declared.
+
+use rusqlite::types::Value;
+
+use super::registry::{STATUS_DEAD, STATUS_FINISHED, STATUS_LEASED, STATUS_QUEUED};
+use super::{Setting, Settings, kind, status_list};
+use crate::error::{Error, Result};
+
+/// What a task in a status is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Held,
+    Over,
+}
+
+/// A status that a setting names.
+struct Named {
+    setting: &'static Setting,
+    state: State,
+    status: Value,
+}
+
+/// Whether a setting names statuses.
+pub fn concern(setting: &Setting) -> bool {
+    [&STATUS_QUEUED, &STATUS_LEASED, &STATUS_FINISHED, &STATUS_DEAD].iter().any(|known| known.name == setting.name)
+}
+
+/// Every status that a setting names.
+///
+/// # Errors
+///
+/// A setting that cannot be used.
+pub fn known(settings: &Settings) -> Result<Vec<Value>> {
+    Ok(named(settings)?.into_iter().map(|named| named.status).collect())
+}
+
+/// Refuses statuses that mean two things; with `about`, only those that this setting names.
+///
+/// # Errors
+///
+/// Such a status, or a setting that cannot be used.
+pub fn refuse_clash(settings: &Settings, about: Option<&Setting>) -> Result<()> {
+    let named = named(settings)?;
+    for (place, one) in named.iter().enumerate() {
+        for other in named.iter().skip(place + 1) {
+            let concerned = about.is_none_or(|about| [one, other].iter().any(|each| each.setting.name == about.name));
+            if concerned && one.state != other.state && text(&one.status) == text(&other.status) {
+                return Err(Error::usage(format!(
+                    "the settings {} and {} both name the status {}; a task that waits, one that a worker holds and one that is \
+                     over need different statuses, so set the other one first, or reset it",
+                    one.setting.name,
+                    other.setting.name,
+                    kind::shown(&one.status)
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn named(settings: &Settings) -> Result<Vec<Named>> {
+    let mut found = Vec::new();
+    let mut add = |setting, state, statuses: Option<Vec<Value>>| {
+        let named = |status| Named { setting, state, status };
+        found.extend(statuses.unwrap_or_default().into_iter().map(named));
+    };
+    add(&STATUS_QUEUED, State::Waiting, Some(vec![settings.value(&STATUS_QUEUED)?]));
+    add(&STATUS_LEASED, State::Held, status_list::some(&settings.value(&STATUS_LEASED)?));
+    add(&STATUS_DEAD, State::Over, Some(vec![settings.value(&STATUS_DEAD)?]));
+    add(&STATUS_FINISHED, State::Over, status_list::finished(&settings.value(&STATUS_FINISHED)?));
+    Ok(found)
+}
+
+fn text(status: &Value) -> String {
+    match status {
+        Value::Text(text) => text.to_ascii_lowercase(),
+        other => kind::shown(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{presets, registry};
+    use super::*;
+
+    fn settings(rows: &[(&str, &str)]) -> Settings {
+        let rows = rows.iter().map(|&(name, value)| (name.to_owned(), Value::from(value.to_owned()))).collect();
+        Settings { rows, preset: None }
+    }
+
+    #[test]
+    fn no_preset_contradicts_itself() {
+        for preset in presets::NAMES {
+            let settings = settings(&[("preset", preset)]);
+            assert!(refuse_clash(&settings, None).is_ok(), "{preset}");
+            assert!(known(&settings).unwrap().len() >= 3, "{preset}");
+        }
+    }
+
+    #[test]
+    fn what_means_two_things_is_refused() {
+        for (rows, setting) in [
+            ([("status_queued", "processing"), ("keep", "3")], &registry::STATUS_QUEUED),
+            ([("status_leased", "[\"busy\", \"Completed\"]"), ("keep", "3")], &registry::STATUS_LEASED),
+            ([("status_dead", "queued"), ("keep", "3")], &registry::STATUS_DEAD),
+            ([("status_finished", "[{\"leased\": \"at_limit\"}]"), ("keep", "3")], &registry::STATUS_FINISHED),
+            ([("status_queued", "1"), ("status_leased", "[1]")], &registry::STATUS_LEASED),
+            ([("status_leased", "working"), ("status_queued", "WORKING")], &registry::STATUS_QUEUED),
+            ([("preset", "apalis"), ("status_queued", "Running")], &registry::STATUS_QUEUED),
+        ] {
+            let settings = settings(&rows);
+            assert!(refuse_clash(&settings, None).is_err(), "{rows:?}");
+            assert!(refuse_clash(&settings, Some(setting)).is_err(), "{rows:?}");
+            assert!(refuse_clash(&settings, Some(&registry::KEEP)).is_ok(), "{rows:?}");
+        }
+        // Given up may be one of the ways to be finished.
+        assert!(refuse_clash(&settings(&[("status_dead", "failed")]), None).is_ok());
+    }
+}
