@@ -79,6 +79,21 @@ NO_TIMES: dict[str, list[Value]] = {
 }
 NO_TIMES["iso"] = NO_TIMES["text"]
 
+# Times at which no lease ended: what programs write for "none", or times in another unit.
+BEFORE_ALL_LEASES: dict[str, list[Value]] = {
+    "text": [
+        "0001-01-01 00:00:00+00:00",
+        "0000-00-00 00:00:00",
+        "1970-01-01 00:00:00",
+        "1999-12-31 23:59:59",
+        "2000-01-01 00:00:00+01:00",
+    ],
+    "unix": [0, -1, 0.5, 946_684_799, -62_135_596_800],
+    "unix_ms": [0, -1, int(time.time()) + 3600, 946_684_799_999],
+    "unix_ns": [0, -1, (int(time.time()) + 3600) * 1000, int(time.time()), 946_684_799_999_999_999],
+}
+BEFORE_ALL_LEASES["iso"] = BEFORE_ALL_LEASES["text"]
+
 FAR: dict[str, list[Value]] = {
     "text": ["9999-12-31 23:59:59", "2999-01-01"],
     "iso": ["9999-12-31T23:59:59Z"],
@@ -122,7 +137,7 @@ def test_every_spelling_of_a_moment_is_that_moment(form: str, session: PythonSes
 
 
 def test_what_is_no_time_is_left_alone(form: str, session: PythonSession) -> None:
-    for number, value in enumerate([None, *NO_TIMES[form], *FAR[form]]):
+    for number, value in enumerate([None, *NO_TIMES[form], *BEFORE_ALL_LEASES[form], *FAR[form]]):
         lease(session, number, value)
     before = session.rows("SELECT * FROM task_queue")
     assert session.rows("SELECT task_id FROM queue_stale(0)") == []
@@ -143,6 +158,11 @@ def test_a_lease_is_stale_from_the_second_after(form: str, session: PythonSessio
         if int(time.time()) == now:
             break
     assert (shown, requeued) == ([(61,)], 1)
+
+
+def test_a_lease_that_ended_with_the_last_century_is_one(form: str, session: PythonSession) -> None:
+    lease(session, 1, WRITTEN[form](946_684_800))
+    assert session.value("SELECT queue_requeue_stale(60)") == 1
 
 
 def test_times_are_written_in_the_format(form: str, session: PythonSession) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 
 import pytest
 from conftest import MakeQueue, OpenPython
 
 from hosts import HostDiedError
+from hosts.protocol import Value
 from support.eventually import until
 from support.queues import Queue, Shape, utc
 from support.writers import running
@@ -26,8 +28,6 @@ HEARTBEATS: list[tuple[str | None, int | str | None, bool]] = [
     ("stale", -3600, True),
     ("long gone", "2020-01-01 00:00:00", True),
     ("never seen", None, True),
-    ("unreadable", "soon", True),
-    ("empty", "", True),
     ("absent", "absent", True),
     (None, "absent", True),
 ]
@@ -65,6 +65,57 @@ def test_only_the_leases_of_dead_workers(
     if whole:
         session.rows("COMMIT")
     assert queue.query("SELECT id FROM task_queue WHERE status = 'queued' ORDER BY id") == listed
+
+
+# A sign of life that is there and cannot be read in that format, beside leases that can.
+SEEN = 1_790_000_000
+UNREADABLE: list[tuple[str, Value]] = [
+    ("text", "soon"),
+    ("text", ""),
+    ("text", SEEN),
+    ("text", "2026-11-05 14:30:22.123 +0000 UTC"),
+    ("text", "0001-01-01 00:00:00+00:00"),
+    ("iso", b"2026-11-05T14:30:22Z"),
+    ("unix", "2026-11-05 14:30:22"),
+    ("unix", SEEN * 1000),
+    ("unix_ms", SEEN),
+    ("unix_ms", 0),
+    ("unix_ns", SEEN),
+]
+
+
+@pytest.mark.parametrize(("form", "seen"), UNREADABLE)
+@pytest.mark.parametrize("whole", [True, False], ids=["transaction", "batches"])
+def test_a_sign_of_life_that_cannot_be_read_is_an_error_and_no_death(
+    whole: bool, form: str, seen: Value, make: MakeQueue, open_python: OpenPython
+) -> None:
+    queue = make(Shape(tasks=0, stale_leased=2))
+    parts = {"unix": 1, "unix_ms": 1000, "unix_ns": 10**9}.get(form)
+    session = open_python(queue.path)
+    session.rows("DROP TABLE workers")
+    session.rows("CREATE TABLE workers(worker_id TEXT PRIMARY KEY, heartbeat_utc)")
+    session.rows("INSERT INTO workers VALUES ('worker-1', ?), ('another', 'soon')", seen)
+    session.rows(
+        "SELECT queue_set('stale_needs_dead_worker', 1), queue_set('time_format', ?)", form
+    )
+    if parts is not None:
+        session.rows("ALTER TABLE task_queue RENAME lease_until_utc TO lease_until_text")
+        session.rows("ALTER TABLE task_queue ADD lease_until_utc")
+        session.rows("UPDATE task_queue SET lease_until_utc = ?", (int(time.time()) - 3600) * parts)
+    before = queue.snapshot()
+    if whole:
+        session.rows("BEGIN")
+    for call in ("SELECT queue_requeue_stale(60)", "SELECT * FROM queue_stale(60)"):
+        message = session.error(call).message
+        assert "'worker-1'" in message
+        assert "time_format" in message
+    if whole:
+        session.rows("COMMIT")
+    assert queue.snapshot() == before
+    # Whose leases are not over is not asked.
+    assert session.value("SELECT queue_requeue_stale(86400)") == 0
+    session.rows("DELETE FROM workers WHERE worker_id = 'worker-1'")
+    assert session.value("SELECT queue_requeue_stale(60)") == 2
 
 
 @pytest.mark.parametrize(

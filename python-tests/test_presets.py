@@ -190,7 +190,7 @@ def test_litequeue_after_0_9_gets_no_table_beside_its_own(
         "idempotency_key TEXT, status INTEGER NOT NULL, in_time INTEGER NOT NULL, "
         "lock_time INTEGER, done_time INTEGER, claim_id INTEGER NOT NULL DEFAULT 0)"
     )
-    session.rows("INSERT INTO Queue VALUES ('task', 'a', NULL, 1, 1, 2, NULL, 7)")
+    session.rows("INSERT INTO Queue VALUES ('task', 'a', NULL, 1, 1, 1577836800000000002, NULL, 7)")
     assert session.rows(
         "SELECT value FROM queue_settings() WHERE name IN ('preset', 'column_id')"
     ) == [

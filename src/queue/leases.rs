@@ -65,7 +65,7 @@ pub struct StaleLease {
 pub fn stale(conn: &Connection, grace: Option<i64>, now: DateTime<Utc>) -> Result<Vec<StaleLease>> {
     let limit = limit(grace_or_default(conn, grace)?, now)?;
     let shape = require(conn)?;
-    let pieces = Pieces::of(conn, &shape)?;
+    let pieces = Pieces::of(conn, &shape, limit)?;
     let id = shape.column(Role::Id)?;
     let sql = format!(
         "SELECT {id}, {status}, {locked_by}, {lease_until}, ?2 - {ended}, {attempts}
@@ -104,8 +104,11 @@ pub fn count(conn: &Connection, now: DateTime<Utc>) -> Result<Option<i64>> {
     let Some(shape) = Shape::find(conn)? else { return Ok(None) };
     let limit = limit(shape.settings().whole(&setting::STALE_SECS)?, now)?;
     shape.needs(NEEDED)?;
-    let sql =
-        format!("SELECT count(*) FROM {} WHERE {}", shape.table_by_status(conn)?, Pieces::of(conn, &shape)?.stale);
+    let sql = format!(
+        "SELECT count(*) FROM {} WHERE {}",
+        shape.table_by_status(conn)?,
+        Pieces::of(conn, &shape, limit)?.stale
+    );
     let counted = conn.query_row(&sql, [limit], |row| row.get(0));
     counted.map(Some).map_err(|error| Error::from(error).context("cannot count the stale leases"))
 }
@@ -120,7 +123,7 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<usize>
     let conn = caller.connection();
     let limit = limit(grace, now)?;
     let shape = require(conn)?;
-    let stale = Pieces::of(conn, &shape)?.stale;
+    let stale = Pieces::of(conn, &shape, limit)?.stale;
     let changes = changes::of_stale(&shape)?;
     let present = shape.time()?.write(now);
     let work = Requeue { caller, conn, table: shape.table_by_status(conn)?, shape, stale, changes, limit, present };

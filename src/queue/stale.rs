@@ -3,20 +3,27 @@
 //! # Promise
 //!
 //! A task is held by a worker in the statuses that the setting `status_leased` names. Its lease is **stale** when the time in
-//! `column_lease_until` is more than the given number of seconds in the past. A lease without such a time, or with one that
-//! cannot be read, is not stale: nothing is known about it. With `stale_needs_dead_worker`, the worker's last sign of life must
-//! be as old, too; a worker that is not in the table of workers has given none.
+//! `column_lease_until` is more than the given number of seconds in the past. A lease without such a time, with one that
+//! cannot be read, or with one before the year 2000 (a time in another unit, or a program's "none") is not stale: nothing is known
+//! about it. [`super::unreadable`] counts those.
+//!
+//! With `stale_needs_dead_worker`, the worker's last sign of life must be as old, too; a worker that is not in the table of
+//! workers, or has NULL there, has given none. A sign of life that is there but cannot be read is an error before anything is
+//! done: a heartbeat in the wrong format would make every living worker look dead.
 //!
 //! # How
 //!
-//! In all pieces the task table is called `task`, and ?1 is the Unix time before which a lease must have ended.
+//! In all pieces the task table is called `task`, and ?1 is the Unix time before which a lease must have ended. A heartbeat that
+//! becomes unreadable between the check and the statement that requeues counts as a sign of life in that statement.
 
-use rusqlite::Connection;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::shape::{Role, Shape};
+use super::time::EARLIEST;
 use crate::error::{Error, Result};
 use crate::schema::{self, quoted};
-use crate::settings::{registry as setting, statuses};
+use crate::settings::{kind, registry as setting, statuses};
 
 /// The pieces of SQL.
 pub struct Pieces {
@@ -27,16 +34,19 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// The pieces for a queue.
+    /// The pieces for a queue; `limit` is what ?1 will be.
     ///
     /// # Errors
     ///
-    /// A column or table that the settings need and the database lacks, or settings that cannot be used.
-    pub fn of(conn: &Connection, shape: &Shape) -> Result<Self> {
+    /// A column or table that the settings need and the database lacks, settings that cannot be used, or an unreadable sign of
+    /// life of a worker whose lease is over.
+    pub fn of(conn: &Connection, shape: &Shape, limit: i64) -> Result<Self> {
         let ended = shape.time()?.seconds(&shape.column(Role::LeaseUntil)?);
-        let mut stale = format!("{} AND {ended} < ?1", leased(shape)?);
+        let mut stale = format!("{} AND {ended} >= {EARLIEST} AND {ended} < ?1", leased(shape)?);
         if shape.settings().whole(&setting::STALE_NEEDS_DEAD_WORKER)? != 0 {
-            stale.push_str(&format!(" AND NOT EXISTS ({})", sign_of_life(conn, shape)?));
+            let workers = Workers::find(conn, shape)?;
+            workers.check_heartbeats(conn, shape, &stale, limit)?;
+            stale.push_str(&format!(" AND NOT EXISTS ({})", workers.sign_of_life()));
         }
         Ok(Self { ended, stale })
     }
@@ -52,25 +62,80 @@ pub fn leased(shape: &Shape) -> Result<String> {
     Ok(format!("{} IN ({})", shape.column(Role::Status)?, shape.leased()?))
 }
 
-/// A query for the worker of `task`, if it has shown a sign of life since ?1.
-fn sign_of_life(conn: &Connection, shape: &Shape) -> Result<String> {
-    shape.needs(&[Role::LockedBy])?;
-    let word = |which| shape.settings().text(which).map(Option::unwrap_or_default);
-    let (table, id, heartbeat) =
-        (word(&setting::WORKERS_TABLE)?, word(&setting::COLUMN_WORKER_ID)?, word(&setting::COLUMN_HEARTBEAT)?);
-    let columns = if schema::has_table(conn, &table)? { schema::columns(conn, &table)? } else { Vec::new() };
-    let has = |name: &str| columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
-    if !has(&id) || !has(&heartbeat) {
-        return Err(Error::usage(format!(
-            "the database has no table {table} with the columns {id} and {heartbeat}, which the setting stale_needs_dead_worker \
-             needs; name others with queue_set('workers_table', …), or reset it with queue_set('stale_needs_dead_worker', NULL)"
-        )));
+/// The table of the workers, called `worker` in SQL.
+struct Workers {
+    table: String,
+    /// A condition: the worker holds `task`.
+    holds: String,
+    id: String,
+    heartbeat: String,
+    /// An expression: the Unix time of the last sign of life.
+    seen: String,
+}
+
+impl Workers {
+    fn find(conn: &Connection, shape: &Shape) -> Result<Self> {
+        shape.needs(&[Role::LockedBy])?;
+        let word = |which| shape.settings().text(which).map(Option::unwrap_or_default);
+        let (table, id, heartbeat) =
+            (word(&setting::WORKERS_TABLE)?, word(&setting::COLUMN_WORKER_ID)?, word(&setting::COLUMN_HEARTBEAT)?);
+        let columns = if schema::has_table(conn, &table)? { schema::columns(conn, &table)? } else { Vec::new() };
+        let has = |name: &str| columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+        if !has(&id) || !has(&heartbeat) {
+            return Err(Error::usage(format!(
+                "the database has no table {table} with the columns {id} and {heartbeat}, which the setting \
+                 stale_needs_dead_worker needs; name others with queue_set('workers_table', …), or reset it with \
+                 queue_set('stale_needs_dead_worker', NULL)"
+            )));
+        }
+        let (id, heartbeat) = (format!("worker.{}", quoted(&id)), format!("worker.{}", quoted(&heartbeat)));
+        Ok(Self {
+            table: format!("main.{} AS worker", quoted(&table)),
+            holds: format!("{id} = {}", shape.column(Role::LockedBy)?),
+            seen: shape.time()?.seconds(&heartbeat),
+            id,
+            heartbeat,
+        })
     }
-    Ok(format!(
-        "SELECT 1 FROM main.{} AS worker WHERE worker.{} = {} AND {} >= ?1",
-        quoted(&table),
-        quoted(&id),
-        shape.column(Role::LockedBy)?,
-        shape.time()?.seconds(&format!("worker.{}", quoted(&heartbeat)))
-    ))
+
+    /// A condition: there is a sign of life that cannot be read.
+    fn unreadable(&self) -> String {
+        format!("{} IS NOT NULL AND ifnull({} < {EARLIEST}, 1)", self.heartbeat, self.seen)
+    }
+
+    /// A query for the worker of `task`, if it may have lived since ?1.
+    fn sign_of_life(&self) -> String {
+        format!(
+            "SELECT 1 FROM {} WHERE {} AND ({} >= ?1 OR ({}))",
+            self.table,
+            self.holds,
+            self.seen,
+            self.unreadable()
+        )
+    }
+
+    /// Refuses a worker that holds an overdue lease and whose sign of life cannot be read; `overdue` is the condition.
+    fn check_heartbeats(&self, conn: &Connection, shape: &Shape, overdue: &str, limit: i64) -> Result<()> {
+        let sql = format!(
+            "SELECT {}, {} FROM {} CROSS JOIN {} ON {} WHERE {overdue} AND {} LIMIT 1",
+            self.id,
+            self.heartbeat,
+            shape.table_by_status(conn)?,
+            self.table,
+            self.holds,
+            self.unreadable()
+        );
+        let found = conn
+            .query_row(&sql, [limit], |row| Ok((row.get::<_, Value>(0)?, row.get::<_, Value>(1)?)))
+            .optional()
+            .map_err(|error| Error::from(error).context("cannot read the workers' signs of life"))?;
+        let Some((worker, heartbeat)) = found else { return Ok(()) };
+        Err(Error::usage(format!(
+            "the last sign of life of the worker {} is {}, which is no time in the format that the setting time_format names, so \
+             whether it lives is unknown and nothing was requeued; correct that row, or name the format of all times of this \
+             queue with queue_set('time_format', …)",
+            kind::shown(&worker),
+            kind::shown(&heartbeat)
+        )))
+    }
 }

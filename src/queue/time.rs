@@ -5,6 +5,10 @@
 //! One format for all times of a queue, which the setting `time_format` names. Reading is strict: what is not a time in that
 //! format is unknown (NULL), never some other time. Texts are read in either spelling of SQLite's date functions, also with a
 //! fraction or an offset; they are written in the one that was named.
+//!
+//! A number fits more than one format: seconds that are read as milliseconds are a time of January 1970, and 0 and -1 are what
+//! programs write for "none". So what a lease or a worker's sign of life rests on must lie in years that a queue can have seen:
+//! from [`EARLIEST`] on, and for a lease until [`latest`].
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::types::Value;
@@ -14,6 +18,16 @@ use crate::clock;
 /// 0000-01-01 00:00:00 and 9999-12-31 23:59:59 as Unix seconds: what SQLite's date functions know.
 const FIRST: i64 = -62_167_219_200;
 const LAST: i64 = 253_402_300_799;
+
+/// 2000-01-01 00:00:00 UTC as Unix seconds: no lease ended before.
+pub const EARLIEST: i64 = 946_684_800;
+
+/// Ten years from now as Unix seconds: no lease ends later. One that does is no time, or never meant to end.
+pub fn latest(now: DateTime<Utc>) -> i64 {
+    /// Ten years of 365.25 days.
+    const YEARS: i64 = 315_576_000;
+    now.timestamp() + YEARS
+}
 
 /// How a queue writes its times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +94,13 @@ impl TimeFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leases_end_in_this_century_and_the_next_ten_years() {
+        let time = |text| clock::parse_rfc3339(text).unwrap();
+        assert_eq!(EARLIEST, time("2000-01-01T00:00:00Z").timestamp());
+        assert_eq!(latest(time("2026-11-05T14:30:22Z")), time("2036-11-05T02:30:22Z").timestamp());
+    }
 
     #[test]
     fn times_are_written_in_the_format_of_the_queue() {
