@@ -177,7 +177,8 @@ def test_monthly(queue: Queue, run_file: RunFile) -> None:
     done = run_file("monthly", queue)
     assert (done.status, done.said("vacuum")) == (0, ["yes"])
     ((before,), (after,)) = done.said("bytes_before"), done.said("bytes_after")
-    assert int(after) < int(before) - 400_000
+    # The statistics take some pages of what was won.
+    assert int(after) < int(before) - 390_000
     assert queue.query("PRAGMA freelist_count") == [(0,)]
 
 

@@ -15,7 +15,9 @@
 **
 ** Makes a backup and verifies it in full (integrity, foreign keys, the number of tasks of
 ** each status), and rewrites the database without its free pages if these are more than
-** the setting 'fragmentation_pct_critical' says (20 percent).
+** the setting 'fragmentation_pct_critical' says (20 percent). Where VACUUM may give rows new
+** rowids that something refers to, it is left out with a note, unless the setting
+** 'vacuum_moves_rowids' is 1.
 **
 ** It acts at once, whenever it is run, and needs no schedule. Where something can be
 ** called every minute, SELECT queue_run_due() is better: it does the same as its job
@@ -42,10 +44,11 @@ SELECT NULL
 .parameter init
 INSERT INTO temp.sqlite_parameters SELECT ':' || name, value FROM queue_settings();
 
--- 1. A backup that is kept for a year, so it is checked as thoroughly as can be.
+-- 1. A backup that is kept for a year, so it is checked as thoroughly as can be. A snapshot is the copy of
+-- a VACUUM, see above.
 WITH done(result) AS MATERIALIZED (
        SELECT queue_backup(NULL, json_object('name', 'monthly', 'verify', 'full',
-                                             'type', iif(:job_backup_type = 'snapshot', 'snapshot', 'full'),
+                                             'type', iif(:job_backup_type = 'snapshot' AND :vacuum_moves_rowids, 'snapshot', 'full'),
                                              'compression', :job_compression))
      )
 SELECT json_extract(result, '$.backup_path') AS backup,
@@ -61,9 +64,9 @@ SELECT round(:free_pages_pct, 1) AS free_pages_pct, :fragmentation_pct_critical 
        iif(:free_pages_pct > :fragmentation_pct_critical, 'yes', 'no') AS vacuum;
 
 WITH done(result) AS MATERIALIZED (
-       SELECT queue_vacuum() WHERE :free_pages_pct > :fragmentation_pct_critical
+       SELECT queue_optimize(1) WHERE :free_pages_pct > :fragmentation_pct_critical
      )
-SELECT json_extract(result, '$.size_before_bytes') AS bytes_before,
-       json_extract(result, '$.size_after_bytes') AS bytes_after,
-       json_extract(result, '$.duration_ms') AS ms
+SELECT json_extract(result, '$.stats_before.size_bytes') AS bytes_before,
+       json_extract(result, '$.stats_after.size_bytes') AS bytes_after,
+       json_extract(result, '$.note') AS note
   FROM done;

@@ -15,7 +15,8 @@
 **
 ** Makes a backup, checks the whole database, rewrites it without its free pages (VACUUM;
 ** nobody can write meanwhile, a minute for some GB), gathers the statistics anew, and
-** checks the result.
+** checks the result. Where VACUUM may give rows new rowids that something refers to, it is
+** left out with a note, unless the setting 'vacuum_moves_rowids' is 1.
 **
 ** It acts at once, whenever it is run, and needs no schedule. Where something can be
 ** called every minute, SELECT queue_run_due() is better: it does the same as its job
@@ -47,10 +48,10 @@ CREATE TEMP TABLE verdict(
            CHECK (findings = 0)
 );
 
--- 1. A backup first.
+-- 1. A backup first. A snapshot is the copy of a VACUUM, see above.
 WITH done(result) AS MATERIALIZED (
        SELECT queue_backup(NULL, json_object('name', 'weekly', 'verify', 'quick',
-                                             'type', iif(:job_backup_type = 'snapshot', 'snapshot', 'full'),
+                                             'type', iif(:job_backup_type = 'snapshot' AND :vacuum_moves_rowids, 'snapshot', 'full'),
                                              'compression', :job_compression))
      )
 SELECT json_extract(result, '$.backup_path') AS backup,
@@ -71,7 +72,8 @@ INSERT INTO temp.verdict SELECT count(*) FROM temp.before WHERE message <> 'ok';
 WITH done(result) AS MATERIALIZED (SELECT queue_optimize(1))
 SELECT round(json_extract(result, '$.stats_before.total_size_mb'), 2) AS mb_before,
        round(json_extract(result, '$.stats_after.total_size_mb'), 2) AS mb_after,
-       json_extract(result, '$.stats_after.freelist_count') AS free_pages
+       json_extract(result, '$.stats_after.freelist_count') AS free_pages,
+       json_extract(result, '$.note') AS note
   FROM done;
 
 -- 4. Is the rewritten database sound?

@@ -125,13 +125,48 @@ fn leads(conn: &Connection, index: &str, column: &str) -> rusqlite::Result<bool>
 ///
 /// Whatever SQLite says to reading the schema.
 pub fn tables_without_own_rowid(conn: &Connection) -> Result<Vec<String>> {
-    // A table that has an INTEGER PRIMARY KEY has no index for it, and one WITHOUT ROWID has one with origin 'pk'.
+    // A table that has an INTEGER PRIMARY KEY has no index for it, and one WITHOUT ROWID has one with origin 'pk'. Where the module of a
+    // virtual table is not loaded, its shadow tables are tables.
     let sql = "SELECT list.name FROM pragma_table_list AS list
                WHERE list.schema = 'main' AND list.type = 'table' AND NOT list.wr AND list.name NOT LIKE 'sqlite~_%' ESCAPE '~'
                  AND NOT (EXISTS (SELECT 1 FROM pragma_table_info(list.name, 'main') WHERE pk > 0)
                           AND NOT EXISTS (SELECT 1 FROM pragma_index_list(list.name, 'main') WHERE origin = 'pk'))
                ORDER BY list.name";
     names(conn, sql).map_err(unreadable)
+}
+
+/// Whether the main database has a virtual table, be its module loaded or not.
+///
+/// # Errors
+///
+/// Whatever SQLite says to reading the schema.
+pub fn has_virtual_tables(conn: &Connection) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND rootpage = 0)";
+    conn.query_row(sql, [], |row| row.get(0)).map_err(unreadable)
+}
+
+/// Whether a table has a PRIMARY KEY or UNIQUE constraint, or a unique index on all of its rows, that is not its rowid.
+///
+/// # Errors
+///
+/// Whatever SQLite says to reading the schema.
+pub fn has_unique_index(conn: &Connection, table: &str) -> Result<bool> {
+    let read = || -> rusqlite::Result<bool> {
+        let mut list = conn.prepare(&format!("PRAGMA main.index_list({})", quoted(table)))?;
+        let whole = |row: &rusqlite::Row<'_>| Ok(row.get::<_, bool>("unique")? && !row.get::<_, bool>("partial")?);
+        let list = list.query_map([], whole)?;
+        Ok(list.collect::<rusqlite::Result<Vec<bool>>>()?.contains(&true))
+    };
+    read().map_err(unreadable)
+}
+
+/// The statements that made the main database's schema.
+///
+/// # Errors
+///
+/// Whatever SQLite says to reading the schema.
+pub fn statements(conn: &Connection) -> Result<Vec<String>> {
+    names(conn, "SELECT sql FROM main.sqlite_schema WHERE sql IS NOT NULL").map_err(unreadable)
 }
 
 fn names(conn: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {

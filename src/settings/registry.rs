@@ -105,6 +105,8 @@ settings! {
     JOB_BACKUP_TYPE, "job_backup_type", Kind::Choice(&["full", "incremental", "snapshot"]), Word("full"),
         "the type of the daily job's backups; those of the weekly and monthly jobs are full, or snapshot if this says so";
     JOB_COMPRESSION, "job_compression", Kind::Choice(&["none", "gzip", "zstd"]), Word("none"), "the compression of the jobs' backups";
+    VACUUM_MOVES_ROWIDS, "vacuum_moves_rowids", Kind::Flag, Count(0),
+        "1: the jobs and queue_optimize(1) run VACUUM, and the jobs make backups of type snapshot, also where that may give rows new rowids that something may refer to";
     HISTORY_ROWS, "history_rows", Kind::Whole(100, 1_000_000), Count(5000), "how many rows queuekeeper_log may have";
 }
 

@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub mod health;
 pub mod integrity;
 pub mod optimize;
+pub mod rowids;
 pub mod schedule;
 pub mod stats;
 pub mod vacuum;

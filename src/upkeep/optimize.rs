@@ -3,12 +3,13 @@
 //! # Promise
 //!
 //! `ANALYZE`, and with `full` a `VACUUM` before it, so that the statistics are read from the compact database. If the VACUUM
-//! cannot be made, nothing is. The measures before and after are those of [`stats`], as the caller sees the database.
+//! fails, nothing is done. Where it may move rowids that something refers to ([`rowids`]), it is left out with a note: this is called
+//! unattended. The measures before and after are those of [`stats`], as the caller sees the database.
 
 use serde::Serialize;
 
 use super::stats::{self, Stats};
-use super::{analyze, vacuum};
+use super::{analyze, rowids, vacuum};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::progress::Listener;
@@ -44,14 +45,16 @@ pub fn optimize<'a>(caller: &'a Caller, full: i64, mut listener: Option<Listener
     };
     let stats_before = stats::stats(caller)?;
     let mut notes = Vec::new();
-    if full {
+    notes.extend(if full { rowids::reason_against(caller)? } else { None });
+    let vacuums = full && notes.is_empty();
+    if vacuums {
         let listener = listener.as_mut().map(|listener| &mut **listener as Listener<'_>);
         notes.extend(vacuum::vacuum(caller, listener)?.note);
     }
     notes.extend(analyze::analyze(caller, None, listener)?.note.map(str::to_owned));
     Ok(Outcome {
         analyzed: true,
-        vacuumed: full,
+        vacuumed: vacuums,
         stats_before,
         stats_after: stats::stats(caller)?,
         note: (!notes.is_empty()).then(|| notes.join("; ")),

@@ -4,7 +4,8 @@
 //!
 //! The jobs are those of the runbook: `hourly` (checkpoint, requeue), `daily` (backup named daily, verify, rotate, analyze,
 //! checkpoint, requeue), `weekly` (backup named weekly, integrity, optimize with VACUUM), `monthly` (backup named monthly,
-//! VACUUM where fragmentation warrants it). A step that fails does not keep others from being run, but for those that would
+//! VACUUM where fragmentation warrants it). No VACUUM is made, and no snapshot, where rowids may move that something
+//! refers to ([`rowids`]): the step is `ok` with a note. A step that fails does not keep others from being run, but for those that would
 //! make things worse: nothing is rotated away, and nothing vacuumed, when the backup that was to come before has failed, or is
 //! not sound, or the database itself is not.
 
@@ -19,7 +20,7 @@ use crate::queue::leases;
 use crate::retention::policy::Policy;
 use crate::settings::registry as setting;
 use crate::settings::{Setting, Settings};
-use crate::upkeep::{analyze, checkpoint, integrity, optimize, stats, vacuum};
+use crate::upkeep::{analyze, checkpoint, integrity, optimize, rowids, stats, vacuum};
 
 /// A job.
 pub struct Job {
@@ -133,10 +134,15 @@ fn back_up(caller: &Caller, job: &Job, settings: &Settings) -> Result<Value> {
     let kind = settings.text(&setting::JOB_BACKUP_TYPE)?.unwrap_or_default();
     // The chains of a day's backups end with the week.
     let kind = if job.name != "daily" && kind == "incremental" { "full" } else { &kind };
+    // A snapshot is the copy of a VACUUM, and may be restored.
+    let unfit = if kind == "snapshot" { rowids::reason_against(caller)? } else { None };
+    let kind = if unfit.is_some() { "full" } else { kind };
     let wish = json!({ "name": job.name, "type": kind, "compression": settings.text(&setting::JOB_COMPRESSION)? });
     let options: options::Options = serde_json::from_value(wish)
         .map_err(|error| Error::internal(format!("the options of the job's backup are not understood ({error})")))?;
-    let text = create::backup(caller, None, &options, None)?.json()?;
+    let mut taken = create::backup(caller, None, &options, None)?;
+    taken.notes.extend(unfit.map(|reason| format!("a full backup instead of a snapshot: {reason}")));
+    let text = taken.json()?;
     serde_json::from_str(&text).map_err(|error| Error::internal(format!("the backup's object is no JSON ({error})")))
 }
 
@@ -172,6 +178,9 @@ fn vacuum_if_fragmented(caller: &Caller, settings: &Settings) -> Result<Value> {
         (stats::stats(caller)?.fragmentation_pct, settings.real(&setting::FRAGMENTATION_PCT_CRITICAL)?);
     if found <= bearable {
         return Ok(json!({ "vacuumed": false, "fragmentation_pct": found, "fragmentation_pct_critical": bearable }));
+    }
+    if let Some(reason) = rowids::reason_against(caller)? {
+        return Ok(json!({ "vacuumed": false, "fragmentation_pct": found, "note": reason }));
     }
     let mut outcome = shown(&vacuum::vacuum(caller, None)?)?;
     if let Some(object) = outcome.as_object_mut() {

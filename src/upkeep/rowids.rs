@@ -1,0 +1,98 @@
+//! Whether VACUUM may give rows new rowids that something refers to.
+//!
+//! # Promise
+//!
+//! Work that nobody watches makes no VACUUM (and no `VACUUM INTO`, whose copy may be restored) of a database in which a row may
+//! be known by a rowid that is not its own column. The setting `vacuum_moves_rowids` allows it.
+//!
+//! # How
+//!
+//! SQLite promises to keep the rowids of tables with an INTEGER PRIMARY KEY only. What an application has stored elsewhere cannot be
+//! known, so a table without one is safe only where all of this holds:
+//!
+//! - It has a PRIMARY KEY or a UNIQUE constraint, so that its rows have another name than their rowid. (SQLite also keeps the rowids of a
+//!   table that has an index, since VACUUM copies the index with the rowids in it; that is tested, but not promised.)
+//! - The schema has no virtual table. One with external content, or an auxiliary table of one that is written by an application, may
+//!   be keyed by the rowid of any table (<https://www.sqlite.org/fts5.html#external_content_tables>).
+//! - No trigger, view or table mentions a rowid by one of its three names.
+
+use rusqlite::Connection;
+
+use crate::connection::Caller;
+use crate::error::Result;
+use crate::schema;
+use crate::settings::Settings;
+use crate::settings::registry::VACUUM_MOVES_ROWIDS;
+
+/// A statement of the schema that has one of the names of a rowid as a word.
+const MENTIONS: [&str; 3] = ["rowid", "oid", "_rowid_"];
+
+/// Why an unattended VACUUM is to be left out, as a note that says how to allow it; `None` if it may be made.
+///
+/// # Errors
+///
+/// A setting that cannot be used, or whatever SQLite says to reading the schema.
+pub fn reason_against(caller: &Caller) -> Result<Option<String>> {
+    let conn = caller.connection();
+    if Settings::of(conn)?.whole(&VACUUM_MOVES_ROWIDS)? != 0 {
+        return Ok(None);
+    }
+    let tables = at_risk(conn)?;
+    Ok((!tables.is_empty()).then(|| {
+        format!(
+            "no VACUUM: it may give rows new rowids, and something may refer to the present ones, in tables without an INTEGER \
+             PRIMARY KEY: {}; give such a table one, call queue_vacuum() yourself, or allow it with \
+             queue_set('{}', 1)",
+            tables.join(", "),
+            VACUUM_MOVES_ROWIDS.name
+        )
+    }))
+}
+
+/// The tables whose rows may get new rowids that something may refer to.
+fn at_risk(conn: &Connection) -> Result<Vec<String>> {
+    let mut tables = schema::tables_without_own_rowid(conn)?;
+    if tables.is_empty() || schema::has_virtual_tables(conn)? || mentions_rowids(conn)? {
+        return Ok(tables);
+    }
+    let mut nameless = Vec::new();
+    for table in tables.drain(..) {
+        if !schema::has_unique_index(conn, &table)? {
+            nameless.push(table);
+        }
+    }
+    Ok(nameless)
+}
+
+fn mentions_rowids(conn: &Connection) -> Result<bool> {
+    Ok(schema::statements(conn)?.iter().any(|sql| has_rowid(sql)))
+}
+
+/// Whether a statement has a word that may mean a rowid; `WITHOUT ROWID` is none.
+fn has_rowid(sql: &str) -> bool {
+    let words: Vec<&str> =
+        sql.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).collect();
+    words.iter().enumerate().any(|(place, word)| {
+        let after_without = place.checked_sub(1).is_some_and(|before| words[before].eq_ignore_ascii_case("without"));
+        !after_without && MENTIONS.iter().any(|name| name.eq_ignore_ascii_case(word))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rowid_is_known_by_its_three_names() {
+        for sql in [
+            "CREATE TRIGGER t AFTER INSERT ON a BEGIN INSERT INTO b VALUES (new.rowid); END",
+            "CREATE VIEW v AS SELECT \"OID\" FROM a",
+            "CREATE VIEW v AS SELECT _rowid_ FROM a",
+        ] {
+            assert!(has_rowid(sql), "{sql}");
+        }
+        for sql in ["CREATE TABLE a(x PRIMARY KEY) WITHOUT ROWID", "CREATE TABLE void(growid)", ""] {
+            assert!(!has_rowid(sql), "{sql}");
+        }
+    }
+}
