@@ -9,7 +9,8 @@
 //! - `content_digest` is a digest of the snapshot's pages, the same for every way of storing them, so that a rebuilt
 //!   database can be proved equal to the snapshot. It is the SHA-256 (hex) of: the ASCII text
 //!   `queuekeeper content 1`, the page size and the page count (each 4 bytes, little-endian), then each page's 128-bit
-//!   xxh3 hash (16 bytes, little-endian), in page order.
+//!   xxh3 hash (16 bytes, little-endian), in page order. xxh3 is no cryptographic hash: the digest proves that nothing happened to the
+//!   pages by accident, not that nobody chose them so that they have the same hashes.
 //!
 //! # Why page 1 is special
 //!
@@ -26,6 +27,7 @@ use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest, Sha256};
 use twox_hash::XxHash3_128;
 
+use super::frames::{self, Compression};
 use super::sink::Geometry;
 use crate::error::{Error, Result};
 use crate::files;
@@ -176,6 +178,22 @@ pub fn fingerprint(file: &mut File, path: &Path, watch: &mut Watch<'_>) -> Resul
         digest.update(&buffer[..length]);
         size += length as u64;
         watch.check()?;
+    }
+}
+
+/// The first bytes of the plain content of an artifact, as many as the largest page has; fewer where it ends or is damaged.
+///
+/// # Errors
+///
+/// A file that is missing or must not be opened, or what the disk says.
+pub fn plain_beginning(file: File, compression: Compression, path: &Path) -> Result<Vec<u8>> {
+    const LARGEST_PAGE: u64 = 65_536;
+    let failed = |error: std::io::Error| Error::io("read", path, &frames::told(error));
+    let mut beginning = Vec::new();
+    let plain = frames::reader(file, compression).map_err(failed)?;
+    match plain.take(LARGEST_PAGE).read_to_end(&mut beginning) {
+        Err(error) if frames::is_no_damage(&error) => Err(failed(error)),
+        _ => Ok(beginning),
     }
 }
 

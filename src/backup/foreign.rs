@@ -5,7 +5,8 @@
 //! - A path that holds a whole SQLite database, plain or in gzip or zstd frames, can be verified and restored although nothing is
 //!   recorded of it: then only its own soundness can be judged (`quick_check`), not whether it is what was written. If its hash file
 //!   lies beside it, that says what was written, and counts.
-//! - A delta says nothing without the backups that it builds on, so without a catalog it is refused.
+//! - A delta says nothing without the backups that it builds on, so without a catalog it is refused: by its hash file, or by what it holds
+//!   itself (see [`recognize`](super::recognize)).
 //! - A file that this process has open is refused where that can be known (Linux): it may be a live database, and closing a second
 //!   descriptor of one drops its locks.
 

@@ -23,6 +23,7 @@ pub mod parent;
 pub mod produce;
 pub mod publish;
 pub mod rebuild;
+pub mod recognize;
 pub mod recover;
 pub mod restore;
 pub mod rotate;

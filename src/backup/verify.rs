@@ -22,7 +22,7 @@ use super::catalog::Catalog;
 use super::entry::Entry;
 use super::frames::Compression;
 use super::options::Kind;
-use super::{artifact, hashfile, parent, rebuild};
+use super::{artifact, hashfile, parent, rebuild, recognize};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::host::reading;
@@ -76,7 +76,9 @@ pub fn findings(
     let path = file.unwrap_or(&place);
     let plain = entry.compression == Compression::None.word() && entry.backup_type != Kind::Incremental.word();
     let outcome = if level == Level::Checksum {
-        check_files(catalog, entry, path, watch).map(|()| Vec::new())
+        check_files(catalog, entry, path, watch)
+            .and_then(|()| refuse_lone_delta(catalog, entry, path, plain, watch))
+            .map(|()| Vec::new())
     } else if plain {
         check_files(catalog, entry, path, watch).and_then(|()| {
             check_pages(entry, path, watch)?;
@@ -145,6 +147,33 @@ fn check_pages(entry: &Entry, path: &Path, watch: &mut Watch<'_>) -> Result<()> 
     Err(Error::corrupt(format!("the pages of '{}' are not those of the snapshot", path.display())))
 }
 
+/// Refuses a delta of which nothing but the file itself says what it is, without expanding files that are none.
+fn refuse_lone_delta(
+    catalog: &Catalog<'_>,
+    entry: &Entry,
+    path: &Path,
+    plain: bool,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
+    let Some(file) = files::open_own(path, catalog.live())? else { return Ok(()) };
+    let compression = Compression::from_word(&entry.compression).unwrap_or(Compression::None);
+    if entry.content_digest.is_some()
+        || !recognize::may_be_delta(&artifact::plain_beginning(file, compression, path)?)
+    {
+        return Ok(());
+    }
+    let expanded = match plain {
+        true => None,
+        false => Some(rebuild::rebuild(catalog, entry, Some(path), catalog.directory(), watch)?),
+    };
+    let conn = artifact::open_immutable(expanded.as_ref().map_or(path, |expanded| expanded.path()))?;
+    match watch.over(&conn, || recognize::refuse_delta(&conn, path))? {
+        // Whether the content is sound is not the question at this level.
+        Err(error) if is_damage(&error) => Ok(()),
+        outcome => outcome,
+    }
+}
+
 /// What SQLite, and at level `full` the count of the tasks, find in a plain database.
 ///
 /// # Errors
@@ -153,8 +182,10 @@ fn check_pages(entry: &Entry, path: &Path, watch: &mut Watch<'_>) -> Result<()> 
 pub fn check_database(path: &Path, entry: &Entry, level: Level, watch: &mut Watch<'_>) -> Result<Vec<String>> {
     let conn = artifact::open_immutable(path)?;
     let outcome: Result<Vec<String>> = watch.over(&conn, || {
+        recognize::refuse_delta(&conn, Path::new(&entry.backup_path))?;
         let mut found = pragma_findings(&conn, level)?;
-        if level == Level::Full && found.is_empty() {
+        // Nobody recorded what a foreign backup should be.
+        if level == Level::Full && found.is_empty() && entry.content_digest.is_some() {
             found.extend(count_findings(&conn, entry.task_counts.as_ref())?);
         }
         Ok(found)
