@@ -19,13 +19,15 @@ METRICS = [
     "wal_size",
     "fragmentation",
     "stale_leases",
+    "unreadable_leases",
+    "unknown_statuses",
     "free_disk",
     "backup_age",
     "sqlite_version",
     "journal_mode",
     "busy_timeout",
 ]
-GAUGES = METRICS[:6]
+GAUGES = METRICS[:8]
 MB = 1 << 20
 BACKUP = """SELECT queue_backup(NULL, '{"verify": "quick"}')"""
 # Releases from which on the WAL-reset bug is mended, by what SQLite's own page on WAL says.
@@ -92,6 +94,8 @@ def test_the_values_are_what_is_there(queue: Queue, open_python: OpenPython) -> 
         "wal_size": "MB",
         "fragmentation": "%",
         "stale_leases": "tasks",
+        "unreadable_leases": "tasks",
+        "unknown_statuses": "tasks",
         "free_disk": "GB",
         "backup_age": "hours",
         "sqlite_version": None,
@@ -107,6 +111,8 @@ def test_the_thresholds_are_those_of_the_runbook(queue: Queue, open_python: Open
         "wal_size": (50, 100),
         "fragmentation": (10, 20),
         "stale_leases": (10, 50),
+        "unreadable_leases": (0, None),
+        "unknown_statuses": (0, None),
         "free_disk": (10, 5),
         "backup_age": (26, 50),
         "sqlite_version": (None, None),
@@ -212,9 +218,10 @@ def test_what_cannot_be_read_is_critical_and_the_others_are_shown(
     found = health(session)
     assert found["backup_age"]["level"] == "critical"
     assert "backup_manifest.json" in found["backup_age"]["action"]
-    assert found["stale_leases"]["level"] == "critical"
-    assert "lease_until_utc" in found["stale_leases"]["action"]
-    others = set(METRICS) - {"backup_age", "stale_leases", "sqlite_version"}
+    for metric in ("stale_leases", "unreadable_leases"):
+        assert found[metric]["level"] == "critical"
+        assert "lease_until_utc" in found[metric]["action"]
+    others = set(METRICS) - {"backup_age", "stale_leases", "unreadable_leases", "sqlite_version"}
     assert {found[name]["level"] for name in others} == {"ok"}
 
 

@@ -200,6 +200,8 @@ def test_health(queue: Queue, run_file: RunFile) -> None:
             "wal_size",
             "fragmentation",
             "stale_leases",
+            "unreadable_leases",
+            "unknown_statuses",
             "free_disk",
             "backup_age",
             "journal_mode",

@@ -130,7 +130,7 @@ fn add(counts: &mut Counts, status: String, tasks: i64) {
 }
 
 /// A status need not be UTF-8.
-fn status_of(row: &Row<'_>) -> rusqlite::Result<Option<String>> {
+pub(super) fn status_of(row: &Row<'_>) -> rusqlite::Result<Option<String>> {
     let text = row.get_ref(0)?.as_bytes_or_null().ok().flatten();
     Ok(text.map(|text| String::from_utf8_lossy(text).into_owned()))
 }

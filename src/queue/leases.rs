@@ -38,7 +38,7 @@ use crate::settings::{Settings, registry as setting};
 const LONGEST_GRACE: i64 = 3_155_760_000;
 
 /// Without these columns there are no leases.
-const NEEDED: &[Role] = &[Role::Id, Role::Status, Role::LeaseUntil];
+pub(super) const NEEDED: &[Role] = &[Role::Id, Role::Status, Role::LeaseUntil];
 
 /// A lease whose time is over.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,3 +8,5 @@ pub mod pace;
 pub mod shape;
 pub mod stale;
 pub mod time;
+pub mod unknown;
+pub mod unreadable;

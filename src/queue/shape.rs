@@ -13,7 +13,7 @@ use super::time::TimeFormat;
 use crate::error::{Error, Result};
 use crate::schema::{self, Column, quoted};
 use crate::settings::registry as setting;
-use crate::settings::{Setting, Settings, kind, status_list};
+use crate::settings::{Setting, Settings, kind, status_list, statuses};
 
 /// What a column of the task table means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,6 +233,15 @@ impl Shape {
     pub fn leased(&self) -> Result<String> {
         let statuses = status_list::some(&self.settings.value(&setting::STATUS_LEASED)?).unwrap_or_default();
         Ok(statuses.iter().map(literal).collect::<Vec<_>>().join(", "))
+    }
+
+    /// Every status that a setting names, as literals with commas between.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be used.
+    pub fn known(&self) -> Result<String> {
+        Ok(statuses::known(&self.settings)?.iter().map(literal).collect::<Vec<_>>().join(", "))
     }
 
     /// How the queue writes times.

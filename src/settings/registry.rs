@@ -88,6 +88,10 @@ settings! {
         "queue_health: free pages in percent of all that are critical; the monthly job then runs VACUUM";
     STALE_LEASES_WARNING, "stale_leases_warning", AMOUNT, Count(10), "queue_health: number of stale leases above which to warn";
     STALE_LEASES_CRITICAL, "stale_leases_critical", AMOUNT, Count(50), "queue_health: number of stale leases that is critical";
+    UNREADABLE_LEASES_WARNING, "unreadable_leases_warning", AMOUNT, Count(0),
+        "queue_health: number of leases whose end nobody can read above which to warn";
+    UNKNOWN_STATUSES_WARNING, "unknown_statuses_warning", AMOUNT, Count(0),
+        "queue_health: number of tasks in a status that no setting names above which to warn";
     FREE_DISK_GB_WARNING, "free_disk_gb_warning", AMOUNT, Count(10), "queue_health: free disk space in GB (2^30 bytes) below which to warn";
     FREE_DISK_GB_CRITICAL, "free_disk_gb_critical", AMOUNT, Count(5), "queue_health: free disk space in GB that is critical";
     BACKUP_HOURS_WARNING, "backup_hours_warning", AMOUNT, Count(26),

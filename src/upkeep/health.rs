@@ -9,9 +9,11 @@
 //! - A metric that cannot be read (a catalog that is none, settings that cannot be used) is critical, with the error as
 //!   the action. The others are shown all the same.
 //! - Reading costs milliseconds however many tasks there are: sizes and free pages come from the database's header and from
-//!   `stat`, stale leases from an index that the status leads (without such an index every task is read once), the last
+//!   `stat`, leases and statuses from an index that the status leads (without such an index every task is read), the last
 //!   backup from the catalog. Soundness is not looked at: that takes as long as reading the database, and is
 //!   `queue_integrity()`.
+
+mod tasks;
 
 use chrono::TimeDelta;
 use rusqlite::types::Value;
@@ -23,7 +25,6 @@ use crate::clock;
 use crate::connection::Caller;
 use crate::error::Result;
 use crate::progress::Watch;
-use crate::queue::leases;
 use crate::settings::registry as setting;
 use crate::settings::{Setting, Settings};
 
@@ -79,12 +80,15 @@ pub struct Metric {
 pub fn health(caller: &Caller) -> Result<Vec<Metric>> {
     let stats = stats::stats(caller)?;
     let settings = Settings::of(caller.connection())?;
-    let gauges = [SIZE, WAL, FRAGMENTATION, STALE, DISK, BACKUP];
-    let measured = gauges.iter().map(|gauge| {
+    let measured = |gauge: &Gauge| {
         let read = (gauge.read)(caller, &stats).and_then(|value| gauge.judge(&settings, &stats, value));
         read.unwrap_or_else(|error| gauge.row(Value::Null, None, Level::Critical, Some(error.message().into())))
-    });
-    Ok(measured.chain([version(&stats), journal(&stats), patience(caller)?]).collect())
+    };
+    let mut metrics: Vec<Metric> = [SIZE, WAL, FRAGMENTATION].iter().map(measured).collect();
+    metrics.extend(tasks::metrics(caller, &settings));
+    metrics.extend([DISK, BACKUP].iter().map(measured));
+    metrics.extend([version(&stats), journal(&stats), patience(caller)?]);
+    Ok(metrics)
 }
 
 /// What is compared with thresholds.
@@ -132,18 +136,6 @@ const FRAGMENTATION: Gauge = Gauge {
     needed: false,
     action: "SELECT queue_vacuum() when there is little to do",
     read: |_, stats| Ok(Some(stats.fragmentation_pct)),
-};
-
-const STALE: Gauge = Gauge {
-    metric: "stale_leases",
-    unit: "tasks",
-    warning: &setting::STALE_LEASES_WARNING,
-    critical: &setting::STALE_LEASES_CRITICAL,
-    falling: false,
-    needed: false,
-    action: "look for workers that died (SELECT locked_by, count(*) FROM queue_stale() GROUP BY 1), then SELECT queue_requeue_stale(300)",
-    #[allow(clippy::cast_precision_loss)] // Counts of tasks stay far below 2^53.
-    read: |caller, _| Ok(leases::count(caller.connection(), caller.now())?.map(|count| count as f64)),
 };
 
 const DISK: Gauge = Gauge {

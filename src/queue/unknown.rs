@@ -1,0 +1,77 @@
+//! Tasks in a status that no setting names.
+//!
+//! # Promise
+//!
+//! Such a task neither waits, nor is held, nor is over as far as the settings know: it is never requeued, and perhaps a slip in a
+//! setting or in a program is why. NULL is such a status. Of each status at most [`MOST_TASKS`] tasks are counted, and along an
+//! index that the status leads the first [`MOST_STATUSES`] statuses are looked at; without one, every task is read once.
+
+use rusqlite::Connection;
+
+use super::counts::status_of;
+use super::shape::{Role, Shape};
+use crate::error::{Error, Result};
+
+/// More tasks than this are not counted.
+pub const MOST_TASKS: i64 = 100_000;
+/// More statuses than this are not looked for.
+const MOST_STATUSES: i64 = 64;
+
+/// A status that no setting names, as text, and how many tasks have it.
+pub type Unknown = (String, i64);
+
+/// The statuses that no setting names, those with the most tasks first; `None` without a task table that has a status.
+///
+/// # Errors
+///
+/// Settings that cannot be used, or whatever SQLite says.
+pub fn statuses(conn: &Connection) -> Result<Option<Vec<Unknown>>> {
+    let Some(shape) = Shape::find(conn)? else { return Ok(None) };
+    if !shape.has(Role::Status)? {
+        return Ok(None);
+    }
+    let sql = match shape.indexed_by_status(conn)? {
+        Some(indexed) => by_index(&shape, &indexed)?,
+        None => by_task(&shape)?,
+    };
+    let read = || -> rusqlite::Result<Vec<Unknown>> {
+        let mut statement = conn.prepare(&sql)?;
+        let rows = statement.query_map([], |row| Ok((status_of(row)?.unwrap_or_default(), row.get(1)?)))?;
+        rows.collect()
+    };
+    let mut found = read().map_err(|error| Error::from(error).context("cannot look for unknown statuses"))?;
+    found.retain(|&(_, tasks)| tasks > 0);
+    found.sort_by_key(|&(_, tasks)| std::cmp::Reverse(tasks));
+    Ok(Some(found))
+}
+
+/// Steps along the index from one status to the next; whether it is known, one of its tasks tells by the column's own rules.
+fn by_index(shape: &Shape, indexed: &str) -> Result<String> {
+    let (column, known) = (shape.column(Role::Status)?, shape.known()?);
+    let status = format!("{column} COLLATE BINARY");
+    Ok(format!(
+        "WITH RECURSIVE present(status) AS (
+           SELECT (SELECT min({status}) FROM {indexed})
+           UNION ALL
+           SELECT (SELECT min({status}) FROM {indexed} WHERE {status} > present.status)
+           FROM present WHERE present.status IS NOT NULL
+           LIMIT {MOST_STATUSES})
+         SELECT CAST(present.status AS TEXT),
+                (SELECT count(*) FROM (SELECT 1 FROM {indexed} WHERE {status} = present.status LIMIT {MOST_TASKS}))
+         FROM present
+         WHERE present.status IS NOT NULL
+           AND NOT (SELECT {column} IN ({known}) FROM {indexed} WHERE {status} = present.status LIMIT 1)
+         UNION ALL
+         SELECT 'NULL', (SELECT count(*) FROM (SELECT 1 FROM {indexed} WHERE {column} IS NULL LIMIT {MOST_TASKS}))"
+    ))
+}
+
+fn by_task(shape: &Shape) -> Result<String> {
+    let (column, known) = (shape.column(Role::Status)?, shape.known()?);
+    Ok(format!(
+        "SELECT CAST(ifnull(status, 'NULL') AS TEXT) AS status, count(*)
+         FROM (SELECT {column} AS status FROM {} WHERE {column} IS NULL OR {column} NOT IN ({known}) LIMIT {MOST_TASKS})
+         GROUP BY 1",
+        shape.table()
+    ))
+}

@@ -1,0 +1,128 @@
+//! The metrics that are about tasks: leases that are over, leases that never will be, statuses that mean nothing.
+//!
+//! # Promise
+//!
+//! As for all of [`super`]. Without a task table they have no value, and are ok. What to do names what was found.
+
+use rusqlite::types::Value;
+
+use super::{Level, Metric, level};
+use crate::connection::Caller;
+use crate::error::Result;
+use crate::queue::{leases, unknown, unreadable};
+use crate::settings::registry as setting;
+use crate::settings::{Settings, kind};
+
+/// Statuses that are named in words.
+const NAMED: usize = 5;
+
+/// Reads a metric.
+type Read = fn(&Caller, &Settings) -> Result<Metric>;
+
+/// The metrics about tasks, each with what reads it.
+const METRICS: [(&str, Read); 3] =
+    [("stale_leases", stale), ("unreadable_leases", unreadable_leases), ("unknown_statuses", unknown_statuses)];
+
+/// Measures them; one that cannot be read is critical.
+pub fn metrics(caller: &Caller, settings: &Settings) -> Vec<Metric> {
+    let measured = METRICS.iter().map(|&(name, read)| {
+        read(caller, settings).unwrap_or_else(|error| Metric {
+            level: Level::Critical,
+            action: Some(error.message().into()),
+            ..empty(name)
+        })
+    });
+    measured.collect()
+}
+
+fn empty(metric: &'static str) -> Metric {
+    Metric {
+        metric,
+        value: Value::Null,
+        unit: Some("tasks"),
+        warning: None,
+        critical: None,
+        level: Level::Ok,
+        action: None,
+    }
+}
+
+/// A count of tasks beside its thresholds; the action is asked for only where something is wrong.
+#[allow(clippy::cast_precision_loss)] // Counts of tasks stay far below 2^53.
+fn counted(
+    metric: &'static str,
+    tasks: i64,
+    (warning, critical): (f64, Option<f64>),
+    action: impl FnOnce() -> String,
+) -> Metric {
+    let level = level(tasks as f64, (warning, critical.unwrap_or(f64::INFINITY)), false);
+    Metric {
+        value: Value::Real(tasks as f64),
+        warning: Some(warning),
+        critical,
+        level,
+        action: (level != Level::Ok).then(action),
+        ..empty(metric)
+    }
+}
+
+fn stale(caller: &Caller, settings: &Settings) -> Result<Metric> {
+    let thresholds =
+        (settings.real(&setting::STALE_LEASES_WARNING)?, Some(settings.real(&setting::STALE_LEASES_CRITICAL)?));
+    let Some(tasks) = leases::count(caller.connection(), caller.now())? else {
+        return Ok(Metric { warning: Some(thresholds.0), critical: thresholds.1, ..empty("stale_leases") });
+    };
+    let seconds = settings.whole(&setting::STALE_SECS)?;
+    Ok(counted("stale_leases", tasks, thresholds, || {
+        format!(
+            "look for workers that died (SELECT locked_by, count(*) FROM queue_stale() GROUP BY 1), then SELECT \
+             queue_requeue_stale({seconds})"
+        )
+    }))
+}
+
+fn unreadable_leases(caller: &Caller, settings: &Settings) -> Result<Metric> {
+    let thresholds = (settings.real(&setting::UNREADABLE_LEASES_WARNING)?, None);
+    let Some(found) = unreadable::leases(caller.connection(), caller.now())? else {
+        return Ok(Metric { warning: Some(thresholds.0), ..empty("unreadable_leases") });
+    };
+    let format = settings.text(&setting::TIME_FORMAT)?.unwrap_or_default();
+    Ok(counted("unreadable_leases", found.tasks, thresholds, || {
+        let example = match &found.example {
+            Value::Null => "they have no time".to_owned(),
+            time => format!("{} is one of their times", kind::shown(time)),
+        };
+        format!(
+            "these leases are never requeued, since nobody can tell when they end ({example}; the setting time_format is \
+             '{format}', and an end more than ten years ahead is none): correct them, or name the format in which the workers write \
+             with queue_set('time_format', …)"
+        )
+    }))
+}
+
+fn unknown_statuses(caller: &Caller, settings: &Settings) -> Result<Metric> {
+    let thresholds = (settings.real(&setting::UNKNOWN_STATUSES_WARNING)?, None);
+    let Some(found) = unknown::statuses(caller.connection())? else {
+        return Ok(Metric { warning: Some(thresholds.0), ..empty("unknown_statuses") });
+    };
+    let tasks = found.iter().map(|&(_, tasks)| tasks).sum();
+    Ok(counted("unknown_statuses", tasks, thresholds, || {
+        let mut names: Vec<String> = found.iter().take(NAMED).map(|(status, _)| short(status)).collect();
+        if found.len() > NAMED {
+            names.push(format!("{} more", found.len() - NAMED));
+        }
+        format!(
+            "no setting names the status of these tasks ({}), so nobody takes, requeues or finishes them as far as is known: name it \
+             with queue_set('status_leased', …), or 'status_finished' if such a task is over, or correct the tasks",
+            names.join(", ")
+        )
+    }))
+}
+
+/// A status in quotes; a long one is cut.
+fn short(status: &str) -> String {
+    const LONGEST: usize = 40;
+    let cut: String = status.chars().take(LONGEST).collect();
+    let more = if cut.len() < status.len() { "…" } else { "" };
+    format!("'{}{more}'", cut.escape_debug())
+}
