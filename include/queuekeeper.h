@@ -231,7 +231,7 @@ int qk_backup(qk_queue *queue,
 
  `backup`: a path, an id, or `"latest"`. `target`: the database to become it; NULL: the handle's own, live, as one
  transaction. `options`: a JSON object with `dir`, `overwrite`, `requeue_leases`; NULL: none. `*result`: JSON, what was
- restored, and where the safety backup is.
+ restored, how old it is, and where the safety backup is.
 
  Requires: As for `qk_backup`.
  */
@@ -300,7 +300,8 @@ int qk_rotate(qk_queue *queue,
 
  `dir` may also be a copy of a catalog whose backups lie elsewhere; then its word alone counts.
 
- `*result`: JSON, an array of objects with `backup_path`, `created_at`, `decision` (`keep` or `delete`) and `reasons`.
+ `*result`: JSON, an array of objects with `backup_path`, `created_at`, `decision` (`keep` or `delete`), `reasons` and
+ `source`.
 
  Requires: As for `qk_delete_backup`.
  */

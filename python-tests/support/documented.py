@@ -59,7 +59,10 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("secs",),
     ),
     "queue_integrity": (("message",), ("level", "max_errors")),
-    "queue_rotation": (("backup_path", "created_at", "decision", "reasons"), ("keep", "dir")),
+    "queue_rotation": (
+        ("backup_path", "created_at", "decision", "reasons", "source"),
+        ("keep", "dir"),
+    ),
     "queue_backups": (
         (
             "id",
@@ -85,6 +88,7 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "verified_level",
             "object_digest",
             "sequence",
+            "queue_name",
         ),
         ("dir",),
     ),

@@ -54,6 +54,7 @@ fn describe(name: String, time: DateTime<Utc>, size_bytes: u64) -> Entry {
         id: name.clone(),
         backup_type: ADOPTED.into(),
         name: None,
+        queue_name: None,
         source_path: String::new(),
         backup_path: name,
         created_at: clock::rfc3339(time),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::catalog::Catalog;
 use super::entry::Entry;
-use super::locate;
+use super::locate::{self, Found};
 use super::verify::{self, Level};
 use crate::clock;
 use crate::connection::Caller;
@@ -41,7 +41,7 @@ pub struct Outcome {
     pub details: Vec<String>,
     /// When it passed.
     pub verified_at: Option<String>,
-    /// Why that could not be recorded.
+    /// Why that could not be recorded, and what else should be known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -66,7 +66,8 @@ pub fn check<'a>(
     };
     let live = LiveFiles::of(caller)?;
     let mut watch = Watch::new(caller, listener);
-    let (catalog, entry) = locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
+    let Found { catalog, entry, note: passed_over } =
+        locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
     let mut details = verify::findings(&catalog, &entry, None, level, &mut watch)?;
     if !entry.is_intact() {
         details.insert(0, "its catalog entry is not as it was written".into());
@@ -74,9 +75,10 @@ pub fn check<'a>(
     let passed = details.is_empty();
     let now = clock::rfc3339(caller.now());
     let when = passed.then(|| now.clone());
-    let note = record(&catalog, &entry, Verdict { passed, level, now: &now }, &mut watch)
+    let unrecorded = record(&catalog, &entry, Verdict { passed, level, now: &now }, &mut watch)
         .err()
         .map(|error| format!("the outcome could not be recorded in the catalog: {error}"));
+    let notes: Vec<String> = passed_over.into_iter().chain(unrecorded).collect();
     Ok(Outcome {
         status: if passed { "ok" } else { "corrupted" },
         level: level.word(),
@@ -84,7 +86,7 @@ pub fn check<'a>(
         backup_path: entry.shown(catalog.directory()).backup_path,
         details,
         verified_at: when,
-        note,
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
     })
 }
 

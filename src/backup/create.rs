@@ -14,6 +14,7 @@
 //! 2. [`produce`](super::produce) the artifact's file under a temporary name.
 //! 3. Verify it, if asked.
 //! 4. [`publish`](super::publish) it under the catalog's lock.
+//! 5. Leave a pointer to one that was put [`elsewhere`](super::elsewhere).
 //!
 //! Between 2 and 4 a rotation elsewhere may delete the parent of an incremental. Then it is made again, as a full one.
 
@@ -22,10 +23,12 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::catalog::Catalog;
+use super::elsewhere;
 use super::entry::Entry;
 use super::options::{Kind, Options, Wish};
 use super::produce::{Order, Produced};
 use super::publish;
+use super::source::{Made, Source};
 use super::target::Target;
 use super::verify;
 use crate::clock;
@@ -52,6 +55,9 @@ impl Taken {
     /// None that is known.
     pub fn json(mut self) -> Result<String> {
         self.entry.others.insert("blocked_writers_ms".into(), json!(self.blocked_ms));
+        if self.entry.queue_name.is_none() {
+            self.entry.others.insert("queue_name".into(), json!(null));
+        }
         if !self.notes.is_empty() {
             self.entry.others.insert("note".into(), json!(self.notes.join("; ")));
         }
@@ -80,19 +86,29 @@ pub fn backup<'a>(
     let made = MadeDirectories::make(&target.directory)?;
     let catalog = Catalog::of(&target.directory, &live)?;
     // A directory whose catalog is none must be refused before the work, not after it.
-    catalog.backups()?;
+    let source = source_in(caller, options, &catalog, &mut watch)?;
     // What a crash left may be what fills the disk.
     files::sweep(catalog.directory(), &live);
     let mut parent_went = None;
     loop {
-        let produced = order(caller, &wish, &catalog, &target).produce(&mut watch)?;
-        let verified = check(caller, &produced, &wish, &catalog, &mut watch)?;
+        let produced = order(caller, &wish, &catalog, &source, &target).produce(&mut watch)?;
+        let verified = check(caller, &produced, &wish, &catalog, &source, &mut watch)?;
         let (blocked_ms, mut notes) = (produced.blocked_ms, produced.notes.clone());
         notes.extend(parent_went.take());
-        let job = publish::Job { caller, wish: &wish, target: &target, catalog: &catalog, started, verified };
+        let job = publish::Job {
+            caller,
+            wish: &wish,
+            target: &target,
+            catalog: &catalog,
+            source: &source,
+            started,
+            verified,
+        };
         if let Some(entry) = job.publish(produced, &mut watch)? {
             made.keep();
-            return Ok(Taken { entry: entry.shown(catalog.directory()), blocked_ms, notes });
+            let entry = entry.shown(catalog.directory());
+            notes.extend(elsewhere::leave(caller, &entry, &live, &mut watch));
+            return Ok(Taken { entry, blocked_ms, notes });
         }
         wish.kind = Kind::Full;
         parent_went =
@@ -100,8 +116,24 @@ pub fn backup<'a>(
     }
 }
 
-fn order<'a>(caller: &'a Caller, wish: &'a Wish, catalog: &'a Catalog<'a>, target: &'a Target) -> Order<'a> {
-    Order { caller, wish, catalog, shown: &target.shown }
+/// What the database is known as in this catalog. What a restore saves of a copy is known by its path.
+fn source_in(caller: &Caller, options: &Options, catalog: &Catalog<'_>, watch: &mut Watch<'_>) -> Result<Source> {
+    let entries = catalog.backups()?;
+    let source = Source::of(caller, watch)?;
+    match source.clone().among(entries.iter().map(Made::from)) {
+        Err(_) if options.is_of_a_restore() => Ok(source.unnamed()),
+        settled => settled,
+    }
+}
+
+fn order<'a>(
+    caller: &'a Caller,
+    wish: &'a Wish,
+    catalog: &'a Catalog<'a>,
+    source: &'a Source,
+    target: &'a Target,
+) -> Order<'a> {
+    Order { caller, wish, catalog, source, shown: &target.shown }
 }
 
 /// Verifies the artifact where it lies; when that was.
@@ -110,10 +142,11 @@ fn check(
     produced: &Produced,
     wish: &Wish,
     catalog: &Catalog<'_>,
+    source: &Source,
     watch: &mut Watch<'_>,
 ) -> Result<Option<(String, verify::Level)>> {
     let Some(level) = wish.verify else { return Ok(None) };
-    let entry = publish::entry_of(produced, wish, String::new());
+    let entry = publish::entry_of(produced, wish, source);
     let findings = verify::findings(catalog, &entry, Some(produced.staged.path()), level, watch)?;
     match findings.as_slice() {
         [] => Ok(Some((clock::rfc3339(caller.now()), level))),

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
-use super::locate;
+use super::locate::{self, Found};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
@@ -42,7 +42,8 @@ pub struct Outcome {
 pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result<Outcome> {
     let live = LiveFiles::of(caller)?;
     let mut watch = Watch::new(caller, None);
-    let (catalog, named) = locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
+    let Found { catalog, entry: named, .. } =
+        locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
     let mut writer = catalog.open(&mut watch)?;
     let entries = writer.backups();
     let Some(named) = entries.iter().find(|entry| entry.is_same(&named)) else {

@@ -37,7 +37,11 @@ pub struct Entry {
     /// The series, as given with the option `name`.
     #[serde(default)]
     pub name: Option<String>,
-    /// The database that was backed up, as SQLite names it; empty for one without a file.
+    /// The setting `queue_name` of the database that was backed up. An entry without one has no such field: an object that version
+    /// 0.1.0 sealed must stay as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_name: Option<String>,
+    /// The path of the database that was backed up, without links; empty for one without a file.
     pub source_path: String,
     /// The artifact.
     pub backup_path: String,
@@ -103,7 +107,7 @@ fn no_compression() -> String {
 const DELETING: &str = "deleting";
 const REPLACING: &str = "replacing";
 /// Beyond this a number in JSON is not exact in every reader; nobody made so many backups, and no clock shows that time.
-const LARGEST_SEQUENCE: u64 = 1 << 53;
+pub const LARGEST_SEQUENCE: u64 = 1 << 53;
 /// When its last verification failed.
 const DAMAGED: &str = "damaged_at";
 

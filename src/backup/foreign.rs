@@ -73,6 +73,7 @@ pub fn describe(path: &Path, live: &LiveFiles, watch: &mut Watch<'_>) -> Result<
         id: String::new(),
         backup_type: Kind::Full.word().into(),
         name: None,
+        queue_name: None,
         source_path: String::new(),
         backup_path: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         created_at: modified(&file),

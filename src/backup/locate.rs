@@ -2,9 +2,10 @@
 //!
 //! # Promise
 //!
-//! - `latest` is the newest backup of the caller's database in the catalog of `dir`, else of the default directory; without one,
-//!   the newest of all. What was saved before a restore is not meant, unless there is nothing else.
-//! - An id is looked up in the same catalog.
+//! - `latest` is the newest backup of the caller's own [`source`] in the catalog of `dir`, else of the default directory,
+//!   and then also of those that were put [`elsewhere`]. Another source's is never taken. Who has no source, such as a database in
+//!   memory, gets the newest where all are of one source. What was saved before a restore is not meant, unless there is nothing else.
+//! - An id is looked up in the same catalog, and among those that were put elsewhere.
 //! - Anything else is a path. The catalog is then that of the path's own directory (`dir` is not needed). An artifact that it
 //!   does not list is described by [`foreign`](super::foreign).
 //!
@@ -12,16 +13,29 @@
 
 use std::path::Path;
 
+use rusqlite::ffi;
+
 use super::catalog::Catalog;
 use super::entry::Entry;
 use super::restore::BEFORE_RESTORE;
-use super::{foreign, produce, target};
+use super::source::{self, Made, Source};
+use super::{elsewhere, foreign, target};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
 use crate::progress::Watch;
 
-/// Finds the backup that `words` mean; the catalog that lists it, and its entry.
+/// A backup that was found.
+pub struct Found<'a> {
+    /// The catalog that lists it, or of the directory in which it lies.
+    pub catalog: Catalog<'a>,
+    /// Its entry.
+    pub entry: Entry,
+    /// What whoever asked for `latest` should know of newer ones.
+    pub note: Option<String>,
+}
+
+/// Finds the backup that `words` mean.
 ///
 /// # Errors
 ///
@@ -32,7 +46,7 @@ pub fn backup<'a>(
     words: Option<&str>,
     dir: Option<&str>,
     watch: &mut Watch<'_>,
-) -> Result<(Catalog<'a>, Entry)> {
+) -> Result<Found<'a>> {
     let Some(words) = words.filter(|words| !words.is_empty()) else {
         return Err(Error::usage("the backup is missing; pass its path, its id, or 'latest'"));
     };
@@ -40,42 +54,68 @@ pub fn backup<'a>(
         return Err(Error::usage("the backup contains a NUL character, which neither a path nor an id can"));
     }
     if words == "latest" {
-        let catalog = Catalog::of(&target::directory(caller, dir, watch)?, live)?;
-        let newest = newest(catalog.settled(watch)?, caller);
-        let entry = newest.ok_or_else(|| {
-            Error::usage(format!(
-                "'{}' holds no backups; make one with queue_backup()",
-                catalog.directory().display()
-            ))
-        })?;
-        return Ok((catalog, entry));
+        return latest(caller, live, dir, watch);
     }
-    if uuid::Uuid::parse_str(words).is_ok() && !Path::new(words).exists() {
+    let (catalog, entry) = if uuid::Uuid::parse_str(words).is_ok() && !Path::new(words).exists() {
         let catalog = Catalog::of(&target::directory(caller, dir, watch)?, live)?;
-        return by_id(catalog, words, watch);
-    }
-    by_path(live, words, watch)
+        by_id(catalog, words, live, watch)?
+    } else {
+        by_path(live, words, watch)?
+    };
+    Ok(Found { catalog, entry, note: None })
 }
 
-/// The newest backup of the caller's own database, if there is one, else the newest of all. What was saved before a restore counts
-/// only where there is nothing else: a second restore is not meant to undo the first.
-fn newest(backups: Vec<Entry>, caller: &Caller) -> Option<Entry> {
-    let own = produce::source_path(caller);
-    let regular = |entry: &&Entry| entry.name.as_deref() != Some(BEFORE_RESTORE);
-    let found = backups
-        .iter()
-        .filter(regular)
-        .find(|entry| entry.source_path == own)
-        .or_else(|| backups.iter().find(regular))
-        .or_else(|| backups.first());
-    found.cloned()
+/// The newest backup of the caller's own source.
+fn latest<'a>(caller: &Caller, live: &'a LiveFiles, dir: Option<&str>, watch: &mut Watch<'_>) -> Result<Found<'a>> {
+    let catalog = Catalog::of(&target::directory(caller, dir, watch)?, live)?;
+    let entries = catalog.settled(watch)?;
+    let pointers = match dir {
+        None => elsewhere::pointers(catalog.directory(), live),
+        Some(_) => Vec::new(),
+    };
+    let source = Source::of(caller, watch)?.among(elsewhere::made(&entries, &pointers))?;
+    // Who stands for nobody may have what is of one source alone.
+    let source = Some(source).filter(|source| source.is_known() || source::only(&entries).is_none());
+    let own = |made: Made<'_>| source.as_ref().is_none_or(|source| source.owns(made));
+    let newest = newest(entries.iter().filter(|entry| own(Made::from(*entry))));
+    let mut lost = Vec::new();
+    for pointer in pointers.iter().filter(|pointer| own(Made::from(*pointer))) {
+        if newest.is_some_and(|entry| entry.name.as_deref() != Some(BEFORE_RESTORE) && !pointer.is_newer_than(entry))
+        {
+            break;
+        }
+        match pointer.follow(source.as_ref(), live, watch) {
+            Ok((catalog, entry)) => return Ok(Found { catalog, entry, note: told_of(&lost) }),
+            Err(error) if error.primary_code() == ffi::SQLITE_INTERRUPT => return Err(error),
+            Err(error) => lost.push(format!("'{}' ({error})", pointer.backup_path)),
+        }
+    }
+    match (newest.cloned(), source) {
+        (Some(entry), _) => Ok(Found { catalog, entry, note: told_of(&lost) }),
+        (None, Some(source)) if !entries.is_empty() => Err(source::none_of(&source, catalog.directory(), &entries)),
+        (None, _) => Err(Error::usage(format!(
+            "'{}' holds no backups; make one with queue_backup(), or say in which directory they are: {{\"dir\": \"…\"}}",
+            catalog.directory().display()
+        ))),
+    }
+    .map_err(|error| told_of(&lost).map_or(error.clone(), |lost| error.advice(lost)))
 }
 
-/// The backups of the caller's own database in its default directory that were verified.
+/// What was saved before a restore counts only where there is nothing else: a second restore is not meant to undo the first.
+fn newest<'e>(mut own: impl Iterator<Item = &'e Entry> + Clone) -> Option<&'e Entry> {
+    own.clone().find(|entry| entry.name.as_deref() != Some(BEFORE_RESTORE)).or_else(|| own.next())
+}
+
+fn told_of(lost: &[String]) -> Option<String> {
+    let several = lost.join(", ");
+    (!lost.is_empty()).then(|| format!("newer backups were put elsewhere and are not there: {several}"))
+}
+
+/// The backups of the caller's own source in its default directory that were verified.
 ///
 /// # Errors
 ///
-/// A directory or a catalog that cannot be read.
+/// A directory or a catalog that cannot be read, or a copy that has the name of its original.
 pub fn verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
     if caller.file().is_none() {
         return Ok(Vec::new());
@@ -85,9 +125,10 @@ pub fn verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
         return Ok(Vec::new());
     }
     let live = LiveFiles::of(caller)?;
-    let own = produce::source_path(caller);
-    let sound = |entry: &Entry| entry.source_path == own && entry.verified_at.is_some() && !entry.is_damaged();
-    Ok(Catalog::of(&directory, &live)?.backups()?.into_iter().filter(sound).collect())
+    let entries = Catalog::of(&directory, &live)?.backups()?;
+    let source = Source::of(caller, watch)?.among(entries.iter().map(Made::from))?;
+    let sound = |entry: &Entry| source.owns(entry) && entry.verified_at.is_some() && !entry.is_damaged();
+    Ok(entries.into_iter().filter(sound).collect())
 }
 
 fn by_path<'a>(live: &'a LiveFiles, words: &str, watch: &mut Watch<'_>) -> Result<(Catalog<'a>, Entry)> {
@@ -109,10 +150,21 @@ fn by_path<'a>(live: &'a LiveFiles, words: &str, watch: &mut Watch<'_>) -> Resul
     }
 }
 
-fn by_id<'a>(catalog: Catalog<'a>, id: &str, watch: &mut Watch<'_>) -> Result<(Catalog<'a>, Entry)> {
+fn by_id<'a>(
+    catalog: Catalog<'a>,
+    id: &str,
+    live: &'a LiveFiles,
+    watch: &mut Watch<'_>,
+) -> Result<(Catalog<'a>, Entry)> {
     let found = catalog.settled(watch)?.into_iter().find(|entry| entry.id.eq_ignore_ascii_case(id));
-    match found {
-        Some(entry) => Ok((catalog, entry)),
+    if let Some(entry) = found {
+        return Ok((catalog, entry));
+    }
+    let pointers = elsewhere::pointers(catalog.directory(), live);
+    match pointers.iter().find(|pointer| pointer.id.eq_ignore_ascii_case(id)) {
+        Some(pointer) => pointer
+            .follow(None, live, watch)
+            .map_err(|error| error.context(format!("the backup '{id}' was put to '{}'", pointer.backup_path))),
         None => Err(Error::usage(format!(
             "the catalog in '{}' lists no backup with the id '{id}'; queue_backups() shows what it lists",
             catalog.directory().display()

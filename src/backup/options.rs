@@ -56,6 +56,8 @@ pub struct Options {
     level: Option<i64>,
     verify: Option<String>,
     overwrite: Option<bool>,
+    #[serde(skip)]
+    of_a_restore: bool,
 }
 
 /// The options, understood.
@@ -74,9 +76,14 @@ pub struct Wish {
 }
 
 impl Options {
-    /// Options that ask for nothing but a series.
-    pub fn named(name: &str) -> Self {
-        Self { name: Some(name.into()), ..Self::default() }
+    /// The options by which a restore saves what its target holds, as that series.
+    pub fn of_restore(series: &str) -> Self {
+        Self { name: Some(series.into()), of_a_restore: true, ..Self::default() }
+    }
+
+    /// Whether a restore asks.
+    pub fn is_of_a_restore(&self) -> bool {
+        self.of_a_restore
     }
 
     /// What they mean for a backup into `file_name`, or into a generated name.

@@ -2,7 +2,7 @@
 //!
 //! # Promise
 //!
-//! The parent is the newest full or incremental backup of the same database in the same series, if everything that a
+//! The parent is the newest full or incremental backup of the same source in the same series, if everything that a
 //! restore through it would need is there: the artifacts of its whole chain, and its own hash file as the catalog describes
 //! it. A chain has at most `full_every` backups. When there is no such parent, the reason is a sentence for the result, and
 //! the backup becomes a full one.
@@ -14,6 +14,7 @@ use super::delta::Parent;
 use super::entry::Entry;
 use super::hashfile;
 use super::options::Kind;
+use super::source::Source;
 use crate::error::Result;
 use crate::files;
 
@@ -24,7 +25,7 @@ use crate::files;
 /// What the disk says to reading the hash file.
 pub fn find(
     catalog: &Catalog<'_>,
-    source_path: &str,
+    source: &Source,
     name: Option<&str>,
     page_size: u32,
     full_every: u64,
@@ -32,7 +33,7 @@ pub fn find(
     let entries = catalog.backups()?;
     let kinds = [Kind::Full.word(), Kind::Incremental.word()];
     let newest = entries.iter().find(|entry| {
-        entry.source_path == source_path
+        source.owns(*entry)
             && entry.name.as_deref() == name
             && kinds.contains(&entry.backup_type.as_str())
             && entry.is_intact()

@@ -29,6 +29,7 @@ use super::early;
 use super::frames::{self, Compression};
 use super::options::{Kind, Wish};
 use super::sink::Geometry;
+use super::source::Source;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
@@ -45,6 +46,8 @@ pub struct Order<'a> {
     pub wish: &'a Wish,
     /// The directory that the artifact is to lie in.
     pub catalog: &'a Catalog<'a>,
+    /// What the caller's database is known as.
+    pub source: &'a Source,
     /// What errors call the file.
     pub shown: &'a Path,
 }
@@ -75,11 +78,6 @@ pub struct Produced {
     pub blocked_ms: u64,
     /// What the caller should know.
     pub notes: Vec<String>,
-}
-
-/// The source's path as SQLite names it, empty for a database without a file.
-pub fn source_path(caller: &Caller) -> String {
-    caller.file().map_or_else(String::new, |file| file.to_string_lossy().into_owned())
 }
 
 impl Order<'_> {

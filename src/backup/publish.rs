@@ -14,10 +14,12 @@ use std::time::Instant;
 use serde_json::Map;
 
 use super::catalog::Catalog;
+use super::elsewhere;
 use super::entry::Entry;
 use super::hashfile;
 use super::options::Wish;
 use super::produce::{self, Produced};
+use super::source::Source;
 use super::target::{self, Target};
 use super::verify::Level;
 use crate::clock;
@@ -36,6 +38,8 @@ pub struct Job<'a> {
     pub target: &'a Target,
     /// The catalog of that directory.
     pub catalog: &'a Catalog<'a>,
+    /// What the caller's database is known as.
+    pub source: &'a Source,
     /// When the work began.
     pub started: Instant,
     /// When and how the artifact was verified.
@@ -43,13 +47,14 @@ pub struct Job<'a> {
 }
 
 /// The catalog object of an artifact that has no name yet.
-pub fn entry_of(produced: &Produced, wish: &Wish, source_path: String) -> Entry {
+pub fn entry_of(produced: &Produced, wish: &Wish, source: &Source) -> Entry {
     let compression = wish.compression.0;
     Entry {
         id: uuid::Uuid::new_v4().to_string(),
         backup_type: produced.kind.word().into(),
         name: wish.name.clone(),
-        source_path,
+        queue_name: source.name().map(str::to_owned),
+        source_path: source.path().to_owned(),
         backup_path: String::new(),
         created_at: clock::rfc3339(produced.taken_at),
         size_bytes: produced.fingerprint.size,
@@ -87,9 +92,11 @@ impl Job<'_> {
         {
             return Ok(None);
         }
-        let mut entry = entry_of(&produced, self.wish, produce::source_path(self.caller));
+        let mut entry = entry_of(&produced, self.wish, self.source);
         entry.backup_path = self.free_name(&produced, &entries)?;
         entry.follow(&entries);
+        let pointers = elsewhere::pointers(self.catalog.directory(), self.catalog.live());
+        entry.sequence = entry.sequence.map(|sequence| elsewhere::after(sequence, &pointers));
         let replaces = entries.iter().any(|other| other.backup_path == entry.backup_path);
         if replaces && produced.parent_id.is_some() {
             // It would replace something that it may build on.

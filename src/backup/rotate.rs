@@ -6,6 +6,8 @@
 //!   `planned` writes nothing and takes no lock.
 //! - `planned` also plans for a catalog that is a file of its own, and whose artifacts lie elsewhere: an off-site copy's. Then
 //!   it goes by the word of the catalog alone. `rotate` refuses such a file: there is nothing here that it could delete.
+//! - A plan is of one [`source`](super::source): the caller's own. Who has none, such as a database in memory, plans for each source
+//!   that there is, apart ([`groups`]). Backups of other sources are neither counted nor shown nor deleted.
 //! - Only artifacts that the directory's catalog lists are ever deleted, and never one that [`plan`] protects. Deleting
 //!   is crash-safe (see [`catalog`](super::catalog)).
 //! - What is not as the catalog says does not count, and is not deleted on its word: an entry that somebody changed or
@@ -13,22 +15,26 @@
 //!   push the remaining ones out.
 //! - A default directory that does not exist yet holds no backups, so nothing is deleted and nothing is made.
 
+mod groups;
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
+use self::groups::groups;
 use super::adopted::{self, ADOPTED};
 use super::catalog::{self, Catalog, newest_first};
 use super::entry::Entry;
+use super::source::{Made, Source};
 use super::target;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
 use crate::progress::Watch;
-use crate::retention::plan::{self, Item};
+use crate::retention::plan::Item;
 use crate::retention::policy::Policy;
 
 /// What becomes of one backup.
@@ -40,6 +46,8 @@ pub struct Planned {
     pub keep: bool,
     /// Why; never empty.
     pub reasons: Vec<String>,
+    /// The source by whose plan; none for an adopted file.
+    pub source: Option<String>,
 }
 
 /// What [`rotate`] would do now, newest first.
@@ -50,14 +58,21 @@ pub struct Planned {
 pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Result<Vec<Planned>> {
     check(policy)?;
     let live = LiveFiles::of(caller)?;
+    let mut watch = Watch::new(caller, None);
     if let Some(file) = directory.map(Path::new).filter(|path| path.is_file()) {
         let entries = catalog::elsewhere(file, &live)?;
-        return Ok(decide(entries, untrue, Entry::clone, policy, caller.now()));
+        let source = source_among(caller, &entries, &mut watch)?;
+        return Ok(decide(entries, untrue, Entry::clone, &source, policy, caller.now()));
     }
-    let mut watch = Watch::new(caller, None);
     let place = target::directory(caller, directory, &mut watch)?;
     let catalog = Catalog::of(&place, &live)?;
-    Ok(decide_here(catalog.settled(&mut watch)?, &catalog, &live, policy, caller.now()))
+    let entries = catalog.settled(&mut watch)?;
+    let source = source_among(caller, &entries, &mut watch)?;
+    Ok(decide_here(entries, &catalog, &live, &source, policy, caller.now()))
+}
+
+fn source_among(caller: &Caller, entries: &[Entry], watch: &mut Watch<'_>) -> Result<Source> {
+    Source::of(caller, watch)?.among(entries.iter().map(Made::from))
 }
 
 /// Deletes what `policy` does not keep; the number of backups deleted.
@@ -83,7 +98,8 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Resu
     let mut writer = catalog.open(&mut watch)?;
     let mut entries = writer.backups();
     entries.retain(|entry| !entry.is_going());
-    let planned = decide_here(entries, &catalog, &live, policy, caller.now());
+    let source = source_among(caller, &entries, &mut watch)?;
+    let planned = decide_here(entries, &catalog, &live, &source, policy, caller.now());
     let (adopted, catalogued): (Vec<Planned>, Vec<Planned>) =
         planned.into_iter().filter(|one| !one.keep).partition(|one| one.entry.backup_type == ADOPTED);
     let doomed: Vec<String> = catalogued.into_iter().map(|one| one.entry.id).collect();
@@ -106,18 +122,27 @@ fn decide_here(
     mut entries: Vec<Entry>,
     catalog: &Catalog<'_>,
     live: &LiveFiles,
+    source: &Source,
     policy: &Policy,
     now: DateTime<Utc>,
 ) -> Vec<Planned> {
     entries.extend(adopted::list(catalog.directory(), live, &entries));
     newest_first(&mut entries);
-    decide(entries, |entry| unfit(entry, catalog, live), |entry| entry.shown(catalog.directory()), policy, now)
+    decide(
+        entries,
+        |entry| unfit(entry, catalog, live),
+        |entry| entry.shown(catalog.directory()),
+        source,
+        policy,
+        now,
+    )
 }
 
 fn decide(
     entries: Vec<Entry>,
     unfit: impl Fn(&Entry) -> Option<&'static str>,
     shown: impl Fn(&Entry) -> Entry,
+    source: &Source,
     policy: &Policy,
     now: DateTime<Utc>,
 ) -> Vec<Planned> {
@@ -128,11 +153,17 @@ fn decide(
         item(entry, if doubled { Some("listed twice in the catalog") } else { unfit(entry) })
     };
     let items: Vec<Item> = entries.iter().map(item).collect();
-    let decisions = plan::plan(now, &items, policy);
-    decisions
-        .into_iter()
-        .map(|one| Planned { entry: shown(&entries[one.place]), keep: one.keep, reasons: one.reasons })
-        .collect()
+    let mut planned: Vec<(usize, Planned)> = Vec::new();
+    for group in groups(&entries, source) {
+        for (place, decision) in group.plan(&items, now, policy) {
+            let entry = &entries[place];
+            let source = (entry.backup_type != ADOPTED).then(|| group.label.clone());
+            let one = Planned { entry: shown(entry), keep: decision.keep, reasons: decision.reasons, source };
+            planned.push((place, one));
+        }
+    }
+    planned.sort_by_key(|(place, _)| *place);
+    planned.into_iter().map(|(_, one)| one).collect()
 }
 
 /// What occurs more than once.

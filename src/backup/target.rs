@@ -16,13 +16,13 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::catalog::MANIFEST;
+use super::source;
 use crate::clock;
-use crate::connection::{Caller, Sidecar, encrypted};
+use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
-use crate::host::Transaction;
 use crate::progress::Watch;
-use crate::settings::{self, Settings};
+use crate::settings;
 
 /// The longest series name, in bytes: file names of 255 bytes are allowed nearly everywhere.
 const LONGEST_NAME: usize = 64;
@@ -46,7 +46,7 @@ pub struct Target {
 ///
 /// A database without a file has no default directory.
 pub fn default_directory(caller: &Caller, watch: &mut Watch<'_>) -> Result<PathBuf> {
-    let configured = configured(caller, watch)?;
+    let configured = source::settings(caller, watch)?.text(&settings::BACKUP_DIR)?;
     match (configured, caller.file()) {
         (Some(directory), Some(file)) => Ok(files::parent_of(&file).join(directory)),
         (Some(directory), None) => absolute(Path::new(&directory)),
@@ -55,18 +55,6 @@ pub fn default_directory(caller: &Caller, watch: &mut Watch<'_>) -> Result<PathB
             Err(Error::usage("an in-memory or temporary database has no default backup directory; pass a path"))
         }
     }
-}
-
-/// The setting, read through a sidecar: the caller's own busy handler could not be interrupted.
-fn configured(caller: &Caller, watch: &mut Watch<'_>) -> Result<Option<String>> {
-    let mut standing = caller.standing()?;
-    let own = caller.file().is_none() || standing.alone() || standing.transaction != Transaction::None;
-    if own || encrypted::is_sealed(caller)? {
-        return Settings::of(caller.connection())?.text(&settings::BACKUP_DIR);
-    }
-    let sidecar = Sidecar::open_reader(caller, &standing)?;
-    sidecar.begin_read(caller, &mut standing, watch)?;
-    Settings::of(sidecar.connection())?.text(&settings::BACKUP_DIR)
 }
 
 /// The directory that an argument names, or the default one; it need not exist.
@@ -284,14 +272,19 @@ pub fn taken(path: &Path) -> Error {
     Error::usage(format!("'{}' exists already; choose another name, or pass {{\"overwrite\": true}}", path.display()))
 }
 
+/// Whether a text can name a series, or a queue.
+pub fn is_name(name: &str) -> bool {
+    let fine = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.len() <= LONGEST_NAME && !name.starts_with('.') && name.chars().all(fine)
+}
+
 /// Checks the option `name`.
 ///
 /// # Errors
 ///
 /// A name that would not make a good part of a file name.
 pub fn check_series(name: &str) -> Result<()> {
-    let fine = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || name.len() > LONGEST_NAME || name.starts_with('.') || !name.chars().all(fine) {
+    if !is_name(name) {
         return Err(Error::usage(format!(
             "the option name is '{name}'; a name has 1 to {LONGEST_NAME} bytes of letters, digits, '-', '_' and '.', \
              and does not start with '.'",

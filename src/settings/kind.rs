@@ -99,11 +99,7 @@ impl Kind {
                 // 64 is shown as it was given, not as 64.0.
                 Some(whole(value).map_or(Value::Real(number), Value::Integer))
             }
-            Self::Columns => {
-                let names: Vec<String> = serde_json::from_str(&text(value)?).ok()?;
-                let fine = names.iter().all(|name| !name.is_empty() && !name.contains('\0'));
-                fine.then(|| Value::from(serde_json::json!(names).to_string()))
-            }
+            Self::Columns => texts(&text(value)?).map(|names| Value::from(serde_json::json!(names).to_string())),
             Self::Status => match value {
                 Value::Integer(_) => Some(value.clone()),
                 _ => text(value).filter(|text| !text.is_empty()).map(Value::from),
@@ -135,6 +131,12 @@ pub fn names(value: &Value) -> Option<Vec<String>> {
         Value::Text(text) => serde_json::from_str(&text).ok(),
         _ => None,
     }
+}
+
+/// The texts in a JSON array of some; each is something, without a NUL character.
+pub fn texts(array: &str) -> Option<Vec<String>> {
+    let texts: Vec<String> = serde_json::from_str(array).ok()?;
+    texts.iter().all(|text| !text.is_empty() && !text.contains('\0')).then_some(texts)
 }
 
 fn text(value: &Value) -> Option<String> {

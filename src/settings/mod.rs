@@ -29,7 +29,7 @@ pub mod table;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-pub use registry::{BACKUP_DIR, FULL_EVERY, WAL_BUDGET_MB};
+pub use registry::{BACKUP_DIR, FORMER_PATHS, FULL_EVERY, QUEUE_NAME, WAL_BUDGET_MB};
 
 use crate::error::{Error, Result};
 use crate::schema;

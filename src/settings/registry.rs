@@ -7,7 +7,7 @@
 
 use super::Setting;
 use super::fixed::Fixed::{Nothing, Text as Word, Whole as Count};
-use super::kind::Kind;
+use super::kind::{self, Kind};
 use super::presets;
 use super::remote;
 use crate::retention::policy;
@@ -32,6 +32,10 @@ const CENTURY: i64 = 3_155_760_000;
 settings! {
     BACKUP_DIR, "backup_dir", Kind::Text, Nothing,
         "the backup directory, a relative one starting at the database's; by default backups beside the database";
+    QUEUE_NAME, "queue_name", Kind::Checked(queue_name, QUEUE), Nothing,
+        "the name of this queue: its backups are known by it, wherever the database lies; by default they are known by the database's path";
+    FORMER_PATHS, "former_paths", Kind::Checked(former_paths, PATHS), Word("[]"),
+        "paths at which this database lay before: backups without a queue_name that were made of it there are its own";
     WAL_BUDGET_MB, "wal_budget_mb", Kind::Whole(1, i64::MAX), Count(4096),
         "by how many MB (2^20 bytes) the WAL may grow while a backup holds its snapshot";
     FULL_EVERY, "full_every", Kind::Whole(1, i64::MAX), Count(7),
@@ -118,6 +122,17 @@ const CRON: &str = "a cron expression of five fields (minute, hour, day of month
 
 fn cron(text: &str) -> Option<String> {
     crate::upkeep::schedule::cron::Cron::parse(text).ok().map(|cron| cron.text().to_owned())
+}
+
+const QUEUE: &str = "a text of 1 to 64 bytes of letters, digits, '-', '_' and '.' that does not start with '.'";
+const PATHS: &str = r#"a JSON array of paths, such as '["/srv/old/queue.db"]'"#;
+
+fn queue_name(text: &str) -> Option<String> {
+    crate::backup::target::is_name(text).then(|| text.to_owned())
+}
+
+fn former_paths(text: &str) -> Option<String> {
+    kind::texts(text).map(|paths| serde_json::json!(paths).to_string())
 }
 
 fn keep(text: &str) -> Option<String> {

@@ -62,6 +62,8 @@ class Backup(Result):
     id: str
     backup_type: str
     name: str | None
+    #: The setting `queue_name` of the database, if it had one.
+    queue_name: str | None
     source_path: str
     backup_path: str
     created_at: str
@@ -126,6 +128,8 @@ class Restoration(Result):
     id: str | None
     backup_path: str
     created_at: str | None
+    #: How old it is, in seconds; less than 0 of one from the future.
+    age_seconds: int | None
     target_path: str
     #: What the target held before, as a backup; None when that could not be saved.
     safety_backup: str | None
@@ -156,6 +160,8 @@ class Decision(Result):
     #: `keep` or `delete`.
     decision: str
     reasons: str
+    #: Whose it is: a `queue_name`, else a path; None of a file that was adopted.
+    source: str | None
 
 
 @dataclass(frozen=True)

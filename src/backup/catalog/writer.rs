@@ -149,17 +149,35 @@ impl<'a> Writer<'a> {
         self.catalog.directory.join(MANIFEST)
     }
 
+    /// Puts a file beside the manifest, with that behind its name, in place of the one that was there.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn put_beside(&self, suffix: &str, text: &[u8]) -> Result<()> {
+        let path = files::with_suffix(&self.manifest(), suffix);
+        let permissions = fs::symlink_metadata(self.manifest()).map(|found| found.permissions()).ok();
+        match self.staged(&path, text, permissions)?.place(&path, true)? {
+            Placed::Fragile(error) => Err(error),
+            Placed::Durable | Placed::Taken => Ok(()),
+        }
+    }
+
     fn write(&self, entries: &[Entry], first: Option<fs::Permissions>) -> Result<Staged> {
-        let staged = Staged::new(&self.catalog.directory)?;
         let path = self.manifest();
         let text = serde_json::to_vec_pretty(entries)
             .map_err(|error| Error::internal(format!("the catalog cannot be written as JSON ({error})")))?;
-        let mut file = staged.handle()?;
-        file.write_all(&text)
-            .and_then(|()| file.write_all(b"\n"))
-            .map_err(|error| Error::io("write", &path, &error))?;
         let old = fs::symlink_metadata(&path).map(|found| found.permissions()).ok();
-        if let Some(permissions) = old.or(first) {
+        self.staged(&path, &text, old.or(first))
+    }
+
+    fn staged(&self, path: &Path, text: &[u8], permissions: Option<fs::Permissions>) -> Result<Staged> {
+        let staged = Staged::new(&self.catalog.directory)?;
+        let mut file = staged.handle()?;
+        file.write_all(text)
+            .and_then(|()| file.write_all(b"\n"))
+            .map_err(|error| Error::io("write", path, &error))?;
+        if let Some(permissions) = permissions {
             staged.permit(permissions)?;
         }
         staged.sync()?;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, Utc};
 
 use super::counting::{Counting, Counts};
-use super::{Order, Produced, counts, known, source_path};
+use super::{Order, Produced, counts, known};
 use crate::backup::artifact::{self, Fingerprint, PageHash};
 use crate::backup::delta::{DeltaWriter, Parent};
 use crate::backup::frames::Compression;
@@ -52,8 +52,8 @@ impl Order<'_> {
         let mut parent = None;
         if self.wish.kind == Kind::Incremental {
             let full_every = Settings::of(snapshot.connection())?.positive(&settings::FULL_EVERY)?;
-            let (source, name) = (source_path(self.caller), self.wish.name.as_deref());
-            match parent::find(self.catalog, &source, name, snapshot.page_size, full_every)? {
+            match parent::find(self.catalog, self.source, self.wish.name.as_deref(), snapshot.page_size, full_every)?
+            {
                 Ok(found) => parent = Some(found),
                 Err(reason) => notes.push(format!("a full backup instead of an incremental: {reason}")),
             }

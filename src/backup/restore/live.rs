@@ -187,7 +187,7 @@ fn save(caller: &Caller, path: &Path) -> Result<String> {
         other = caller.beside(path)?;
         &other
     };
-    let taken = create::backup(holder, None, &Options::named(super::BEFORE_RESTORE), None)
+    let taken = create::backup(holder, None, &Options::of_restore(super::BEFORE_RESTORE), None)
         .map_err(|error| error.context("cannot save the present content first, so nothing was restored"))?;
     Ok(taken.entry.backup_path)
 }

@@ -31,8 +31,9 @@ use serde::{Deserialize, Serialize};
 
 use super::catalog::Catalog;
 use super::entry::Entry;
+use super::locate::{self, Found};
 use super::verify::Level;
-use super::{locate, rebuild, verify};
+use super::{rebuild, verify};
 use crate::clock;
 use crate::connection::{Caller, read_pragma};
 use crate::error::{Error, Result};
@@ -63,6 +64,8 @@ pub struct Outcome {
     pub backup_path: String,
     /// When its snapshot was taken.
     pub created_at: String,
+    /// For how many seconds what it holds has been the past; less than 0 if it is from the future.
+    pub age_seconds: Option<i64>,
     /// The database that has its content now.
     pub target_path: String,
     /// What that held before, as a backup; `null` when it held nothing that could be saved.
@@ -99,7 +102,7 @@ pub fn restore<'a>(
     let live = LiveFiles::of(caller)?;
     let place = Place::find(caller, &live, target, options.overwrite.unwrap_or(false))?;
     let mut watch = Watch::new(caller, listener);
-    let (catalog, entry) = locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
+    let Found { catalog, entry, note } = locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
     if !entry.is_intact() {
         return Err(Error::corrupt(format!(
             "the catalog entry of '{}' is not as it was written, so it cannot be trusted; see queue_verify()",
@@ -108,6 +111,7 @@ pub fn restore<'a>(
     }
     let job = Job { caller, catalog: &catalog, entry: &entry, options };
     let mut outcome = job.run(&place, &mut watch)?;
+    outcome.note = note.into_iter().chain(outcome.note).reduce(|first, second| format!("{first}; {second}"));
     outcome.duration_ms = clock::milliseconds(started.elapsed());
     Ok(outcome)
 }
@@ -217,6 +221,8 @@ impl Job<'_> {
             id: self.entry.id.clone(),
             backup_path: self.entry.shown(self.catalog.directory()).backup_path,
             created_at: self.entry.created_at.clone(),
+            age_seconds: clock::parse_rfc3339(&self.entry.created_at)
+                .map(|made| (self.caller.now() - made).num_seconds()),
             target_path: target.to_string_lossy().into_owned(),
             page_count: geometry.page_count,
             page_size: geometry.page_size,

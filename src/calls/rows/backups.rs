@@ -41,6 +41,7 @@ pub static BACKUPS: Spec = Spec {
         "verified_level TEXT",
         "object_digest TEXT",
         "sequence INTEGER",
+        "queue_name TEXT",
     ],
     arguments: &["dir"],
     looks_at_files: true,
@@ -50,7 +51,7 @@ pub static BACKUPS: Spec = Spec {
 /// `queue_rotation`
 pub static ROTATION: Spec = Spec {
     name: "queue_rotation",
-    columns: &["backup_path TEXT", "created_at TEXT", "decision TEXT", "reasons TEXT"],
+    columns: &["backup_path TEXT", "created_at TEXT", "decision TEXT", "reasons TEXT", "source TEXT"],
     arguments: &["keep", "dir"],
     looks_at_files: true,
     rows: rotation,
@@ -94,6 +95,7 @@ fn backup(entry: Entry) -> Vec<Value> {
         text(entry.verified_level),
         text(entry.object_digest),
         integer(entry.sequence),
+        text(entry.queue_name),
     ]
 }
 
@@ -106,6 +108,7 @@ fn rotation(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
             text(Some(one.entry.created_at)),
             text(Some(if one.keep { "keep" } else { "delete" })),
             text(Some(one.reasons.join(", "))),
+            text(one.source),
         ]
     };
     Ok(planned.into_iter().map(row).collect())

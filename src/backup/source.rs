@@ -1,0 +1,261 @@
+//! Sources: which of the backups in a catalog are of the caller's database.
+//!
+//! # Promise
+//!
+//! - A **source** is the setting `queue_name` where a database has one, else the database's canonical path. Every plan, `latest`,
+//!   parent and age is of one source. Nothing is guessed: who finds nothing of its own gets an error that lists the sources that
+//!   are there ([`none_of`]).
+//! - A backup that bears the caller's name is its own, wherever it was made. A backup without a name (version 0.1.0 wrote no
+//!   others) is the caller's own if it was made of the file at the caller's path, at another path that leads to the very same
+//!   file (a bind mount, a hard link), or at one of `former_paths` at which nothing lies any more. So a queue that gets a name keeps its earlier
+//!   backups. A backup with a name is never taken by its path alone.
+//! - **A copy has the name of its original.** If the newest backup of the caller's name was made at another path, and something
+//!   else than the caller's own file still lies there, the call is refused: else two databases would take each other's backups.
+//!   If nothing lies there the database has moved (a container's path does not exist on its host), and goes on. A path in
+//!   `former_paths` is not asked about: something else may lie there by now.
+//! - A database without a file and without a name has **no source** ([`Source::is_known`]): it stands for nobody.
+//!
+//! # Who asks
+//!
+//! Backup, `latest` (restore, verify, delete), rotation and its plan, and the age of the newest backup refuse a copy: each would
+//! mix its backups with those of the original, or take them. What names a backup by path or id asks nothing, nor does the table of all
+//! backups. A restore saves what a copy holds under its path alone: the order to restore was clear, and must not fail for it.
+//!
+//! # How
+//!
+//! [`Source::of`] reads the settings, and [`Source::among`] looks with `stat` at the paths that a catalog names; other databases are never
+//! opened. A database that is too broken for its settings to be read has the name that the backups of its path have.
+
+mod listing;
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+pub use listing::{Key, none_of, only};
+
+use super::entry::Entry;
+use super::verify::is_damage;
+use crate::connection::{Caller, Sidecar, encrypted};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::host::Transaction;
+use crate::progress::Watch;
+use crate::settings::{self, Settings};
+
+/// The source that a database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    name: Name,
+    /// The database's path; empty without a file.
+    path: String,
+    /// The paths whose unnamed backups are its own.
+    paths: HashSet<String>,
+    /// The setting `former_paths`.
+    former: HashSet<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Name {
+    None,
+    Given(String),
+    /// The database is too broken to say.
+    Unread,
+}
+
+/// What lies at a path that a catalog names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum There {
+    /// Nothing.
+    Nothing,
+    /// The caller's own file.
+    Itself,
+    /// Another file, or something that cannot be looked at.
+    Another,
+}
+
+/// What a backup was made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made<'a> {
+    /// The name of the queue, if it had one.
+    pub name: Option<&'a str>,
+    /// The path of the database.
+    pub path: &'a str,
+}
+
+impl<'a> From<&'a Entry> for Made<'a> {
+    fn from(entry: &'a Entry) -> Self {
+        Self { name: entry.queue_name.as_deref(), path: &entry.source_path }
+    }
+}
+
+/// The settings as they were committed, read through a sidecar: the caller's own busy handler could not be interrupted.
+///
+/// # Errors
+///
+/// What SQLite says to reading them.
+pub fn settings(caller: &Caller, watch: &mut Watch<'_>) -> Result<Settings> {
+    let mut standing = caller.standing()?;
+    let own = caller.file().is_none() || standing.alone() || standing.transaction != Transaction::None;
+    if own || encrypted::is_sealed(caller)? {
+        return Settings::of(caller.connection());
+    }
+    let sidecar = Sidecar::open_reader(caller, &standing)?;
+    sidecar.begin_read(caller, &mut standing, watch)?;
+    Settings::of(sidecar.connection())
+}
+
+/// The path by which a database is known: without links where that can be said, empty without a file.
+pub fn path_of(file: Option<&Path>) -> String {
+    let Some(file) = file else { return String::new() };
+    // On Windows the canonical spelling is one that nobody writes, and SQLite's own is absolute.
+    let canonical = if cfg!(windows) { None } else { std::fs::canonicalize(file).ok() };
+    canonical.unwrap_or_else(|| file.to_path_buf()).to_string_lossy().into_owned()
+}
+
+impl Source {
+    /// The source of the caller's main database.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite says to reading its settings; that it is damaged is no error.
+    pub fn of(caller: &Caller, watch: &mut Watch<'_>) -> Result<Self> {
+        let file = caller.file();
+        let mut source = Self::at(file.as_deref());
+        match settings(caller, watch) {
+            Ok(settings) => {
+                source.name = settings.text(&settings::QUEUE_NAME)?.map_or(Name::None, Name::Given);
+                let former = settings.text(&settings::FORMER_PATHS)?.unwrap_or_default();
+                source.former = settings::kind::texts(&former).unwrap_or_default().into_iter().collect();
+            }
+            Err(error) if is_damage(&error) => source.name = Name::Unread,
+            Err(error) => return Err(error),
+        }
+        Ok(source)
+    }
+
+    fn at(file: Option<&Path>) -> Self {
+        let path = path_of(file);
+        // As SQLite calls it, too: so did version 0.1.0.
+        let called = file.map_or_else(String::new, |file| file.to_string_lossy().into_owned());
+        Self { name: Name::None, paths: HashSet::from([path.clone(), called]), path, former: HashSet::new() }
+    }
+
+    /// The same, when this catalog has been looked at; `entries` are newest first.
+    ///
+    /// # Errors
+    ///
+    /// A copy that has the name of its original.
+    pub fn among<'e>(self, made: impl Iterator<Item = Made<'e>> + Clone) -> Result<Self> {
+        let own = PathBuf::from(&self.path);
+        self.among_with(made, |path| look(path, &own))
+    }
+
+    /// As [`Source::among`], with what lies at a path as an argument.
+    fn among_with<'e>(
+        mut self,
+        made: impl Iterator<Item = Made<'e>> + Clone,
+        there: impl Fn(&Path) -> There,
+    ) -> Result<Self> {
+        if self.path.is_empty() && self.name == Name::None {
+            return Ok(self);
+        }
+        let mut asked: HashMap<&str, There> = HashMap::new();
+        for path in made.clone().map(|one| one.path) {
+            if !path.is_empty() && !self.paths.contains(path) && !asked.contains_key(path) {
+                asked.insert(path, there(Path::new(path)));
+            }
+        }
+        for (path, there) in &asked {
+            if *there == There::Itself || (*there == There::Nothing && self.former.contains(*path)) {
+                self.paths.insert((*path).to_owned());
+            }
+        }
+        if self.name == Name::Unread {
+            self.name = self.name_among(made.clone())?;
+        }
+        let Name::Given(name) = &self.name else { return Ok(self) };
+        let newest = made.clone().find(|one| one.name == Some(name.as_str()));
+        match newest.map(|one| one.path) {
+            Some(path) if asked.get(path) == Some(&There::Another) && !self.former.contains(path) => {
+                Err(a_copy(name, &self.path, path))
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// The name that the backups of its paths have.
+    fn name_among<'e>(&self, made: impl Iterator<Item = Made<'e>>) -> Result<Name> {
+        let own = made.filter(|one| self.paths.contains(one.path));
+        let names: HashSet<&str> = own.filter_map(|one| one.name).collect();
+        let mut names: Vec<&str> = names.into_iter().collect();
+        names.sort_unstable();
+        match names.as_slice() {
+            [] => Ok(Name::None),
+            [name] => Ok(Name::Given((*name).to_owned())),
+            several => Err(Error::usage(format!(
+                "'{}' is too damaged to say its queue_name, and its backups have several: {}; pass the path or the id of one",
+                self.path,
+                several.join(", ")
+            ))),
+        }
+    }
+
+    /// The database by its path alone, whatever its name.
+    #[must_use]
+    pub fn unnamed(mut self) -> Self {
+        self.name = Name::None;
+        self
+    }
+
+    /// Whether it is one at all.
+    pub fn is_known(&self) -> bool {
+        self.name().is_some() || !self.path.is_empty()
+    }
+
+    /// Its name, if it has one.
+    pub fn name(&self) -> Option<&str> {
+        match &self.name {
+            Name::Given(name) => Some(name),
+            Name::None | Name::Unread => None,
+        }
+    }
+
+    /// The path of its database; empty without a file.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What it is called: its name, else its path.
+    pub fn label(&self) -> &str {
+        self.name().unwrap_or(&self.path)
+    }
+
+    /// Whether a backup is its own.
+    pub fn owns<'e>(&self, backup: impl Into<Made<'e>>) -> bool {
+        let made = backup.into();
+        match made.name {
+            Some(name) => self.name() == Some(name),
+            None => self.paths.contains(made.path),
+        }
+    }
+}
+
+fn look(path: &Path, own: &Path) -> There {
+    match files::is_directory(path).and_then(|directory| Ok(!directory && files::exists(path)?)) {
+        Ok(false) => There::Nothing,
+        _ if files::same_file(path, own) => There::Itself,
+        _ => There::Another,
+    }
+}
+
+fn a_copy(name: &str, own: &str, other: &str) -> Error {
+    Error::usage(format!(
+        "the newest backup of the queue '{name}' was made of '{other}', and something still lies there: is '{own}' a copy of it? A copy has \
+         the name of its original; give it another one with queue_set('queue_name', …). If the queue has moved and '{other}' is \
+         another database by now, say so with queue_set('former_paths', '[\"{other}\"]')"
+    ))
+}
+
+#[cfg(test)]
+#[path = "source_tests.rs"]
+mod tests;
