@@ -626,3 +626,81 @@ def test_no_text_shows_a_secret(own: Package, queue: Queue) -> None:
     assert remotes[2] == "gdrive:Backups"
     assert "X-Amz-Expires=9" in texts[3]
     assert json.dumps(found).count("***") == 9
+
+
+#: Two queues that share one backup directory, which is on a remote.
+TWO = """
+other = queuekeeper.open(path.parent / "other.db")
+mine, theirs = chain("daily", 2), [other.backup(name="theirs").path.name for _ in range(2)]
+"""
+
+
+def test_what_is_pushed_pulled_and_rotated_there_is_this_queues_own(
+    own: Package, queue: Queue
+) -> None:
+    shutil.copy(queue.path, queue.directory / "other.db")
+    run(
+        own,
+        queue,
+        TWO
+        + textwrap.dedent("""
+        assert copies.push().pushed == mine
+        assert copies.push().present == 2
+        assert copies.check().findings == []
+        with Offsite(other, str(remote)) as others:
+            assert "holds no backups of" in refused(others.pull)
+            assert "queue.db" in refused(others.link)
+            assert others.push().pushed == theirs
+            assert len(others.list()) == 4
+            assert others.pull().path.name == theirs[1]
+            plan = others.rotate(1, dry_run=True)
+            assert (plan.deleted, plan.kept) == ([theirs[0]], 1), plan
+            assert others.rotate(1).deleted == [theirs[0]]
+            assert copies.rotate(1, dry_run=True).deleted == []
+        assert copies.pull().path.name == mine[1]
+        assert sorted(copies.pull("all").fetched) == []
+        # Without a database nobody knows whose are meant.
+        directory = path.parent / "elsewhere"
+        with Offsite(None, str(remote), directory=directory) as nobody:
+            text = refused(nobody.pull)
+            assert "several databases" in text and "other.db" in text, text
+            assert "several databases" in refused(nobody.rotate, 1)
+            assert len(nobody.pull("all").verified) == 3
+        finish()
+        """),
+    )
+    shutil.rmtree(queue.backups)
+    queue.path.unlink()
+    run(
+        own,
+        queue,
+        """
+        other = path.parent / "other.db"
+        found = copies.pull()
+        assert found.path.name.startswith("queue_backup_daily"), found
+        copies.rotate(1)
+        assert len(copies.list()) == 3
+        finish()
+        """,
+    )
+
+
+def test_a_copy_pushes_nothing_under_the_name_of_its_original(own: Package, queue: Queue) -> None:
+    run(
+        own,
+        queue,
+        """
+        queue.set("queue_name", "orders")
+        queue.set("backup_dir", str(path.parent / "backups"))
+        queue.checkpoint("TRUNCATE")
+        chain("daily", 1)
+        copies.push()
+        (path.parent / "copy").mkdir()
+        shutil.copy(path, path.parent / "copy" / "queue.db")
+        with Offsite(path.parent / "copy" / "queue.db", str(remote)) as others:
+            for call in (others.push, others.pull, others.rotate):
+                text = refused(call, *([1] if call == others.rotate else []))
+                assert "queue_set('queue_name'" in text, text
+        finish()
+        """,
+    )

@@ -91,6 +91,22 @@ def test_backups_are_made_listed_and_cleaned_up(run: Run, queue: Queue) -> None:
     )
 
 
+def test_two_queues_with_one_backup_directory_keep_their_own(run: Run, queue: Queue) -> None:
+    run(
+        """
+        other = type(db)(str(db.db_path.parent / "other.db"))
+        others = QueueBackup(other, backup.backup_dir)
+        mine = [backup.create_backup() for _ in range(3)]
+        theirs = [others.create_backup() for _ in range(3)]
+        assert backup.get_latest_backup().path == mine[2]
+        assert [info.path for info in others.list_backups()] == theirs[::-1]
+        assert backup.cleanup_old_backups(1) == 2
+        assert [info.path for info in others.list_backups()] == theirs[::-1]
+        assert [info.path for info in backup.list_backups()] == [mine[2]]
+        """
+    )
+
+
 def test_a_backup_has_what_was_committed_while_the_database_is_in_use(
     run: Run, queue: Queue
 ) -> None:

@@ -77,8 +77,15 @@ def _wanted(queue: Queue, present: datetime) -> bool:
 
 
 def _listed(queue: Queue) -> list[Backup]:
-    """The backups that can be pushed: not the files of other tools."""
-    return [each for each in queue.backups() if each.backup_type != "adopted"]
+    """The backups that can be pushed: this queue's own, and not the files of other tools."""
+    listed = [each for each in queue.backups() if each.backup_type != "adopted"]
+    try:
+        # A plan that keeps all of this queue's.
+        own = {each.backup_path for each in queue.rotation(1_000_000)}
+    except Error:
+        # Pushing says what is wrong, in its step.
+        return listed
+    return [each for each in listed if each.backup_path in own]
 
 
 def _mark(backups: Sequence[Backup]) -> str:

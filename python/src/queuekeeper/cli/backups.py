@@ -148,9 +148,10 @@ def restore(
 ) -> None:
     """Restore a backup, live or into a file.
 
-    BACKUP is a path, an id, or latest. It is checked first. What the queue holds now is saved as
-    a backup named before_restore. With --from-remote it comes from the remote, with all that it
-    builds on; then neither the database nor its backup directory need exist any more.
+    BACKUP is a path, an id, or latest: the newest of this queue. It is checked first. What the
+    queue holds now is saved as a backup named before_restore. With --from-remote it comes from the
+    remote, with all that it builds on; then neither the database nor its backup directory need
+    exist any more.
     """
     if from_remote or remote:
         backup = restore_from(db, remote, directory, backup)
@@ -172,7 +173,7 @@ def restore(
     show.pairs(
         {
             "restored": done.backup_path,
-            "of": done.created_at,
+            "of": show.aged(done.created_at, done.age_seconds),
             "into": done.target_path,
             "saved before": done.safety_backup,
             "moved aside": done.moved_aside,

@@ -60,6 +60,16 @@ def megabytes(count: int) -> str:
     return f"{count / BYTES / BYTES:,.2f} MB"
 
 
+def aged(moment: str | None, seconds: int | None) -> str | None:
+    """A time, and how long ago that is."""
+    if moment is None or seconds is None or seconds < 0:
+        return moment
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{moment} ({seconds // length:,} {unit} ago)"
+    return f"{moment} ({seconds} s ago)"
+
+
 def counted(count: int) -> str:
     """A number of backups, in words."""
     return f"{count:,} backup{'s' if count != 1 else ''}"

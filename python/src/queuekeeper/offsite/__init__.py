@@ -17,6 +17,7 @@ package shows a secret.
 | `rclone` | the rclone process |
 | `remote` | objects on a remote |
 | `catalog` | what a remote says that it holds |
+| `source` | which backups of a catalog are this queue's own |
 | `local` | the local directory, and the lock |
 | `place` | how a pulled file gets its name |
 | `planning` | which backups a policy keeps |
@@ -125,14 +126,14 @@ class Offsite:
         return configuration.of_queue(self._local.queue).text("remote_keep")
 
     def push(self, *, policy: Keep | None = None, progress: Progress | None = None) -> Pushed:
-        """Pushes what the local catalog lists and the remote lacks.
+        """Pushes what the local catalog lists of this queue and the remote lacks.
 
         What the policy, by default the setting `remote_keep`, would delete there is left out.
         """
         return push(self._local, self._remote, self._policy(policy), progress)
 
     def pull(self, what: str = LATEST, *, progress: Progress | None = None) -> Pulled:
-        """Brings a backup (an id, a name, or 'latest') back with its chain, or 'all' of them."""
+        """Brings a backup (an id, a name, 'latest') back with its chain, or 'all' of this queue."""
         return pull(self._local, self._remote, what, progress)
 
     def list(self) -> Sequence[Backup]:

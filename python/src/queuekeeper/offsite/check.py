@@ -27,6 +27,7 @@ from queuekeeper.offsite.meter import Meter
 from queuekeeper.offsite.planning import decide
 from queuekeeper.offsite.remote import SHA256, Remote, Stored
 from queuekeeper.offsite.results import Checked, Finding
+from queuekeeper.offsite.source import own
 from queuekeeper.results import Decision
 
 
@@ -113,7 +114,9 @@ class _Check:
 
     def _not_pushed(self, policy: Keep | None) -> Iterator[Finding]:
         listed = {entry["id"] for entry in self.catalog.entries}
-        lacking = [entry for entry in self.local.entries() if entry["id"] not in listed]
+        lacking = [
+            each for each in own(self.local, self.local.entries()) if each["id"] not in listed
+        ]
         plan: dict[str, Decision] = {}
         if policy is not None:
             plan = decide(self.local, [*self.catalog.entries, *lacking], policy)

@@ -49,6 +49,8 @@ class Local:
             self.queue = self._own = queuekeeper.open(
                 path if path is not None and path.exists() else MEMORY
             )
+        #: Whether there is a database that can be asked.
+        self.is_live = self.database is not None and self.database.exists()
         try:
             self.directory = self._directory(directory)
         except BaseException:

@@ -6,6 +6,7 @@
   says what is wrong, and nothing that was there before has changed.
 - A file that is there already is kept if it is the right one; another one of its name is an error,
   and nothing is fetched.
+- `latest` and `all` are of this queue (`source`); without any, `all` is everything.
 - It needs no database and no catalog: "the disk died" is what it is for.
 
 # How
@@ -35,6 +36,7 @@ from queuekeeper.offsite.local import Local
 from queuekeeper.offsite.meter import Meter
 from queuekeeper.offsite.remote import SHA256, Remote, Stored
 from queuekeeper.offsite.results import Pulled
+from queuekeeper.offsite.source import none_of, own
 from queuekeeper.results import Verification
 
 LATEST = "latest"
@@ -86,12 +88,16 @@ def meant(local: Local, remote: Remote, catalog: RemoteCatalog, what: str) -> li
     entries = newest_first(catalog.entries)
     if not entries:
         raise missing(f"'{remote.shown}' lists no backups; is that the right remote and directory?")
+    if what in (ALL, LATEST) and not (what == ALL and local.database is None):
+        found = own(local, entries)
+        if not found:
+            raise none_of(local, remote.shown, entries)
+        entries = found
     regular = [each for each in entries if each.get("name") != BEFORE_RESTORE] or entries
     if what == ALL:
         return [regular[0], *(each for each in entries if each is not regular[0])]
     if what == LATEST:
-        own = [each for each in regular if each.get("source_path") == str(local.database)]
-        return (own or regular)[:1]
+        return regular[:1]
     found = [each for each in entries if what in (each["id"].lower(), each["backup_path"])]
     found = found or [each for each in entries if each["id"].lower() == what.lower()]
     if not found:

@@ -2,6 +2,7 @@
 
 # Promise
 
+- Only backups of this queue are pushed (`source`), whatever else the directory holds.
 - A backup is pushed whole: its artifact, then its hash file, each checked after it arrived by the
   remote's own hash, or by reading it back. Only then the remote's catalog lists it.
 - What it builds on is there before it; what is damaged here, or builds on something that is
@@ -31,13 +32,14 @@ from queuekeeper.offsite.meter import Meter
 from queuekeeper.offsite.planning import decide
 from queuekeeper.offsite.remote import Remote, Stored
 from queuekeeper.offsite.results import Pushed, Skipped
+from queuekeeper.offsite.source import own
 
 COMMIT_SECONDS = 20.0
 
 
 def push(local: Local, remote: Remote, policy: Keep | None, progress: Progress | None) -> Pushed:
     """Pushes what the remote lacks and its policy keeps."""
-    if not local.entries():
+    if not own(local, local.entries()):
         return Pushed(remote.shown)
     with local.lock():
         return _Push(local, remote, progress).run(policy)
@@ -64,7 +66,7 @@ class _Push:
 
     def run(self, policy: Keep | None) -> Pushed:
         """All of it."""
-        entries = self.local.entries()
+        entries = own(self.local, self.local.entries())
         lacking = [entry for entry in entries if not self._is_there(entry)]
         if policy is not None and lacking:
             lacking = self._wanted(lacking, policy)

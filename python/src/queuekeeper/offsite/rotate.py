@@ -2,6 +2,7 @@
 
 # Promise
 
+- It is about this queue's backups only (`source`); others' on the same remote stay.
 - It is the plan of `queue_rotation`, with all that this never deletes: the newest backup, the
   newest verified one, what a kept one builds on, entries that are not as the library wrote them.
 - Only objects that the catalog lists are deleted. They are noted as leaving, then the catalog gives

@@ -76,13 +76,16 @@ class QueueBackup:
             _restore(path, target)
 
     def list_backups(self) -> list[BackupInfo]:
-        """The backups in the directory, the newest first."""
-        with self._translated("Cannot list the backups"), queuekeeper.open(":memory:") as queue:
+        """This queue's backups in the directory, the newest first, with those of the old module."""
+        with self._translated("Cannot list the backups"), self._own() as queue:
+            plan = queue.rotation({"keep_last": 1_000_000, "adopted": True}, self.backup_dir)
+            own = {each.backup_path for each in plan}
             return [
                 BackupInfo(
                     each.path, each.size_bytes, each.created.astimezone().replace(tzinfo=None)
                 )
                 for each in queue.backups(self.backup_dir)
+                if each.backup_path in own
             ]
 
     def cleanup_old_backups(self, keep_count: int = 10) -> int:
@@ -90,12 +93,17 @@ class QueueBackup:
 
         Backups of the old module count and go like those of this one.
         """
-        with self._translated("Cannot clean up the backups"), queuekeeper.open(":memory:") as queue:
+        with self._translated("Cannot clean up the backups"), self._own() as queue:
             return queue.rotate({"keep_last": keep_count, "adopted": True}, self.backup_dir)
 
     def get_latest_backup(self) -> BackupInfo | None:
         """The newest backup, if there is one."""
         return next(iter(self.list_backups()), None)
+
+    def _own(self) -> queuekeeper.Queue:
+        """The queue itself, or one that stands for nobody where there is none yet."""
+        database = Path(self.db.db_path)
+        return queuekeeper.open(database if database.exists() else ":memory:")
 
     def _beside(self, path: Path) -> queuekeeper.Queue:
         """A queue to work on that file from, which knows the live database if it is that."""

@@ -1,0 +1,100 @@
+"""Whose backups: of a catalog, here or on the remote, those that are this queue's own.
+
+# Promise
+
+- What a push sends, `latest`, `all` and a rotation are of this queue only, however many queues
+  share the directory or the remote. Who finds nothing of its own is told what there is.
+- With a database it is the library that decides (`queue_name`, else the path).
+- A database that died with its disk, or is too broken to say, has the backups of its path, and
+  those of the name that these have. Where it has none, or no database was named, the backups of the
+  only source that there is are meant.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from queuekeeper.errors import CorruptError, Error
+from queuekeeper.offsite.catalog import Entry, newest_first
+from queuekeeper.offsite.errors import OffsiteError, usage
+from queuekeeper.offsite.local import Local
+
+#: More than any catalog lists: a plan that keeps all, and shows whose they are.
+ALL_OF_THEM = 1_000_000
+MOST_LISTED = 8
+
+
+def own(local: Local, entries: Iterable[Entry]) -> list[Entry]:
+    """Those that are this queue's own."""
+    entries = list(entries)
+    if local.is_live:
+        try:
+            return _by_library(local, entries)
+        except CorruptError:
+            pass
+        except OffsiteError:
+            raise
+        except Error as error:
+            raise OffsiteError(str(error), error.code) from error
+    found = _by_path(local, entries)
+    if found or local.is_live or not entries:
+        return found
+    if len({_source(each) for each in entries}) > 1:
+        raise usage(
+            "there are backups of several databases, and nothing says whose are meant: "
+            f"{listed(entries)}; name the database with --db, or pass the id of a backup"
+        )
+    return entries
+
+
+def none_of(local: Local, where: str, entries: Sequence[Entry]) -> OffsiteError:
+    """The error of who finds nothing of its own, but others'."""
+    return usage(
+        f"'{where}' holds no backups of '{local.database}', only of others: {listed(entries)}. If "
+        "one of these was this database before it moved, say so with the setting former_paths, or "
+        "give it that name with the setting queue_name; else pass the id of a backup"
+    )
+
+
+def listed(entries: Iterable[Entry]) -> str:
+    """The sources that there are, in words."""
+    ordered = newest_first(entries)
+    counts = Counter(_source(each) for each in ordered)
+    newest: dict[tuple[bool, str], str] = {}
+    for each in ordered:
+        newest.setdefault(_source(each), str(each["created_at"]))
+    words = [
+        f"{'the queue ' if key[0] else ''}{key[1]!r} ({counts[key]:,}, the newest made {moment})"
+        for key, moment in newest.items()
+    ]
+    more = [f"{len(words) - MOST_LISTED} more"] if len(words) > MOST_LISTED else []
+    return ", ".join(words[:MOST_LISTED] + more)
+
+
+def _source(entry: Entry) -> tuple[bool, str]:
+    name = entry.get("queue_name")
+    return (True, str(name)) if name is not None else (False, str(entry.get("source_path")))
+
+
+def _by_library(local: Local, entries: list[Entry]) -> list[Entry]:
+    # It needs what is needed here.
+    from queuekeeper.offsite.planning import planned
+
+    names = {each.backup_path for each in planned(local, entries, ALL_OF_THEM)}
+    return [each for each in entries if each["backup_path"] in names]
+
+
+def _by_path(local: Local, entries: list[Entry]) -> list[Entry]:
+    if local.database is None:
+        return []
+    paths = {str(local.database), os.path.realpath(local.database)}
+    there = [each for each in entries if each.get("source_path") in paths]
+    names = {each.get("queue_name") for each in there} - {None}
+    if len(names) > 1:
+        raise usage(
+            f"'{local.database}' has backups of several names: {listed(there)}; pass the id of one"
+        )
+    ids = {each["id"] for each in there}
+    return [each for each in entries if each["id"] in ids or each.get("queue_name") in names]
