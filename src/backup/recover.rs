@@ -16,8 +16,8 @@ use super::catalog::MANIFEST;
 use super::entry::Entry;
 use super::hashfile;
 use crate::clock;
-use crate::error::{Error, Result};
-use crate::files::{self, LiveFiles};
+use crate::error::Result;
+use crate::files::{self, LiveFiles, SetAside};
 use crate::progress::Watch;
 
 /// A hash file whose artifact the catalog does not list.
@@ -171,8 +171,5 @@ fn strays(directory: &Path, live: &LiveFiles, entries: &[Entry]) -> Vec<Stray> {
 /// What the file system says.
 pub fn set_aside(directory: &Path) -> Result<()> {
     let manifest = directory.join(MANIFEST);
-    let aside = files::aside(&manifest, &clock::file_stamp(clock::now()))?;
-    // The writers' lock keeps the name free.
-    fs::rename(&manifest, &aside).map_err(|error| Error::io("set aside", &manifest, &error))?;
-    files::sync_directory(directory)
+    SetAside::of(&manifest, &[], &clock::file_stamp(clock::now()))?.sync()
 }

@@ -9,7 +9,7 @@ use crate::connection::Caller;
 use crate::error::{Error, Result};
 
 /// What SQLite has behind the name of a database for the files beside it.
-pub(super) const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+pub const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// What tells two names of one file from two files.
 #[cfg(unix)]

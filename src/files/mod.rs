@@ -17,6 +17,8 @@
 //! other as processes do, and they do not interfere with SQLite's own (`fcntl`) locks. Temporary names, placing and
 //! renaming come from the `tempfile` crate (`RENAME_NOREPLACE` where there is one, else a hard link).
 
+mod aside;
+mod holders;
 mod live;
 mod lock;
 mod staged;
@@ -28,7 +30,9 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use live::{LiveFiles, open_in_this_process, open_own, same_file};
+pub use aside::SetAside;
+pub use holders::holder;
+pub use live::{COMPANIONS, LiveFiles, open_in_this_process, open_own, same_file};
 pub use lock::DirectoryLock;
 pub use staged::{Placed, Staged, sweep};
 pub use temporary::{may_share_space, sqlite_directory};
@@ -173,22 +177,6 @@ fn told(path: &Path, found: io::Result<fs::Metadata>) -> Result<Option<fs::Metad
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(Error::io("look at", path, &error)),
     }
-}
-
-/// A free name beside a file that has to get out of the way: `NAME.corrupt-STAMP`, or with a number behind it.
-///
-/// # Errors
-///
-/// As for [`exists`]; or so many such names are taken that something is wrong.
-pub fn aside(path: &Path, stamp: &str) -> Result<PathBuf> {
-    for attempt in 1..1000u32 {
-        let number = if attempt == 1 { String::new() } else { format!("_{attempt}") };
-        let aside = with_suffix(path, &format!(".corrupt-{stamp}{number}"));
-        if look(&aside)?.is_none() {
-            return Ok(aside);
-        }
-    }
-    Err(Error::usage(format!("'{}' cannot be moved aside; move it away yourself", path.display())))
 }
 
 /// The length of a file that may be live (by `stat`), 0 if there is none.

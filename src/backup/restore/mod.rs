@@ -10,7 +10,8 @@
 //!   write lock is held from before that backup to the commit; with a rollback journal, which cannot be done so, it shows when
 //!   somebody has committed in between, and the backup is made again.
 //! - A target that is **no database any more** is moved aside, with its `-wal`, `-shm` and `-journal`, as
-//!   `NAME.corrupt-YYYYMMDD_HHMMSS`; nothing is deleted.
+//!   `NAME.corrupt-YYYYMMDD_HHMMSS`; nothing is deleted or replaced, and nothing is moved while anybody else has one of these files open
+//!   or locked, as far as the system shows.
 //! - A **new target** appears whole or not at all, with journal mode `delete`.
 //!
 //! # How
@@ -146,7 +147,7 @@ impl Job<'_> {
         self.requeue(&rebuilt, outcome)?;
         let Some(target) = target else {
             rebuilt.sync()?;
-            let aside = place::move_aside(path)?;
+            let aside = place::move_aside(self.caller, path, watch)?;
             outcome.moved_aside = Some(aside.to_string_lossy().into_owned());
             return self.put(rebuilt, path).map_err(|error| error.advice(place::whereabouts(&aside)));
         };

@@ -1,14 +1,18 @@
 //! Where a restore goes.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::backup::catalog::Catalog;
 use crate::backup::target;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::files::{self, LiveFiles};
+use crate::files::{self, LiveFiles, SetAside};
+use crate::progress::Watch;
+
+/// The time between two looks at who has a broken database open.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The target of a restore.
 #[derive(Debug)]
@@ -77,24 +81,45 @@ pub fn whereabouts(aside: &Path) -> String {
     format!("what was there lies at '{}' now", aside.display())
 }
 
-/// Moves a file that is no database any more out of the way, with what SQLite keeps beside it; where it is now.
+/// Moves a file that is no database any more out of the way, with what SQLite keeps beside it; where it is now. Waits as long as the
+/// caller would wait for a lock while anybody else has one of them open or locked, as far as the system shows.
 ///
 /// # Errors
 ///
-/// What the file system says.
-pub fn move_aside(path: &Path) -> Result<PathBuf> {
-    let aside = files::aside(path, &clock::file_stamp(clock::now()))?;
-    // The companions first: a WAL that stayed would be replayed over what comes to its database's place.
-    let mut there = Vec::new();
-    for companion in ["-wal", "-shm", "-journal", ""] {
-        let from = files::with_suffix(path, companion);
-        if files::look(&from)?.is_some() {
-            there.push((from, files::with_suffix(&aside, companion)));
+/// `SQLITE_BUSY` when the wait was in vain, or what the file system says. All files are in their places then.
+pub fn move_aside(caller: &Caller, path: &Path, watch: &mut Watch<'_>) -> Result<PathBuf> {
+    // What the caller itself has open cannot be told from what another connection of this process has.
+    let own = caller.file().is_some_and(|own| files::same_file(&own, path));
+    let deadline = Instant::now() + caller.patience();
+    loop {
+        let Some(holder) = files::holder(&set(path), !own) else {
+            let aside = SetAside::of(path, &files::COMPANIONS, &clock::file_stamp(clock::now()))?;
+            // Who came between the look and the move works on files that are about to be given up.
+            let Some(holder) = files::holder(&set(aside.path()), !own) else {
+                let place = aside.path().to_path_buf();
+                aside.sync().map_err(|error| error.advice(whereabouts(&place)))?;
+                return Ok(place);
+            };
+            aside.put_back()?;
+            return Err(in_use(path, &holder));
+        };
+        if Instant::now() >= deadline {
+            return Err(in_use(path, &holder));
         }
+        watch.pause(LOOK_AGAIN)?;
     }
-    for (from, to) in there {
-        fs::rename(&from, to).map_err(|error| Error::io("move aside", &from, &error))?;
-    }
-    files::sync_directory(files::parent_of(path)).map_err(|error| error.advice(whereabouts(&aside)))?;
-    Ok(aside)
+}
+
+/// A database and what SQLite keeps beside it.
+fn set(path: &Path) -> Vec<PathBuf> {
+    let companions = files::COMPANIONS.iter().map(|companion| files::with_suffix(path, companion));
+    companions.chain([path.to_path_buf()]).collect()
+}
+
+fn in_use(path: &Path, holder: &str) -> Error {
+    Error::busy(format!(
+        "'{}' is no database that this SQLite can read, but it is not moved aside while it is in use: {holder}; stop what uses it and \
+         call again",
+        path.display()
+    ))
 }
