@@ -59,5 +59,5 @@ SELECT 'failed: ' || job || ': ' || step || ' at ' || started_utc || ' UTC: ' ||
  WHERE status = 'failed' AND started_utc > datetime('now', '-1 day');
 
 INSERT INTO temp.verdict
-SELECT (SELECT count(*) FROM temp.finding WHERE message <> 'ok')
+SELECT (SELECT count(*) FROM temp.finding WHERE message <> 'ok' AND message NOT LIKE 'not checked%')
      + (SELECT count(*) FROM temp.health WHERE level = 'critical');

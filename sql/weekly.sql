@@ -66,7 +66,7 @@ CREATE TEMP TABLE before AS SELECT message FROM queue_integrity();
 SELECT message AS integrity FROM temp.before;
 
 -- A damaged database ends the script here: VACUUM might make things worse.
-INSERT INTO temp.verdict SELECT count(*) FROM temp.before WHERE message <> 'ok';
+INSERT INTO temp.verdict SELECT count(*) FROM temp.before WHERE message <> 'ok' AND message NOT LIKE 'not checked%';
 
 -- 3. VACUUM and statistics.
 WITH done(result) AS MATERIALIZED (SELECT queue_optimize(1))
@@ -81,4 +81,4 @@ CREATE TEMP TABLE after AS SELECT message FROM queue_integrity();
 
 SELECT message AS integrity FROM temp.after;
 
-INSERT INTO temp.verdict SELECT count(*) FROM temp.after WHERE message <> 'ok';
+INSERT INTO temp.verdict SELECT count(*) FROM temp.after WHERE message <> 'ok' AND message NOT LIKE 'not checked%';

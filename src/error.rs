@@ -102,8 +102,30 @@ impl Error {
                 self.advice("the file is not a SQLite database, or it is encrypted with a key that was not given")
             }
             ffi::SQLITE_CORRUPT => self.advice("PRAGMA integrity_check tells where it is damaged"),
+            ffi::SQLITE_ERROR => match self.missing() {
+                Some(missing) => self
+                    .advice(format!("only the application's connection has {missing}: call this through that one")),
+                None => self,
+            },
             _ => self,
         }
+    }
+
+    /// Whether it says that content is not what it should be.
+    pub fn is_damage(&self) -> bool {
+        matches!(self.primary_code(), ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB)
+    }
+
+    /// What a schema needs and the connection lacks, such as `the function NAME`, if that is the error.
+    pub fn missing(&self) -> Option<String> {
+        if self.primary_code() != ffi::SQLITE_ERROR {
+            return None;
+        }
+        MISSING.iter().find_map(|(words, kind)| {
+            let (_, named) = self.message.split_once(words)?;
+            let name = named.split([';', '(']).next().unwrap_or_default();
+            Some(format!("the {kind} {name}"))
+        })
     }
 
     /// The same error with a piece of advice behind it.
@@ -113,6 +135,16 @@ impl Error {
         self
     }
 }
+
+/// SQLite's words for what a schema needs and nobody has registered, and what that is.
+const MISSING: [(&str, &str); 6] = [
+    ("no such function: ", "function"),
+    ("unknown function: ", "function"),
+    ("no such collation sequence: ", "collation"),
+    ("no such module: ", "module"),
+    ("no such tokenizer: ", "tokenizer"),
+    ("unknown tokenizer: ", "tokenizer"),
+];
 
 fn classify(source: &io::Error) -> (i32, &'static str) {
     use io::ErrorKind as Kind;
@@ -177,6 +209,16 @@ mod tests {
             assert_eq!(error.code(), code, "{kind:?}");
             assert!(error.message().contains("cannot write the backup '/backups/a.db'"));
         }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let named = |message: &str| Error::usage(message).context("cannot check").advice("do so").missing();
+        assert_eq!(named("unknown function: appf()").as_deref(), Some("the function appf"));
+        assert_eq!(named("no such function: appf").as_deref(), Some("the function appf"));
+        assert_eq!(named("no such collation sequence: mine").as_deref(), Some("the collation mine"));
+        assert_eq!(named("no such table: t"), None);
+        assert_eq!(Error::corrupt("no such module: m").missing(), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! | [`connection`] | the caller's connection and the sidecar |
 //! | [`files`] | files, locks, temporary names; all that differs between platforms |
 //! | [`settings`] | values that users set, in the database itself |
+//! | [`soundness`] | what SQLite's own checks find |
 //! | [`schema`], [`clock`], [`memory`], [`progress`], [`error`] | what the rest needs |
 //!
 //! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::sink`], [`backup::snapshot`],
@@ -38,6 +39,7 @@ pub mod queue;
 pub mod retention;
 pub mod schema;
 pub mod settings;
+pub mod soundness;
 pub mod upkeep;
 
 /// The one version number of crate, header and `queue_version()`.

@@ -31,7 +31,7 @@ pub struct Options {
 pub struct Outcome {
     /// `ok` or `corrupted`.
     pub status: &'static str,
-    /// How thoroughly it looked.
+    /// How thoroughly it looked; less than was asked for where that could not be judged in full.
     pub level: &'static str,
     /// The backup.
     pub id: String,
@@ -41,7 +41,7 @@ pub struct Outcome {
     pub details: Vec<String>,
     /// When it passed.
     pub verified_at: Option<String>,
-    /// Why that could not be recorded, and what else should be known.
+    /// What could not be judged or recorded, and what else should be known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -68,7 +68,9 @@ pub fn check<'a>(
     let mut watch = Watch::new(caller, listener);
     let Found { catalog, entry, note: passed_over } =
         locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
-    let mut details = verify::findings(&catalog, &entry, None, level, &mut watch)?;
+    let found = verify::findings(&catalog, &entry, None, level, &mut watch)?;
+    let (level, unjudged) = (found.level(level), found.verification_note());
+    let mut details = found.findings;
     if !entry.is_intact() {
         details.insert(0, "its catalog entry is not as it was written".into());
     }
@@ -78,7 +80,7 @@ pub fn check<'a>(
     let unrecorded = record(&catalog, &entry, Verdict { passed, level, now: &now }, &mut watch)
         .err()
         .map(|error| format!("the outcome could not be recorded in the catalog: {error}"));
-    let notes: Vec<String> = passed_over.into_iter().chain(unrecorded).collect();
+    let notes: Vec<String> = passed_over.into_iter().chain(unjudged).chain(unrecorded).collect();
     Ok(Outcome {
         status: if passed { "ok" } else { "corrupted" },
         level: level.word(),

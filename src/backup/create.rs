@@ -92,8 +92,8 @@ pub fn backup<'a>(
     let mut parent_went = None;
     loop {
         let produced = order(caller, &wish, &catalog, &source, &target).produce(&mut watch)?;
-        let verified = check(caller, &produced, &wish, &catalog, &source, &mut watch)?;
         let (blocked_ms, mut notes) = (produced.blocked_ms, produced.notes.clone());
+        let verified = check(caller, &produced, &wish, &catalog, &source, &mut notes, &mut watch)?;
         notes.extend(parent_went.take());
         let job = publish::Job {
             caller,
@@ -136,20 +136,22 @@ fn order<'a>(
     Order { caller, wish, catalog, source, shown: &target.shown }
 }
 
-/// Verifies the artifact where it lies; when that was.
+/// Verifies the artifact where it lies; when that was, and the level that was reached.
 fn check(
     caller: &Caller,
     produced: &Produced,
     wish: &Wish,
     catalog: &Catalog<'_>,
     source: &Source,
+    notes: &mut Vec<String>,
     watch: &mut Watch<'_>,
 ) -> Result<Option<(String, verify::Level)>> {
     let Some(level) = wish.verify else { return Ok(None) };
     let entry = publish::entry_of(produced, wish, source);
-    let findings = verify::findings(catalog, &entry, Some(produced.staged.path()), level, watch)?;
-    match findings.as_slice() {
-        [] => Ok(Some((clock::rfc3339(caller.now()), level))),
+    let found = verify::findings(catalog, &entry, Some(produced.staged.path()), level, watch)?;
+    notes.extend(found.verification_note());
+    match found.findings.as_slice() {
+        [] => Ok(Some((clock::rfc3339(caller.now()), found.level(level)))),
         [first, others @ ..] => {
             let more = match others.len() {
                 0 => String::new(),

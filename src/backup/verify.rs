@@ -9,13 +9,16 @@
 //! - `full`: `PRAGMA integrity_check` and `PRAGMA foreign_key_check` find nothing, and the tasks by status are those
 //!   that were counted when the snapshot was taken.
 //!
+//! Where a table needs a function or collation that only the application has, all else is checked, and what was not is named. The level
+//! that was reached is then `checksum`, though the pages were compared as well.
+//!
 //! A plain artifact is opened where it lies, as immutable. A compressed one or an incremental is rebuilt in a temporary file
 //! in its own directory first, through its whole chain.
 
 use std::fs::File;
 use std::path::Path;
 
-use rusqlite::{Connection, ffi};
+use rusqlite::Connection;
 use serde_json::Value;
 
 use super::catalog::Catalog;
@@ -28,6 +31,7 @@ use crate::files;
 use crate::host::reading;
 use crate::progress::Watch;
 use crate::queue::counts::{self, Counts};
+use crate::soundness::{self, Check, Soundness};
 
 /// More findings than this help nobody.
 const MOST_FINDINGS: usize = 20;
@@ -59,7 +63,22 @@ impl Level {
     }
 }
 
-/// What is wrong with the backup of `entry`; nothing, if the list is empty. `file` is where its artifact lies, if that is not
+/// Where what a schema needs and is missing here can be had.
+const ELSEWHERE: &str = "open the backup there and run PRAGMA integrity_check";
+
+impl Soundness {
+    /// The level that a verification without findings has reached.
+    pub fn level(&self, asked: Level) -> Level {
+        if self.unjudged.is_empty() { asked } else { Level::Checksum }
+    }
+
+    /// What a verification could not judge, if anything.
+    pub fn verification_note(&self) -> Option<String> {
+        self.note(ELSEWHERE)
+    }
+}
+
+/// What is wrong with the backup of `entry`, and what could not be judged. `file` is where its artifact lies, if that is not
 /// its place in the directory yet.
 ///
 /// # Errors
@@ -71,14 +90,14 @@ pub fn findings(
     file: Option<&Path>,
     level: Level,
     watch: &mut Watch<'_>,
-) -> Result<Vec<String>> {
+) -> Result<Soundness> {
     let place = entry.place(catalog.directory());
     let path = file.unwrap_or(&place);
     let plain = entry.compression == Compression::None.word() && entry.backup_type != Kind::Incremental.word();
     let outcome = if level == Level::Checksum {
         check_files(catalog, entry, path, watch)
             .and_then(|()| refuse_lone_delta(catalog, entry, path, plain, watch))
-            .map(|()| Vec::new())
+            .map(|()| Soundness::default())
     } else if plain {
         check_files(catalog, entry, path, watch).and_then(|()| {
             check_pages(entry, path, watch)?;
@@ -90,7 +109,9 @@ pub fn findings(
             .and_then(|rebuilt| check_database(rebuilt.path(), entry, level, watch))
     };
     match outcome {
-        Err(error) if is_damage(&error) => Ok(vec![error.message().to_owned()]),
+        Err(error) if is_damage(&error) => {
+            Ok(Soundness { findings: vec![error.message().to_owned()], unjudged: Vec::new() })
+        }
         outcome => outcome,
     }
 }
@@ -179,60 +200,65 @@ fn refuse_lone_delta(
 /// # Errors
 ///
 /// When the question could not be answered.
-pub fn check_database(path: &Path, entry: &Entry, level: Level, watch: &mut Watch<'_>) -> Result<Vec<String>> {
+pub fn check_database(path: &Path, entry: &Entry, level: Level, watch: &mut Watch<'_>) -> Result<Soundness> {
     let conn = artifact::open_immutable(path)?;
-    let outcome: Result<Vec<String>> = watch.over(&conn, || {
+    let outcome: Result<Soundness> = watch.over(&conn, || {
         recognize::refuse_delta(&conn, Path::new(&entry.backup_path))?;
         let mut found = pragma_findings(&conn, level)?;
         // Nobody recorded what a foreign backup should be.
-        if level == Level::Full && found.is_empty() && entry.content_digest.is_some() {
-            found.extend(count_findings(&conn, entry.task_counts.as_ref())?);
+        if level == Level::Full && found.findings.is_empty() && entry.content_digest.is_some() {
+            judge(&mut found, "the number of tasks", count_findings(&conn, entry.task_counts.as_ref()))?;
         }
         Ok(found)
     })?;
-    if !matches!(&outcome, Ok(found) if found.is_empty())
+    if !matches!(&outcome, Ok(found) if found.findings.is_empty())
         && let Some(cause) = reading::disk_error(&conn)
     {
         return Err(Error::io("read", path, &cause));
     }
-    match outcome {
-        // Only the application has its collations. The digest has proved the pages to be the snapshot's.
-        Err(error) if entry.content_digest.is_some() && error.message().contains("no such collation sequence") => {
-            Ok(Vec::new())
-        }
-        outcome => outcome,
-    }
+    outcome
 }
 
 /// Whether an error says that content is not what it should be.
 pub fn is_damage(error: &Error) -> bool {
-    matches!(error.primary_code(), ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB)
+    error.is_damage()
 }
 
-fn pragma_findings(conn: &Connection, level: Level) -> Result<Vec<String>> {
-    let check = match level {
-        Level::Full => "integrity_check",
-        _ => "quick_check",
-    };
-    let mut found = Vec::new();
-    let mut statement = conn.prepare(&format!("PRAGMA {check}({MOST_FINDINGS})"))?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let message: String = row.get(0)?;
-        if message != "ok" {
-            found.push(format!("{check}: {message}"));
-        }
+/// Adds what a part of the check found, unless the connection lacks what it needs.
+fn judge(found: &mut Soundness, what: &str, part: Result<Vec<String>>) -> Result<()> {
+    match part {
+        Ok(findings) => found.findings.extend(findings),
+        Err(error) => match error.missing() {
+            Some(missing) => found.unjudged.push(format!("{what} needs {missing}")),
+            None => return Err(error),
+        },
+    }
+    Ok(())
+}
+
+fn pragma_findings(conn: &Connection, level: Level) -> Result<Soundness> {
+    let check = if level == Level::Full { Check::Full } else { Check::Quick };
+    let mut found = soundness::check(conn, check, MOST_FINDINGS)?;
+    for finding in &mut found.findings {
+        *finding = format!("{}: {finding}", check.pragma());
     }
     if level == Level::Full {
-        let mut statement = conn.prepare("PRAGMA foreign_key_check")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let (table, rowid, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let rowid = rowid.map_or_else(|| "?".to_owned(), |rowid| rowid.to_string());
-            found.push(format!("foreign_key_check: row {rowid} of {table} has no match in {parent}"));
-            if found.len() >= MOST_FINDINGS {
-                break;
-            }
+        judge(&mut found, "foreign_key_check", foreign_keys(conn))?;
+        found.findings.truncate(MOST_FINDINGS);
+    }
+    Ok(found)
+}
+
+fn foreign_keys(conn: &Connection) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut statement = conn.prepare("PRAGMA foreign_key_check")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (table, rowid, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let rowid = rowid.map_or_else(|| "?".to_owned(), |rowid| rowid.to_string());
+        found.push(format!("foreign_key_check: row {rowid} of {table} has no match in {parent}"));
+        if found.len() >= MOST_FINDINGS {
+            break;
         }
     }
     Ok(found)

@@ -136,7 +136,7 @@ pub(super) fn status_of(row: &Row<'_>) -> rusqlite::Result<Option<String>> {
 }
 
 fn cannot(error: rusqlite::Error) -> Error {
-    Error::from(error).context("cannot count the tasks")
+    Error::from(error).explained().context("cannot count the tasks")
 }
 
 #[cfg(test)]

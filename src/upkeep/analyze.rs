@@ -17,7 +17,7 @@
 //!
 //! A caller without a transaction gets a sidecar: it waits for the write lock interruptibly, and in one transaction writes the
 //! statistics and counts the schema's version up by one, as every change of the schema does; that makes all others read
-//! it anew. In an open transaction of the caller, in memory, or where the caller keeps all others out or is the only one that can
+//! it anew. Tables that need a function or collation that neither the sidecar nor the caller has are left out, with a note. In an open transaction of the caller, in memory, or where the caller keeps all others out or is the only one that can
 //! read the database or its indexes (a key, a collation of its own), `ANALYZE` runs on the caller's connection and becomes part
 //! of its transaction.
 //!
@@ -49,7 +49,7 @@ pub struct Outcome {
     pub duration_ms: u64,
     /// What the caller should know.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub note: Option<&'static str>,
+    pub note: Option<String>,
 }
 
 const ON_THE_CALLER: &str = "written through this connection, as part of its transaction if one is open; other connections use \
@@ -66,10 +66,17 @@ pub fn analyze<'a>(caller: &'a Caller, name: Option<&str>, listener: Option<List
     let standing = caller.standing()?;
     caller.check_writable(&standing, "analyze")?;
     let mut watch = Watch::new(caller, listener);
-    let beside = if is_free(caller, &standing)? { beside(caller, name, &mut watch)? } else { None };
-    let (analyzed, blocked, note) = match beside {
-        Some((analyzed, blocked)) => (analyzed, blocked, None),
-        None => on_the_caller(caller, name)?,
+    let free = is_free(caller, &standing)?;
+    let beside_it = if free { beside(caller, name, false, &mut watch)? } else { None };
+    let (analyzed, blocked, note) = match beside_it {
+        Some(done) => done,
+        None => match on_the_caller(caller, name) {
+            // The caller lacks it, too.
+            Err(error) if free && name.is_none() && error.missing().is_some() => {
+                beside(caller, name, true, &mut watch)?.ok_or(error)?
+            }
+            done => done?,
+        },
     };
     Ok(Outcome {
         analyzed,
@@ -85,8 +92,11 @@ fn is_free(caller: &Caller, standing: &Standing) -> Result<bool> {
     Ok(caller.file().is_some() && apart && !encrypted::is_sealed(caller)?)
 }
 
-/// In a transaction of a sidecar; `None` when it lacks what only the caller's connection has.
-fn beside(caller: &Caller, name: Option<&str>, watch: &mut Watch<'_>) -> Result<Option<(Vec<String>, Duration)>> {
+/// The tables, how long writers may have waited, and a note.
+type Done = (Vec<String>, Duration, Option<String>);
+
+/// In a transaction of a sidecar; `None` when it lacks what only the caller's connection has, unless it shall leave such tables out.
+fn beside(caller: &Caller, name: Option<&str>, partly: bool, watch: &mut Watch<'_>) -> Result<Option<Done>> {
     let Some(file) = caller.file() else { return Ok(None) };
     let sidecar = Sidecar::open_writer(caller, &file)?;
     let conn = sidecar.connection();
@@ -95,8 +105,14 @@ fn beside(caller: &Caller, name: Option<&str>, watch: &mut Watch<'_>) -> Result<
     let deadline = Instant::now() + caller.patience();
     sidecar.begin_immediate(deadline, watch)?;
     let locked = Instant::now();
-    let target = Target::find(conn, name)?;
-    match watch.over(conn, || conn.execute_batch(&target.sql()))?.map_err(Error::from) {
+    let mut target = Target::find(conn, name)?;
+    let mut left_out = Vec::new();
+    let done = if partly {
+        watch.over(conn, || target.each(conn, &mut left_out))?
+    } else {
+        watch.over(conn, || conn.execute_batch(&target.sql()))?.map_err(Error::from)
+    };
+    match done {
         // No such collation or function.
         Err(error) if error.primary_code() == ffi::SQLITE_ERROR => return Ok(None),
         done => done.map_err(failed)?,
@@ -106,15 +122,21 @@ fn beside(caller: &Caller, name: Option<&str>, watch: &mut Watch<'_>) -> Result<
     watch
         .over_waiting(conn, deadline.max(locked + caller.patience()), || conn.execute_batch("COMMIT"))?
         .map_err(|error| failed(Error::from(error).explained()))?;
-    Ok(Some((target.names, locked.elapsed())))
+    let note = (!left_out.is_empty()).then(|| {
+        format!(
+            "not analyzed: {}, which only the application's connection has; call queue_analyze() there",
+            left_out.join(", ")
+        )
+    });
+    Ok(Some((target.names, locked.elapsed(), note)))
 }
 
-fn on_the_caller(caller: &Caller, name: Option<&str>) -> Result<(Vec<String>, Duration, Option<&'static str>)> {
+fn on_the_caller(caller: &Caller, name: Option<&str>) -> Result<Done> {
     let conn = caller.connection();
     let target = Target::find(conn, name)?;
     let begun = Instant::now();
     conn.execute_batch(&target.sql()).map_err(|error| explain(caller, failed(error.into())))?;
-    let note = caller.file().map(|_| ON_THE_CALLER);
+    let note = caller.file().map(|_| ON_THE_CALLER.to_owned());
     Ok((target.names, begun.elapsed(), note))
 }
 
@@ -162,6 +184,22 @@ impl Target {
             Some(found) => Ok(Self { names: vec![found], one: true }),
             None => Err(unknown(name, &tables().map_err(read)?)),
         }
+    }
+
+    /// Analyzes table by table, and leaves out those that need what this connection lacks, with what that is.
+    fn each(&mut self, conn: &Connection, left_out: &mut Vec<String>) -> Result<()> {
+        let mut done = Vec::new();
+        for name in self.names.drain(..) {
+            match conn.execute_batch(&format!("ANALYZE main.{}", quoted(&name))).map_err(Error::from) {
+                Ok(()) => done.push(name),
+                Err(error) => match error.missing() {
+                    Some(missing) => left_out.push(format!("{name} needs {missing}")),
+                    None => return Err(error),
+                },
+            }
+        }
+        self.names = done;
+        Ok(())
     }
 
     fn sql(&self) -> String {

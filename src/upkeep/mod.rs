@@ -8,4 +8,5 @@ pub mod optimize;
 pub mod rowids;
 pub mod schedule;
 pub mod stats;
+pub mod unattended;
 pub mod vacuum;

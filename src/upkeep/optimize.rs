@@ -3,13 +3,13 @@
 //! # Promise
 //!
 //! `ANALYZE`, and with `full` a `VACUUM` before it, so that the statistics are read from the compact database. If the VACUUM
-//! fails, nothing is done. Where it may move rowids that something refers to ([`rowids`]), it is left out with a note: this is called
-//! unattended. The measures before and after are those of [`stats`], as the caller sees the database.
+//! fails, nothing is done. Where it may move rowids that something refers to ([`rowids`](super::rowids)), or cannot be made without what only the
+//! application's connection has, it is left out with a note: this is called unattended. The measures before and after are those of [`stats`], as the caller sees the database.
 
 use serde::Serialize;
 
 use super::stats::{self, Stats};
-use super::{analyze, rowids, vacuum};
+use super::{analyze, unattended};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::progress::Listener;
@@ -45,16 +45,21 @@ pub fn optimize<'a>(caller: &'a Caller, full: i64, mut listener: Option<Listener
     };
     let stats_before = stats::stats(caller)?;
     let mut notes = Vec::new();
-    notes.extend(if full { rowids::reason_against(caller)? } else { None });
-    let vacuums = full && notes.is_empty();
-    if vacuums {
+    let mut vacuumed = false;
+    if full {
         let listener = listener.as_mut().map(|listener| &mut **listener as Listener<'_>);
-        notes.extend(vacuum::vacuum(caller, listener)?.note);
+        match unattended::vacuum(caller, listener)? {
+            Ok(outcome) => {
+                vacuumed = true;
+                notes.extend(outcome.note);
+            }
+            Err(reason) => notes.push(reason),
+        }
     }
-    notes.extend(analyze::analyze(caller, None, listener)?.note.map(str::to_owned));
+    notes.extend(analyze::analyze(caller, None, listener)?.note);
     Ok(Outcome {
         analyzed: true,
-        vacuumed: vacuums,
+        vacuumed,
         stats_before,
         stats_after: stats::stats(caller)?,
         note: (!notes.is_empty()).then(|| notes.join("; ")),

@@ -132,7 +132,7 @@ impl Job<'_> {
         let mut outcome = self.outcome(place.path())?;
         match place {
             Place::New(path) => {
-                let rebuilt = self.rebuilt(directory, watch)?;
+                let rebuilt = self.rebuilt(directory, &mut outcome, watch)?;
                 self.requeue(&rebuilt, &mut outcome)?;
                 self.put(rebuilt, path)?;
             }
@@ -143,7 +143,7 @@ impl Job<'_> {
 
     fn replace(&self, path: &Path, directory: &Path, outcome: &mut Outcome, watch: &mut Watch<'_>) -> Result<()> {
         let target = live::Target::open(self.caller, path, watch)?;
-        let rebuilt = self.rebuilt(directory, watch)?;
+        let rebuilt = self.rebuilt(directory, outcome, watch)?;
         self.requeue(&rebuilt, outcome)?;
         let Some(target) = target else {
             rebuilt.sync()?;
@@ -156,7 +156,9 @@ impl Job<'_> {
         }
         let page_size = target.page_size()?;
         if page_size != outcome.page_size {
-            outcome.note = convert(&rebuilt, page_size)?;
+            let converted = convert(&rebuilt, page_size)?;
+            let notes: Vec<String> = outcome.note.take().into_iter().chain(converted).collect();
+            outcome.note = (!notes.is_empty()).then(|| notes.join("; "));
             outcome.page_count =
                 u32::try_from(files::length(rebuilt.path()) / u64::from(page_size)).unwrap_or(u32::MAX);
             outcome.page_size = page_size;
@@ -166,14 +168,15 @@ impl Job<'_> {
     }
 
     /// The database of the backup, rebuilt in `directory` and checked.
-    fn rebuilt(&self, directory: &Path, watch: &mut Watch<'_>) -> Result<Staged> {
+    fn rebuilt(&self, directory: &Path, outcome: &mut Outcome, watch: &mut Watch<'_>) -> Result<Staged> {
         let rebuilt = rebuild::rebuild(self.catalog, self.entry, None, directory, watch)?;
         // A foreign backup may say that it is in WAL mode, which is for the target to say.
         let mut file = rebuilt.handle()?;
         let marked = file.seek(SeekFrom::Start(18)).and_then(|_| file.write_all(&[1, 1]));
         marked.map_err(|error| Error::io("rebuild", rebuilt.path(), &error))?;
-        let findings = verify::check_database(rebuilt.path(), self.entry, Level::Quick, watch)?;
-        match findings.first() {
+        let found = verify::check_database(rebuilt.path(), self.entry, Level::Quick, watch)?;
+        outcome.note = found.verification_note();
+        match found.findings.first() {
             None => Ok(rebuilt),
             Some(first) => Err(Error::corrupt(format!(
                 "'{}' is not a sound database, so it was not restored: {first}",

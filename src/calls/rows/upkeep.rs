@@ -62,8 +62,8 @@ pub static STATS: Spec = Spec {
 
 fn integrity_rows(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let most = arguments.integer_if_given(1, "max_errors")?.unwrap_or(integrity::DEFAULT_MAX_ERRORS);
-    let messages = integrity::integrity(caller.connection(), arguments.text(0, "level")?, most)?;
-    Ok(messages.into_iter().map(|message| vec![Value::Text(message)]).collect())
+    let found = integrity::integrity(caller.connection(), arguments.text(0, "level")?, most)?;
+    Ok(integrity::messages(found).into_iter().map(|message| vec![Value::Text(message)]).collect())
 }
 
 fn health_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {

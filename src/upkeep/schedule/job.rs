@@ -20,7 +20,7 @@ use crate::queue::leases;
 use crate::retention::policy::Policy;
 use crate::settings::registry as setting;
 use crate::settings::{Setting, Settings};
-use crate::upkeep::{analyze, checkpoint, integrity, optimize, rowids, stats, vacuum};
+use crate::upkeep::{analyze, checkpoint, integrity, optimize, rowids, stats, unattended};
 
 /// A job.
 pub struct Job {
@@ -134,16 +134,35 @@ fn back_up(caller: &Caller, job: &Job, settings: &Settings) -> Result<Value> {
     let kind = settings.text(&setting::JOB_BACKUP_TYPE)?.unwrap_or_default();
     // The chains of a day's backups end with the week.
     let kind = if job.name != "daily" && kind == "incremental" { "full" } else { &kind };
+    if kind != "snapshot" {
+        return object(back_up_as(caller, job, settings, kind)?);
+    }
     // A snapshot is the copy of a VACUUM, and may be restored.
-    let unfit = if kind == "snapshot" { rowids::reason_against(caller)? } else { None };
-    let kind = if unfit.is_some() { "full" } else { kind };
+    let reason = match rowids::reason_against(caller)? {
+        Some(reason) => reason,
+        None => match back_up_as(caller, job, settings, kind) {
+            Err(error) => match error.missing() {
+                Some(missing) => format!("the schema needs {missing}, which only the application's connection has"),
+                None => return Err(error),
+            },
+            taken => return object(taken?),
+        },
+    };
+    let mut taken = back_up_as(caller, job, settings, "full")?;
+    taken.notes.push(format!("a full backup instead of a snapshot: {reason}"));
+    object(taken)
+}
+
+fn back_up_as(caller: &Caller, job: &Job, settings: &Settings, kind: &str) -> Result<create::Taken> {
     let wish = json!({ "name": job.name, "type": kind, "compression": settings.text(&setting::JOB_COMPRESSION)? });
     let options: options::Options = serde_json::from_value(wish)
         .map_err(|error| Error::internal(format!("the options of the job's backup are not understood ({error})")))?;
-    let mut taken = create::backup(caller, None, &options, None)?;
-    taken.notes.extend(unfit.map(|reason| format!("a full backup instead of a snapshot: {reason}")));
-    let text = taken.json()?;
-    serde_json::from_str(&text).map_err(|error| Error::internal(format!("the backup's object is no JSON ({error})")))
+    create::backup(caller, None, &options, None)
+}
+
+fn object(taken: create::Taken) -> Result<Value> {
+    serde_json::from_str(&taken.json()?)
+        .map_err(|error| Error::internal(format!("the backup's object is no JSON ({error})")))
 }
 
 fn verify(caller: &Caller, backup: Option<&str>) -> Result<Value> {
@@ -159,16 +178,19 @@ fn requeue(caller: &Caller, settings: &Settings) -> Result<Value> {
         return Ok(json!({ "requeued": 0, "note": "the database has no task table" }));
     }
     let seconds = settings.whole(&setting::STALE_SECS)?;
-    Ok(json!({ "requeued": leases::requeue(caller, seconds, caller.now())? }))
+    Ok(json!({ "requeued": leases::requeue(caller, seconds, caller.now()).map_err(Error::explained)? }))
 }
 
 fn check_integrity(caller: &Caller) -> Result<Value> {
-    let messages = integrity::integrity(caller.connection(), None, integrity::DEFAULT_MAX_ERRORS)?;
-    match messages.iter().find(|message| message.as_str() != "ok") {
-        None => Ok(json!({ "message": "ok" })),
+    let found = integrity::integrity(caller.connection(), None, integrity::DEFAULT_MAX_ERRORS)?;
+    match found.findings.first() {
+        None => Ok(match integrity::note(&found) {
+            None => json!({ "message": "ok" }),
+            Some(note) => json!({ "message": "ok", "note": note }),
+        }),
         Some(first) => Err(Error::corrupt(format!(
             "the database is damaged ({} findings): {first}; queue_restore('latest') brings back the newest backup",
-            messages.len()
+            found.findings.len()
         ))),
     }
 }
@@ -179,10 +201,11 @@ fn vacuum_if_fragmented(caller: &Caller, settings: &Settings) -> Result<Value> {
     if found <= bearable {
         return Ok(json!({ "vacuumed": false, "fragmentation_pct": found, "fragmentation_pct_critical": bearable }));
     }
-    if let Some(reason) = rowids::reason_against(caller)? {
-        return Ok(json!({ "vacuumed": false, "fragmentation_pct": found, "note": reason }));
-    }
-    let mut outcome = shown(&vacuum::vacuum(caller, None)?)?;
+    let outcome = match unattended::vacuum(caller, None)? {
+        Ok(outcome) => outcome,
+        Err(reason) => return Ok(json!({ "vacuumed": false, "fragmentation_pct": found, "note": reason })),
+    };
+    let mut outcome = shown(&outcome)?;
     if let Some(object) = outcome.as_object_mut() {
         object.insert("vacuumed".into(), json!(true));
         object.insert("fragmentation_pct".into(), json!(found));

@@ -1,0 +1,162 @@
+//! What SQLite's own checks find in a database, as far as this connection can run them.
+//!
+//! # Promise
+//!
+//! - `full` is `PRAGMA integrity_check`, `quick` is `PRAGMA quick_check`, which leaves out whether the indexes agree with their tables.
+//! - A schema may need a function, a collation, a module or a tokenizer that only the application registers. SQLite then checks nothing at
+//!   all. Here everything else is checked, and each table that could not be is named with what it needs.
+//!
+//! # How
+//!
+//! Where the whole check fails with `SQLITE_ERROR`, each table is checked by itself. One whose full check fails gets the quick one, and if
+//! that fails, too, its pages are walked, which notices a damaged tree.
+
+use rusqlite::{Connection, ffi};
+
+use crate::error::{Error, Result};
+use crate::schema::quoted;
+
+/// How thoroughly to check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// `PRAGMA quick_check`.
+    Quick,
+    /// `PRAGMA integrity_check`.
+    Full,
+}
+
+impl Check {
+    /// The pragma's name.
+    pub fn pragma(self) -> &'static str {
+        match self {
+            Self::Quick => "quick_check",
+            Self::Full => "integrity_check",
+        }
+    }
+}
+
+/// What was found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Soundness {
+    /// What is wrong, a line each.
+    pub findings: Vec<String>,
+    /// What could not be checked in full: `TABLE needs the function NAME`.
+    pub unjudged: Vec<String>,
+}
+
+impl Soundness {
+    /// What was not checked, as a note; `advice` says where it can be.
+    pub fn note(&self, advice: &str) -> Option<String> {
+        let all = self.unjudged.join(", ");
+        (!self.unjudged.is_empty())
+            .then(|| format!("not checked in full: {all}, which only the application's connection has; {advice}"))
+    }
+}
+
+/// Checks the connection's main database, and lists at most so many findings.
+///
+/// # Errors
+///
+/// A database that cannot be read at all, or an interrupt.
+pub fn check(conn: &Connection, check: Check, most: usize) -> Result<Soundness> {
+    let mut found = Vec::new();
+    match run(conn, check, None, most, &mut found) {
+        Ok(()) => Ok(Soundness { findings: found, unjudged: Vec::new() }),
+        Err(error) if error.is_damage() && !found.is_empty() => {
+            found.push(error.message().to_owned());
+            found.truncate(most);
+            Ok(Soundness { findings: found, unjudged: Vec::new() })
+        }
+        Err(error) if error.primary_code() == ffi::SQLITE_ERROR => by_table(conn, check, most, &error),
+        Err(error) => Err(error),
+    }
+}
+
+fn by_table(conn: &Connection, check: Check, most: usize, whole: &Error) -> Result<Soundness> {
+    let mut outcome = Soundness::default();
+    for (table, is_virtual) in tables(conn)? {
+        let left = most.saturating_sub(outcome.findings.len());
+        if left == 0 {
+            break;
+        }
+        let Err(error) = run(conn, check, Some(&table), left, &mut outcome.findings) else { continue };
+        let lesser = match error.primary_code() {
+            ffi::SQLITE_ERROR if is_virtual => Ok(()),
+            ffi::SQLITE_ERROR => run(conn, Check::Quick, Some(&table), left, &mut outcome.findings),
+            _ => Err(error.clone()),
+        };
+        match lesser {
+            Ok(()) => {}
+            Err(error) if error.primary_code() == ffi::SQLITE_ERROR => walk(conn, &table, &mut outcome.findings)?,
+            Err(error) if error.is_damage() => outcome.findings.push(error.message().to_owned()),
+            Err(error) => return Err(error),
+        }
+        if error.primary_code() == ffi::SQLITE_ERROR {
+            outcome.unjudged.push(needs(&table, &error));
+        }
+    }
+    if outcome == Soundness::default() {
+        // Each table can be checked, but not all of them.
+        outcome.unjudged.push(needs("the database", whole));
+    }
+    Ok(outcome)
+}
+
+/// Visits all leaves of a table's tree.
+fn walk(conn: &Connection, table: &str, found: &mut Vec<String>) -> Result<()> {
+    let sql = format!("SELECT count(*) FROM main.{} NOT INDEXED", quoted(table));
+    match conn.query_row(&sql, [], |row| row.get::<_, i64>(0)).map_err(Error::from) {
+        Err(error) if error.is_damage() => found.push(format!("table {table}: {error}")),
+        Err(error) if error.primary_code() != ffi::SQLITE_ERROR => return Err(error),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn needs(table: &str, error: &Error) -> String {
+    match error.missing() {
+        Some(missing) => format!("{table} needs {missing}"),
+        None => format!("{table} needs what is missing here ({error})"),
+    }
+}
+
+/// The schema's own table, all others, and whether they are virtual.
+fn tables(conn: &Connection) -> Result<Vec<(String, bool)>> {
+    let mut tables = conn.prepare(
+        "SELECT 'sqlite_schema', 0 UNION ALL
+         SELECT CAST(name AS TEXT), rootpage = 0 FROM main.sqlite_schema WHERE type = 'table'",
+    )?;
+    let tables = tables.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(tables.collect::<rusqlite::Result<_>>()?)
+}
+
+fn run(conn: &Connection, check: Check, table: Option<&str>, most: usize, found: &mut Vec<String>) -> Result<()> {
+    let subject = table.map_or_else(|| most.to_string(), quoted);
+    let mut statement = conn.prepare(&format!("PRAGMA main.{}({subject})", check.pragma()))?;
+    let mut rows = statement.query([])?;
+    let before = found.len();
+    while let Some(row) = rows.next()? {
+        // Names in a damaged schema may be no UTF-8.
+        found.extend(lines(&String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default())));
+        found.truncate(before.saturating_add(most));
+    }
+    Ok(())
+}
+
+/// SQLite puts several findings about pages into one row, under a line that names the database.
+fn lines(message: &str) -> Vec<String> {
+    let none = |line: &str| line.is_empty() || line == "ok" || line.starts_with("*** in database ");
+    message.lines().filter(|line| !none(line)).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_is_a_finding_but_for_the_headline() {
+        let message = "*** in database main ***\nPage 4 is never used\nPage 5 is never used\n";
+        assert_eq!(lines(message), ["Page 4 is never used", "Page 5 is never used"]);
+        assert!(lines("ok").is_empty());
+    }
+}
