@@ -214,7 +214,15 @@ MUTANTS = (
         "src/extension/functions.rs",
         "FunctionFlags::UTF8 | FunctionFlags::DIRECTONLY",
         "FunctionFlags::UTF8",
-        "test_hostile.py -k triggers",
+        "test_surface.py -k loading_adds_exactly",
+    ),
+    Mutant(
+        8,
+        "only SQLite itself holds DIRECTONLY",
+        "src/extension/functions.rs",
+        "direct::require(&caller, name)?;",
+        "let _ = direct::require;",
+        "test_direct.py -k place",
     ),
     Mutant(
         8,

@@ -30,6 +30,7 @@ mod libraries;
 mod questions;
 pub mod reading;
 pub mod sole;
+mod statements;
 pub mod threads;
 
 use std::ffi::CStr;
@@ -43,6 +44,7 @@ pub use self::questions::{
     Alias, Transaction, alias, data_version, database_file, has_moved, is_unlocked, transaction, transaction_on,
     vfs_name,
 };
+pub use self::statements::{Running, running};
 use crate::error::{Error, Result};
 
 /// The oldest SQLite that can be a host: 3.37.0 (2021-11-27), which Ubuntu 22.04 ships as 3.37.2.
@@ -221,6 +223,7 @@ fn check_functions(api: &ffi::sqlite3_api_routines, version: &str) -> Result<()>
         mprintf,
         mutex_alloc,
         mutex_free,
+        next_stmt,
         open_v2,
         prepare_v2,
         prepare_v3,
@@ -233,7 +236,9 @@ fn check_functions(api: &ffi::sqlite3_api_routines, version: &str) -> Result<()>
         result_null,
         result_subtype,
         result_text,
+        sql,
         step,
+        stmt_busy,
         stmt_readonly,
         txn_state,
         uri_boolean,

@@ -8,6 +8,7 @@
 //! callers take.
 
 pub mod arguments;
+pub mod direct;
 pub mod functions;
 pub mod guard;
 pub mod rows;

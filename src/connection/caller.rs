@@ -139,7 +139,12 @@ impl Caller {
         if standing.readonly || query_only != 0 { Err(Standing::read_only(what)) } else { Ok(()) }
     }
 
-    fn schemas(&self) -> Result<Vec<std::ffi::CString>> {
+    /// The names of all databases on the connection.
+    ///
+    /// # Errors
+    ///
+    /// Whatever SQLite says to `PRAGMA database_list`.
+    pub fn schemas(&self) -> Result<Vec<std::ffi::CString>> {
         let mut list = self.conn.prepare("PRAGMA database_list")?;
         let mut rows = list.query([])?;
         let mut names = Vec::new();

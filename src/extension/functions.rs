@@ -2,7 +2,8 @@
 //!
 //! # Promise
 //!
-//! Every function is `DIRECTONLY`: no view, trigger, index or default of a database file can call it. JSON results carry
+//! No view, trigger, constraint, index or default of a database file can call a function: each is `DIRECTONLY`, and where SQLite
+//! does not hold that, [`direct`] does. JSON results carry
 //! the JSON subtype, so that they nest in SQLite's JSON functions. Each function exists with exactly the numbers of
 //! arguments that are documented; SQLite itself refuses others.
 //!
@@ -20,6 +21,7 @@ use sqlite_loadable::ext::{sqlite3, sqlite3_context, sqlite3_value};
 use sqlite_loadable::{FunctionFlags, define_scalar_function};
 
 use crate::calls::arguments::{Argument, Arguments};
+use crate::calls::direct;
 use crate::calls::functions::{self as calls, Output};
 use crate::calls::guard::{guarded, reported_code, reported_message};
 use crate::connection::Caller;
@@ -83,6 +85,7 @@ fn call(name: &str, body: Body, context: *mut sqlite3_context, values: &[*mut sq
             .map(|&value| unsafe { argument(value.cast::<ffi::sqlite3_value>()) })
             .collect();
         let caller = Caller::new(conn);
+        direct::require(&caller, name)?;
         body(&caller, &Arguments::new(arguments)).map_err(|error| caller.located(error))
     });
     // SAFETY: the context is live until this callback returns.

@@ -1,0 +1,193 @@
+//! Whether a function is called by a statement of the user's, and not by a schema.
+//!
+//! # Promise
+//!
+//! No expression in a database file calls a function of ours: no CHECK constraint, DEFAULT, generated column, index, partial index,
+//! view or trigger, on any SQLite from 3.37 on, whether the schema was read before or after the library was loaded, and whoever
+//! wrote it with whatever means. Statements of the user's call them anywhere, `INSERT … SELECT queue_…()` included, and so do
+//! temporary views and triggers, which are no part of a file.
+//!
+//! # How
+//!
+//! `SQLITE_DIRECTONLY` is the first line, and has holes (docs/security.md has the table). Before 3.50 SQLite does not hold it against
+//! CHECK constraints. Up to the newest it does not hold it against CHECK constraints, generated columns and indexes that it parsed
+//! before the function existed. Views, triggers and DEFAULT are held everywhere. So each call is looked at when it happens:
+//!
+//! 1. The function is called in the text of a statement that runs on the connection, or in the temporary schema. A call from a
+//!    schema is in neither.
+//! 2. No table and no index of an attached database names the function in its definition. Otherwise a statement that calls the
+//!    function and writes to such a table could not be told from the table's own call. Databases without an open transaction are
+//!    left out, as no statement uses their tables, unless one writes: a row of `sqlite_master` may define a *temporary* table.
+//!
+//! A definition counts if it contains the name and an opening parenthesis behind it, in strings and comments too: no quoting hides a
+//! name from that, and at worst a call is refused.
+
+use crate::connection::Caller;
+use crate::error::{Error, Result};
+use crate::host::{self, Running, Transaction};
+
+/// Refuses a call of `function` that a schema makes, or that cannot be told from one.
+///
+/// # Errors
+///
+/// An "unsafe use" in SQLite's words, with what makes it so; or what keeps SQLite from reading a schema.
+pub fn require(caller: &Caller, function: &str) -> Result<()> {
+    let running = host::running(caller.connection());
+    let called = |one: &Running| one.sql.as_ref().is_none_or(|sql| calls(sql, function));
+    if !running.iter().any(called) && !is_called_by_temporary_schema(caller, function)? {
+        return Err(unsafe_use(function, "the schema of a database calls it, not a statement of yours"));
+    }
+    let writes = running.iter().any(|one| !one.readonly);
+    for schema in caller.schemas()? {
+        let used = writes || host::transaction_on(caller.connection(), &schema) != Transaction::None;
+        if used && schema.as_c_str() != c"temp" {
+            let schema = schema.to_string_lossy();
+            check_schema(caller, &schema, function)?;
+        }
+    }
+    Ok(())
+}
+
+fn unsafe_use(function: &str, why: &str) -> Error {
+    Error::usage(format!("unsafe use of {function}(): {why}"))
+}
+
+fn is_called_by_temporary_schema(caller: &Caller, function: &str) -> Result<bool> {
+    let mut called = false;
+    definitions(caller, "temp.sqlite_temp_master", |_, sql| called |= calls(sql, function))?;
+    Ok(called)
+}
+
+fn check_schema(caller: &Caller, schema: &str, function: &str) -> Result<()> {
+    let mut found = None;
+    let quoted = schema.replace('"', "\"\"");
+    // Not `sqlite_schema`, which a hostile row can define anew.
+    definitions(caller, &format!("\"{quoted}\".sqlite_master"), |name, sql| {
+        if !is_held_by_sqlite(sql) && calls(sql, function) {
+            found = Some(String::from_utf8_lossy(name).into_owned());
+        }
+    })?;
+    found.map_or(Ok(()), |name| {
+        let why = format!(
+            "'{name}' in the schema of database '{schema}' calls it too, so its calls cannot be told from yours; drop '{name}', or \
+             call {function}() in a statement that uses no table of that database"
+        );
+        Err(unsafe_use(function, &why))
+    })
+}
+
+/// Passes the name and the definition of each object in a schema table to `each`.
+fn definitions(caller: &Caller, table: &str, mut each: impl FnMut(&[u8], &[u8])) -> Result<()> {
+    // The casts give what SQLite's own parser is given, also of a BLOB in a UTF-16 database.
+    let query = format!("SELECT CAST(name AS TEXT), CAST(sql AS TEXT) FROM {table} WHERE sql IS NOT NULL");
+    let mut statement = caller.connection().prepare(&query)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let bytes = |column| row.get_ref(column).map(|value| value.as_bytes().unwrap_or_default());
+        each(bytes(0)?, bytes(1)?);
+    }
+    Ok(())
+}
+
+/// Whether a definition is that of a view or a trigger.
+fn is_held_by_sqlite(sql: &[u8]) -> bool {
+    let word = |sql: &[u8]| sql.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let sql = skip_space(sql);
+    let (create, rest) = sql.split_at(word(sql));
+    let rest = skip_space(rest);
+    let kind = &rest[..word(rest)];
+    create.eq_ignore_ascii_case(b"create")
+        && [b"view".as_slice(), b"trigger"].iter().any(|word| kind.eq_ignore_ascii_case(word))
+}
+
+/// Whether `sql` contains the name of a function, in any case and quoting, with an opening parenthesis behind it.
+fn calls(sql: &[u8], function: &str) -> bool {
+    let name = function.as_bytes();
+    (0..sql.len()).any(|at| {
+        let rest = &sql[at..];
+        rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+            && !(at > 0 && is_part_of_name(sql[at - 1]))
+            && is_followed_by_parenthesis(&rest[name.len()..])
+    })
+}
+
+fn is_part_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || !byte.is_ascii()
+}
+
+fn is_followed_by_parenthesis(rest: &[u8]) -> bool {
+    let rest = match rest.first() {
+        Some(b'"' | b']' | b'`' | b'\'') => &rest[1..],
+        _ => rest,
+    };
+    skip_space(rest).first() == Some(&b'(')
+}
+
+/// What follows spaces and comments.
+fn skip_space(mut sql: &[u8]) -> &[u8] {
+    loop {
+        let end = if sql.starts_with(b"--") {
+            sql.iter().position(|&byte| byte == b'\n')
+        } else if sql.starts_with(b"/*") {
+            sql[2..].windows(2).position(|pair| pair == b"*/").map(|at| at + 3)
+        } else if sql.first().is_some_and(|byte| byte.is_ascii_whitespace() || *byte == 0x0b) {
+            Some(0)
+        } else {
+            return sql;
+        };
+        match end {
+            Some(end) => sql = &sql[end + 1..],
+            None => return &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_found_in_any_quoting_and_case() {
+        let called = [
+            "SELECT queue_set('a', 1)",
+            "select QUEUE_Set ('a')",
+            "SELECT \"queue_set\"(1)",
+            "SELECT [queue_set] (1)",
+            "SELECT `queue_set`\n\t\x0c(1)",
+            "SELECT queue_set/* ( */(1)",
+            "SELECT queue_set -- x\n /**/ (1)",
+            "CHECK(1=queue_set(2))",
+            "é queue_set(",
+        ];
+        for sql in called {
+            assert!(calls(sql.as_bytes(), "queue_set"), "{sql}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_no_call() {
+        let others = [
+            "",
+            "queue_set",
+            "SELECT queue_settings()",
+            "SELECT my_queue_set(1)",
+            "SELECT équeue_set(1)",
+            "SELECT queue_set, (1)",
+            "SELECT queue_set /* (1)",
+            "SELECT queue_set -- (1)",
+        ];
+        for sql in others {
+            assert!(!calls(sql.as_bytes(), "queue_set"), "{sql}");
+        }
+    }
+
+    #[test]
+    fn views_and_triggers_are_known_by_their_second_word() {
+        for sql in ["CREATE VIEW v AS", "create /* x */ trigger t", "-- x\nCREATE\nTRIGGER t"] {
+            assert!(is_held_by_sqlite(sql.as_bytes()), "{sql}");
+        }
+        for sql in ["CREATE TABLE view(", "CREATE TEMP VIEW v", "CREATE UNIQUE INDEX trigger", "VIEW", "CREATE", ""] {
+            assert!(!is_held_by_sqlite(sql.as_bytes()), "{sql}");
+        }
+    }
+}
