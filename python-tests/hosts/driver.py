@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import queue
 import sys
 import threading
@@ -47,8 +48,10 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 def connect(module: str, path: str, readonly: bool) -> Any:
     """A connection in autocommit with a busy timeout, by any of the modules."""
-    if readonly:
-        path = "file:" + urllib.parse.quote(path) + "?mode=ro"
+    # A name that is no UTF-8 can only be written as a URI.
+    uri = readonly or not path.isprintable()
+    if uri:
+        path = "file:" + urllib.parse.quote(os.fsencode(path)) + ("?mode=ro" if readonly else "")
     library: Any = importlib.import_module(module)
     if module == "apsw":
         mode = library.SQLITE_OPEN_READONLY if readonly else library.SQLITE_OPEN_READWRITE
@@ -61,7 +64,7 @@ def connect(module: str, path: str, readonly: bool) -> Any:
         timeout=BUSY_TIMEOUT_SECONDS,
         isolation_level=None,
         check_same_thread=False,
-        uri=readonly,
+        uri=uri,
     )
 
 

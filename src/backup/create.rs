@@ -18,6 +18,7 @@
 //!
 //! Between 2 and 4 a rotation elsewhere may delete the parent of an incremental. Then it is made again, as a full one.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use serde_json::json;
@@ -41,6 +42,8 @@ use crate::progress::{Listener, Watch};
 pub struct Taken {
     /// The catalog object, with an absolute path.
     pub entry: Entry,
+    /// Where the artifact lies: the object's path is text.
+    pub place: PathBuf,
     /// How long writers may have waited, in milliseconds: 0 in WAL mode.
     pub blocked_ms: u64,
     /// What the caller should know.
@@ -106,9 +109,10 @@ pub fn backup<'a>(
         };
         if let Some(entry) = job.publish(produced, &mut watch)? {
             made.keep();
+            let place = entry.place(catalog.directory());
             let entry = entry.shown(catalog.directory());
-            notes.extend(elsewhere::leave(caller, &entry, &live, &mut watch));
-            return Ok(Taken { entry, blocked_ms, notes });
+            notes.extend(elsewhere::leave(caller, &entry, &place, &live, &mut watch));
+            return Ok(Taken { entry, place, blocked_ms, notes });
         }
         wish.kind = Kind::Full;
         parent_went =

@@ -6,8 +6,11 @@
 //! goes with it, in one step. A live database is never deleted. Rotation's other protections are about plans, not orders: what
 //! somebody names is deleted, the newest verified backup included.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
+use super::catalog::Catalog;
 use super::entry::Entry;
 use super::locate::{self, Found};
 use crate::connection::Caller;
@@ -44,9 +47,31 @@ pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result
     let mut watch = Watch::new(caller, None);
     let Found { catalog, entry: named, .. } =
         locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
-    let mut writer = catalog.open(&mut watch)?;
+    delete_from(&catalog, &named, options, &live, &mut watch)
+}
+
+/// Deletes the backup that lies at `place`.
+///
+/// # Errors
+///
+/// As for [`delete`].
+pub fn at(caller: &Caller, place: &Path) -> Result<Outcome> {
+    let live = LiveFiles::of(caller)?;
+    let mut watch = Watch::new(caller, None);
+    let (catalog, named) = locate::by_path(&live, place, &mut watch)?;
+    delete_from(&catalog, &named, &Options::default(), &live, &mut watch)
+}
+
+fn delete_from(
+    catalog: &Catalog<'_>,
+    named: &Entry,
+    options: &Options,
+    live: &LiveFiles,
+    watch: &mut Watch<'_>,
+) -> Result<Outcome> {
+    let mut writer = catalog.open(watch)?;
     let entries = writer.backups();
-    let Some(named) = entries.iter().find(|entry| entry.is_same(&named)) else {
+    let Some(named) = entries.iter().find(|entry| entry.is_same(named)) else {
         return Err(Error::usage(format!(
             "the catalog in '{}' does not list '{}' (any more); queue_backups() shows what it lists",
             catalog.directory().display(),

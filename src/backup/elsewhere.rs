@@ -124,22 +124,37 @@ fn parse(text: &[u8]) -> Vec<Pointer> {
 }
 
 /// Leaves a pointer to a backup that was put elsewhere; a note, if that was to be done and could not be.
-/// `entry` is as results show it.
-pub fn leave(caller: &Caller, entry: &Entry, live: &LiveFiles, watch: &mut Watch<'_>) -> Option<String> {
-    let why = leave_pointer(caller, entry, live, watch).err()?;
+/// `entry` is as results show it, and its artifact lies at `place`.
+pub fn leave(
+    caller: &Caller,
+    entry: &Entry,
+    place: &Path,
+    live: &LiveFiles,
+    watch: &mut Watch<'_>,
+) -> Option<String> {
+    let why = leave_pointer(caller, entry, place, live, watch).err()?;
     Some(format!("'latest' will not find this backup without {{\"dir\": …}}: no pointer to it could be left ({why})"))
 }
 
-fn leave_pointer(caller: &Caller, entry: &Entry, live: &LiveFiles, watch: &mut Watch<'_>) -> Result<()> {
+fn leave_pointer(
+    caller: &Caller,
+    entry: &Entry,
+    place: &Path,
+    live: &LiveFiles,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
     if caller.file().is_none() || entry.name.as_deref() == Some(BEFORE_RESTORE) {
         return Ok(());
     }
     let directory = target::default_directory(caller, watch)?;
-    let there = files::parent_of(Path::new(&entry.backup_path));
+    let there = files::parent_of(place);
     let catalog = Catalog::of(&directory, live)?;
     let has_catalog = files::exists(&directory.join(MANIFEST))?;
     if !has_catalog || files::same_file(&directory, there) {
         return Ok(());
+    }
+    if place.to_str().is_none() {
+        return Err(Error::usage(format!("'{}' is not UTF-8", place.display())));
     }
     let writer = catalog.open(watch)?;
     let entries = writer.backups();

@@ -26,6 +26,7 @@ use serde_json::{Map, Value};
 
 use super::artifact;
 use crate::clock;
+use crate::files;
 
 /// One backup.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -201,11 +202,11 @@ impl Entry {
         directory.join(&self.backup_path)
     }
 
-    /// The object as results show it.
+    /// The object as results show it. Its path is text: the artifact itself lies at [`Entry::place`].
     #[must_use]
     pub fn shown(&self, directory: &Path) -> Self {
         let mut shown = self.clone();
-        shown.backup_path = self.place(directory).to_string_lossy().into_owned();
+        shown.backup_path = files::text_of(&self.place(directory));
         shown
     }
 }

@@ -60,7 +60,10 @@ pub fn backup<'a>(
         let catalog = Catalog::of(&target::directory(caller, dir, watch)?, live)?;
         by_id(catalog, words, live, watch)?
     } else {
-        by_path(live, words, watch)?
+        if words.ends_with(std::path::is_separator) {
+            return Err(no_backup(Path::new(words)));
+        }
+        by_path(live, Path::new(words), watch)?
     };
     Ok(Found { catalog, entry, note: None })
 }
@@ -131,16 +134,39 @@ pub fn verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
     Ok(entries.into_iter().filter(sound).collect())
 }
 
-fn by_path<'a>(live: &'a LiveFiles, words: &str, watch: &mut Watch<'_>) -> Result<(Catalog<'a>, Entry)> {
-    let path = Path::new(words);
+/// Whether the backup with this id is in the caller's default directory, or was put elsewhere, and its file is there.
+///
+/// # Errors
+///
+/// A directory or a catalog that cannot be read.
+pub fn is_there(caller: &Caller, id: &str) -> Result<bool> {
+    let mut watch = Watch::new(caller, None);
+    let directory = target::default_directory(caller, &mut watch)?;
+    if !files::exists(&directory)? {
+        return Ok(false);
+    }
+    let live = LiveFiles::of(caller)?;
+    match by_id(Catalog::of(&directory, &live)?, id, &live, &mut watch) {
+        Ok((catalog, entry)) => files::exists(&entry.place(catalog.directory())),
+        Err(error) if error.primary_code() == ffi::SQLITE_ERROR => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn no_backup(path: &Path) -> Error {
+    Error::usage(format!("'{}' is not a backup; pass the path of one, its id, or 'latest'", path.display()))
+}
+
+/// The backup at a path.
+///
+/// # Errors
+///
+/// As for [`backup`].
+pub fn by_path<'a>(live: &'a LiveFiles, path: &Path, watch: &mut Watch<'_>) -> Result<(Catalog<'a>, Entry)> {
     live.refuse(path)?;
     let name = match path.file_name().and_then(|name| name.to_str()) {
-        Some(name) if !words.ends_with(std::path::is_separator) && !path.is_dir() => name.to_owned(),
-        _ => {
-            return Err(Error::usage(format!(
-                "'{words}' is not a backup; pass the path of one, its id, or 'latest'"
-            )));
-        }
+        Some(name) if !path.is_dir() => name.to_owned(),
+        _ => return Err(no_backup(path)),
     };
     let catalog = Catalog::of(files::parent_of(path), live)?;
     let listed = catalog.settled(watch)?.into_iter().find(|entry| entry.backup_path == name);

@@ -105,9 +105,10 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Resu
     let doomed: Vec<String> = catalogued.into_iter().map(|one| one.entry.id).collect();
     let mut deleted = writer.delete(&doomed)?;
     for one in adopted {
-        let path = Path::new(&one.entry.backup_path);
-        live.refuse(path)?;
-        fs::remove_file(path).map_err(|error| Error::io("delete the adopted backup", path, &error))?;
+        // Its id is its name; its path is text that results show.
+        let path = catalog.directory().join(&one.entry.id);
+        live.refuse(&path)?;
+        fs::remove_file(&path).map_err(|error| Error::io("delete the adopted backup", &path, &error))?;
         deleted += 1;
     }
     Ok(deleted)

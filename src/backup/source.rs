@@ -109,7 +109,7 @@ pub fn path_of(file: Option<&Path>) -> String {
     let Some(file) = file else { return String::new() };
     // On Windows the canonical spelling is one that nobody writes, and SQLite's own is absolute.
     let canonical = if cfg!(windows) { None } else { std::fs::canonicalize(file).ok() };
-    canonical.unwrap_or_else(|| file.to_path_buf()).to_string_lossy().into_owned()
+    files::text_of(&canonical.unwrap_or_else(|| file.to_path_buf()))
 }
 
 impl Source {
@@ -136,7 +136,7 @@ impl Source {
     fn at(file: Option<&Path>) -> Self {
         let path = path_of(file);
         // As SQLite calls it, too: so did version 0.1.0.
-        let called = file.map_or_else(String::new, |file| file.to_string_lossy().into_owned());
+        let called = file.map_or_else(String::new, files::text_of);
         Self { name: Name::None, paths: HashSet::from([path.clone(), called]), path, former: HashSet::new() }
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::{Caller, RETRY, Standing, encrypted, read_pragma};
@@ -167,15 +168,11 @@ impl Sidecar {
     pub fn vacuum_into(&self, caller: &Caller, path: &Path, watch: &mut Watch<'_>) -> Result<()> {
         // Somebody else may begin to hold the database between the caller's check and this.
         self.conn.busy_timeout(caller.patience())?;
-        let target = path.to_str().ok_or_else(|| {
-            Error::usage(format!(
-                "'{}' is not UTF-8, which VACUUM INTO needs; choose another directory",
-                path.display()
-            ))
-        })?;
+        // SQLite takes a name as it is, UTF-8 or not.
+        let target = ToSqlOutput::Borrowed(ValueRef::Text(path.as_os_str().as_encoded_bytes()));
         let done = watch.over(&self.conn, || self.conn.execute("VACUUM INTO ?1", [target]))?;
         done.map(|_| ()).map_err(|error| {
-            let doing = format!("cannot write a compact copy (VACUUM INTO '{target}')");
+            let doing = format!("cannot write a compact copy (VACUUM INTO '{}')", path.display());
             reading::told(&self.conn, error.into()).context(doing)
         })
     }

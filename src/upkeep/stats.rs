@@ -70,7 +70,7 @@ pub fn stats(caller: &Caller) -> Result<Stats> {
         freelist_count,
         wal_mode: i64::from(journal_mode.eq_ignore_ascii_case("wal")),
         wal_size_mb: wal_size_bytes as f64 / MB,
-        path: file.map(|file| file.to_string_lossy().into_owned()),
+        path: file.map(|file| files::text_of(&file)),
         size_bytes,
         wal_size_bytes,
         fragmentation_pct: match page_count {

@@ -84,7 +84,7 @@ impl<'a> Target<'a> {
     /// # Errors
     ///
     /// What the parts say; the database then has its old content.
-    pub fn receive(mut self, source: &Path, watch: &mut Watch<'_>) -> Result<String> {
+    pub fn receive(mut self, source: &Path, watch: &mut Watch<'_>) -> Result<PathBuf> {
         let source = artifact::open_immutable(source)?;
         let saved = if self.wal { self.receive_wal(&source, watch)? } else { self.receive_rollback(&source, watch)? };
         if self.wal {
@@ -98,7 +98,7 @@ impl<'a> Target<'a> {
         Instant::now() + self.caller.patience()
     }
 
-    fn receive_wal(&mut self, source: &Connection, watch: &mut Watch<'_>) -> Result<String> {
+    fn receive_wal(&mut self, source: &Connection, watch: &mut Watch<'_>) -> Result<PathBuf> {
         let deadline = self.deadline();
         let backup = Backup::new(source, self.writer.connection_mut())?;
         // The first page takes the write lock; nobody commits from here on.
@@ -112,8 +112,8 @@ impl<'a> Target<'a> {
 
     /// With a rollback journal the lock that the backup is made under cannot be kept for the copy, so others may commit in between.
     /// Whether they did shows when the copy has the lock; then it is given up and all is done again.
-    fn receive_rollback(&self, source: &Connection, watch: &mut Watch<'_>) -> Result<String> {
-        let mut outdated: Option<String> = None;
+    fn receive_rollback(&self, source: &Connection, watch: &mut Watch<'_>) -> Result<PathBuf> {
+        let mut outdated: Option<PathBuf> = None;
         for _ in 0..MOST_ATTEMPTS {
             self.writer.begin_immediate(self.deadline(), watch)?;
             let saved = save(self.caller, &self.path);
@@ -179,7 +179,7 @@ fn check_caller(caller: &Caller) -> Result<()> {
 }
 
 /// Backs up what the database at `path` holds, as `before_restore`; where.
-fn save(caller: &Caller, path: &Path) -> Result<String> {
+fn save(caller: &Caller, path: &Path) -> Result<PathBuf> {
     let other;
     let holder = if caller.file().is_some_and(|own| files::same_file(&own, path)) {
         caller
@@ -189,12 +189,12 @@ fn save(caller: &Caller, path: &Path) -> Result<String> {
     };
     let taken = create::backup(holder, None, &Options::of_restore(super::BEFORE_RESTORE), None)
         .map_err(|error| error.context("cannot save the present content first, so nothing was restored"))?;
-    Ok(taken.entry.backup_path)
+    Ok(taken.place)
 }
 
 /// Deletes what was saved of content that others have changed since. If that fails, there is one more backup.
-fn discard(caller: &Caller, path: &str) {
-    let _ = delete::delete(caller, Some(path), &delete::Options::default());
+fn discard(caller: &Caller, place: &Path) {
+    let _ = delete::at(caller, place);
 }
 
 fn pour(backup: &Backup<'_, '_>, deadline: Instant, watch: &mut Watch<'_>) -> Result<()> {

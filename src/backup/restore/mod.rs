@@ -148,7 +148,7 @@ impl Job<'_> {
         let Some(target) = target else {
             rebuilt.sync()?;
             let aside = place::move_aside(self.caller, path, watch)?;
-            outcome.moved_aside = Some(aside.to_string_lossy().into_owned());
+            outcome.moved_aside = Some(files::text_of(&aside));
             return self.put(rebuilt, path).map_err(|error| error.advice(place::whereabouts(&aside)));
         };
         if outcome.page_count == 1 {
@@ -163,7 +163,7 @@ impl Job<'_> {
                 u32::try_from(files::length(rebuilt.path()) / u64::from(page_size)).unwrap_or(u32::MAX);
             outcome.page_size = page_size;
         }
-        outcome.safety_backup = Some(target.receive(rebuilt.path(), watch)?);
+        outcome.safety_backup = Some(files::text_of(&target.receive(rebuilt.path(), watch)?));
         Ok(())
     }
 
@@ -227,7 +227,7 @@ impl Job<'_> {
             created_at: self.entry.created_at.clone(),
             age_seconds: clock::parse_rfc3339(&self.entry.created_at)
                 .map(|made| (self.caller.now() - made).num_seconds()),
-            target_path: target.to_string_lossy().into_owned(),
+            target_path: files::text_of(target),
             page_count: geometry.page_count,
             page_size: geometry.page_size,
             ..Outcome::default()

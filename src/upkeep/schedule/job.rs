@@ -9,11 +9,9 @@
 //! make things worse: nothing is rotated away, and nothing vacuumed, when the backup that was to come before has failed, or is
 //! not sound, or the database itself is not.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
-use crate::backup::{check, create, options, rotate};
+use crate::backup::{check, create, locate, options, rotate};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::queue::leases;
@@ -95,12 +93,19 @@ impl Step {
 
     /// Whether what it came to in an earlier attempt still counts: a backup may be gone since, as when somebody found it to be
     /// damaged and deleted it.
-    pub fn stands(self, detail: &Value) -> bool {
-        let path = detail.get("backup_path").and_then(Value::as_str);
-        self != Self::Backup || path.is_some_and(|path| Path::new(path).exists())
+    ///
+    /// # Errors
+    ///
+    /// A directory or a catalog that cannot be read.
+    pub fn stands(self, caller: &Caller, detail: &Value) -> Result<bool> {
+        match detail.get("id").and_then(Value::as_str) {
+            _ if self != Self::Backup => Ok(true),
+            Some(id) => locate::is_there(caller, id),
+            None => Ok(false),
+        }
     }
 
-    /// Does it; what it came to, as JSON. `backup` is the path of the job's backup, once there is one.
+    /// Does it; what it came to, as JSON. `backup` is the id of the job's backup, once there is one.
     ///
     /// # Errors
     ///

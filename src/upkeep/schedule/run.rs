@@ -236,7 +236,7 @@ impl Run<'_> {
         let name = step.name();
         if let Some(detail) = self.ledger.read(|conn| done_before(conn, self.slot, name))? {
             let detail = serde_json::from_str(&detail).unwrap_or(Value::String(detail));
-            if step.stands(&detail) {
+            if step.stands(self.caller, &detail)? {
                 return Ok(StepRan { step: name, status: "ok", detail });
             }
         }
@@ -246,7 +246,7 @@ impl Run<'_> {
         let (status, detail) = match lacking {
             Some(lacking) => ("skipped", Value::String(format!("without {} this is not done", lacking.name()))),
             None => {
-                let backup = of(Step::Backup).and_then(|ran| ran.detail.get("backup_path")).and_then(Value::as_str);
+                let backup = of(Step::Backup).and_then(|ran| ran.detail.get("id")).and_then(Value::as_str);
                 match step.run(self.caller, self.job, backup) {
                     Ok(detail) => ("ok", detail),
                     Err(error) if error.primary_code() == ffi::SQLITE_INTERRUPT => {
