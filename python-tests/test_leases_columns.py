@@ -77,6 +77,87 @@ def test_a_task_that_is_given_up_holds_no_lease(make: MakeQueue, open_python: Op
     assert queue.query(f"SELECT {columns} FROM task_queue") == [("failed", 2, None, None, None)]
 
 
+CLAIM = (
+    "UPDATE task_queue SET status = 'leased', locked_by = 'worker-1', attempts = attempts + 1, "
+    "reserved_at_utc = datetime('now', '-2 hours'), "
+    "lease_until_utc = datetime('now', '-1 hour') WHERE id = "
+    "(SELECT id FROM task_queue WHERE status = 'queued') RETURNING attempts"
+)
+
+
+@pytest.mark.parametrize("scheduled", [True, False])
+def test_a_task_that_kills_each_worker_is_given_up(
+    scheduled: bool, make: MakeQueue, open_python: OpenPython
+) -> None:
+    """By the schema and the settings as they come."""
+    queue = make(Shape(tasks=0))
+    session = open_python(queue.path)
+    session.rows("INSERT INTO task_queue(type) VALUES ('poison')")
+    for attempt in range(1, 6):
+        assert session.rows(CLAIM) == [(attempt,)]
+        before = utc(0)
+        if scheduled:
+            session.rows("SELECT queue_run_due(strftime('%s', 'now') + 3600 * ?)", attempt)
+        else:
+            assert session.value("SELECT queue_requeue_stale(300)") == 1
+    assert session.rows(CLAIM) == []
+    ((status, attempts, finished, updated, error, held, until),) = session.rows(
+        "SELECT status, attempts, finished_at_utc, updated_at_utc, error_message, locked_by, "
+        "lease_until_utc FROM task_queue"
+    )
+    assert (status, attempts, held, until) == ("dead_letter", 5, None, None)
+    assert before <= str(finished) == updated
+    assert error == "given up: the lease of worker-1 was over at attempt 5 of 5"
+    summary = "SELECT failures, error_message FROM task_failure_summary"
+    assert queue.query(summary) == [(1, error)]
+
+
+def test_a_task_that_is_not_given_up_keeps_its_error(
+    make: MakeQueue, open_python: OpenPython
+) -> None:
+    queue = make(Shape(tasks=0, stale_leased=1))
+    queue.query("UPDATE task_queue SET error_message = 'the time before', finished_at_utc = NULL")
+    assert open_python(queue.path).value("SELECT queue_requeue_stale(60)") == 1
+    assert queue.query("SELECT status, error_message, finished_at_utc FROM task_queue") == [
+        ("queued", "the time before", None)
+    ]
+
+
+@pytest.mark.parametrize("columns", ["", ", attempts DEFAULT 9", ", max_attempts DEFAULT 1"])
+def test_without_a_limit_in_the_table_none_is_respected(
+    columns: str, session: PythonSession
+) -> None:
+    session.rows(
+        f"CREATE TABLE task_queue(id INTEGER PRIMARY KEY, status, lease_until_utc{columns})"
+    )
+    session.rows("INSERT INTO task_queue(status, lease_until_utc) VALUES ('leased', ?)", OLD)
+    assert session.value("SELECT queue_requeue_stale(60)") == 1
+    assert session.rows("SELECT status FROM task_queue") == [("queued",)]
+
+
+def test_giving_up_fits_any_shape(session: PythonSession) -> None:
+    """Finished in a column that requeuing clears, an error nowhere, a worker without a name."""
+    session.rows(
+        "CREATE TABLE task_queue(id INTEGER PRIMARY KEY, status, lease_until_utc, attempts, "
+        "max_attempts, done_at, error_message AS (status || '!'))"
+    )
+    session.rows("SELECT queue_set('column_finished_at', 'done_at')")
+    session.rows("SELECT queue_set('requeue_clears', '[\"done_at\"]')")
+    for attempts in (1, 2):
+        session.rows(
+            "INSERT INTO task_queue(status, lease_until_utc, attempts, max_attempts, done_at) "
+            "VALUES ('leased', ?, ?, 2, 'never')",
+            OLD,
+            attempts,
+        )
+    before = utc(0)
+    assert session.value("SELECT queue_requeue_stale(60)") == 2
+    waits, over = session.rows("SELECT status, done_at FROM task_queue ORDER BY id")
+    assert waits == ("queued", None)
+    assert over[0] == "dead_letter"
+    assert before <= str(over[1]) <= utc(0)
+
+
 def test_attempts_need_their_column_and_no_limit(session: PythonSession) -> None:
     session.rows("CREATE TABLE task_queue(id INTEGER PRIMARY KEY, status, lease_until_utc)")
     session.rows("INSERT INTO task_queue VALUES (1, 'leased', ?)", OLD)
@@ -92,12 +173,15 @@ def test_attempts_need_their_column_and_no_limit(session: PythonSession) -> None
     assert session.rows("SELECT status, attempts FROM task_queue") == [("queued", 100)]
 
 
-def test_a_restore_that_requeues_blames_nobody(make: MakeQueue, open_python: OpenPython) -> None:
+@pytest.mark.parametrize("word", ["count", "limit", None])
+def test_a_restore_that_requeues_blames_nobody(
+    word: str | None, make: MakeQueue, open_python: OpenPython
+) -> None:
     """Workers of that time did not fail: they are of another time."""
     queue = make(Shape(tasks=2, stale_leased=3, live_leases=2))
     session = open_python(queue.path)
     session.rows("UPDATE task_queue SET max_attempts = 1")
-    session.rows("SELECT queue_set('stale_attempts', 'count')")
+    session.rows("SELECT queue_set('stale_attempts', ?)", word)
     session.rows("SELECT queue_backup()")
     session.rows("SELECT queue_restore('latest', NULL, '{\"requeue_leases\": true}')")
     assert queue.query(

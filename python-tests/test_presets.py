@@ -218,6 +218,26 @@ def test_localqueue_gives_up_at_the_last_attempt(tmp_path: Path, open_python: Op
     assert session.rows("SELECT id, status, receipt, lease_until FROM messages") == [
         (dead, 3, None, None)
     ]
+    assert "at attempt 1 of 1" in str(session.value("SELECT last_error FROM messages"))
+
+
+def test_monlite_gives_up_at_the_last_attempt(tmp_path: Path, open_python: OpenPython) -> None:
+    file, parts = LIBRARIES["monlite"]
+    library = Library("monlite", tmp_path / file, parts)
+    library.run("put")
+    session = library.open(open_python)
+    for attempt in (1, 2):
+        # The fixture's worker allows two.
+        dead = library.killed_holding()
+        assert session.value("SELECT attempts FROM _jobs") == attempt
+        library.age(session, dead)
+        assert session.value("SELECT queue_requeue_stale(60)") == 1
+    assert library.run("finish") == [None]
+    ((status, error, worker, updated),) = session.rows(
+        "SELECT status, error, locked_by, updated_at / 1000 > strftime('%s', 'now') - 60 FROM _jobs"
+    )
+    assert (status, worker, updated) == ("failed", None, 1)
+    assert "at attempt 2 of 2" in str(error)
 
 
 @pytest.mark.skipif(not APALIS, reason="apalis takes minutes to compile; see above")

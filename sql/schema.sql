@@ -42,7 +42,9 @@
 **
 ** "leased" and "processing" are both leases: the task belongs to locked_by
 ** until lease_until_utc. After that nobody works on it any more, and nobody
-** else may claim it either, until queue_requeue_stale() puts it back.
+** else may claim it either, until queue_requeue_stale() puts it back. One that
+** was claimed max_attempts times becomes "dead_letter" instead, finished then,
+** with an error_message: so whoever claims a task must count it in attempts.
 **
 ** All times are TEXT, 'YYYY-MM-DD HH:MM:SS' in UTC, as datetime('now') gives
 ** them. In this form the order of the text is the order of the times, so plain

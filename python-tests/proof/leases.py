@@ -113,7 +113,8 @@ def put(queue: Queue, count: int) -> None:
         connection.execute("PRAGMA wal_autocheckpoint=0")
         connection.execute(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT ?) "
-            "INSERT INTO task_queue(type, status) SELECT 'proof', 'queued' FROM n",
+            "INSERT INTO task_queue(type, status, max_attempts) "
+            "SELECT 'proof', 'queued', 1000000 FROM n",
             (count,),
         )
 

@@ -2,8 +2,9 @@
 //!
 //! # Promise
 //!
-//! The status becomes queued, or dead where the setting `stale_attempts` says so; what the claim wrote is cleared; the time of the
-//! last change becomes the present. Columns that the queue lacks, and generated ones, are left out. Two things are errors before
+//! The status becomes queued; what the claim wrote is cleared; the time of the last change becomes the present. A task that has used up
+//! its attempts, as the setting `stale_attempts` counts them, becomes dead instead, finished at present, with an error that says why. Without
+//! that setting the limit counts where the queue has columns for attempts and their limit. Columns that the queue lacks, and generated ones, are left out. Two things are errors before
 //! anything is changed, rather than a queue that is half put right: a status that cannot be set, because its column is generated;
 //! and a column that is to be cleared, but is `NOT NULL` or generated. A `NOT NULL` time of the lease becomes the present instead:
 //! no queue could do without that column, and a lease that has ended holds no task.
@@ -39,8 +40,18 @@ impl Attempts {
             Some("limit") => Self::Limit,
             _ => return Ok(Self::Ignore),
         };
+        let chosen = shape.settings().stored(&setting::STALE_ATTEMPTS).is_some();
+        if !(chosen || shape.has(Role::Attempts)? && shape.has(Role::MaxAttempts)?) {
+            return Ok(Self::Ignore);
+        }
         shape.needs(&[Role::Attempts])?;
         Ok(named)
+    }
+
+    /// An expression: how many attempts there were, this one included.
+    fn made(self, shape: &Shape) -> Result<String> {
+        let more = if self == Self::Count { 1 } else { 0 };
+        Ok(format!("ifnull({}, 0) + {more}", shape.column(Role::Attempts)?))
     }
 }
 
@@ -68,10 +79,10 @@ fn assignments(shape: &Shape, attempts: Attempts) -> Result<String> {
     if let Some(column) = status {
         changes.must_be_stored(column)?;
     }
-    changes.set(status, &next_status(shape, attempts)?);
+    let exhausted = exhausted(shape, attempts)?;
+    changes.set(status, &next_status(shape, exhausted.as_deref())?);
     if attempts == Attempts::Count {
-        let more = format!("ifnull({}, 0) + 1", shape.column(Role::Attempts)?);
-        changes.set(shape.actual(Role::Attempts)?, &more);
+        changes.set(shape.actual(Role::Attempts)?, &attempts.made(shape)?);
     }
     let lease = shape.actual(Role::LeaseUntil)?;
     changes.set(lease, if lease.is_some_and(|column| column.not_null) { PRESENT } else { CLEARED });
@@ -86,25 +97,34 @@ fn assignments(shape: &Shape, attempts: Attempts) -> Result<String> {
     if shape.settings().whole(&setting::REQUEUE_SETS_RUN_AFTER)? != 0 {
         changes.set(shape.actual(Role::RunAfter)?, PRESENT);
     }
+    if let Some(exhausted) = exhausted {
+        changes.set_where(&exhausted, shape.actual(Role::FinishedAt)?, PRESENT);
+        changes.set_where(&exhausted, shape.actual(Role::Error)?, &last_error(shape, attempts)?);
+    }
     changes.finish()
 }
 
-fn next_status(shape: &Shape, attempts: Attempts) -> Result<String> {
+fn next_status(shape: &Shape, exhausted: Option<&str>) -> Result<String> {
     let queued = shape.status(&setting::STATUS_QUEUED)?;
-    let more = match attempts {
-        Attempts::Count => 1,
-        Attempts::Limit => 0,
-        Attempts::Ignore => return Ok(queued),
-    };
-    if !shape.has(Role::MaxAttempts)? {
-        return Ok(queued);
+    let Some(exhausted) = exhausted else { return Ok(queued) };
+    Ok(format!("CASE WHEN {exhausted} THEN {} ELSE {queued} END", shape.status(&setting::STATUS_DEAD)?))
+}
+
+/// A condition: the task has used up its attempts. Without a limit none ever has.
+fn exhausted(shape: &Shape, attempts: Attempts) -> Result<Option<String>> {
+    if attempts == Attempts::Ignore || !shape.has(Role::MaxAttempts)? {
+        return Ok(None);
     }
-    // A task without a limit is never dead. With + 0, a number in a column of texts is compared as a number.
+    // With + 0, a number in a column of texts is compared as a number.
+    Ok(Some(format!("{} >= {} + 0", attempts.made(shape)?, shape.column(Role::MaxAttempts)?)))
+}
+
+fn last_error(shape: &Shape, attempts: Attempts) -> Result<String> {
     Ok(format!(
-        "CASE WHEN ifnull({}, 0) + {more} >= {} + 0 THEN {} ELSE {queued} END",
-        shape.column(Role::Attempts)?,
-        shape.column(Role::MaxAttempts)?,
-        shape.status(&setting::STATUS_DEAD)?
+        "'given up: the lease of ' || ifnull({}, 'a worker') || ' was over at attempt ' || ({}) || ' of ' || {}",
+        shape.column(Role::LockedBy)?,
+        attempts.made(shape)?,
+        shape.column(Role::MaxAttempts)?
     ))
 }
 
@@ -118,6 +138,18 @@ impl<'a> Changes<'a> {
         let Some(column) = column.filter(|column| column.stored) else { return };
         self.made.retain(|(known, _)| known.name != column.name);
         self.made.push((column, value.to_owned()));
+    }
+
+    /// Sets a column only where the condition holds; elsewhere it becomes what was said before, or stays.
+    fn set_where(&mut self, condition: &str, column: Option<&'a Column>, value: &str) {
+        let Some(column) = column.filter(|column| column.stored) else { return };
+        let before = self.made.iter().find(|(known, _)| known.name == column.name).map(|(_, value)| value.clone());
+        // One that cannot be cleared is an error, whatever the condition.
+        if before.as_deref() == Some(value) || (column.not_null && before.as_deref() == Some(CLEARED)) {
+            return;
+        }
+        let otherwise = before.unwrap_or_else(|| format!("task.{}", quoted(&column.name)));
+        self.set(Some(column), &format!("CASE WHEN {condition} THEN {value} ELSE {otherwise} END"));
     }
 
     fn must_be_stored(&self, column: &Column) -> Result<()> {

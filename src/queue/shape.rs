@@ -38,6 +38,10 @@ pub enum Role {
     Attempts,
     /// Attempts allowed.
     MaxAttempts,
+    /// When it was over.
+    FinishedAt,
+    /// The last error.
+    Error,
 }
 
 impl Role {
@@ -53,6 +57,8 @@ impl Role {
             Self::UpdatedAt => &setting::COLUMN_UPDATED_AT,
             Self::Attempts => &setting::COLUMN_ATTEMPTS,
             Self::MaxAttempts => &setting::COLUMN_MAX_ATTEMPTS,
+            Self::FinishedAt => &setting::COLUMN_FINISHED_AT,
+            Self::Error => &setting::COLUMN_ERROR,
         }
     }
 }

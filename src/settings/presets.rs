@@ -23,10 +23,11 @@
 use super::Setting;
 use super::fixed::Fixed::{self, Text, Whole};
 use super::registry::{
-    COLUMN_ATTEMPTS, COLUMN_CREATED_AT, COLUMN_HEARTBEAT, COLUMN_ID, COLUMN_LEASE_UNTIL, COLUMN_LOCKED_BY,
-    COLUMN_MAX_ATTEMPTS, COLUMN_RESERVED_AT, COLUMN_RUN_AFTER, COLUMN_STATUS, COLUMN_UPDATED_AT, COLUMN_WORKER_ID,
-    REQUEUE_CLEARS, REQUEUE_SETS_RUN_AFTER, STALE_ATTEMPTS, STALE_NEEDS_DEAD_WORKER, STATUS_DEAD, STATUS_FINISHED,
-    STATUS_LEASED, STATUS_QUEUED, TASK_TABLE, TIME_FORMAT, WORKERS_TABLE,
+    COLUMN_ATTEMPTS, COLUMN_CREATED_AT, COLUMN_ERROR, COLUMN_FINISHED_AT, COLUMN_HEARTBEAT, COLUMN_ID,
+    COLUMN_LEASE_UNTIL, COLUMN_LOCKED_BY, COLUMN_MAX_ATTEMPTS, COLUMN_RESERVED_AT, COLUMN_RUN_AFTER, COLUMN_STATUS,
+    COLUMN_UPDATED_AT, COLUMN_WORKER_ID, REQUEUE_CLEARS, REQUEUE_SETS_RUN_AFTER, STALE_ATTEMPTS,
+    STALE_NEEDS_DEAD_WORKER, STATUS_DEAD, STATUS_FINISHED, STATUS_LEASED, STATUS_QUEUED, TASK_TABLE, TIME_FORMAT,
+    WORKERS_TABLE,
 };
 
 /// The names of all presets.
@@ -51,11 +52,14 @@ static LITEQUEUE: &Entries = &[
     (&COLUMN_ATTEMPTS, Text("")),
     (&COLUMN_MAX_ATTEMPTS, Text("")),
     (&STATUS_FINISHED, Text("[2,3]")),
+    (&COLUMN_FINISHED_AT, Text("done_time")),
+    (&COLUMN_ERROR, Text("")),
     (&STATUS_QUEUED, Whole(0)),
     (&STATUS_LEASED, Whole(1)),
     (&STATUS_DEAD, Whole(3)),
     (&TIME_FORMAT, Text("unix_ns")),
     (&REQUEUE_CLEARS, Text(r#"["done_time"]"#)),
+    (&STALE_ATTEMPTS, Text("ignore")),
 ];
 
 /// localqueue 1.4 (Python): a claim counts as an attempt already.
@@ -68,17 +72,18 @@ static LOCALQUEUE: &Entries = &[
     (&COLUMN_CREATED_AT, Text("created_at")),
     (&COLUMN_UPDATED_AT, Text("updated_at")),
     (&STATUS_FINISHED, Text("[2,3]")),
+    (&COLUMN_FINISHED_AT, Text("updated_at")),
+    (&COLUMN_ERROR, Text("last_error")),
     (&STATUS_QUEUED, Whole(0)),
     (&STATUS_LEASED, Whole(1)),
     (&STATUS_DEAD, Whole(3)),
     (&TIME_FORMAT, Text("unix_ms")),
     (&REQUEUE_CLEARS, Text(r#"["receipt"]"#)),
     (&REQUEUE_SETS_RUN_AFTER, Whole(1)),
-    (&STALE_ATTEMPTS, Text("limit")),
 ];
 
 /// monlite 0.2 (Python, and the same tables in npm's @monlite/queue): the only time that a claim writes is that of the last change. A
-/// claim counts as an attempt already, and fences the worker that lost it.
+/// claim counts as an attempt already, and fences the worker that lost it. Its own `recover` ignores the limit, its `fail` does not.
 static MONLITE: &Entries = &[
     (&TASK_TABLE, Text("_jobs")),
     (&COLUMN_LEASE_UNTIL, Text("updated_at")),
@@ -88,6 +93,8 @@ static MONLITE: &Entries = &[
     (&COLUMN_CREATED_AT, Text("created_at")),
     (&COLUMN_UPDATED_AT, Text("updated_at")),
     (&STATUS_FINISHED, Text(r#"["done","failed"]"#)),
+    (&COLUMN_FINISHED_AT, Text("updated_at")),
+    (&COLUMN_ERROR, Text("error")),
     (&STATUS_QUEUED, Text("pending")),
     (&STATUS_LEASED, Text("active")),
     (&STATUS_DEAD, Text("failed")),
@@ -108,12 +115,16 @@ static KARTIKEYA: &Entries = &[
     (&COLUMN_ATTEMPTS, Text("")),
     (&COLUMN_MAX_ATTEMPTS, Text("")),
     (&STATUS_FINISHED, Text(r#"["completed","failed"]"#)),
+    (&COLUMN_FINISHED_AT, Text("completed_at")),
+    (&COLUMN_ERROR, Text("")),
     (&STATUS_QUEUED, Text("pending")),
     (&STATUS_LEASED, Text("running")),
     (&STATUS_DEAD, Text("failed")),
+    (&STALE_ATTEMPTS, Text("ignore")),
 ];
 
-/// honker 0.2 (Python, Rust): a claim counts as an attempt already.
+/// honker 0.2 (Python, Rust): a claim counts as an attempt already, and the library moves a task that has used up its attempts into a
+/// table of its own, `_honker_dead`, where a status would not be found.
 static HONKER: &Entries = &[
     (&TASK_TABLE, Text("_honker_live")),
     (&COLUMN_STATUS, Text("state")),
@@ -124,10 +135,13 @@ static HONKER: &Entries = &[
     (&COLUMN_CREATED_AT, Text("created_at")),
     (&COLUMN_UPDATED_AT, Text("")),
     (&STATUS_FINISHED, Text("[]")),
+    (&COLUMN_FINISHED_AT, Text("")),
+    (&COLUMN_ERROR, Text("")),
     (&STATUS_QUEUED, Text("pending")),
     (&STATUS_LEASED, Text("processing")),
     (&TIME_FORMAT, Text("unix")),
     (&REQUEUE_SETS_RUN_AFTER, Whole(1)),
+    (&STALE_ATTEMPTS, Text("ignore")),
 ];
 
 /// apalis-sqlite 1.0 (Rust): the lease has no end, `lock_at` is when it began, and the worker's `last_seen` tells whether it lives.
@@ -140,6 +154,8 @@ static APALIS: &Entries = &[
     (&COLUMN_CREATED_AT, Text("")),
     (&COLUMN_UPDATED_AT, Text("")),
     (&STATUS_FINISHED, Text(r#"["Done","Killed",{"Failed":"at_limit"}]"#)),
+    (&COLUMN_FINISHED_AT, Text("done_at")),
+    (&COLUMN_ERROR, Text("")),
     (&STATUS_QUEUED, Text("Pending")),
     (&STATUS_LEASED, Text(r#"["Queued","Running"]"#)),
     (&STATUS_DEAD, Text("Killed")),

@@ -60,6 +60,9 @@ settings! {
     COLUMN_UPDATED_AT, "column_updated_at", Kind::Column, Word("updated_at_utc"), "its column with the time of the last change";
     COLUMN_ATTEMPTS, "column_attempts", Kind::Column, Word("attempts"), "its column with the number of attempts so far";
     COLUMN_MAX_ATTEMPTS, "column_max_attempts", Kind::Column, Word("max_attempts"), "its column with the number of attempts allowed";
+    COLUMN_FINISHED_AT, "column_finished_at", Kind::Column, Word("finished_at_utc"),
+        "its column with the time at which the task was over, which giving up sets";
+    COLUMN_ERROR, "column_error", Kind::Column, Word("error_message"), "its column with the last error, which giving up sets";
     STATUS_QUEUED, "status_queued", Kind::Status, Word("queued"), "the status of a task that waits for a worker";
     STATUS_LEASED, "status_leased", Kind::Statuses, Word(r#"["leased","processing"]"#),
         "the status, or statuses, of a task that a worker holds";
@@ -72,8 +75,8 @@ settings! {
         "further columns that requeuing sets to NULL, besides those of the lease, the worker and the claim";
     REQUEUE_SETS_RUN_AFTER, "requeue_sets_run_after", Kind::Flag, Count(0),
         "1: requeuing sets the time before which the task must not be claimed to the present";
-    STALE_ATTEMPTS, "stale_attempts", Kind::Choice(&["ignore", "count", "limit"]), Word("ignore"),
-        "what requeuing does about attempts: ignore; count adds one and gives a task that then has as many as allowed up as dead; limit only gives up";
+    STALE_ATTEMPTS, "stale_attempts", Kind::Choice(&["ignore", "count", "limit"]), Word("limit"),
+        "what requeuing does about attempts: ignore; count adds one and gives a task that then has as many as allowed up as dead; limit, for queues that count when a task is claimed, only gives up";
     STALE_NEEDS_DEAD_WORKER, "stale_needs_dead_worker", Kind::Flag, Count(0),
         "1: a lease is stale only if its worker has not shown a sign of life for stale_secs either";
     WORKERS_TABLE, "workers_table", Kind::Table, Word("workers"), "the table of the workers";

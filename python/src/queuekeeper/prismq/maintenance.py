@@ -52,7 +52,10 @@ class QueueMaintenance:
             return queue.integrity()
 
     def cleanup_stale_leases(self, timeout_seconds: int = 300) -> int:
-        """Requeues the tasks whose lease ended longer ago than that; how many those were."""
+        """Requeues the tasks whose lease ended longer ago than that; how many those were.
+
+        One that was claimed `max_attempts` times becomes `dead_letter`, and is counted, too.
+        """
         with self._translated("Stale lease cleanup failed"), connected(self.db) as queue:
             return queue.requeue_stale(timeout_seconds)
 
