@@ -101,6 +101,9 @@ impl Error {
             ffi::SQLITE_NOTADB => {
                 self.advice("the file is not a SQLite database, or it is encrypted with a key that was not given")
             }
+            ffi::SQLITE_CORRUPT if self.message.contains("malformed database schema") => {
+                self.advice("the schema is damaged, or it was made by a newer SQLite than this one; use that one")
+            }
             ffi::SQLITE_CORRUPT => self.advice("PRAGMA integrity_check tells where it is damaged"),
             ffi::SQLITE_ERROR => match self.missing() {
                 Some(missing) => self

@@ -4,7 +4,8 @@
 //!
 //! The result has `status` `ok` or `corrupted`, and `details` with what was found. A pass is recorded in the catalog as
 //! `verified_at` and `verified_level`; a backup that failed is not called verified any longer, and gets `damaged_at`: no
-//! incremental builds on it. A catalog that cannot be
+//! incremental builds on it. If its files and pages are what was written, and only a SQLite older than the one that made it finds fault with
+//! them, nothing is recorded. A catalog that cannot be
 //! written (a read-only directory) does not spoil the verification: the result then says that it was not recorded.
 
 use serde::{Deserialize, Serialize};
@@ -68,7 +69,7 @@ pub fn check<'a>(
     let mut watch = Watch::new(caller, listener);
     let Found { catalog, entry, note: passed_over } =
         locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
-    let found = verify::findings(&catalog, &entry, None, level, &mut watch)?;
+    let verify::Verdict { soundness: found, by_older } = verify::findings(&catalog, &entry, None, level, &mut watch)?;
     let (level, unjudged) = (found.level(level), found.verification_note());
     let mut details = found.findings;
     if !entry.is_intact() {
@@ -77,9 +78,12 @@ pub fn check<'a>(
     let passed = details.is_empty();
     let now = clock::rfc3339(caller.now());
     let when = passed.then(|| now.clone());
-    let unrecorded = record(&catalog, &entry, Verdict { passed, level, now: &now }, &mut watch)
-        .err()
-        .map(|error| format!("the outcome could not be recorded in the catalog: {error}"));
+    let unrecorded = match by_older && entry.is_intact() {
+        true => Some(BY_OLDER.to_owned()),
+        false => record(&catalog, &entry, Verdict { passed, level, now: &now }, &mut watch)
+            .err()
+            .map(|error| format!("the outcome could not be recorded in the catalog: {error}")),
+    };
     let notes: Vec<String> = passed_over.into_iter().chain(unjudged).chain(unrecorded).collect();
     Ok(Outcome {
         status: if passed { "ok" } else { "corrupted" },
@@ -91,6 +95,9 @@ pub fn check<'a>(
         note: (!notes.is_empty()).then(|| notes.join("; ")),
     })
 }
+
+const BY_OLDER: &str = "its files and pages are what was written, and a newer SQLite than this one made it, so the outcome was not recorded; \
+                        verify it through that one";
 
 struct Verdict<'a> {
     passed: bool,

@@ -19,6 +19,7 @@ pub mod frames;
 pub mod full;
 pub mod hashfile;
 pub mod locate;
+pub mod newer;
 pub mod options;
 pub mod parent;
 pub mod produce;

@@ -15,26 +15,22 @@
 //! A plain artifact is opened where it lies, as immutable. A compressed one or an incremental is rebuilt in a temporary file
 //! in its own directory first, through its whole chain.
 
+mod database;
+
 use std::fs::File;
 use std::path::Path;
 
-use rusqlite::Connection;
-use serde_json::Value;
+pub use database::check_database;
 
 use super::catalog::Catalog;
 use super::entry::Entry;
 use super::frames::Compression;
 use super::options::Kind;
-use super::{artifact, hashfile, parent, rebuild, recognize};
+use super::{artifact, hashfile, newer, parent, rebuild, recognize};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::host::reading;
 use crate::progress::Watch;
-use crate::queue::counts::{self, Counts};
-use crate::soundness::{self, Check, Soundness};
-
-/// More findings than this help nobody.
-const MOST_FINDINGS: usize = 20;
+use crate::soundness::Soundness;
 
 /// How thoroughly to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,42 +74,64 @@ impl Soundness {
     }
 }
 
+/// What is known of a backup.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// What is wrong, and what could not be judged.
+    pub soundness: Soundness,
+    /// Its pages are what was written, and only a SQLite older than the one that made it finds fault with them.
+    pub by_older: bool,
+}
+
+impl From<Error> for Verdict {
+    fn from(damage: Error) -> Self {
+        let soundness = Soundness { findings: vec![damage.message().to_owned()], unjudged: Vec::new() };
+        Self { soundness, by_older: false }
+    }
+}
+
 /// What is wrong with the backup of `entry`, and what could not be judged. `file` is where its artifact lies, if that is not
 /// its place in the directory yet.
 ///
 /// # Errors
 ///
-/// When the question could not be answered: an unreadable file, a full disk, an interrupt.
+/// When the question could not be answered: an unreadable file, a full disk, an interrupt, a schema of another SQLite.
 pub fn findings(
     catalog: &Catalog<'_>,
     entry: &Entry,
     file: Option<&Path>,
     level: Level,
     watch: &mut Watch<'_>,
-) -> Result<Soundness> {
+) -> Result<Verdict> {
     let place = entry.place(catalog.directory());
     let path = file.unwrap_or(&place);
     let plain = entry.compression == Compression::None.word() && entry.backup_type != Kind::Incremental.word();
-    let outcome = if level == Level::Checksum {
+    let proved = if level == Level::Checksum {
         check_files(catalog, entry, path, watch)
             .and_then(|()| refuse_lone_delta(catalog, entry, path, plain, watch))
-            .map(|()| Soundness::default())
+            .map(|()| None)
     } else if plain {
-        check_files(catalog, entry, path, watch).and_then(|()| {
-            check_pages(entry, path, watch)?;
-            check_database(path, entry, level, watch)
-        })
+        check_files(catalog, entry, path, watch).and_then(|()| check_pages(entry, path, watch)).map(|()| None)
     } else {
         check_hash_file(entry, path, catalog, watch)
             .and_then(|()| rebuild::rebuild(catalog, entry, file, catalog.directory(), watch))
-            .and_then(|rebuilt| check_database(rebuilt.path(), entry, level, watch))
+            .map(Some)
     };
-    match outcome {
-        Err(error) if is_damage(&error) => {
-            Ok(Soundness { findings: vec![error.message().to_owned()], unjudged: Vec::new() })
-        }
-        outcome => outcome,
+    let rebuilt = match proved {
+        Err(error) if is_damage(&error) => return Ok(Verdict::from(error)),
+        proved => proved?,
+    };
+    if level == Level::Checksum {
+        return Ok(Verdict::default());
     }
+    let database = rebuilt.as_ref().map_or(path, |rebuilt| rebuilt.path());
+    let mut verdict = match check_database(database, entry, level, watch) {
+        Err(error) if is_damage(&error) => Verdict::from(error),
+        outcome => Verdict { soundness: outcome?, by_older: false },
+    };
+    let faulty = !verdict.soundness.findings.is_empty();
+    verdict.by_older = faulty && entry.content_digest.is_some() && newer::is_newer(database, entry);
+    Ok(verdict)
 }
 
 /// Every artifact of the chain is what was written.
@@ -195,82 +213,7 @@ fn refuse_lone_delta(
     }
 }
 
-/// What SQLite, and at level `full` the count of the tasks, find in a plain database.
-///
-/// # Errors
-///
-/// When the question could not be answered.
-pub fn check_database(path: &Path, entry: &Entry, level: Level, watch: &mut Watch<'_>) -> Result<Soundness> {
-    let conn = artifact::open_immutable(path)?;
-    let outcome: Result<Soundness> = watch.over(&conn, || {
-        recognize::refuse_delta(&conn, Path::new(&entry.backup_path))?;
-        let mut found = pragma_findings(&conn, level)?;
-        // Nobody recorded what a foreign backup should be.
-        if level == Level::Full && found.findings.is_empty() && entry.content_digest.is_some() {
-            judge(&mut found, "the number of tasks", count_findings(&conn, entry.task_counts.as_ref()))?;
-        }
-        Ok(found)
-    })?;
-    if !matches!(&outcome, Ok(found) if found.findings.is_empty())
-        && let Some(cause) = reading::disk_error(&conn)
-    {
-        return Err(Error::io("read", path, &cause));
-    }
-    outcome
-}
-
 /// Whether an error says that content is not what it should be.
 pub fn is_damage(error: &Error) -> bool {
     error.is_damage()
-}
-
-/// Adds what a part of the check found, unless the connection lacks what it needs.
-fn judge(found: &mut Soundness, what: &str, part: Result<Vec<String>>) -> Result<()> {
-    match part {
-        Ok(findings) => found.findings.extend(findings),
-        Err(error) => match error.missing() {
-            Some(missing) => found.unjudged.push(format!("{what} needs {missing}")),
-            None => return Err(error),
-        },
-    }
-    Ok(())
-}
-
-fn pragma_findings(conn: &Connection, level: Level) -> Result<Soundness> {
-    let check = if level == Level::Full { Check::Full } else { Check::Quick };
-    let mut found = soundness::check(conn, check, MOST_FINDINGS)?;
-    for finding in &mut found.findings {
-        *finding = format!("{}: {finding}", check.pragma());
-    }
-    if level == Level::Full {
-        judge(&mut found, "foreign_key_check", foreign_keys(conn))?;
-        found.findings.truncate(MOST_FINDINGS);
-    }
-    Ok(found)
-}
-
-fn foreign_keys(conn: &Connection) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    let mut statement = conn.prepare("PRAGMA foreign_key_check")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let (table, rowid, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let rowid = rowid.map_or_else(|| "?".to_owned(), |rowid| rowid.to_string());
-        found.push(format!("foreign_key_check: row {rowid} of {table} has no match in {parent}"));
-        if found.len() >= MOST_FINDINGS {
-            break;
-        }
-    }
-    Ok(found)
-}
-
-fn count_findings(conn: &Connection, expected: Option<&Counts>) -> Result<Vec<String>> {
-    let found = counts::by_status(conn)?;
-    if found.as_ref() == expected {
-        return Ok(Vec::new());
-    }
-    let text = |counts: Option<&Counts>| {
-        counts.map_or_else(|| "no task table".to_owned(), |counts| Value::Object(counts.clone()).to_string())
-    };
-    Ok(vec![format!("the tasks by status are {}, but were {}", text(found.as_ref()), text(expected))])
 }

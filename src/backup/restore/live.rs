@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ffi};
 
+use crate::backup::newer;
 use crate::backup::options::Options;
 use crate::backup::verify::is_damage;
 use crate::backup::{artifact, create, delete};
@@ -38,7 +39,8 @@ impl<'a> Target<'a> {
     ///
     /// # Errors
     ///
-    /// `SQLITE_BUSY` when the caller itself is in the way; a database that is encrypted, or may be; what SQLite says to opening it.
+    /// `SQLITE_BUSY` when the caller itself is in the way; a database that is encrypted, or may be; one that another SQLite made, with
+    /// a schema that this one cannot read; what SQLite says to opening it.
     pub fn open(caller: &'a Caller, path: &Path, watch: &mut Watch<'_>) -> Result<Option<Self>> {
         if caller.file().is_some_and(|own| files::same_file(&own, path)) {
             check_caller(caller)?;
@@ -57,6 +59,9 @@ impl<'a> Target<'a> {
                 Err(error) if error.primary_code() == ffi::SQLITE_NOTADB => {
                     refuse_perhaps_encrypted(caller, path)?;
                     return Ok(None);
+                }
+                Err(error) if newer::is_of_schema(&error) && newer::can_be_read(writer.connection()) => {
+                    return Err(newer::refusal_of_target(path, &error));
                 }
                 Err(error) if is_damage(&error) => return Ok(None),
                 Err(error) if error.primary_code() == ffi::SQLITE_BUSY && Instant::now() < deadline => {

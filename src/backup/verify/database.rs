@@ -1,0 +1,126 @@
+//! What SQLite, and the tasks that were counted, say of a plain database.
+//!
+//! # Promise
+//!
+//! - A database that is a delta is refused (see [`recognize`]).
+//! - What only the application's connection has is no finding, but named as not judged (see [`soundness`]).
+//! - What only another SQLite can read is no finding either (see [`newer`]).
+//! - A read that the disk refuses is an error, never a finding.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use super::Level;
+use crate::backup::entry::Entry;
+use crate::backup::{artifact, newer, recognize};
+use crate::error::{Error, Result};
+use crate::host::reading;
+use crate::progress::Watch;
+use crate::queue::counts::{self, Counts};
+use crate::soundness::{self, Check, Soundness};
+
+/// More findings than this help nobody.
+const MOST_FINDINGS: usize = 20;
+
+/// What SQLite, and at level `full` the count of the tasks, find in a plain database.
+///
+/// # Errors
+///
+/// When the question could not be answered.
+pub fn check_database(path: &Path, entry: &Entry, level: Level, watch: &mut Watch<'_>) -> Result<Soundness> {
+    let conn = artifact::open_immutable(path)?;
+    let outcome: Result<Soundness> = watch.over(&conn, || {
+        recognize::refuse_delta(&conn, Path::new(&entry.backup_path))?;
+        let mut found = pragma_findings(&conn, level)?;
+        // Nobody recorded what a foreign backup should be.
+        if level == Level::Full && found.findings.is_empty() && entry.content_digest.is_some() {
+            judge(&mut found, "the number of tasks", count_findings(&conn, entry.task_counts.as_ref()))?;
+        }
+        Ok(found)
+    })?;
+    if !matches!(&outcome, Ok(found) if found.findings.is_empty())
+        && let Some(cause) = reading::disk_error(&conn)
+    {
+        return Err(Error::io("read", path, &cause));
+    }
+    match outcome {
+        Err(error) if newer::is_of_schema(&error) => check_without_schema(&conn, path, entry, error, watch),
+        outcome => outcome,
+    }
+}
+
+/// What can be found without the parts of a schema that this SQLite does not understand. If that is nothing, the database cannot be judged,
+/// which is an error; `error` is returned if there is no reason to think that another SQLite made it.
+fn check_without_schema(
+    conn: &Connection,
+    path: &Path,
+    entry: &Entry,
+    error: Error,
+    watch: &mut Watch<'_>,
+) -> Result<Soundness> {
+    let another = entry.content_digest.is_some() || newer::is_newer(path, entry);
+    if !another || !newer::can_be_read(conn) {
+        return Err(error);
+    }
+    if entry.content_digest.is_none() {
+        let mut found = watch.over(conn, || pragma_findings(conn, Level::Quick))??;
+        found.findings.retain(|finding| !newer::is_of_what_was_left_out(finding));
+        if !found.findings.is_empty() {
+            return Ok(found);
+        }
+    }
+    Err(newer::refusal_of_backup(path, entry, &error))
+}
+
+/// Adds what a part of the check found, unless the connection lacks what it needs.
+fn judge(found: &mut Soundness, what: &str, part: Result<Vec<String>>) -> Result<()> {
+    match part {
+        Ok(findings) => found.findings.extend(findings),
+        Err(error) => match error.missing() {
+            Some(missing) => found.unjudged.push(format!("{what} needs {missing}")),
+            None => return Err(error),
+        },
+    }
+    Ok(())
+}
+
+fn pragma_findings(conn: &Connection, level: Level) -> Result<Soundness> {
+    let check = if level == Level::Full { Check::Full } else { Check::Quick };
+    let mut found = soundness::check(conn, check, MOST_FINDINGS)?;
+    for finding in &mut found.findings {
+        *finding = format!("{}: {finding}", check.pragma());
+    }
+    if level == Level::Full {
+        judge(&mut found, "foreign_key_check", foreign_keys(conn))?;
+        found.findings.truncate(MOST_FINDINGS);
+    }
+    Ok(found)
+}
+
+fn foreign_keys(conn: &Connection) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut statement = conn.prepare("PRAGMA foreign_key_check")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (table, rowid, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let rowid = rowid.map_or_else(|| "?".to_owned(), |rowid| rowid.to_string());
+        found.push(format!("foreign_key_check: row {rowid} of {table} has no match in {parent}"));
+        if found.len() >= MOST_FINDINGS {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn count_findings(conn: &Connection, expected: Option<&Counts>) -> Result<Vec<String>> {
+    let found = counts::by_status(conn)?;
+    if found.as_ref() == expected {
+        return Ok(Vec::new());
+    }
+    let text = |counts: Option<&Counts>| {
+        counts.map_or_else(|| "no task table".to_owned(), |counts| Value::Object(counts.clone()).to_string())
+    };
+    Ok(vec![format!("the tasks by status are {}, but were {}", text(found.as_ref()), text(expected))])
+}
