@@ -16,15 +16,15 @@
 //!
 //! # How
 //!
-//! `object_digest` is the SHA-256 (hex) of the object's other fields as compact JSON with sorted keys, as they stand on
-//! disk. An entry whose digest is not right was not written by us: it is shown, but nothing is deleted on its word.
+//! `object_digest` is the SHA-256 (hex) of the object's other fields as compact JSON with sorted keys ([`canonical`]), as they
+//! stand on disk. An entry whose digest is not right was not written by us: it is shown, but nothing is deleted on its word.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::artifact;
+use super::{artifact, canonical};
 use crate::clock;
 use crate::files;
 
@@ -126,7 +126,7 @@ impl Entry {
     fn computed_digest(&self) -> Option<String> {
         let mut object = serde_json::to_value(self).ok()?;
         object.as_object_mut()?.remove("object_digest");
-        Some(artifact::sha256(object.to_string().as_bytes()))
+        Some(artifact::sha256(canonical::text(&object).as_bytes()))
     }
 
     /// Signs the object as ours, as it is now.
@@ -247,6 +247,23 @@ pub(super) mod tests {
     fn an_entry_without_a_sequence_is_written_without_one() {
         let text = serde_json::to_string(&entry("a.db", "2026-01-01T00:00:00.000Z")).unwrap();
         assert!(!text.contains("sequence"), "{text}");
+    }
+
+    /// Fails with the feature `preserve_order` of serde_json where the digest is made of the order in which keys stand.
+    #[test]
+    fn an_entry_of_version_0_1_0_is_intact_whatever_the_order_of_its_keys() {
+        let text = include_str!("entry_0_1_0.json");
+        let read: Entry = serde_json::from_str(text).unwrap();
+        assert!(read.is_intact());
+        let object: Map<String, Value> = serde_json::from_str(text).unwrap();
+        let mut keys: Vec<&String> = object.keys().collect();
+        for _ in 0..20 {
+            fastrand::shuffle(&mut keys);
+            let fields: Vec<String> =
+                keys.iter().map(|&key| format!("{}:{}", Value::from(key.as_str()), object[key])).collect();
+            let read: Entry = serde_json::from_str(&format!("{{{}}}", fields.join(","))).unwrap();
+            assert!(read.is_intact(), "{keys:?}");
+        }
     }
 
     #[test]

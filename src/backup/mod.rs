@@ -5,6 +5,7 @@ pub mod aligned;
 pub mod artifact;
 pub mod batch;
 pub mod belt;
+pub mod canonical;
 pub mod catalog;
 pub mod check;
 pub mod create;

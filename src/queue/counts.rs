@@ -142,11 +142,12 @@ fn cannot(error: rusqlite::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backup::canonical;
 
     fn together(statuses: &[(&str, Option<i64>)], all: i64) -> Option<String> {
         let mut found: Vec<_> = statuses.iter().map(|&(status, tasks)| (Some(status.to_owned()), tasks)).collect();
         found.push((None, Some(all)));
-        put_together(found).map(|counts| Value::Object(counts).to_string())
+        put_together(found).map(|counts| canonical::text(&Value::Object(counts)))
     }
 
     #[test]

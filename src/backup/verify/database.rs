@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::Level;
 use crate::backup::entry::Entry;
-use crate::backup::{artifact, newer, recognize};
+use crate::backup::{artifact, canonical, newer, recognize};
 use crate::error::{Error, Result};
 use crate::host::reading;
 use crate::progress::Watch;
@@ -120,7 +120,7 @@ fn count_findings(conn: &Connection, expected: Option<&Counts>) -> Result<Vec<St
         return Ok(Vec::new());
     }
     let text = |counts: Option<&Counts>| {
-        counts.map_or_else(|| "no task table".to_owned(), |counts| Value::Object(counts.clone()).to_string())
+        counts.map_or_else(|| "no task table".to_owned(), |counts| canonical::text(&Value::Object(counts.clone())))
     };
     Ok(vec![format!("the tasks by status are {}, but were {}", text(found.as_ref()), text(expected))])
 }

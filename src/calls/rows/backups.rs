@@ -4,6 +4,7 @@ use rusqlite::types::Value;
 
 use super::{integer, text};
 use crate::backup::adopted;
+use crate::backup::canonical;
 use crate::backup::catalog::{Catalog, newest_first};
 use crate::backup::entry::Entry;
 use crate::backup::{rotate, target};
@@ -70,7 +71,7 @@ fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
 }
 
 fn backup(entry: Entry) -> Vec<Value> {
-    let counts = entry.task_counts.map(|counts| serde_json::Value::Object(counts).to_string());
+    let counts = entry.task_counts.map(|counts| canonical::text(&serde_json::Value::Object(counts)));
     vec![
         text(Some(entry.id)),
         text(Some(entry.backup_type)),
