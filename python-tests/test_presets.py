@@ -93,14 +93,14 @@ class Library:
         assert session.value("SELECT queue_set('preset', ?)", self.name) == self.name
         return session
 
-    def age(self, session: PythonSession, task: object) -> None:
-        """Makes the claim of a task two hours older than it is."""
+    def age(self, session: PythonSession, task: object, seconds: int = 7200) -> None:
+        """Makes the claim of a task that much older than it is, two hours as a rule."""
         rows = session.rows("SELECT name, value FROM queue_settings() WHERE typeof(value) = 'text'")
         named = {str(name): str(value) for name, value in rows}
         column = named["column_lease_until"]
-        older = f"{column} - 7200 * {self.parts}"
+        older = f"{column} - {seconds} * {self.parts}"
         if self.parts is None:
-            older = f"datetime({column}, '-7200 seconds')"
+            older = f"datetime({column}, '-{seconds} seconds')"
         with contextlib.closing(sqlite3.connect(self.path, timeout=5)) as connection, connection:
             changed = connection.execute(
                 f"UPDATE {named['task_table']} SET {column} = {older} "
@@ -165,6 +165,47 @@ def test_a_worker_that_wakes_up_too_late_cannot_finish_the_task(
         assert said == [False, True]
 
 
+# Libraries whose lease has no end, and no limit of its own.
+GUESSES = {"litequeue", "monlite"}
+
+
+def test_the_schedule_takes_no_task_by_a_guess(foreign: Library, open_python: OpenPython) -> None:
+    """A claim may be six minutes old, and its worker alive."""
+    foreign.run("put")
+    with foreign.holding() as (process, task):
+        session = foreign.open(open_python)
+        if foreign.name in GUESSES | {"kartikeya"}:
+            foreign.age(session, task, 360)
+        health = "SELECT value, level, action FROM queue_health() WHERE metric = 'stale_leases'"
+        ((stale, level, action),) = session.rows(health)
+        jobs = json.loads(str(session.value("SELECT queue_run_due()")))
+        steps = [step for job in jobs for step in job["steps"] if step["step"] == "requeue"]
+        assert {step["detail"]["requeued"] for step in steps} == {0}
+        assert {job["status"] for job in jobs} == {"ok"}
+        if foreign.name in GUESSES:
+            assert all("stale_secs" in step["detail"]["note"] for step in steps)
+            assert (stale, level) == (None, "warning")
+            assert "stale_secs" in str(action)
+            message = session.error("SELECT * FROM queue_stale()").message
+            assert "secs is required" in message
+        else:
+            assert not any("note" in step["detail"] for step in steps)
+            assert (stale, level) == (0, "ok")
+            assert session.rows("SELECT * FROM queue_stale()") == []
+        said, _ = process.communicate("\n", timeout=60)
+        assert json.loads(said) is True
+    dead = foreign.run("put")[0]
+    assert foreign.killed_holding() == dead
+    foreign.age(session, dead)
+    if foreign.name in GUESSES:
+        assert session.value("SELECT queue_set('stale_secs', 3600)") == 3600
+    # Two hours are long enough for every library.
+    jobs = json.loads(str(session.value("SELECT queue_run_due(strftime('%s', 'now') + 3600)")))
+    assert [job["steps"][-1]["detail"] for job in jobs if job["job"] == "hourly"] == [
+        {"requeued": 1}
+    ]
+
+
 def test_what_the_library_shows_of_its_tasks(foreign: Library, open_python: OpenPython) -> None:
     foreign.run("put")
     foreign.killed_holding()
@@ -202,6 +243,9 @@ def test_litequeue_after_0_9_gets_no_table_beside_its_own(
     for call in ("queue_set('stale_secs', 60)", "queue_set('preset', 'honker')", "queue_run_due()"):
         assert "litequeue, which after version 0.9" in session.error(f"SELECT {call}").message
     assert session.value("SELECT queue_requeue_stale(60)") == 1
+    # It cannot be told how long a task may take: nothing is asked for.
+    (row,) = session.dicts("SELECT * FROM queue_health() WHERE metric = 'stale_leases'")
+    assert (row["value"], row["level"], row["action"]) == (None, "ok", None)
     assert session.rows("SELECT * FROM Queue") == [("task", "a", None, 0, 1, None, None, 7)]
     assert session.rows("SELECT name FROM sqlite_schema WHERE type = 'table'") == [("Queue",)]
 

@@ -87,7 +87,8 @@ fn assignments(shape: &Shape, attempts: Attempts) -> Result<String> {
     let lease = shape.actual(Role::LeaseUntil)?;
     changes.set(lease, if lease.is_some_and(|column| column.not_null) { PRESENT } else { CLEARED });
     for role in [Role::LockedBy, Role::ReservedAt] {
-        changes.set(shape.actual(role)?, CLEARED);
+        // The lease's time may be that of the claim.
+        changes.set(shape.actual(role)?.filter(|&column| Some(column) != lease), CLEARED);
     }
     for column in shape.further_cleared()? {
         changes.must_be_stored(column)?;

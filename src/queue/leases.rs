@@ -26,13 +26,13 @@ use rusqlite::{Connection, ffi, params};
 
 use super::changes;
 use super::pace::Pace;
+use super::patience;
 use super::shape::{Role, Shape};
 use super::stale::{self, Pieces};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::host::{self, Transaction};
 use crate::progress::Watch;
-use crate::settings::{Settings, registry as setting};
 
 /// A hundred years, in seconds: a longer grace is a slip.
 const LONGEST_GRACE: i64 = 3_155_760_000;
@@ -63,7 +63,7 @@ pub struct StaleLease {
 ///
 /// A grace out of range, no task table, or whatever SQLite says.
 pub fn stale(conn: &Connection, grace: Option<i64>, now: DateTime<Utc>) -> Result<Vec<StaleLease>> {
-    let limit = limit(grace_or_default(conn, grace)?, now)?;
+    let limit = limit(patience::seconds(conn, grace)?, now)?;
     let shape = require(conn)?;
     let pieces = Pieces::of(conn, &shape, limit)?;
     let id = shape.column(Role::Id)?;
@@ -95,22 +95,21 @@ pub fn stale(conn: &Connection, grace: Option<i64>, now: DateTime<Utc>) -> Resul
     read().map_err(|error| Error::from(error).context("cannot read the leases"))
 }
 
-/// How many leases are stale by the setting `stale_secs`; `None` without a queue.
+/// How many leases are over for so many seconds.
 ///
 /// # Errors
 ///
-/// A queue that lacks a column, settings that cannot be used, or whatever SQLite says.
-pub fn count(conn: &Connection, now: DateTime<Utc>) -> Result<Option<i64>> {
-    let Some(shape) = Shape::find(conn)? else { return Ok(None) };
-    let limit = limit(shape.settings().whole(&setting::STALE_SECS)?, now)?;
-    shape.needs(NEEDED)?;
+/// As for [`stale`].
+pub fn count(conn: &Connection, grace: i64, now: DateTime<Utc>) -> Result<i64> {
+    let limit = limit(grace, now)?;
+    let shape = require(conn)?;
     let sql = format!(
         "SELECT count(*) FROM {} WHERE {}",
         shape.table_by_status(conn)?,
         Pieces::of(conn, &shape, limit)?.stale
     );
-    let counted = conn.query_row(&sql, [limit], |row| row.get(0));
-    counted.map(Some).map_err(|error| Error::from(error).context("cannot count the stale leases"))
+    conn.query_row(&sql, [limit], |row| row.get(0))
+        .map_err(|error| Error::from(error).context("cannot count the stale leases"))
 }
 
 /// Puts the tasks of stale leases back into the queue; how many.
@@ -128,15 +127,6 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<usize>
     let present = shape.time()?.write(now);
     let work = Requeue { caller, conn, table: shape.table_by_status(conn)?, shape, stale, changes, limit, present };
     if conn.is_autocommit() && host::transaction(conn) == Transaction::None { work.in_batches() } else { work.once() }
-}
-
-/// The seconds that the setting `stale_secs` says, where no other number is given.
-///
-/// # Errors
-///
-/// A setting that cannot be used.
-pub fn grace_or_default(conn: &Connection, grace: Option<i64>) -> Result<i64> {
-    grace.map_or_else(|| Settings::of(conn)?.whole(&setting::STALE_SECS), Ok)
 }
 
 /// Puts every task that a worker holds back into the queue, stale or not: in a database that was restored, the workers of that

@@ -5,6 +5,7 @@ pub mod counts;
 pub mod depth;
 pub mod leases;
 pub mod pace;
+pub mod patience;
 pub mod shape;
 pub mod stale;
 pub mod time;

@@ -7,6 +7,8 @@
 //! `python-tests/test_presets.py` does so for litequeue, localqueue, monlite and kartikeya in every run. honker and apalis take
 //! long to compile, so the same test was run by hand for them, and is left out where they are not installed; it says how.
 //!
+//! A lease without an end has no `stale_secs` ([`crate::queue::patience`]), but where the library has a limit of its own.
+//!
 //! # Which libraries
 //!
 //! A library has a preset if it marks a claimed task with a time, and if giving the task back is an `UPDATE` of its row. Not so:
@@ -21,13 +23,13 @@
 //! happens without a worker.
 
 use super::Setting;
-use super::fixed::Fixed::{self, Text, Whole};
+use super::fixed::Fixed::{self, Nothing, Text, Whole};
 use super::registry::{
     COLUMN_ATTEMPTS, COLUMN_CREATED_AT, COLUMN_ERROR, COLUMN_FINISHED_AT, COLUMN_HEARTBEAT, COLUMN_ID,
     COLUMN_LEASE_UNTIL, COLUMN_LOCKED_BY, COLUMN_MAX_ATTEMPTS, COLUMN_RESERVED_AT, COLUMN_RUN_AFTER, COLUMN_STATUS,
     COLUMN_UPDATED_AT, COLUMN_WORKER_ID, REQUEUE_CLEARS, REQUEUE_SETS_RUN_AFTER, STALE_ATTEMPTS,
-    STALE_NEEDS_DEAD_WORKER, STATUS_DEAD, STATUS_FINISHED, STATUS_LEASED, STATUS_QUEUED, TASK_TABLE, TIME_FORMAT,
-    WORKERS_TABLE,
+    STALE_NEEDS_DEAD_WORKER, STALE_SECS, STATUS_DEAD, STATUS_FINISHED, STATUS_LEASED, STATUS_QUEUED, TASK_TABLE,
+    TIME_FORMAT, WORKERS_TABLE,
 };
 
 /// The names of all presets.
@@ -60,6 +62,7 @@ static LITEQUEUE: &Entries = &[
     (&TIME_FORMAT, Text("unix_ns")),
     (&REQUEUE_CLEARS, Text(r#"["done_time"]"#)),
     (&STALE_ATTEMPTS, Text("ignore")),
+    (&STALE_SECS, Nothing),
 ];
 
 /// localqueue 1.4 (Python): a claim counts as an attempt already.
@@ -99,10 +102,11 @@ static MONLITE: &Entries = &[
     (&STATUS_LEASED, Text("active")),
     (&STATUS_DEAD, Text("failed")),
     (&TIME_FORMAT, Text("unix_ms")),
+    (&STALE_SECS, Nothing),
 ];
 
 /// kartikeya 0.5 (Python): the lease has no end, `claimed_at` is when it began. The library's own worker gives a task up whose claim
-/// is older than its setting; requeue earlier than that.
+/// is older than its setting, an hour by default.
 static KARTIKEYA: &Entries = &[
     (&TASK_TABLE, Text("tasks")),
     (&COLUMN_ID, Text("task_id")),
@@ -121,6 +125,7 @@ static KARTIKEYA: &Entries = &[
     (&STATUS_LEASED, Text("running")),
     (&STATUS_DEAD, Text("failed")),
     (&STALE_ATTEMPTS, Text("ignore")),
+    (&STALE_SECS, Whole(3600)),
 ];
 
 /// honker 0.2 (Python, Rust): a claim counts as an attempt already, and the library moves a task that has used up its attempts into a

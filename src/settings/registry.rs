@@ -46,7 +46,7 @@ settings! {
         "the retention policy of the off-site copies; without one, none is deleted";
 
     PRESET, "preset", Kind::Choice(presets::NAMES), Word("prismq"),
-        "the queue library whose tables these are: gives the settings from task_table to column_heartbeat their defaults";
+        "the queue library whose tables these are: gives the settings from task_table to stale_secs their defaults";
     TASK_TABLE, "task_table", Kind::Table, Word("task_queue"), "the table that holds the tasks";
     COLUMN_ID, "column_id", Kind::Column, Word("id"), "its column with the task's id";
     COLUMN_STATUS, "column_status", Kind::Column, Word("status"), "its column with the status";
@@ -83,7 +83,7 @@ settings! {
     COLUMN_WORKER_ID, "column_worker_id", Kind::OtherColumn, Word("worker_id"), "its column with the worker's id";
     COLUMN_HEARTBEAT, "column_heartbeat", Kind::OtherColumn, Word("heartbeat_utc"), "its column with the last sign of life";
     STALE_SECS, "stale_secs", Kind::Whole(0, CENTURY), Count(300),
-        "for how many seconds a lease must be over to be stale, where no other number is given";
+        "for how many seconds a lease must be over to be stale, where no other number is given; no default where the lease's time is when the claim began";
 
     DATABASE_MB_WARNING, "database_mb_warning", AMOUNT, Count(500), "queue_health: size of the database in MB above which to warn";
     DATABASE_MB_CRITICAL, "database_mb_critical", AMOUNT, Count(1000), "queue_health: size of the database in MB that is critical";

@@ -9,9 +9,10 @@ use rusqlite::types::Value;
 use super::{Level, Metric, level};
 use crate::connection::Caller;
 use crate::error::Result;
+use crate::queue::patience::{self, Patience};
 use crate::queue::{leases, unknown, unreadable};
 use crate::settings::registry as setting;
-use crate::settings::{Settings, kind};
+use crate::settings::{Settings, exclusive, kind};
 
 /// Statuses that are named in words.
 const NAMED: usize = 5;
@@ -69,11 +70,17 @@ fn counted(
 fn stale(caller: &Caller, settings: &Settings) -> Result<Metric> {
     let thresholds =
         (settings.real(&setting::STALE_LEASES_WARNING)?, Some(settings.real(&setting::STALE_LEASES_CRITICAL)?));
-    let Some(tasks) = leases::count(caller.connection(), caller.now())? else {
-        return Ok(Metric { warning: Some(thresholds.0), critical: thresholds.1, ..empty("stale_leases") });
+    let conn = caller.connection();
+    let unmeasured = Metric { warning: Some(thresholds.0), critical: thresholds.1, ..empty("stale_leases") };
+    let seconds = match patience::of(conn)? {
+        Patience::Seconds(seconds) => seconds,
+        // Where nothing can be set, nothing is asked for.
+        Patience::Unknown if exclusive::preset(conn)?.is_none() => {
+            return Ok(Metric { level: Level::Warning, action: Some(patience::UNKNOWN.into()), ..unmeasured });
+        }
+        Patience::Unknown | Patience::NoQueue => return Ok(unmeasured),
     };
-    let seconds = settings.whole(&setting::STALE_SECS)?;
-    Ok(counted("stale_leases", tasks, thresholds, || {
+    Ok(counted("stale_leases", leases::count(conn, seconds, caller.now())?, thresholds, || {
         format!(
             "look for workers that died (SELECT locked_by, count(*) FROM queue_stale() GROUP BY 1), then SELECT \
              queue_requeue_stale({seconds})"

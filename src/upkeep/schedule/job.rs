@@ -15,6 +15,7 @@ use crate::backup::{check, create, locate, options, rotate};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::queue::leases;
+use crate::queue::patience::{self, Patience};
 use crate::retention::policy::Policy;
 use crate::settings::registry as setting;
 use crate::settings::{Setting, Settings};
@@ -122,7 +123,7 @@ impl Step {
             }
             Self::Analyze => shown(&analyze::analyze(caller, None, None)?),
             Self::Checkpoint => shown(&checkpoint::checkpoint(caller, None, None)?),
-            Self::Requeue => requeue(caller, &settings),
+            Self::Requeue => requeue(caller),
             Self::Integrity => check_integrity(caller),
             Self::Optimize => shown(&optimize::optimize(caller, 1, None)?),
             Self::Vacuum => vacuum_if_fragmented(caller, &settings),
@@ -178,12 +179,15 @@ fn verify(caller: &Caller, backup: Option<&str>) -> Result<Value> {
     }
 }
 
-fn requeue(caller: &Caller, settings: &Settings) -> Result<Value> {
-    if leases::count(caller.connection(), caller.now())?.is_none() {
-        return Ok(json!({ "requeued": 0, "note": "the database has no task table" }));
+fn requeue(caller: &Caller) -> Result<Value> {
+    let left_out = |note: &str| Ok(json!({ "requeued": 0, "note": note }));
+    match patience::of(caller.connection())? {
+        Patience::NoQueue => left_out("the database has no task table"),
+        Patience::Unknown => left_out(&format!("left out: {}", patience::UNKNOWN)),
+        Patience::Seconds(seconds) => {
+            Ok(json!({ "requeued": leases::requeue(caller, seconds, caller.now()).map_err(Error::explained)? }))
+        }
     }
-    let seconds = settings.whole(&setting::STALE_SECS)?;
-    Ok(json!({ "requeued": leases::requeue(caller, seconds, caller.now()).map_err(Error::explained)? }))
 }
 
 fn check_integrity(caller: &Caller) -> Result<Value> {
