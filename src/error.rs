@@ -18,6 +18,9 @@ use rusqlite::ffi;
 /// The core's result type.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// What an interrupt leaves behind where it left nothing.
+pub const UNCHANGED: &str = "nothing was changed, call again to start over";
+
 /// What went wrong: a SQLite result code (perhaps an extended one) and a message for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
@@ -47,9 +50,21 @@ impl Error {
         Self::new(ffi::SQLITE_CORRUPT, message)
     }
 
-    /// The caller asked for an end with `sqlite3_interrupt()`.
+    /// The caller asked for an end with `sqlite3_interrupt()`. What that leaves behind, [`Error::if_interrupted`] adds.
     pub fn interrupted() -> Self {
-        Self::new(ffi::SQLITE_INTERRUPT, "interrupted; nothing was changed, call again to start over")
+        Self::new(ffi::SQLITE_INTERRUPT, "interrupted")
+    }
+
+    /// The same error, where an interrupt is what made a wait end early.
+    #[must_use]
+    pub fn by_interrupt(self) -> Self {
+        Self::new(ffi::SQLITE_INTERRUPT, format!("interrupted; {}", self.message))
+    }
+
+    /// The same error; if it is an interrupt, with what was changed before it came. Whoever knows that says so, once.
+    #[must_use]
+    pub fn if_interrupted(self, state: impl fmt::Display) -> Self {
+        if self.primary_code() == ffi::SQLITE_INTERRUPT { self.advice(state) } else { self }
     }
 
     /// Something that must not happen: a defect of queuekeeper, or a host that breaks SQLite's contract.

@@ -16,7 +16,7 @@ use super::locate::{self, Found};
 use super::verify::{self, Level};
 use crate::clock;
 use crate::connection::Caller;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, UNCHANGED};
 use crate::files::LiveFiles;
 use crate::progress::{Listener, Watch};
 
@@ -69,7 +69,8 @@ pub fn check<'a>(
     let mut watch = Watch::new(caller, listener);
     let Found { catalog, entry, note: passed_over } =
         locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
-    let verify::Verdict { soundness: found, by_older } = verify::findings(&catalog, &entry, None, level, &mut watch)?;
+    let verify::Verdict { soundness: found, by_older } = verify::findings(&catalog, &entry, None, level, &mut watch)
+        .map_err(|error| error.if_interrupted(UNCHANGED))?;
     let (level, unjudged) = (found.level(level), found.verification_note());
     let mut details = found.findings;
     if !entry.is_intact() {

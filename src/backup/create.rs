@@ -69,6 +69,9 @@ impl Taken {
     }
 }
 
+/// What an interrupt leaves behind.
+const UNMADE: &str = "no backup was made, call again to start over";
+
 /// Backs up the caller's main database.
 ///
 /// # Errors
@@ -94,9 +97,10 @@ pub fn backup<'a>(
     files::sweep(catalog.directory(), &live);
     let mut parent_went = None;
     loop {
-        let produced = order(caller, &wish, &catalog, &source, &target).produce(&mut watch)?;
+        let unmade = |error: Error| error.if_interrupted(UNMADE);
+        let produced = order(caller, &wish, &catalog, &source, &target).produce(&mut watch).map_err(unmade)?;
         let (blocked_ms, mut notes) = (produced.blocked_ms, produced.notes.clone());
-        let verified = check(caller, &produced, &wish, &catalog, &source, &mut notes, &mut watch)?;
+        let verified = check(caller, &produced, &wish, &catalog, &source, &mut notes, &mut watch).map_err(unmade)?;
         notes.extend(parent_went.take());
         let job = publish::Job {
             caller,
@@ -107,7 +111,7 @@ pub fn backup<'a>(
             started,
             verified,
         };
-        if let Some(entry) = job.publish(produced, &mut watch)? {
+        if let Some(entry) = job.publish(produced, &mut watch).map_err(unmade)? {
             made.keep();
             let place = entry.place(catalog.directory());
             let entry = entry.shown(catalog.directory());

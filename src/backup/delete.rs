@@ -14,7 +14,7 @@ use super::catalog::Catalog;
 use super::entry::Entry;
 use super::locate::{self, Found};
 use crate::connection::Caller;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, UNCHANGED};
 use crate::files::{self, LiveFiles};
 use crate::progress::Watch;
 
@@ -69,7 +69,7 @@ fn delete_from(
     live: &LiveFiles,
     watch: &mut Watch<'_>,
 ) -> Result<Outcome> {
-    let mut writer = catalog.open(watch)?;
+    let mut writer = catalog.open(watch).map_err(|error| error.if_interrupted(UNCHANGED))?;
     let entries = writer.backups();
     let Some(named) = entries.iter().find(|entry| entry.is_same(named)) else {
         return Err(Error::usage(format!(

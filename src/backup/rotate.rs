@@ -31,7 +31,7 @@ use super::source::{Made, Source};
 use super::target;
 use crate::clock;
 use crate::connection::Caller;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, UNCHANGED};
 use crate::files::{self, LiveFiles};
 use crate::progress::Watch;
 use crate::retention::plan::Item;
@@ -95,7 +95,7 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Resu
     if nothing_adopted && catalog.is_untouched() {
         return Ok(0);
     }
-    let mut writer = catalog.open(&mut watch)?;
+    let mut writer = catalog.open(&mut watch).map_err(|error| error.if_interrupted(UNCHANGED))?;
     let mut entries = writer.backups();
     entries.retain(|entry| !entry.is_going());
     let source = source_among(caller, &entries, &mut watch)?;

@@ -189,7 +189,7 @@ impl Handle {
                 let outcome = caller.attended(&stopped, || self.run_on(&caller, &stop, body));
                 match outcome {
                     // The wait for a lock ended early.
-                    Err(error) if error.primary_code() == ffi::SQLITE_BUSY && stopped() => Err(Error::interrupted()),
+                    Err(error) if error.primary_code() == ffi::SQLITE_BUSY && stopped() => Err(error.by_interrupt()),
                     outcome => outcome,
                 }
             }

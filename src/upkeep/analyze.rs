@@ -52,6 +52,9 @@ pub struct Outcome {
     pub note: Option<String>,
 }
 
+/// What an interrupt leaves behind.
+const AS_BEFORE: &str = "the statistics are as they were";
+
 const ON_THE_CALLER: &str = "written through this connection, as part of its transaction if one is open; other connections use \
                              the new statistics when they read the schema anew";
 
@@ -67,14 +70,14 @@ pub fn analyze<'a>(caller: &'a Caller, name: Option<&str>, listener: Option<List
     caller.check_writable(&standing, "analyze")?;
     let mut watch = Watch::new(caller, listener);
     let free = is_free(caller, &standing)?;
-    let beside_it = if free { beside(caller, name, false, &mut watch)? } else { None };
-    let (analyzed, blocked, note) = match beside_it {
+    let mut beside_it =
+        |partly| beside(caller, name, partly, &mut watch).map_err(|error| error.if_interrupted(AS_BEFORE));
+    let done = if free { beside_it(false)? } else { None };
+    let (analyzed, blocked, note) = match done {
         Some(done) => done,
         None => match on_the_caller(caller, name) {
             // The caller lacks it, too.
-            Err(error) if free && name.is_none() && error.missing().is_some() => {
-                beside(caller, name, true, &mut watch)?.ok_or(error)?
-            }
+            Err(error) if free && name.is_none() && error.missing().is_some() => beside_it(true)?.ok_or(error)?,
             done => done?,
         },
     };
@@ -135,7 +138,12 @@ fn on_the_caller(caller: &Caller, name: Option<&str>) -> Result<Done> {
     let conn = caller.connection();
     let target = Target::find(conn, name)?;
     let begun = Instant::now();
-    conn.execute_batch(&target.sql()).map_err(|error| explain(caller, failed(error.into())))?;
+    let inside = !conn.is_autocommit();
+    conn.execute_batch(&target.sql()).map_err(|error| {
+        let over = inside && conn.is_autocommit();
+        let left = if over { "SQLite has rolled back the transaction that was open" } else { AS_BEFORE };
+        explain(caller, failed(error.into())).if_interrupted(left)
+    })?;
     let note = caller.file().map(|_| ON_THE_CALLER.to_owned());
     Ok((target.names, begun.elapsed(), note))
 }

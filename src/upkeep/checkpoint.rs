@@ -85,7 +85,9 @@ pub fn checkpoint<'a>(caller: &'a Caller, mode: Option<&str>, listener: Option<L
     if !standing.wal() {
         return Ok(mode.no_wal(&standing));
     }
-    Work::new(caller, &file, worker, standing.transaction, caller.patience())?.run(mode, &mut watch)
+    Work::new(caller, &file, worker, standing.transaction, caller.patience())?
+        .run(mode, &mut watch)
+        .map_err(|error| error.if_interrupted("a part of the WAL may have been copied, call again for the rest"))
 }
 
 /// Makes a checkpoint of `file`, a database in WAL mode, after a work of ours, without waiting long for others. `own` is what the

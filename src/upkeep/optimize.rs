@@ -3,8 +3,9 @@
 //! # Promise
 //!
 //! `ANALYZE`, and with `full` a `VACUUM` before it, so that the statistics are read from the compact database. If the VACUUM
-//! fails, nothing is done. Where it may move rowids that something refers to ([`rowids`](super::rowids)), or cannot be made without what only the
-//! application's connection has, it is left out with a note: this is called unattended. The measures before and after are those of [`stats`], as the caller sees the database.
+//! fails, nothing is done; if the ANALYZE fails after it, the error says that the VACUUM is done. Where a VACUUM may move rowids that
+//! something refers to ([`rowids`](super::rowids)), or cannot be made without what only the application's connection has, it is left
+//! out with a note: this is called unattended. The measures before and after are those of [`stats`], as the caller sees the database.
 
 use serde::Serialize;
 
@@ -56,12 +57,15 @@ pub fn optimize<'a>(caller: &'a Caller, full: i64, mut listener: Option<Listener
             Err(reason) => notes.push(reason),
         }
     }
-    notes.extend(analyze::analyze(caller, None, listener)?.note);
+    let after_vacuum =
+        |error: Error| if vacuumed { error.context("the VACUUM is done, the ANALYZE is not") } else { error };
+    notes.extend(analyze::analyze(caller, None, listener).map_err(after_vacuum)?.note);
+    let all_done = |error: Error| error.context("all is done, but its outcome cannot be read");
     Ok(Outcome {
         analyzed: true,
         vacuumed,
         stats_before,
-        stats_after: stats::stats(caller)?,
+        stats_after: stats::stats(caller).map_err(all_done)?,
         note: (!notes.is_empty()).then(|| notes.join("; ")),
     })
 }

@@ -92,10 +92,15 @@ pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<
     let temporary = temporary_directory(caller, conn)?;
     before.require_space(files::parent_of(&file), temporary.as_deref(), standing.wal())?;
     let deadline = Instant::now() + caller.patience();
-    watch.over_waiting(conn, deadline, || conn.execute_batch("VACUUM"))?.map_err(|error| explain(error.into()))?;
+    let vacuumed = watch.over_waiting(conn, deadline, || conn.execute_batch("VACUUM"));
+    vacuumed
+        .and_then(|done| done.map_err(|error| explain(error.into())))
+        .map_err(|error| error.if_interrupted("the database is as it was, call again to start over"))?;
     // With a rollback journal the next writer may already be committing, and this connection by itself waits for nobody.
-    sidecar.begin_read(caller, &mut standing, &mut watch)?;
-    let after = Size::of(conn)?;
+    let after = sidecar
+        .begin_read(caller, &mut standing, &mut watch)
+        .and_then(|()| Size::of(conn))
+        .map_err(|error| error.context("the VACUUM is done, but its outcome cannot be read"))?;
     drop(sidecar);
     let mut notes = Vec::new();
     if !renumbered.is_empty() {

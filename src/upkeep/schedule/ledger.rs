@@ -13,7 +13,8 @@
 //! Writing goes through a connection of its own, since the caller is inside a `SELECT`. It fires no triggers: one on these tables,
 //! put there by whoever made the database, could change what is remembered, or stop the schedule.
 
-use std::time::Instant;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rusqlite::config::DbConfig;
@@ -22,16 +23,22 @@ use rusqlite::{Connection, Params, params};
 use super::due::Slot;
 use super::memory::{JOBS, LOG, explained};
 use crate::clock;
-use crate::connection::{Caller, Sidecar};
+use crate::connection::{Caller, RETRY, Sidecar};
 use crate::error::{Error, Result};
+use crate::host;
 use crate::progress::Watch;
 use crate::schema;
 use crate::settings::exclusive;
+
+/// How long to wait for others when there is an interrupt to record.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The connection that writes.
 pub struct Ledger<'a> {
     caller: &'a Caller,
     sidecar: Sidecar,
+    /// Whether interrupts are heard.
+    deaf: Cell<bool>,
 }
 
 impl<'a> Ledger<'a> {
@@ -42,7 +49,7 @@ impl<'a> Ledger<'a> {
     /// What SQLite says: a database that cannot be opened or written, a lock that others hold longer than the caller waits; and
     /// something else that bears the name of one of the tables.
     pub fn open(caller: &'a Caller, file: &std::path::Path) -> Result<Self> {
-        let ledger = Self { caller, sidecar: Sidecar::open_writer(caller, file)? };
+        let ledger = Self { caller, sidecar: Sidecar::open_writer(caller, file)?, deaf: Cell::new(false) };
         ledger.sidecar.connection().set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
         let complete = ledger.read(|conn| {
             for table in [JOBS, LOG] {
@@ -92,9 +99,25 @@ impl<'a> Ledger<'a> {
         self.waiting(look)?
     }
 
+    /// Records what an interrupt has ended, as it is still pending: it does not end this, too. Others are waited for only shortly.
+    pub fn after_interrupt<T>(&self, record: impl FnOnce(&Self) -> T) -> T {
+        self.deaf.set(true);
+        let recorded = record(self);
+        self.deaf.set(false);
+        recorded
+    }
+
     fn waiting<T>(&self, body: impl FnOnce(&Connection) -> T) -> Result<T> {
-        let deadline = Instant::now() + self.caller.patience();
         let conn = self.sidecar.connection();
+        if self.deaf.get() {
+            let deadline = Instant::now() + LAST_WORDS;
+            let mut again = |_attempts| {
+                std::thread::sleep(RETRY);
+                Instant::now() < deadline
+            };
+            return Ok(host::while_busy(conn, &mut again, || body(conn)));
+        }
+        let deadline = Instant::now() + self.caller.patience();
         Watch::new(self.caller, None).over_waiting(conn, deadline, || body(conn))
     }
 

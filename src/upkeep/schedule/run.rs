@@ -141,9 +141,24 @@ fn refuse_transaction(conn: &Connection) -> Result<()> {
 }
 
 fn run_all(caller: &Caller, file: &Path) -> Result<Vec<Ran>> {
+    let mut ran = Vec::new();
+    match run_each(caller, file, &mut ran) {
+        Ok(()) => Ok(ran),
+        Err(error) if ran.is_empty() => {
+            Err(error.if_interrupted("no job was run to its end; call again for the rest"))
+        }
+        Err(error) => {
+            let names: Vec<&str> = ran.iter().map(|ran| ran.job).collect();
+            Err(error
+                .if_interrupted(format!("run to their end before: {}; call again for the rest", names.join(", "))))
+        }
+    }
+}
+
+fn run_each(caller: &Caller, file: &Path, ran: &mut Vec<Ran>) -> Result<()> {
     let conn = caller.connection();
     let mut ledger = None;
-    let (mut ran, mut faults) = (Vec::new(), Vec::new());
+    let mut faults = Vec::new();
     for job in &JOBS {
         // Anew for each: the job before may have taken long.
         let settings = Settings::of(conn)?;
@@ -179,7 +194,7 @@ fn run_all(caller: &Caller, file: &Path) -> Result<Vec<Ran>> {
         }
     }
     if faults.is_empty() {
-        return Ok(ran);
+        return Ok(());
     }
     Err(Error::usage(format!("{}; everything else that was due was run, see queue_history()", faults.join("; "))))
 }
@@ -211,10 +226,7 @@ impl Run<'_> {
         let mut steps: Vec<StepRan> = Vec::new();
         for &step in self.job.steps {
             let ran = self.step(step, &steps);
-            if ran.is_err() {
-                self.ledger.end(self.job.name, "interrupted", None)?;
-            }
-            steps.push(ran?);
+            steps.push(ran.map_err(|error| self.ended(error, step, &steps))?);
         }
         let fine = steps.iter().all(|step| step.status == "ok");
         let status = if fine { "ok" } else { "failed" };
@@ -230,6 +242,18 @@ impl Run<'_> {
             status,
             steps,
         })
+    }
+
+    /// The job ends with an error of the call. If that cannot be recorded, either, the next call does.
+    fn ended(&self, error: Error, step: Step, done: &[StepRan]) -> Error {
+        let _ = self.ledger.after_interrupt(Ledger::mark_interrupted);
+        let done: Vec<&str> = done.iter().map(|step| step.step).collect();
+        let done = if done.is_empty() { "no step".into() } else { done.join(", ") };
+        error.context(format!(
+            "the job {} ended in its step {} ({done} had ended before)",
+            self.job.name,
+            step.name()
+        ))
     }
 
     fn step(&self, step: Step, before: &[StepRan]) -> Result<StepRan> {
@@ -250,7 +274,10 @@ impl Run<'_> {
                 match step.run(self.caller, self.job, backup) {
                     Ok(detail) => ("ok", detail),
                     Err(error) if error.primary_code() == ffi::SQLITE_INTERRUPT => {
-                        self.ledger.end_step(number, "interrupted", error.message(), self.caller.now())?;
+                        let now = self.caller.now();
+                        let _ = self
+                            .ledger
+                            .after_interrupt(|ledger| ledger.end_step(number, "interrupted", error.message(), now));
                         return Err(error);
                     }
                     Err(error) => ("failed", Value::String(error.message().into())),
