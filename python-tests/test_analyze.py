@@ -230,7 +230,7 @@ def test_optimize_without_an_argument_analyzes(queue: Queue, open_python: OpenPy
 
 
 @pytest.mark.rule(6)
-@pytest.mark.parametrize("full", [2, -1, 2**63 - 1, 0.5, "1", "true", b"", "full"])
+@pytest.mark.parametrize("full", [2, -1, 2**63 - 1, 0.5, "1x", "true", b"", "full"])
 def test_optimize_takes_0_or_1(full: Value, queue: Queue, open_python: OpenPython) -> None:
     error = open_python(queue.path).error("SELECT queue_optimize(?)", full)
     assert error.primary_code == SQLITE_ERROR

@@ -92,7 +92,7 @@ def test_a_damaged_database_lists_so_many_findings(
         (None, -1, "max_errors is -1;"),
         (None, 2**63 - 1, "max_errors is 9223372036854775807;"),
         (None, 1.5, "max_errors must be a whole number, but is REAL"),
-        (None, "10", "max_errors must be a whole number, but is TEXT"),
+        (None, "ten", "max_errors must be a whole number, but is the TEXT 'ten'"),
         (None, b"1", "max_errors must be a whole number, but is BLOB"),
     ],
 )

@@ -3,8 +3,8 @@
 //! # Promise
 //!
 //! NULL counts as absent, except where a number is required. A value of the wrong kind is an error that says what was
-//! passed and what should have been. A REAL without a fraction counts as a whole number; a TEXT never counts as one, except
-//! in a retention policy, which may be written as text.
+//! passed and what should have been. A REAL without a fraction counts as a whole number, and so does a TEXT of digits, perhaps
+//! behind a minus: Perl, Tcl and others bind every number as text. A TEXT with anything else in it, be it a blank, is none.
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
@@ -49,9 +49,16 @@ impl Argument {
             Self::Integer(number) => Some(*number),
             #[allow(clippy::cast_possible_truncation)] // The range was checked.
             Self::Real(number) if number.fract() == 0.0 && (-LIMIT..LIMIT).contains(number) => Some(*number as i64),
+            Self::Text(Some(text)) => whole(text),
             _ => None,
         }
     }
+}
+
+fn whole(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    // `parse` would take a plus, too.
+    if digits.starts_with('+') { None } else { text.parse().ok() }
 }
 
 /// The arguments of one call.
@@ -88,7 +95,13 @@ impl Arguments {
     /// Anything else.
     pub fn integer(&self, place: usize, what: &str) -> Result<i64> {
         let given = self.get(place);
-        given.whole().ok_or_else(|| Error::usage(format!("{what} must be a whole number, but is {}", given.kind())))
+        given.whole().ok_or_else(|| {
+            let shown = match given {
+                Argument::Text(Some(text)) => format!("the TEXT '{}'", text.escape_debug()),
+                other => other.kind().to_owned(),
+            };
+            Error::usage(format!("{what} must be a whole number, but is {shown}"))
+        })
     }
 
     /// A whole number that may be absent.
@@ -194,14 +207,48 @@ mod tests {
             Argument::Real(0.5),
             Argument::Real(f64::INFINITY),
             Argument::Real(9.3e18),
-            Argument::Text(Some("300".into())),
         ]);
         assert_eq!(given.integer(0, "secs").unwrap(), -3);
         assert_eq!(given.integer(1, "secs").unwrap(), 300);
-        for place in 2..7 {
+        for place in 2..6 {
             assert!(given.integer(place, "secs").is_err(), "{place}");
         }
-        assert_eq!(given.integer_if_given(6, "secs").unwrap(), None);
+        assert_eq!(given.integer_if_given(5, "secs").unwrap(), None);
+    }
+
+    #[test]
+    fn a_text_of_digits_is_a_whole_number() {
+        let given = |text: &str| Arguments::new(vec![Argument::Text(Some(text.into()))]).integer(0, "secs");
+        for (text, number) in [
+            ("300", 300),
+            ("0", 0),
+            ("-3", -3),
+            ("007", 7),
+            ("9223372036854775807", i64::MAX),
+            ("-9223372036854775808", i64::MIN),
+        ] {
+            assert_eq!(given(text).unwrap(), number, "{text}");
+        }
+        for text in [
+            "",
+            " ",
+            "5x",
+            " 5",
+            "5 ",
+            "+5",
+            "-+5",
+            "-",
+            "--5",
+            "5.0",
+            "1e3",
+            "0x10",
+            "9223372036854775808",
+            "5\0",
+            "٣",
+        ] {
+            let error = given(text).unwrap_err();
+            assert!(error.message().starts_with("secs must be a whole number, but is the TEXT '"), "{text}: {error}");
+        }
     }
 
     #[test]
