@@ -89,7 +89,7 @@ assert told("offsite", "push", "--remote", remote + "-3")["remote"] == remote + 
 # A secret never goes into the database, and is not repeated.
 bad = ":webdav,url='https://dav.example',user=u,pass=hunter2:"
 error = call("set", "remote", bad, status=3)
-assert "without a password" in error and "hunter2" not in error, error
+assert "a path, or a remote" in error and "hunter2" not in error, error
 assert "no remote of that name" in call("offsite", "push", "--remote", "nope:x", status=3)
 assert "must be one of rclone's" in call("offsite", "push", "--remote", "-x", status=3)
 # The database may be an argument, as for other commands without another one.

@@ -41,7 +41,7 @@ settings! {
     FULL_EVERY, "full_every", Kind::Whole(1, i64::MAX), Count(7),
         "how many backups a chain may have: a full one and the incrementals that build on it";
     REMOTE, "remote", Kind::Guarded(remote, remote::WORDS), Nothing,
-        "where off-site copies go: a remote of rclone such as gdrive:Backups; only the Python package looks at it";
+        "where off-site copies go: a path, or a remote of rclone's configuration such as gdrive:Backups; only the Python package looks at it";
     REMOTE_KEEP, "remote_keep", Kind::Checked(keep, policy::FORMS), Nothing,
         "the retention policy of the off-site copies; without one, none is deleted";
 

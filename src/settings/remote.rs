@@ -1,39 +1,37 @@
-//! Which off-site remotes may be stored in a database: those that carry no secret.
+//! Which off-site remotes may be stored in a database: a path, or a name of rclone's own configuration with one.
 //!
 //! # Promise
 //!
-//! [`accept`] is pure. It takes whatever rclone could take for a remote, and refuses a text with a password, a key or a token
-//! in it: settings are in every backup, and so in the hands of whoever gets hold of one. Such a remote belongs into rclone's own
-//! configuration, whose name for it may be stored, or into the environment.
+//! [`accept`] is pure. It takes a plain path and `name:path`, and nothing else that rclone takes for a remote. A connection string
+//! (`:sftp,ssh=…:path`, `name,option=value:path`) says which program rclone starts and which server it talks to, and a row of a
+//! database must not say that to whoever runs a command on it; such a remote comes from a flag or the environment. Neither is a
+//! text with a password in it taken: settings are in every backup.
 //!
-//! # How
-//!
-//! Secrets hide in two places: in the options of a connection string (`:webdav,url=…,pass=…:path`), known by the options'
-//! names, and in an address, before its `@` or behind its `?`.
+//! The Python package, which uses the value, checks it again by the same rule (`_remotes.py`), since a row may get there by other
+//! means than `queue_set()`.
 
 /// What may be stored, for errors.
-pub const WORDS: &str = "a remote of rclone without a password, key or token in it, such as 'gdrive:Backups' (rclone's own \
-                         configuration keeps the secrets: run rclone config)";
+pub const WORDS: &str = "a path, or a remote of rclone's own configuration such as 'gdrive:Backups' (run rclone config; a remote with \
+                         options or a password in it may come from --remote or QUEUEKEEPER_REMOTE only)";
 
-/// What the names of options contain whose values are secret.
-const SECRETS: [&str; 9] = ["pass", "secret", "token", "key", "cred", "sas", "cookie", "session", "header"];
-/// A file's name, and the public half of a pair of keys, are no secrets.
-const HARMLESS: [&str; 2] = ["_file", "_id"];
-
-/// Whether a text could be a remote and has no secret in it.
+/// Whether a text is a plain path or `name:path`, and has no secret in it.
 pub fn accept(text: &str) -> bool {
     let text = text.trim();
-    let plain = !text.is_empty() && !text.starts_with('-') && !text.contains(['\0', '\n', '\r']);
-    plain && !secret_option(text) && !secret_address(text)
+    let plain = !text.is_empty() && !text.starts_with('-') && !text.chars().any(char::is_control);
+    // Before the first of the two there is a name, or the first part of a path.
+    plain
+        && text.split_once(['/', ':']).is_none_or(|(first, _)| is_path(text, first) || is_name(first))
+        && !secret_address(text)
 }
 
-fn secret_option(text: &str) -> bool {
-    // The options are behind commas; what stands in quotes may look like one, and is refused then, too.
-    text.split(',').skip(1).any(|option| {
-        let name = option.split(['=', ':']).next().unwrap_or_default().to_ascii_lowercase();
-        let harmless = HARMLESS.iter().any(|ending| name.ends_with(ending));
-        !harmless && SECRETS.iter().any(|word| name.contains(word))
-    })
+fn is_path(text: &str, first: &str) -> bool {
+    text[first.len()..].starts_with('/') && !first.contains([',', '='])
+}
+
+/// As rclone has it (<https://rclone.org/docs/#valid-remote-names>), in ASCII or not.
+fn is_name(first: &str) -> bool {
+    let fine = |letter: char| letter.is_alphanumeric() || "_-.+@ ".contains(letter);
+    !first.is_empty() && !first.ends_with(' ') && first.chars().all(fine)
 }
 
 fn secret_address(text: &str) -> bool {
@@ -50,40 +48,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remotes_without_a_secret() {
+    fn paths_and_names_are_remotes() {
         for fine in [
             "gdrive:AI Assistant Backups",
             "s3:bucket/queue",
-            ":webdav,url='https://dav.example.org/queue',vendor=other:",
-            ":s3,provider=AWS,env_auth=true,access_key_id=AKIA:bucket",
-            ":sftp,host=example.org,user=queue,key_file=/home/queue/.ssh/id_ed25519:backups",
+            "größe 2:x",
+            "a@b.c+d_e-f:",
             "/mnt/nas/backups",
+            "/mnt/a:b,c=d:e",
+            "backups/elsewhere",
+            "backups",
             "C:\\Backups",
-            "drive,root_folder_id=abc:",
-            ":http,url='https://queue@example.org/':",
+            "gdrive:a,b=c:d",
         ] {
             assert!(accept(fine), "{fine}");
         }
     }
 
     #[test]
-    fn remotes_with_a_secret_or_none_at_all() {
+    fn connection_strings_are_none() {
         for bad in [
             "",
             "  ",
             "-v",
             "a\0b",
             "a\nb",
-            ":webdav,url='https://dav.example.org',user=u,pass=abc:",
-            ":s3,provider=Other,secret_access_key=abc:bucket",
-            ":drive,token='{\"access_token\":\"abc\"}':",
-            ":sftp,host=h,key_pem='abc':",
-            ":azureblob,account=a,key=abc:container",
-            ":azureblob,sas_url='https://a.blob.core.windows.net/c?sv=1&sig=abc':",
-            ":http,url='https://queue:abc@example.org/':",
-            ":http,url='https://example.org/?token=abc':",
-            ":webdav,url='https://dav.example.org',PASS=abc:",
-            "s3,session_token=abc:bucket",
+            ":",
+            ":sftp,ssh=/tmp/x/evil.sh:x",
+            ":local:/tmp",
+            " :local:/tmp",
+            "gdrive,root_folder_id=abc:",
+            "gdrive,ssh=/tmp/evil.sh:x",
+            "gdrive,ssh='a/b':x",
+            "gdrive,ssh=/tmp:x",
+            "gdrive :x",
+            "\"a\":x",
+            "a,x/y:b",
+            ":webdav,url='https://dav.example.org/queue',vendor=other:",
+            "https://queue:abc@example.org/",
+            "https://example.org/?token=abc",
         ] {
             assert!(!accept(bad), "{bad}");
         }

@@ -42,8 +42,7 @@ def copy(
 
     Raises BusyError if another process is at it.
     """
-    remote = configuration.text("remote")
-    if remote is None:
+    if not configuration.has("remote"):
         return None
     if not _wanted(queue, present):
         return None
@@ -53,7 +52,7 @@ def copy(
         # Perhaps the other one was done between the question and the lock.
         if not _wanted(queue, present):
             return None
-        return _Copying(queue, remote, configuration, now).run()
+        return _Copying(queue, configuration, now).run()
 
 
 def all_copied(history: Sequence[HistoryEntry]) -> bool:
@@ -118,11 +117,8 @@ def _rounds(failures: Sequence[HistoryEntry]) -> int:
 class _Copying:
     """One call's copying."""
 
-    def __init__(
-        self, queue: Queue, remote: str, configuration: Configuration, now: Now | None
-    ) -> None:
+    def __init__(self, queue: Queue, configuration: Configuration, now: Now | None) -> None:
         self._queue = queue
-        self._remote = remote
         self._keep = configuration.text("remote_keep")
         self._configuration = configuration
         self._now = now
@@ -176,7 +172,7 @@ class _Copying:
         from queuekeeper.offsite import Offsite
 
         if self._opened is None:
-            self._opened = Offsite(self._queue, self._remote)
+            self._opened = Offsite(self._queue, self._configuration.text("remote"))
         return self._opened
 
     def _push(self, offsite: Offsite) -> dict[str, Any]:

@@ -6,7 +6,9 @@
   flag of the command line), the environment, the `.env` file, the settings in the database.
 - The `.env` file is the one that `env_file` or the environment variable QUEUEKEEPER_ENV_FILE names,
   which must then exist, else the file `.env` in the current directory, if there is one. It is never
-  searched for in directories above. It changes nothing in the process's own environment.
+  searched for in directories above. It changes nothing in the process's own environment. One that
+  another user owns or may write is refused.
+- A remote that the database names is a path or a name of rclone's configuration; see `_remotes`.
 - An empty value in the environment or the file counts as none. An empty flag is a choice: there
   shall be no value, whatever the other places say.
 - What may carry a secret is never a setting of the database, whose backups are copied to other
@@ -20,12 +22,13 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Callable, Union
 from urllib.parse import unquote, urlsplit
 
+from queuekeeper import _env_file
 from queuekeeper._queue import Queue
-from queuekeeper.errors import SQLITE_CANTOPEN, Error, from_code
+from queuekeeper._remotes import stored_remote
+from queuekeeper.errors import Error
 
 Settings = Callable[[], Mapping[str, Any]]
 Flag = Union[str, bool, Iterable[str], None]
@@ -78,7 +81,7 @@ class Configuration:
         """`flags` has the names of `KNOWN`; `settings` reads those of the database."""
         self._flags = {name: each for name, each in (flags or {}).items() if each not in (None, ())}
         self._environment = os.environ if environment is None else environment
-        self._file = _env_file(env_file or self._environment.get(ENV_FILE))
+        self._file = _env_file.read(env_file or self._environment.get(ENV_FILE))
         self._settings = settings
 
     def __repr__(self) -> str:
@@ -92,8 +95,14 @@ class Configuration:
 
     def text(self, name: str) -> str | None:
         """A value; None if it is nowhere."""
-        found = self._find(name)
-        return None if found in (None, "") else str(found)
+        found, stored = self._found(name)
+        if found in (None, ""):
+            return None
+        return stored_remote(str(found)) if stored and name == "remote" else str(found)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a value, be it one that `text()` refuses."""
+        return self._find(name) not in (None, "")
 
     def texts(self, name: str) -> list[str]:
         """A value that may have several parts, which white space separates outside of flags."""
@@ -116,24 +125,28 @@ class Configuration:
     def secrets(self) -> list[str]:
         """All values that may carry a secret, whole."""
         # Whether URLs or not, only those to notify are separated by spaces.
-        single = [self.text(name) for name, known in KNOWN.items() if known.secret]
-        return [each for each in (*self.texts("notify"), *single) if each]
+        single = [self._find(name) for name, known in KNOWN.items() if known.secret]
+        return [str(each) for each in (*self.texts("notify"), *single) if each]
 
     def redacted(self, text: str) -> str:
         """A text without the secrets."""
         return redacted(text, self.secrets())
 
     def _find(self, name: str) -> Any:
+        return self._found(name)[0]
+
+    def _found(self, name: str) -> tuple[Any, bool]:
+        """A value, and whether the database has it."""
         known = KNOWN[name]
         if name in self._flags:
-            return self._flags[name]
+            return self._flags[name], False
         for place in (self._environment, self._file):
             for variable in known.variables:
                 if place.get(variable):
-                    return place[variable]
+                    return place[variable], False
         if known.setting is None or self._settings is None:
-            return None
-        return self._settings().get(known.setting)
+            return None, False
+        return self._settings().get(known.setting), True
 
 
 def of_queue(queue: Queue) -> Configuration:
@@ -188,25 +201,3 @@ def _parts(secret: str, every_part: bool) -> set[str]:
     found |= {part for part in behind if every_part or len(part) >= LONG}
     found |= {unquote(part) for part in found}
     return {part for part in found if len(part) >= SHORTEST_SECRET}
-
-
-def _env_file(named: str | os.PathLike[str] | None) -> Mapping[str, str]:
-    path = Path(named) if named else Path(".env")
-    if not path.is_file():
-        if named:
-            raise from_code(
-                SQLITE_CANTOPEN, f"there is no file {path} to read the environment from"
-            )
-        return {}
-    try:
-        from dotenv import dotenv_values
-    except ImportError as error:
-        if not named:
-            # It may be another program's.
-            return {}
-        message = "to read an .env file, one more package is needed: pip install python-dotenv"
-        raise Error(f"{message} ({error})") from error
-    try:
-        return {name: value for name, value in dotenv_values(path).items() if value}
-    except (OSError, UnicodeDecodeError) as error:
-        raise from_code(SQLITE_CANTOPEN, f"cannot read {path}: {error}") from error

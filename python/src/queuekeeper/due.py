@@ -198,8 +198,7 @@ class _Call:
         planned = [each for each in self._queue.schedule() if each.next_due_utc is not None]
         if any(each.last_status != "ok" for each in planned):
             return False
-        without_remote = self._configuration.text("remote") is None
-        return without_remote or _copies.all_copied(self._queue.history())
+        return not self._configuration.has("remote") or _copies.all_copied(self._queue.history())
 
 
 def _tell_of_return(held: Held, places: Sequence[Address], file: Path) -> list[Delivery]:

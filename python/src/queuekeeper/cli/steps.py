@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from queuekeeper import Backup, Error, InterruptError, Queue
+from queuekeeper import Backup, Error, InterruptError, Queue, configuration
 from queuekeeper.cli import show
 from queuekeeper.cli.shared import printable, progress
-from queuekeeper.offsite import Offsite, configured_remote
+from queuekeeper.offsite import Offsite
 
 
 class Steps:
@@ -43,7 +43,7 @@ class Steps:
 
     def push(self, made: Backup, remote: str | None, *, asked: bool, rotate: bool) -> None:
         """Pushes what the backup's directory holds, if there is a remote, and rotates there."""
-        if not asked and configured_remote(self._queue) is None:
+        if not asked and not configuration.of_queue(self._queue).has("remote"):
             self.told["off-site"] = "skipped: no remote is configured"
             return
         try:

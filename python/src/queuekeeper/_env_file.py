@@ -1,0 +1,74 @@
+"""The `.env` file: whose it is, and what it says.
+
+# Promise
+
+A file that another user owns, or may write, is refused: it names the programs' arguments, and the
+current directory may be anybody's. root may own it, as root may do anything. The file that was
+looked at is the one that is read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from queuekeeper.errors import SQLITE_CANTOPEN, Error, from_code
+
+SQLITE_PERM = 3
+DEFAULT = ".env"
+
+
+def read(named: str | os.PathLike[str] | None) -> Mapping[str, str]:
+    """The values in the file that is named, or in the one in the current directory, if any."""
+    path = Path(named or DEFAULT)
+    if not path.is_file():
+        if named:
+            raise from_code(
+                SQLITE_CANTOPEN, f"there is no file {path} to read the environment from"
+            )
+        return {}
+    try:
+        from dotenv import dotenv_values
+    except ImportError as error:
+        if not named:
+            # It may be another program's.
+            return {}
+        message = "to read an .env file, one more package is needed: pip install python-dotenv"
+        raise Error(f"{message} ({error})") from error
+    try:
+        with path.open(encoding="utf-8") as file:
+            _check_owner(path, os.fstat(file.fileno()))
+            values = dotenv_values(stream=file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise from_code(SQLITE_CANTOPEN, f"cannot read {path}: {error}") from error
+    return {name: value for name, value in values.items() if value}
+
+
+def _check_owner(path: Path, found: os.stat_result) -> None:
+    if os.name == "nt":
+        return
+    own = os.geteuid()
+    if found.st_uid not in (own, 0):
+        fault = f"belongs to another user (uid {found.st_uid})"
+    elif found.st_mode & stat.S_IWOTH:
+        fault = "may be written by everybody"
+    elif found.st_mode & stat.S_IWGRP and not _is_private_group(found.st_gid, found.st_uid):
+        fault = f"may be written by a group of other users (gid {found.st_gid})"
+    else:
+        return
+    advice = f"if it is yours, 'chown' it and 'chmod go-w {path}'"
+    raise from_code(SQLITE_PERM, f"{path} {fault}, and is not believed; {advice}")
+
+
+def _is_private_group(group: int, user: int) -> bool:
+    """Whether a group is that of one user alone, as many systems make one for each."""
+    import grp
+    import pwd
+
+    try:
+        entry, name = grp.getgrgid(group), pwd.getpwuid(user).pw_name
+    except KeyError:
+        return False
+    return entry.gr_name == name and not set(entry.gr_mem) - {name}
