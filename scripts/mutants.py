@@ -50,18 +50,26 @@ MUTANTS = (
         2,
         "File::open on each live database, to see that it is there",
         "src/files/live.rs",
-        "        self.names.push(resolved(path));",
-        "        let _ = File::open(path);\n        self.names.push(resolved(path));",
+        "            live.names.push(resolved(&database));",
+        "            let _ = File::open(&database);\n            live.names.push(resolved(&database));",
         "test_live_database.py -k locks",
     ),
     Mutant(
         2,
         "what is a live database is not asked",
         "src/files/live.rs",
-        "self.names.contains(&resolved(path)) "
-        "|| file_id(path).is_some_and(|id| self.ids.contains(&id))",
-        "false",
+        "if self.names.contains(&resolved(path)) {\n            return true;\n        }",
+        "if path.is_relative() || path.is_absolute() {\n            return false;\n        }",
         "test_engine_live_files.py",
+    ),
+    Mutant(
+        2,
+        "the identity of a journal that went is remembered",
+        "src/files/live.rs",
+        "            live.databases.extend(file_id(&database));",
+        "            live.databases.extend(file_id(&database));\n"
+        '            live.databases.extend(file_id(&with_suffix(&database, "-journal")));',
+        "test_recycled_inodes.py",
     ),
     Mutant(
         3,

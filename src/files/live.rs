@@ -1,4 +1,11 @@
 //! The files that must not be touched, and how to open one that may be.
+//!
+//! # How
+//!
+//! A file is compared by name and by identity (device and inode). SQLite deletes and makes `-journal`, `-wal` and `-shm` as it goes,
+//! and a file system gives the inode of a deleted file to the next one that is made. So the identity behind a name is looked
+//! up at each comparison. Only that of the databases themselves is also kept, in case one is renamed meanwhile; it counts
+//! as long as this process has that file open, which keeps its inode from being used again.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -36,7 +43,8 @@ pub fn same_file(one: &Path, other: &Path) -> bool {
 
 /// The files that must not be touched.
 pub struct LiveFiles {
-    ids: Vec<FileId>,
+    /// The databases as they were when they were listed.
+    databases: Vec<FileId>,
     names: Vec<PathBuf>,
 }
 
@@ -47,24 +55,27 @@ impl LiveFiles {
     ///
     /// Whatever SQLite says when it lists the attached databases.
     pub fn of(caller: &Caller) -> Result<Self> {
-        let mut live = Self { ids: Vec::new(), names: Vec::new() };
-        for database in caller.attached_files()? {
-            live.add(&database);
-            for companion in COMPANIONS {
-                live.add(&with_suffix(&database, companion));
-            }
-        }
-        Ok(live)
+        Ok(Self::among(caller.attached_files()?))
     }
 
-    fn add(&mut self, path: &Path) {
-        self.ids.extend(file_id(path));
-        self.names.push(resolved(path));
+    fn among(databases: Vec<PathBuf>) -> Self {
+        let mut live = Self { databases: Vec::new(), names: Vec::new() };
+        for database in databases {
+            live.databases.extend(file_id(&database));
+            live.names.push(resolved(&database));
+            live.names.extend(COMPANIONS.iter().map(|companion| resolved(&with_suffix(&database, companion))));
+        }
+        live
     }
 
     /// Whether `path` is one of them, under this or any other name.
     pub fn contains(&self, path: &Path) -> bool {
-        self.names.contains(&resolved(path)) || file_id(path).is_some_and(|id| self.ids.contains(&id))
+        if self.names.contains(&resolved(path)) {
+            return true;
+        }
+        let Some(id) = file_id(path) else { return false };
+        let named = self.names.iter().any(|name| file_id(name).is_some_and(|live| live == id));
+        named || (self.databases.contains(&id) && is_open_or_unknown(&id))
     }
 
     /// Refuses `path` if it is one of them.
@@ -86,10 +97,18 @@ impl LiveFiles {
 
 /// Whether this process has the file open, as far as that can be known: on Linux, from the list of its descriptors.
 pub fn open_in_this_process(path: &Path) -> bool {
-    let Some(id) = file_id(path) else { return false };
-    let descriptors = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    file_id(path).is_some_and(|id| is_open(&id) == Some(true))
+}
+
+fn is_open_or_unknown(id: &FileId) -> bool {
+    is_open(id) != Some(false)
+}
+
+/// Whether this process has the file open; `None` where the system does not list its descriptors.
+fn is_open(id: &FileId) -> Option<bool> {
+    let descriptors = fs::read_dir("/proc/self/fd").ok()?;
     // `stat` follows the link of a descriptor to the file itself.
-    descriptors.into_iter().any(|descriptor| file_id(&descriptor.path()).is_some_and(|open| open == id))
+    Some(descriptors.flatten().any(|descriptor| file_id(&descriptor.path()).is_some_and(|open| open == *id)))
 }
 
 /// `path` with its directory resolved, so that two spellings of one name compare equal.
@@ -155,4 +174,50 @@ pub(super) fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
 #[cfg(not(unix))]
 pub(super) fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
     options
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn database(directory: &Path) -> io::Result<(PathBuf, LiveFiles)> {
+        let path = directory.join("q.db");
+        fs::write(&path, "a database")?;
+        fs::write(directory.join("q.db-journal"), "a journal")?;
+        let live = LiveFiles::among(vec![path.clone()]);
+        Ok((path, live))
+    }
+
+    #[test]
+    fn the_inode_of_a_journal_that_went_belongs_to_the_next_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_, live) = database(directory.path()).unwrap();
+        let other = directory.path().join("other");
+        // What a file system does that gives the inode to the next file.
+        fs::rename(directory.path().join("q.db-journal"), &other).unwrap();
+        assert!(!live.contains(&other));
+    }
+
+    #[test]
+    fn a_journal_that_came_later_is_live_by_any_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_, live) = database(directory.path()).unwrap();
+        let (wal, link) = (directory.path().join("q.db-wal"), directory.path().join("link"));
+        fs::write(&wal, "a WAL").unwrap();
+        fs::hard_link(&wal, &link).unwrap();
+        assert!(live.contains(&link));
+        assert!(live.contains(&directory.path().join("q.db-shm")));
+    }
+
+    #[test]
+    fn a_database_that_was_renamed_is_live_while_it_is_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, live) = database(directory.path()).unwrap();
+        let renamed = directory.path().join("renamed.db");
+        let open = File::open(&path).unwrap();
+        fs::rename(&path, &renamed).unwrap();
+        assert!(live.contains(&renamed));
+        drop(open);
+        assert_eq!(live.contains(&renamed), !Path::new("/proc/self/fd").exists());
+    }
 }
