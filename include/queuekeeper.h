@@ -70,11 +70,15 @@
  * WHICH SQLITE. The library contains none, since two SQLites in one process that use the same file destroy each
  * other's locks. It runs on one for as long as the process lives:
  *
- *   1. the first that loads it as an extension, or that `qk_bind` names;
+ *   1. the first that loads it, or another copy of it, as an extension, or that `qk_bind` names;
  *   2. else, at the first `qk_open`: the one that is in the process (the program's own, if it exports its
  *      symbols, or a shared libsqlite3);
  *   3. else the system's libsqlite3, which is then loaded;
  *   4. else the library that the environment variable QUEUEKEEPER_SQLITE names.
+ *
+ * Copies of the library at other paths, in other scopes of the linker, and whose files are gone, count as one. Beside
+ * a copy of version 0.1.0, which does not tell what it runs on, this one is refused. What cannot be seen: copies in
+ * another namespace of the linker (`dlmopen`); a copy of 0.1.0 that comes later, until the next `qk_open` or load.
  *
  * Programs and language runtimes with a hidden SQLite of their own must name it: load the library into it as an
  * extension once (any connection will do, also one to ":memory:"), or call `qk_bind`. On Linux, `qk_open` and later

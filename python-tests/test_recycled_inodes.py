@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from conftest import OpenPython
 
 from support.queues import Queue, Shape, make_queue
@@ -22,7 +21,7 @@ pytestmark = [
 ]
 
 MIB = 1 << 20
-#: Commits all the time, by a journal that comes and goes; some transactions are larger than the cache.
+#: Commits all the time, by a journal that comes and goes; some transactions spill.
 WRITING = """
 import sqlite3, sys, time
 connection = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)

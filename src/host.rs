@@ -5,7 +5,8 @@
 //! queuekeeper contains no SQLite of its own: two copies in one process cancel each other's POSIX locks, since
 //! closing any descriptor of a file drops all locks that the process holds on it
 //! (<https://www.sqlite.org/howtocorrupt.html>, section 2.2). Everything runs on the API table that the host hands
-//! over when it loads the extension. [`bind`] takes that table exactly once per process:
+//! over when it loads the extension. [`bind`] takes that table exactly once per process, however many copies of the library
+//! are loaded in it ([`process`]):
 //!
 //! - the same SQLite may load the library any number of times (it always passes the same table);
 //! - a second, different SQLite is refused in words, before anything of the first is overwritten;
@@ -26,15 +27,16 @@
 mod copies;
 pub mod discovery;
 mod handlers;
+mod images;
 mod libraries;
+pub mod process;
 mod questions;
 pub mod reading;
 pub mod sole;
 mod statements;
 pub mod threads;
 
-use std::ffi::CStr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ffi::{CStr, CString};
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::ffi;
@@ -64,15 +66,12 @@ struct Bound {
 
 static BOUND: Mutex<Option<Bound>> = Mutex::new(None);
 
-/// Whether the embedder itself has said which SQLite is the right one.
-static TOLD: AtomicBool = AtomicBool::new(false);
-
 /// Binds the process to the SQLite that `table` belongs to, or says why not.
 ///
 /// # Errors
 ///
-/// A NULL table, a SQLite below [`OLDEST`], one that lacks a needed function, or one that is not the SQLite bound
-/// before. A refusal leaves an earlier binding as it was.
+/// A NULL table, a SQLite below [`OLDEST`], one that lacks a needed function, one that is not the SQLite that this or another
+/// copy of the library was bound to before, or an older copy of the library. A refusal leaves an earlier binding as it was.
 ///
 /// # Safety
 ///
@@ -85,13 +84,21 @@ pub unsafe fn bind(table: *mut ffi::sqlite3_api_routines) -> Result<()> {
     let version = check_version(api)?;
     let mut bound = BOUND.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(first) = bound.as_ref() {
-        return if first.table == table as usize { Ok(()) } else { Err(second_sqlite(&first.version, &version)) };
+        if first.table != table as usize {
+            return Err(second_sqlite(&first.version, &version, None));
+        }
+        return process::elsewhere().map(drop);
     }
     check_functions(api, &version)?;
+    let lasting = CString::new(version.as_str()).unwrap_or_default();
+    process::claim(table as usize, &version)?;
     // SAFETY: the table is complete for this version, which is at least 3.37 and so has every slot that the
     // bindings (made for 3.34.1) read.
-    unsafe { ffi::rusqlite_extension_init2(table) }
-        .map_err(|refusal| Error::usage(format!("SQLite {version} cannot be used: {refusal}")))?;
+    if let Err(refusal) = unsafe { ffi::rusqlite_extension_init2(table) } {
+        process::withdraw();
+        return Err(Error::usage(format!("SQLite {version} cannot be used: {refusal}")));
+    }
+    process::settle(table as usize, Box::leak(lasting.into_boxed_c_str()));
     *bound = Some(Bound {
         table: table as usize,
         anchor: api.libversion.map_or(0, |function| function as usize),
@@ -113,12 +120,28 @@ pub unsafe fn bind(table: *mut ffi::sqlite3_api_routines) -> Result<()> {
 pub unsafe fn bind_as_told(table: *mut ffi::sqlite3_api_routines) -> Result<()> {
     // SAFETY: the caller vouches for the pointer.
     unsafe { bind(table) }?;
-    TOLD.store(true, Ordering::SeqCst);
+    process::vouch();
     Ok(())
 }
 
-fn is_told() -> bool {
-    TOLD.load(Ordering::SeqCst)
+/// Binds to what another copy of the library in this process is bound to, if there is one. Whether this process is bound.
+///
+/// # Errors
+///
+/// As for [`bind`].
+pub fn adopt() -> Result<bool> {
+    let elsewhere = process::elsewhere()?;
+    if is_bound() {
+        return Ok(true);
+    }
+    let Some(elsewhere) = elsewhere else { return Ok(false) };
+    let table = std::ptr::with_exposed_provenance_mut(elsewhere.table);
+    // SAFETY: the other copy runs on this table.
+    unsafe { bind(table) }?;
+    if elsewhere.told {
+        process::vouch();
+    }
+    Ok(true)
 }
 
 /// Whether this process is bound.
@@ -143,9 +166,10 @@ pub fn has_progress_handler() -> bool {
     bound.as_ref().is_some_and(|host| host.has_progress_handler)
 }
 
-fn second_sqlite(first: &str, second: &str) -> Error {
+fn second_sqlite(first: &str, second: &str, through: Option<&str>) -> Error {
+    let through = through.map_or_else(String::new, |path| format!(", by the library '{path}'"));
     Error::usage(format!(
-        "this process already runs queuekeeper on another copy of SQLite (version {first}); two SQLites that share \
+        "this process already runs queuekeeper on another copy of SQLite (version {first}{through}); two SQLites that share \
          files destroy each other's locks, so this one (version {second}) is refused; use the first, or load the \
          library here in a process of its own"
     ))

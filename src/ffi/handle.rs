@@ -113,7 +113,7 @@ pub unsafe extern "C" fn qk_wrap(db: *mut ffi::sqlite3, queue: *mut *mut QkQueue
         if db.is_null() || queue.is_null() {
             return Err(misuse("the connection and the place for the handle must not be NULL"));
         }
-        if !host::is_bound() {
+        if !host::adopt()? {
             return Err(misuse(
                 "the connection's SQLite is not known yet; load queuekeeper into the connection as an extension, or call \
                  qk_bind() with the API table of its SQLite",

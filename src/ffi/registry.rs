@@ -10,7 +10,8 @@
 //!
 //! # How
 //!
-//! A handle is a number in the shape of a pointer: an odd one, which no pointer to an object of C can be. Closing takes it out
+//! A handle is a number in the shape of a pointer: an odd one, which no pointer to an object of C can be. Each copy of the library
+//! counts from an address of its own, so that none knows the handles of another. Closing takes it out
 //! of the registry first, so that nobody new gets in, and then waits for its turn.
 //!
 //! A handle on a file has no connection between two calls. In WAL mode an idle connection holds a lock on the file, and SQLite
@@ -33,7 +34,7 @@ use rusqlite::{InterruptHandle, ffi};
 
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::host::sole;
+use crate::host::{process, sole};
 
 /// Two rows, so that after the first it is still running.
 const CARRIER: &str = "SELECT 1 UNION ALL SELECT 2";
@@ -67,7 +68,7 @@ struct Registry {
     open: Option<HashMap<usize, Arc<Handle>>>,
 }
 
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry { last: 1, open: None });
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry { last: 0, open: None });
 
 /// A lock that a panic of somebody else does not make unusable.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -92,7 +93,8 @@ pub fn add(database: Database) -> Result<usize> {
         database: Mutex::new(Some(database)),
     };
     let mut registry = lock(&REGISTRY);
-    let number = registry.last.checked_add(2).ok_or_else(|| Error::internal("there are no handles left"))?;
+    let last = if registry.last == 0 { process::address() | 1 } else { registry.last };
+    let number = last.checked_add(2).ok_or_else(|| Error::internal("there are no handles left"))?;
     registry.last = number;
     registry.open.get_or_insert_default().insert(number, Arc::new(handle));
     Ok(number)

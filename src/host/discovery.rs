@@ -2,7 +2,7 @@
 //!
 //! # Promise
 //!
-//! On the first call through the C ABI, if nobody has bound the process yet:
+//! On the first call through the C ABI, if nobody has bound the process yet, be it through another copy of the library:
 //!
 //! 1. the SQLite that is in the process already: the program's own symbols, or a libsqlite3 under one of its usual names. If
 //!    these are two different ones, nobody can tell which is meant, and both are refused;
@@ -42,7 +42,7 @@ static SEARCH: Mutex<()> = Mutex::new(());
 /// See the module's head.
 pub fn ensure(file: Option<&Path>) -> Result<()> {
     let _one_at_a_time = SEARCH.lock().unwrap_or_else(PoisonError::into_inner);
-    if super::is_bound() {
+    if super::adopt()? {
         return Ok(());
     }
     let found = match present()? {

@@ -40,7 +40,7 @@ pub fn call(path: &Path) -> Result<Call> {
     let mut calls = calls();
     let running = calls.get(&id).copied().unwrap_or_default();
     // What another call of ours has open cannot be told from what others have.
-    if running == 0 && !super::is_told() && is_open(id) {
+    if running == 0 && !super::process::is_told() && is_open(id) {
         refuse_copy(path, super::anchor())?;
     }
     calls.insert(id, running + 1);
