@@ -328,7 +328,7 @@ int qk_requeue_stale(qk_queue *queue, int64_t secs, int64_t *requeued);
  Lists the leases that `qk_requeue_stale` would requeue. See the SQL table `queue_stale([secs])`.
 
  `secs`: `QK_DEFAULT` for what the setting `stale_secs` says, 300 by default. `*result`: JSON, an array of objects with
- `task_id`, `status`, `locked_by`, `lease_until_utc`, `overdue_seconds` and `attempts`.
+ `task_id`, `status`, `locked_by`, `lease_until_utc`, `overdue_seconds`, `attempts` and `blocked`.
 
  Requires: `result` is NULL or a place for a pointer.
  */

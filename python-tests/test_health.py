@@ -21,13 +21,14 @@ METRICS = [
     "stale_leases",
     "unreadable_leases",
     "unknown_statuses",
+    "blocked_leases",
     "free_disk",
     "backup_age",
     "sqlite_version",
     "journal_mode",
     "busy_timeout",
 ]
-GAUGES = METRICS[:8]
+GAUGES = METRICS[:9]
 MB = 1 << 20
 BACKUP = """SELECT queue_backup(NULL, '{"verify": "quick"}')"""
 # Releases from which on the WAL-reset bug is mended, by what SQLite's own page on WAL says.
@@ -96,6 +97,7 @@ def test_the_values_are_what_is_there(queue: Queue, open_python: OpenPython) -> 
         "stale_leases": "tasks",
         "unreadable_leases": "tasks",
         "unknown_statuses": "tasks",
+        "blocked_leases": "tasks",
         "free_disk": "GB",
         "backup_age": "hours",
         "sqlite_version": None,
@@ -113,6 +115,7 @@ def test_the_thresholds_are_those_of_the_runbook(queue: Queue, open_python: Open
         "stale_leases": (10, 50),
         "unreadable_leases": (0, None),
         "unknown_statuses": (0, None),
+        "blocked_leases": (0, 50),
         "free_disk": (10, 5),
         "backup_age": (26, 50),
         "sqlite_version": (None, None),

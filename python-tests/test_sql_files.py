@@ -202,6 +202,7 @@ def test_health(queue: Queue, run_file: RunFile) -> None:
             "stale_leases",
             "unreadable_leases",
             "unknown_statuses",
+            "blocked_leases",
             "free_disk",
             "backup_age",
             "journal_mode",

@@ -43,8 +43,8 @@ use rusqlite::ffi;
 
 pub use self::handlers::{interruptible, while_busy};
 pub use self::questions::{
-    Alias, Transaction, alias, data_version, database_file, has_moved, is_unlocked, transaction, transaction_on,
-    vfs_name,
+    Alias, Transaction, alias, data_version, database_file, has_moved, has_violations, is_unlocked, transaction,
+    transaction_on, vfs_name,
 };
 pub use self::statements::{Running, running};
 use crate::error::{Error, Result};
@@ -233,6 +233,7 @@ fn check_functions(api: &ffi::sqlite3_api_routines, version: &str) -> Result<()>
         db_config,
         db_filename,
         db_readonly,
+        db_status,
         declare_vtab,
         errcode,
         errmsg,

@@ -23,6 +23,8 @@ pub struct Column {
     pub stored: bool,
     /// Whether it is declared `NOT NULL`.
     pub not_null: bool,
+    /// Its place in the primary key, from 1; 0 if it is not part of it.
+    pub key: i64,
 }
 
 /// An identifier in double quotes.
@@ -80,6 +82,7 @@ pub fn columns(conn: &Connection, table: &str) -> Result<Vec<Column>> {
                 name: row.get("name")?,
                 stored: row.get::<_, i64>("hidden")? == 0,
                 not_null: row.get::<_, i64>("notnull")? != 0,
+                key: row.get("pk")?,
             })
         })?;
         columns.collect()

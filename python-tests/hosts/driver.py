@@ -139,6 +139,10 @@ class Driver:
         create(request["name"], compare)
         return None
 
+    def do_limit(self, request: dict[str, Any]) -> Any:
+        """Lowers a limit of the connection (apsw's name for it); the limit before."""
+        return self.connection(request).limit(request["category"], request["value"])
+
     def do_close(self, request: dict[str, Any]) -> Any:
         self.connections.pop(request.get("connection", "main")).close()
         return None

@@ -55,7 +55,15 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "queue_depth": (("status", "tasks", "oldest_utc", "newest_utc"), ()),
     "queue_stale": (
-        ("task_id", "status", "locked_by", "lease_until_utc", "overdue_seconds", "attempts"),
+        (
+            "task_id",
+            "status",
+            "locked_by",
+            "lease_until_utc",
+            "overdue_seconds",
+            "attempts",
+            "blocked",
+        ),
         ("secs",),
     ),
     "queue_integrity": (("message",), ("level", "max_errors")),

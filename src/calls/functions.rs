@@ -10,7 +10,7 @@ use crate::backup::{check, create, delete, options, restore as restoring, rotate
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::progress::Listener;
-use crate::queue::leases;
+use crate::queue::requeue;
 use crate::settings;
 use crate::upkeep::schedule::{record as recording, run};
 use crate::upkeep::{
@@ -115,11 +115,11 @@ pub fn delete_backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
 ///
 /// # Errors
 ///
-/// See [`leases::requeue`].
+/// See [`requeue::requeue`].
 pub fn requeue_stale(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let grace = arguments.integer(0, "secs")?;
-    let requeued = leases::requeue(caller, grace, caller.now())?;
-    Ok(Output::Integer(i64::try_from(requeued).unwrap_or(i64::MAX)))
+    let outcome = requeue::requeue(caller, grace, caller.now())?;
+    Ok(Output::Integer(i64::try_from(outcome.requeued).unwrap_or(i64::MAX)))
 }
 
 /// `queue_rotate(keep [, dir])`

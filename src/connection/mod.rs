@@ -24,8 +24,8 @@ mod standing;
 
 use std::time::Duration;
 
-use rusqlite::Connection;
 use rusqlite::types::{FromSql, ValueRef};
+use rusqlite::{Connection, Params, Statement};
 
 pub use caller::Caller;
 pub use sidecar::Sidecar;
@@ -35,6 +35,30 @@ use crate::error::{Error, Result};
 
 /// The time between two attempts at a lock.
 pub const RETRY: Duration = Duration::from_millis(10);
+
+/// Runs a statement with parameters on a connection of somebody else's; how many rows it changed.
+///
+/// # Errors
+///
+/// What SQLite says.
+pub fn execute(conn: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<u64> {
+    let mut statement = conn.prepare(sql)?;
+    let mut rows = statement.query(params)?;
+    while rows.next()?.is_some() {}
+    Ok(conn.changes())
+}
+
+/// Runs a statement whose parameters are bound. With `PRAGMA count_changes`, which a caller may have set, one that changes rows
+/// returns a row, too, and has not ended before that was read.
+///
+/// # Errors
+///
+/// What SQLite says.
+pub fn run_to_end(statement: &mut Statement<'_>) -> rusqlite::Result<()> {
+    let mut rows = statement.raw_query();
+    while rows.next()?.is_some() {}
+    Ok(())
+}
 
 /// Reads a pragma of a connection's main database.
 ///

@@ -23,7 +23,7 @@ pub unsafe extern "C" fn qk_requeue_stale(queue: *mut QkQueue, secs: i64, requeu
 /// Lists the leases that `qk_requeue_stale` would requeue. See the SQL table `queue_stale([secs])`.
 ///
 /// `secs`: `QK_DEFAULT` for what the setting `stale_secs` says, 300 by default. `*result`: JSON, an array of objects with
-/// `task_id`, `status`, `locked_by`, `lease_until_utc`, `overdue_seconds` and `attempts`.
+/// `task_id`, `status`, `locked_by`, `lease_until_utc`, `overdue_seconds`, `attempts` and `blocked`.
 ///
 /// # Safety
 ///

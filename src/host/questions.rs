@@ -37,6 +37,16 @@ pub fn transaction_on(conn: &Connection, schema: &CStr) -> Transaction {
     }
 }
 
+/// Whether foreign keys are violated at this moment, deferred ones included, so that a COMMIT would be refused.
+pub fn has_violations(conn: &Connection) -> bool {
+    let (mut now, mut highest): (c_int, c_int) = (0, 0);
+    // SAFETY: the handle is open, and SQLite writes one int to each of the two places.
+    let rc = unsafe {
+        ffi::sqlite3_db_status(conn.handle(), ffi::SQLITE_DBSTATUS_DEFERRED_FKS, &raw mut now, &raw mut highest, 0)
+    };
+    rc == ffi::SQLITE_OK && now != 0
+}
+
 /// The file of an attached database, byte for byte; `None` for in-memory and temporary ones.
 pub fn database_file(conn: &Connection, schema: &CStr) -> Option<PathBuf> {
     // SAFETY: as above; the returned text belongs to the connection and is copied at once.

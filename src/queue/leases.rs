@@ -1,38 +1,21 @@
-//! Leases of dead workers: which they are, and how their tasks get back into the queue.
+//! Leases of dead workers: which they are. What puts their tasks back is [`super::requeue`].
 //!
 //! # Promise
 //!
-//! - Which leases are stale, [`super::stale`] defines, and what becomes of their tasks, [`super::changes`]. Whether one is, is
-//!   judged in the very statement that requeues it, so a lease that is renewed in the meantime is not stolen.
-//! - A task that has used up its attempts, and so becomes dead rather than queued, counts as requeued all the same.
-//! - Inside a transaction of the caller it is one statement of that transaction, to be committed or rolled back with
-//!   it. Otherwise it runs in batches, each a transaction of its own, short enough for other writers to get their turn
-//!   in between.
-//! - The cost follows the number of leases, not of tasks, given an index that the status leads; without one, all tasks are read
-//!   once.
-//!
-//! # How
-//!
-//! The stale leases are listed first, by rowid, then requeued by that list, each judged again: so a lease that a trigger makes
-//! anew is not taken twice, and the work ends. An `UPDATE` that our function runs inside the caller's `SELECT` commits by itself
-//! when it ends, as any statement in autocommit does, so no BEGIN or COMMIT is needed. (Inside a statement that writes another
-//! schema it does not; then there is no sense in pausing.) [`super::pace`] says how large the batches are, and how long the pauses.
-
-use std::time::Instant;
+//! - Which leases are stale, [`super::stale`] defines.
+//! - Why the last requeue could not put one back is shown, see [`super::blocked`].
+//! - Reading changes nothing. The cost follows the number of leases, not of tasks, given an index that the status leads; without
+//!   one, all tasks are read once.
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
-use rusqlite::{Connection, ffi, params};
+use rusqlite::{Connection, params};
 
-use super::changes;
-use super::pace::Pace;
+use super::blocked;
 use super::patience;
 use super::shape::{Role, Shape};
-use super::stale::{self, Pieces};
-use crate::connection::Caller;
+use super::stale::Pieces;
 use crate::error::{Error, Result};
-use crate::host::{self, Transaction};
-use crate::progress::Watch;
 
 /// A hundred years, in seconds: a longer grace is a slip.
 const LONGEST_GRACE: i64 = 3_155_760_000;
@@ -55,6 +38,8 @@ pub struct StaleLease {
     pub overdue_seconds: i64,
     /// Attempts so far.
     pub attempts: Value,
+    /// Why the last requeue could not put it back, if it tried and could not.
+    pub blocked: Value,
 }
 
 /// The stale leases, longest overdue first. Without a grace, what the setting `stale_secs` says counts.
@@ -68,13 +53,14 @@ pub fn stale(conn: &Connection, grace: Option<i64>, now: DateTime<Utc>) -> Resul
     let pieces = Pieces::of(conn, &shape, limit)?;
     let id = shape.column(Role::Id)?;
     let sql = format!(
-        "SELECT {id}, {status}, {locked_by}, {lease_until}, ?2 - {ended}, {attempts}
+        "SELECT {id}, {status}, {locked_by}, {lease_until}, ?2 - {ended}, {attempts}, {blocked}
          FROM {table} WHERE {stale} ORDER BY 5 DESC, 1",
         status = shape.column(Role::Status)?,
         locked_by = shape.column(Role::LockedBy)?,
         lease_until = shape.time()?.shown(&shape.column(Role::LeaseUntil)?),
         ended = pieces.ended,
         attempts = shape.column(Role::Attempts)?,
+        blocked = blocked::reason_of(conn, &shape)?,
         table = shape.table_by_status(conn)?,
         stale = pieces.stale,
     );
@@ -88,6 +74,7 @@ pub fn stale(conn: &Connection, grace: Option<i64>, now: DateTime<Utc>) -> Resul
                 lease_until_utc: row.get(3)?,
                 overdue_seconds: row.get(4)?,
                 attempts: row.get(5)?,
+                blocked: row.get(6)?,
             })
         })?;
         rows.collect()
@@ -101,158 +88,59 @@ pub fn stale(conn: &Connection, grace: Option<i64>, now: DateTime<Utc>) -> Resul
 ///
 /// As for [`stale`].
 pub fn count(conn: &Connection, grace: i64, now: DateTime<Utc>) -> Result<i64> {
+    count_where(conn, grace, now, |_| Ok(None))
+}
+
+/// How many of these the last requeue could not put back.
+///
+/// # Errors
+///
+/// As for [`count`].
+pub fn count_blocked(conn: &Connection, grace: i64, now: DateTime<Utc>) -> Result<i64> {
+    if !blocked::is_there(conn)? {
+        return Ok(0);
+    }
+    count_where(conn, grace, now, |shape| Ok(Some(format!("{} IS NOT NULL", blocked::reason_of(conn, shape)?))))
+}
+
+fn count_where(
+    conn: &Connection,
+    grace: i64,
+    now: DateTime<Utc>,
+    condition: impl Fn(&Shape) -> Result<Option<String>>,
+) -> Result<i64> {
     let limit = limit(grace, now)?;
     let shape = require(conn)?;
-    let sql = format!(
-        "SELECT count(*) FROM {} WHERE {}",
-        shape.table_by_status(conn)?,
-        Pieces::of(conn, &shape, limit)?.stale
-    );
+    let mut wanted = Pieces::of(conn, &shape, limit)?.stale;
+    if let Some(condition) = condition(&shape)? {
+        wanted.push_str(&format!(" AND {condition}"));
+    }
+    let sql = format!("SELECT count(*) FROM {} WHERE {wanted}", shape.table_by_status(conn)?);
     conn.query_row(&sql, [limit], |row| row.get(0))
         .map_err(|error| Error::from(error).context("cannot count the stale leases"))
 }
 
-/// Puts the tasks of stale leases back into the queue; how many.
+/// The queue, which must have what leases need.
 ///
 /// # Errors
 ///
-/// A grace out of range, no task table, a read-only database, or a lock that others hold. What earlier batches have
-/// requeued stays requeued; the message says how many.
-pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<usize> {
-    let conn = caller.connection();
-    let limit = limit(grace, now)?;
-    let shape = require(conn)?;
-    let stale = Pieces::of(conn, &shape, limit)?.stale;
-    let changes = changes::of_stale(&shape)?;
-    let present = shape.time()?.write(now);
-    let work = Requeue { caller, conn, table: shape.table_by_status(conn)?, shape, stale, changes, limit, present };
-    if conn.is_autocommit() && host::transaction(conn) == Transaction::None { work.in_batches() } else { work.once() }
-}
-
-/// Puts every task that a worker holds back into the queue, stale or not: in a database that was restored, the workers of that
-/// time know nothing of their leases any more. Nothing, if there is no task table.
-///
-/// # Errors
-///
-/// Whatever SQLite says.
-pub fn requeue_all(conn: &Connection, now: DateTime<Utc>) -> Result<usize> {
-    let Some(shape) = Shape::find(conn)? else { return Ok(0) };
-    if !shape.has(Role::Status)? {
-        return Ok(0);
-    }
-    let sql = format!(
-        "UPDATE {} SET {} WHERE {} AND ?1 IS NULL AND ?2 IS NOT NULL",
-        shape.table(),
-        changes::of_any(&shape)?,
-        stale::leased(&shape)?
-    );
-    conn.execute(&sql, params![Value::Null, shape.time()?.write(now)])
-        .map_err(|error| Error::from(error).context("cannot requeue the leases"))
-}
-
-fn require(conn: &Connection) -> Result<Shape> {
+/// No task table, or one that lacks a column.
+pub fn require(conn: &Connection) -> Result<Shape> {
     Shape::require(conn, NEEDED)
 }
 
 /// The Unix time before which a lease must have ended.
-fn limit(grace: i64, now: DateTime<Utc>) -> Result<i64> {
+///
+/// # Errors
+///
+/// A grace out of range.
+pub fn limit(grace: i64, now: DateTime<Utc>) -> Result<i64> {
     if (0..=LONGEST_GRACE).contains(&grace) {
         return Ok(now.timestamp() - grace);
     }
     Err(Error::usage(format!(
         "secs is {grace}; pass for how many seconds a lease must be over, from 0 to {LONGEST_GRACE}"
     )))
-}
-
-struct Requeue<'a> {
-    caller: &'a Caller,
-    conn: &'a Connection,
-    shape: Shape,
-    table: String,
-    stale: String,
-    changes: String,
-    limit: i64,
-    present: Value,
-}
-
-impl Requeue<'_> {
-    fn once(&self) -> Result<usize> {
-        let sql = format!(
-            // ?2 is bound whether or not there is a column for it.
-            "UPDATE {} SET {} WHERE {} AND ?2 IS NOT NULL",
-            self.table, self.changes, self.stale
-        );
-        self.conn.execute(&sql, params![self.limit, self.present]).map_err(|error| self.explain(error.into()))
-    }
-
-    fn in_batches(&self) -> Result<usize> {
-        let key = self.shape.row_key(self.conn)?;
-        let keys = self.stale_keys(&key).map_err(|error| self.explain(error.into()))?;
-        let mut watch = Watch::new(self.caller, None);
-        let (mut pace, mut total, mut rest) = (Pace::start(), 0, keys.as_slice());
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(pace.batch().min(rest.len()));
-            rest = later;
-            let started = Instant::now();
-            let done = self.batch(&key, now).map_err(|error| {
-                self.explain(error.into()).context(format!("requeued {total} tasks, then stopped"))
-            })?;
-            total += done;
-            let pause = pace.pause_after(started.elapsed());
-            let committed = host::transaction(self.conn) != Transaction::Write;
-            if committed && !rest.is_empty() {
-                watch.pause(pause)?;
-            }
-        }
-        Ok(total)
-    }
-
-    fn stale_keys(&self, key: &str) -> rusqlite::Result<Vec<Value>> {
-        // In this order, neighbours in the table share a batch, and so the pages that it writes.
-        let sql = format!("SELECT {key} FROM {} WHERE {} ORDER BY 1", self.table, self.stale);
-        let mut statement = self.conn.prepare(&sql)?;
-        let keys = statement.query_map([self.limit], |row| row.get(0))?;
-        keys.collect()
-    }
-
-    fn batch(&self, key: &str, keys: &[Value]) -> rusqlite::Result<usize> {
-        let sql = format!(
-            "UPDATE {} SET {} WHERE {key} IN ({}) AND {} AND ?2 IS NOT NULL",
-            self.shape.table(),
-            self.changes,
-            (3..keys.len() + 3).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", "),
-            self.stale
-        );
-        let mut statement = self.conn.prepare(&sql)?;
-        statement.raw_bind_parameter(1, self.limit)?;
-        statement.raw_bind_parameter(2, &self.present)?;
-        for (place, key) in keys.iter().enumerate() {
-            statement.raw_bind_parameter(place + 3, key)?;
-        }
-        statement.raw_execute()
-    }
-
-    /// What stands in the way, and what to do about it.
-    fn explain(&self, error: Error) -> Error {
-        let error = error.context("cannot requeue");
-        match error.primary_code() {
-            ffi::SQLITE_BUSY => {}
-            ffi::SQLITE_READONLY => return error.advice("open the database for writing"),
-            _ => return error,
-        }
-        let Ok(standing) = self.caller.standing() else { return error };
-        if standing.wal() && standing.transaction == Transaction::Read {
-            return error.advice(
-                "another connection has committed since this one began to read; finish its open statements or transaction and call \
-                 again",
-            );
-        }
-        error.advice(
-            standing
-                .in_the_way()
-                .unwrap_or_else(|| "another connection is writing; try again, or raise PRAGMA busy_timeout".into()),
-        )
-    }
 }
 
 #[cfg(test)]

@@ -178,18 +178,23 @@ impl Shape {
         Ok(self.actual(role)?.map_or_else(|| "NULL".into(), |column| format!("task.{}", quoted(&column.name))))
     }
 
-    /// What identifies a row of the table for sure: its rowid, or the id in a table that has none.
+    /// What identifies a row of the table: its rowid; its primary key in a table that has none, or whose columns hide it; else the id.
     ///
     /// # Errors
     ///
     /// A setting that cannot be used.
-    pub fn row_key(&self, conn: &Connection) -> Result<String> {
+    pub fn row_key(&self, conn: &Connection) -> Result<Vec<String>> {
         let free = ["rowid", "_rowid_", "oid"].into_iter().find(|name| self.find_column(name).is_none());
         let usable = |name: &&str| conn.prepare(&format!("SELECT {name} FROM {}", self.table())).is_ok();
-        match free.filter(usable) {
-            Some(name) => Ok(format!("task.{name}")),
-            None => self.column(Role::Id),
+        if let Some(name) = free.filter(usable) {
+            return Ok(vec![format!("task.{name}")]);
         }
+        let mut key: Vec<&Column> = self.columns.iter().filter(|column| column.key > 0).collect();
+        key.sort_by_key(|column| column.key);
+        if key.is_empty() {
+            return Ok(vec![self.column(Role::Id)?]);
+        }
+        Ok(key.into_iter().map(|column| format!("task.{}", quoted(&column.name))).collect())
     }
 
     /// The table as it stands in a `FROM` or an `UPDATE`, where it is called `task`.

@@ -99,6 +99,10 @@ settings! {
         "queue_health: number of leases whose end nobody can read above which to warn";
     UNKNOWN_STATUSES_WARNING, "unknown_statuses_warning", AMOUNT, Count(0),
         "queue_health: number of tasks in a status that no setting names above which to warn";
+    BLOCKED_LEASES_WARNING, "blocked_leases_warning", AMOUNT, Count(0),
+        "queue_health: number of stale leases that requeuing could not put back above which to warn";
+    BLOCKED_LEASES_CRITICAL, "blocked_leases_critical", AMOUNT, Count(50),
+        "queue_health: number of stale leases that requeuing could not put back that is critical";
     FREE_DISK_GB_WARNING, "free_disk_gb_warning", AMOUNT, Count(10), "queue_health: free disk space in GB (2^30 bytes) below which to warn";
     FREE_DISK_GB_CRITICAL, "free_disk_gb_critical", AMOUNT, Count(5), "queue_health: free disk space in GB that is critical";
     BACKUP_HOURS_WARNING, "backup_hours_warning", AMOUNT, Count(26),

@@ -10,6 +10,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, ffi, params};
 
 use super::exclusive;
+use crate::connection::execute;
 use crate::error::{Error, Result};
 use crate::schema;
 
@@ -52,15 +53,17 @@ pub fn rows(conn: &Connection) -> Result<Vec<(String, Value)>> {
 pub fn store(conn: &Connection, name: &str, value: &Value) -> Result<()> {
     let write = || -> rusqlite::Result<()> {
         // WITHOUT ROWID: VACUUM has no rowid to renumber.
-        conn.execute(
+        execute(
+            conn,
             "CREATE TABLE IF NOT EXISTS main.queuekeeper_settings(name TEXT PRIMARY KEY NOT NULL, value) WITHOUT ROWID",
             [],
         )?;
         // A table made by hand may lack the key, and so have more than one row of that name.
         let changed =
-            conn.execute("UPDATE main.queuekeeper_settings SET value = ?2 WHERE name = ?1", params![name, value])?;
+            execute(conn, "UPDATE main.queuekeeper_settings SET value = ?2 WHERE name = ?1", params![name, value])?;
         if changed == 0 {
-            conn.execute(
+            execute(
+                conn,
                 "INSERT OR REPLACE INTO main.queuekeeper_settings(name, value) VALUES (?1, ?2)",
                 params![name, value],
             )?;
@@ -81,7 +84,7 @@ pub fn reset(conn: &Connection, name: &str) -> Result<()> {
     if !schema::has_table(conn, TABLE)? {
         return refuse_others(conn);
     }
-    conn.execute("DELETE FROM main.queuekeeper_settings WHERE name = ?1", [name])
+    execute(conn, "DELETE FROM main.queuekeeper_settings WHERE name = ?1", [name])
         .map(|_| ())
         .map_err(|error| unwritable(error, name))
 }

@@ -221,6 +221,12 @@ def _line(row: HistoryEntry) -> str | None:
         return f"{came_to.get('pushed')} pushed to {where}, {size}{took}{behind}"
     if row.step in ("rotate", "rotate remote"):
         return f"{row.step}: {came_to.get('deleted')} deleted (keep {plain(came_to.get('keep'))})"
+    if row.step == "requeue" and came_to.get("blocked"):
+        named = ", ".join(
+            f"{each.get('task_id')} ({each.get('reason')})" for each in came_to["blocked_tasks"]
+        )
+        counts = f"{came_to.get('requeued')} tasks rescued, {came_to['blocked']} cannot be put back"
+        return f"requeue: {counts}: {plain(named)}"
     if row.step == "requeue" and came_to.get("requeued"):
         return f"requeue: {came_to['requeued']} tasks rescued"
     if row.step in ("verify", "integrity", "optimize"):

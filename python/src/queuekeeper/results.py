@@ -203,6 +203,7 @@ class StaleLease(Result):
     lease_until_utc: Scalar
     overdue_seconds: int
     attempts: int | None
+    blocked: str | None
 
 
 @dataclass(frozen=True)

@@ -40,12 +40,14 @@ use crate::connection::{Caller, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles, Placed, Staged};
 use crate::progress::{Listener, Watch};
-use crate::queue::leases;
+use crate::queue::requeue;
 use crate::schema;
 use place::Place;
 
 /// The series of the backups that save what a target held.
 pub const BEFORE_RESTORE: &str = "before_restore";
+
+const AS_IT_WAS: &str = "the target is as it was, call again to start over";
 
 /// The options of a restore.
 #[derive(Debug, Default, Deserialize)]
@@ -87,6 +89,12 @@ pub struct Outcome {
     pub note: Option<String>,
 }
 
+impl Outcome {
+    fn add_note(&mut self, note: String) {
+        self.note = Some(self.note.take().map_or(note.clone(), |first| format!("{first}; {note}")));
+    }
+}
+
 /// Restores the backup that `words` mean into `target`, or into the caller's own database.
 ///
 /// # Errors
@@ -111,7 +119,7 @@ pub fn restore<'a>(
         )));
     }
     let job = Job { caller, catalog: &catalog, entry: &entry, options };
-    let mut outcome = job.run(&place, &mut watch)?;
+    let mut outcome = job.run(&place, &mut watch).map_err(|error| error.if_interrupted(AS_IT_WAS))?;
     outcome.note = note.into_iter().chain(outcome.note).reduce(|first, second| format!("{first}; {second}"));
     outcome.duration_ms = clock::milliseconds(started.elapsed());
     Ok(outcome)
@@ -156,9 +164,7 @@ impl Job<'_> {
         }
         let page_size = target.page_size()?;
         if page_size != outcome.page_size {
-            let converted = convert(&rebuilt, page_size)?;
-            let notes: Vec<String> = outcome.note.take().into_iter().chain(converted).collect();
-            outcome.note = (!notes.is_empty()).then(|| notes.join("; "));
+            outcome.add_note(convert(&rebuilt, page_size)?);
             outcome.page_count =
                 u32::try_from(files::length(rebuilt.path()) / u64::from(page_size)).unwrap_or(u32::MAX);
             outcome.page_size = page_size;
@@ -188,7 +194,11 @@ impl Job<'_> {
     fn requeue(&self, rebuilt: &Staged, outcome: &mut Outcome) -> Result<()> {
         if self.options.requeue_leases.unwrap_or(false) {
             let conn = open_rebuilt(rebuilt.path())?;
-            outcome.requeued = Some(leases::requeue_all(&conn, self.caller.now())?);
+            let done = requeue::requeue_all(&conn, self.caller.now())?;
+            outcome.requeued = Some(done.requeued);
+            if let Some(note) = done.note() {
+                outcome.add_note(note);
+            }
         }
         Ok(())
     }
@@ -254,7 +264,7 @@ fn open_rebuilt(path: &Path) -> Result<Connection> {
 }
 
 /// Gives the rebuilt copy another page size; a note about rows that may have got new rowids.
-fn convert(rebuilt: &Staged, page_size: u32) -> Result<Option<String>> {
+fn convert(rebuilt: &Staged, page_size: u32) -> Result<String> {
     let conn = open_rebuilt(rebuilt.path())?;
     let tables = schema::tables_without_own_rowid(&conn)?;
     conn.execute_batch(&format!("PRAGMA page_size={page_size}; VACUUM"))
@@ -266,12 +276,12 @@ fn convert(rebuilt: &Staged, page_size: u32) -> Result<Option<String>> {
              new file"
         )));
     }
-    Ok(Some(match tables.as_slice() {
+    Ok(match tables.as_slice() {
         [] => format!("stored with the target's page size of {page_size} bytes"),
         tables => format!(
             "stored with the target's page size of {page_size} bytes; rows of tables without an INTEGER PRIMARY KEY may have got \
              new rowids: {}",
             tables.join(", ")
         ),
-    }))
+    })
 }

@@ -27,6 +27,7 @@ pub static STALE: Spec = Spec {
         "lease_until_utc TEXT",
         "overdue_seconds INTEGER",
         "attempts INTEGER",
+        "blocked TEXT",
     ],
     arguments: &["secs"],
     looks_at_files: false,
@@ -51,6 +52,7 @@ fn stale(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
             row.lease_until_utc,
             Value::Integer(row.overdue_seconds),
             row.attempts,
+            row.blocked,
         ]
     });
     Ok(values.collect())

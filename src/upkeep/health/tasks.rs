@@ -21,8 +21,12 @@ const NAMED: usize = 5;
 type Read = fn(&Caller, &Settings) -> Result<Metric>;
 
 /// The metrics about tasks, each with what reads it.
-const METRICS: [(&str, Read); 3] =
-    [("stale_leases", stale), ("unreadable_leases", unreadable_leases), ("unknown_statuses", unknown_statuses)];
+const METRICS: [(&str, Read); 4] = [
+    ("stale_leases", stale),
+    ("unreadable_leases", unreadable_leases),
+    ("unknown_statuses", unknown_statuses),
+    ("blocked_leases", blocked_leases),
+];
 
 /// Measures them; one that cannot be read is critical.
 pub fn metrics(caller: &Caller, settings: &Settings) -> Vec<Metric> {
@@ -122,6 +126,27 @@ fn unknown_statuses(caller: &Caller, settings: &Settings) -> Result<Metric> {
             "no setting names the status of these tasks ({}), so nobody takes, requeues or finishes them as far as is known: name it \
              with queue_set('status_leased', …), or 'status_finished' if such a task is over, or correct the tasks",
             names.join(", ")
+        )
+    }))
+}
+
+fn blocked_leases(caller: &Caller, settings: &Settings) -> Result<Metric> {
+    let thresholds =
+        (settings.real(&setting::BLOCKED_LEASES_WARNING)?, Some(settings.real(&setting::BLOCKED_LEASES_CRITICAL)?));
+    let conn = caller.connection();
+    let seconds = match patience::of(conn)? {
+        Patience::Seconds(seconds) => seconds,
+        // Then a task is blocked only if somebody has said for how long its lease was over, and requeued it.
+        Patience::Unknown => 0,
+        Patience::NoQueue => {
+            return Ok(Metric { warning: Some(thresholds.0), critical: thresholds.1, ..empty("blocked_leases") });
+        }
+    };
+    let tasks = leases::count_blocked(conn, seconds, caller.now())?;
+    Ok(counted("blocked_leases", tasks, thresholds, || {
+        format!(
+            "SELECT task_id, blocked FROM queue_stale({seconds}) WHERE blocked NOTNULL says why these tasks cannot be put back: change them, or \
+             what keeps them, then SELECT queue_requeue_stale({seconds})"
         )
     }))
 }

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::backup::{check, create, locate, options, rotate};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::queue::leases;
 use crate::queue::patience::{self, Patience};
+use crate::queue::requeue;
 use crate::retention::policy::Policy;
 use crate::settings::registry as setting;
 use crate::settings::{Setting, Settings};
@@ -123,7 +123,7 @@ impl Step {
             }
             Self::Analyze => shown(&analyze::analyze(caller, None, None)?),
             Self::Checkpoint => shown(&checkpoint::checkpoint(caller, None, None)?),
-            Self::Requeue => requeue(caller),
+            Self::Requeue => rescue(caller),
             Self::Integrity => check_integrity(caller),
             Self::Optimize => shown(&optimize::optimize(caller, 1, None)?),
             Self::Vacuum => vacuum_if_fragmented(caller, &settings),
@@ -179,15 +179,23 @@ fn verify(caller: &Caller, backup: Option<&str>) -> Result<Value> {
     }
 }
 
-fn requeue(caller: &Caller) -> Result<Value> {
+fn rescue(caller: &Caller) -> Result<Value> {
     let left_out = |note: &str| Ok(json!({ "requeued": 0, "note": note }));
-    match patience::of(caller.connection())? {
-        Patience::NoQueue => left_out("the database has no task table"),
-        Patience::Unknown => left_out(&format!("left out: {}", patience::UNKNOWN)),
-        Patience::Seconds(seconds) => {
-            Ok(json!({ "requeued": leases::requeue(caller, seconds, caller.now()).map_err(Error::explained)? }))
-        }
+    let seconds = match patience::of(caller.connection())? {
+        Patience::NoQueue => return left_out("the database has no task table"),
+        Patience::Unknown => return left_out(&format!("left out: {}", patience::UNKNOWN)),
+        Patience::Seconds(seconds) => seconds,
+    };
+    let outcome = requeue::requeue(caller, seconds, caller.now()).map_err(Error::explained)?;
+    let mut detail = json!({ "requeued": outcome.requeued });
+    if outcome.blocked > 0 {
+        detail["blocked"] = json!(outcome.blocked);
+        detail["blocked_tasks"] = json!(outcome.named().collect::<Vec<_>>());
     }
+    if let Some(error) = outcome.unremembered {
+        detail["note"] = json!(format!("queue_stale() does not show which tasks are blocked: {error}"));
+    }
+    Ok(detail)
 }
 
 fn check_integrity(caller: &Caller) -> Result<Value> {

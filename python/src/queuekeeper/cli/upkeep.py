@@ -207,6 +207,7 @@ def stale(queue: Queue, seconds: int | None, as_json: bool) -> None:
         ("lease until", lambda each: show.plain(each.lease_until_utc)),
         ("overdue (s)", lambda each: each.overdue_seconds),
         ("attempts", lambda each: each.attempts),
+        ("blocked", lambda each: show.plain(each.blocked)),
     ]
     show.listing(queue.stale(seconds), columns, "no stale leases", json_asked=as_json)
 

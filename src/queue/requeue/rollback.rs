@@ -1,0 +1,102 @@
+//! Whether something in a schema may end the transaction that a change of a task belongs to.
+//!
+//! # Promise
+//!
+//! `RAISE(ROLLBACK)` in a trigger and `ON CONFLICT ROLLBACK` in a constraint roll back everything that the caller has done in its
+//! transaction, and nothing can keep SQLite from it. What says so is found by its words, wherever it stands in the schema or among
+//! the connection's temporary triggers; quoted names, texts and comments do not count.
+
+use rusqlite::Connection;
+
+use crate::error::{Error, Result};
+
+/// The name of the first table or trigger that may roll a transaction back.
+///
+/// # Errors
+///
+/// Whatever SQLite says to reading the schema.
+pub fn found(conn: &Connection) -> Result<Option<String>> {
+    let read = || -> rusqlite::Result<Option<String>> {
+        let mut schema = conn.prepare(
+            "SELECT name, sql FROM main.sqlite_schema WHERE type IN ('table', 'trigger') AND typeof(sql) = 'text'
+             UNION ALL SELECT name, sql FROM temp.sqlite_schema WHERE type = 'trigger' AND typeof(sql) = 'text'",
+        )?;
+        let mut rows = schema.query([])?;
+        while let Some(row) = rows.next()? {
+            let text = |column| -> rusqlite::Result<String> {
+                Ok(String::from_utf8_lossy(row.get_ref(column)?.as_bytes().unwrap_or_default()).into_owned())
+            };
+            if says_rollback(&text(1)?) {
+                return Ok(Some(text(0)?));
+            }
+        }
+        Ok(None)
+    };
+    read().map_err(|error| Error::from(error).explained().context("cannot read the schema"))
+}
+
+fn says_rollback(sql: &str) -> bool {
+    let words = words(sql);
+    let is = |at: usize, word: &str| words.get(at).is_some_and(|found| found.eq_ignore_ascii_case(word));
+    (1..words.len()).any(|at| {
+        is(at, "ROLLBACK")
+            && (is(at - 1, "OR") || is(at - 1, "CONFLICT") || (is(at - 1, "(") && at > 1 && is(at - 2, "RAISE")))
+    })
+}
+
+/// The words and marks of a statement, without what is quoted or a comment.
+fn words(sql: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = sql;
+    while let Some(first) = rest.chars().next() {
+        let after = &rest[first.len_utf8()..];
+        let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+        let until = |end: &str| after.find(end).map_or("", |at| &after[at + end.len()..]);
+        rest = match first {
+            // A quote that is written twice ends one text and begins the next.
+            '\'' | '"' | '`' => until(first.encode_utf8(&mut [0; 4])),
+            '[' => until("]"),
+            '-' if after.starts_with('-') => until("\n"),
+            '/' if after.starts_with('*') => after[1..].find("*/").map_or("", |at| &after[at + 3..]),
+            c if is_word(c) => {
+                let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+                words.push(rest[..end].to_owned());
+                &rest[end..]
+            }
+            c if c.is_whitespace() => after,
+            c => {
+                words.push(c.into());
+                after
+            }
+        };
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rolls_back_is_found_by_its_words() {
+        for sql in [
+            "CREATE TRIGGER t BEFORE UPDATE ON q BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
+            "create trigger t begin select raise /* a */ ( -- b\n rollback , 'x'); end",
+            "CREATE TABLE q(id PRIMARY KEY ON CONFLICT ROLLBACK)",
+            "CREATE TRIGGER t BEGIN INSERT OR ROLLBACK INTO x VALUES ('it''s', \"a\"); END",
+        ] {
+            assert!(says_rollback(sql), "{sql}");
+        }
+        for sql in [
+            "CREATE TABLE q(rollback TEXT, b DEFAULT 'OR ROLLBACK')",
+            "CREATE TABLE q(a, \"OR ROLLBACK\", [OR ROLLBACK], `CONFLICT ROLLBACK`)",
+            "CREATE TRIGGER t BEGIN SELECT RAISE(ABORT, 'RAISE(ROLLBACK)') /* OR ROLLBACK */; END -- OR ROLLBACK",
+            "",
+            "'",
+            "/*",
+            "ROLLBACK",
+        ] {
+            assert!(!says_rollback(sql), "{sql}");
+        }
+    }
+}
