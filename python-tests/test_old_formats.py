@@ -79,6 +79,21 @@ def test_its_hash_files_rebuild_a_catalog(old: Old, open_python: OpenPython) -> 
     assert {each["id"] for each in old.catalog()} == {*before, made["id"]}
 
 
+def test_an_incremental_builds_on_its_chain(old: Old, open_python: OpenPython) -> None:
+    session = open_python(old.queue)
+    session.rows("SELECT queue_set('former_paths', ?)", json.dumps([old.source_path]))
+    newest = next(
+        each["id"] for each in reversed(old.catalog()) if each["backup_type"] == "incremental"
+    )
+    made = session.object('SELECT queue_backup(NULL, \'{"type": "incremental", "name": "chain"}\')')
+    assert (made["backup_type"], made["parent_id"]) == ("incremental", newest), made
+    target = old.directory / "restored.db"
+    session.object("SELECT queue_restore('latest', ?)", str(target))
+    live = session.rows("SELECT id, status, payload FROM task_queue ORDER BY id")
+    restored = open_python(target, load=False)
+    assert restored.rows("SELECT id, status, payload FROM task_queue ORDER BY id") == live
+
+
 def test_its_settings_and_its_schedule_go_on(old: Old, open_python: OpenPython) -> None:
     session = open_python(old.queue)
     rows = session.dicts("SELECT name, value FROM queue_settings()")
