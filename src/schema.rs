@@ -128,14 +128,39 @@ fn leads(conn: &Connection, index: &str, column: &str) -> rusqlite::Result<bool>
 ///
 /// Whatever SQLite says to reading the schema.
 pub fn tables_without_own_rowid(conn: &Connection) -> Result<Vec<String>> {
-    // A table that has an INTEGER PRIMARY KEY has no index for it, and one WITHOUT ROWID has one with origin 'pk'. Where the module of a
-    // virtual table is not loaded, its shadow tables are tables.
-    let sql = "SELECT list.name FROM pragma_table_list AS list
-               WHERE list.schema = 'main' AND list.type = 'table' AND NOT list.wr AND list.name NOT LIKE 'sqlite~_%' ESCAPE '~'
-                 AND NOT (EXISTS (SELECT 1 FROM pragma_table_info(list.name, 'main') WHERE pk > 0)
-                          AND NOT EXISTS (SELECT 1 FROM pragma_index_list(list.name, 'main') WHERE origin = 'pk'))
-               ORDER BY list.name";
-    names(conn, sql).map_err(unreadable)
+    let read = || -> rusqlite::Result<Vec<String>> {
+        let mut list = conn.prepare("PRAGMA main.table_list")?;
+        let list = list.query_map([], |row| {
+            let (name, kind): (String, String) = (row.get("name")?, row.get("type")?);
+            let rows = kind == "table" && !row.get::<_, bool>("wr")? && !is_sqlites_own(&name);
+            Ok(rows.then_some(name))
+        })?;
+        let mut found = Vec::new();
+        for name in list.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().flatten() {
+            if !has_integer_primary_key(conn, &name)? {
+                found.push(name);
+            }
+        }
+        found.sort();
+        Ok(found)
+    };
+    // Where the module of a virtual table is not loaded, its shadow tables are tables.
+    read().map_err(unreadable)
+}
+
+fn is_sqlites_own(name: &str) -> bool {
+    name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("sqlite_"))
+}
+
+/// Of a table with rowids: an INTEGER PRIMARY KEY has no index, and any other primary key has one.
+fn has_integer_primary_key(conn: &Connection, table: &str) -> rusqlite::Result<bool> {
+    let any = |pragma: &str, is_key: fn(&rusqlite::Row<'_>) -> rusqlite::Result<bool>| -> rusqlite::Result<bool> {
+        let mut rows = conn.prepare(&format!("PRAGMA main.{pragma}({})", quoted(table)))?;
+        let keys = rows.query_map([], is_key)?.collect::<rusqlite::Result<Vec<bool>>>()?;
+        Ok(keys.contains(&true))
+    };
+    Ok(any("table_info", |row| Ok(row.get::<_, i64>("pk")? > 0))?
+        && !any("index_list", |row| Ok(row.get::<_, String>("origin")? == "pk"))?)
 }
 
 /// Whether the main database has a virtual table, be its module loaded or not.

@@ -61,7 +61,6 @@ fn is_called_by_temporary_schema(caller: &Caller, function: &str) -> Result<bool
 fn check_schema(caller: &Caller, schema: &str, function: &str) -> Result<()> {
     let mut found = None;
     let quoted = schema.replace('"', "\"\"");
-    // Not `sqlite_schema`, which a hostile row can define anew.
     definitions(caller, &format!("\"{quoted}\".sqlite_master"), |name, sql| {
         if !is_held_by_sqlite(sql) && calls(sql, function) {
             found = Some(String::from_utf8_lossy(name).into_owned());
