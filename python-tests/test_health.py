@@ -24,6 +24,7 @@ METRICS = [
     "blocked_leases",
     "free_disk",
     "backup_age",
+    "tasks_missing",
     "sqlite_version",
     "journal_mode",
     "busy_timeout",
@@ -100,6 +101,7 @@ def test_the_values_are_what_is_there(queue: Queue, open_python: OpenPython) -> 
         "blocked_leases": "tasks",
         "free_disk": "GB",
         "backup_age": "hours",
+        "tasks_missing": "tasks",
         "sqlite_version": None,
         "journal_mode": None,
         "busy_timeout": "ms",
@@ -118,6 +120,7 @@ def test_the_thresholds_are_those_of_the_runbook(queue: Queue, open_python: Open
         "blocked_leases": (0, 50),
         "free_disk": (10, 5),
         "backup_age": (26, 50),
+        "tasks_missing": (None, None),
         "sqlite_version": (None, None),
         "journal_mode": (None, None),
         "busy_timeout": (None, None),
@@ -224,7 +227,9 @@ def test_what_cannot_be_read_is_critical_and_the_others_are_shown(
     for metric in ("stale_leases", "unreadable_leases"):
         assert found[metric]["level"] == "critical"
         assert "lease_until_utc" in found[metric]["action"]
-    others = set(METRICS) - {"backup_age", "stale_leases", "unreadable_leases", "sqlite_version"}
+    assert found["tasks_missing"]["level"] == "critical"
+    unreadable = {"backup_age", "tasks_missing", "stale_leases", "unreadable_leases"}
+    others = set(METRICS) - unreadable - {"sqlite_version"}
     assert {found[name]["level"] for name in others} == {"ok"}
 
 

@@ -229,3 +229,39 @@ def test_nothing_is_told_twice_whatever_happens() -> None:
         assert (message.kind == "failure") == bool(fresh), message
         assert fresh or known - set(message.failing), message
         known = set(message.failing)
+
+
+WARNED = json.dumps({**json.loads(DONE), "warning": "the task table is gone"})
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_what_a_backup_warns_of_is_told_like_a_failure_each_time(quiet: bool) -> None:
+    log = Log()
+    for _ in range(2):
+        log.add("daily", "backup", "ok", WARNED)
+        found = news.message(log.rows, "ntfy", where="queue.db", quiet=quiet)
+        assert found is not None
+        assert (found.title, found.failing) == ("queue.db: daily backup: warning", [])
+        assert found.body.startswith("daily backup warns: the task table is gone.")
+        assert log.tell(quiet=quiet) == news.FAILURE
+        assert log.tell(quiet=quiet) is None
+    log.add("daily", "backup", "ok", DONE)
+    assert log.tell(quiet=quiet) == (None if quiet else news.SUCCESS)
+
+
+def test_a_warning_hides_neither_a_failure_nor_a_recovery() -> None:
+    log = Log()
+    log.add("daily", "rotate", "failed", "no space")
+    log.add("daily", "backup", "ok", WARNED)
+    found = news.message(log.rows, "ntfy", where="queue.db")
+    assert found is not None
+    assert "daily rotate failed" in found.title
+    assert "the task table is gone" in found.body
+    assert log.tell() == news.FAILURE
+    log.add("daily", "rotate", "ok", "{}")
+    log.add("daily", "backup", "ok", WARNED)
+    found = news.message(log.rows, "ntfy", where="queue.db")
+    assert found is not None
+    assert "Works again: daily rotate." in found.body
+    assert log.tell() == news.FAILURE
+    assert log.tell() is None

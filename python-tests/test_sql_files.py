@@ -205,6 +205,7 @@ def test_health(queue: Queue, run_file: RunFile) -> None:
             "blocked_leases",
             "free_disk",
             "backup_age",
+            "tasks_missing",
             "journal_mode",
             "busy_timeout",
         ),

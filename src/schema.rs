@@ -14,6 +14,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
 
+/// The table with a row a job of the schedule: who has it has a schedule.
+pub const JOBS: &str = "queuekeeper_jobs";
+
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {

@@ -26,6 +26,7 @@ use serde_json::json;
 use super::catalog::Catalog;
 use super::elsewhere;
 use super::entry::Entry;
+use super::missing;
 use super::options::{Kind, Options, Wish};
 use super::produce::{Order, Produced};
 use super::publish;
@@ -48,10 +49,12 @@ pub struct Taken {
     pub blocked_ms: u64,
     /// What the caller should know.
     pub notes: Vec<String>,
+    /// That tasks are missing.
+    pub warning: Option<String>,
 }
 
 impl Taken {
-    /// The catalog object as JSON, with `blocked_writers_ms` and perhaps a `note`.
+    /// The catalog object as JSON, with `blocked_writers_ms`, and perhaps a `note` and a `warning`, which is in the note, too.
     ///
     /// # Errors
     ///
@@ -60,6 +63,10 @@ impl Taken {
         self.entry.others.insert("blocked_writers_ms".into(), json!(self.blocked_ms));
         if self.entry.queue_name.is_none() {
             self.entry.others.insert("queue_name".into(), json!(null));
+        }
+        if let Some(warning) = self.warning {
+            self.entry.others.insert("warning".into(), json!(warning));
+            self.notes.insert(0, warning);
         }
         if !self.notes.is_empty() {
             self.entry.others.insert("note".into(), json!(self.notes.join("; ")));
@@ -95,6 +102,7 @@ pub fn backup<'a>(
     let source = source_in(caller, options, &catalog, &mut watch)?;
     // What a crash left may be what fills the disk.
     files::sweep(catalog.directory(), &live);
+    let earlier = missing::earlier(&catalog.backups()?, &source);
     let mut parent_went = None;
     loop {
         let unmade = |error: Error| error.if_interrupted(UNMADE);
@@ -116,7 +124,10 @@ pub fn backup<'a>(
             let place = entry.place(catalog.directory());
             let entry = entry.shown(catalog.directory());
             notes.extend(elsewhere::leave(caller, &entry, &place, &live, &mut watch));
-            return Ok(Taken { entry, place, blocked_ms, notes });
+            let asked = !options.is_of_a_restore();
+            let counts = entry.task_counts.as_ref();
+            let warning = asked.then(|| missing::warning(caller, counts, &earlier, &mut watch)).flatten();
+            return Ok(Taken { entry, place, blocked_ms, notes, warning });
         }
         wish.kind = Kind::Full;
         parent_went =

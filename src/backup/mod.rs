@@ -20,6 +20,7 @@ pub mod frames;
 pub mod full;
 pub mod hashfile;
 pub mod locate;
+pub mod missing;
 pub mod newer;
 pub mod options;
 pub mod parent;

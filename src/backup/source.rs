@@ -31,6 +31,8 @@ mod listing;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
+
 pub use listing::{Key, none_of, only};
 
 use super::entry::Entry;
@@ -88,20 +90,29 @@ impl<'a> From<&'a Entry> for Made<'a> {
     }
 }
 
-/// The settings as they were committed, read through a sidecar: the caller's own busy handler could not be interrupted.
+/// The settings as they were committed.
 ///
 /// # Errors
 ///
 /// What SQLite says to reading them.
 pub fn settings(caller: &Caller, watch: &mut Watch<'_>) -> Result<Settings> {
+    read(caller, watch, Settings::of)
+}
+
+/// Reads something as it was committed, through a sidecar: the caller's own busy handler could not be interrupted.
+///
+/// # Errors
+///
+/// What SQLite says to reading it.
+pub fn read<T>(caller: &Caller, watch: &mut Watch<'_>, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let mut standing = caller.standing()?;
     let own = caller.file().is_none() || standing.alone() || standing.transaction != Transaction::None;
     if own || encrypted::is_sealed(caller)? {
-        return Settings::of(caller.connection());
+        return read(caller.connection());
     }
     let sidecar = Sidecar::open_reader(caller, &standing)?;
     sidecar.begin_read(caller, &mut standing, watch)?;
-    Settings::of(sidecar.connection())
+    read(sidecar.connection())
 }
 
 /// The path by which a database is known: without links where that can be said, empty without a file.

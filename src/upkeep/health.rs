@@ -87,6 +87,7 @@ pub fn health(caller: &Caller) -> Result<Vec<Metric>> {
     let mut metrics: Vec<Metric> = [SIZE, WAL, FRAGMENTATION].iter().map(measured).collect();
     metrics.extend(tasks::metrics(caller, &settings));
     metrics.extend([DISK, BACKUP].iter().map(measured));
+    metrics.push(tasks::tasks_missing(caller));
     metrics.extend([version(&stats), journal(&stats), patience(caller)?]);
     Ok(metrics)
 }

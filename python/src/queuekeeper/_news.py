@@ -6,6 +6,8 @@
   however often it is tried between. What was backed up or copied elsewhere he hears once.
 - He does not hear of a step that died and was done by the next attempt; he does if it died twice
   running.
+- What a step that was done warns of, such as a backup without the tasks that were there before, is
+  told like a failure, each time that it does.
 - Each address is told by itself: one that could not be reached hears later what others know.
 
 # How
@@ -104,10 +106,16 @@ def message(
     again = sorted(known.failing & well)
     made = [row for row in known.news if row.status == "ok" and row.step in ("backup", "push")]
     done = _done(known.news) if made else []
+    warned = {_name(row): row for row in known.news if warning(row)}
+    warnings = [f"{name} warns: {plain(warning(row))}." for name, row in warned.items()]
     if fresh:
         what = f"{_and(fresh)} failed"
-        paragraphs = [_failure(states[name], name) for name in fresh] + [RETRIED]
+        paragraphs = [_failure(states[name], name) for name in fresh] + [RETRIED, *warnings]
         kind = FAILURE
+    elif warnings:
+        # What works again would not be told by the next message.
+        recovered = [f"Works again: {_and(again)}."] if again else []
+        what, paragraphs, kind = f"{_and(list(warned))}: warning", warnings + recovered, FAILURE
     elif again:
         what = f"{_and(again)} {'works' if len(again) == 1 else 'work'} again"
         still = sorted(failing & known.failing)
@@ -244,6 +252,12 @@ def plain(text: Any) -> str:
     line = " ".join(str(text).split())
     line = "".join(each if each.isprintable() else "?" for each in line)
     return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 1] + "…"
+
+
+def warning(row: HistoryEntry) -> str | None:
+    """What a step that was done warns of."""
+    found = detail(row).get("warning") if row.status == "ok" else None
+    return found if isinstance(found, str) else None
 
 
 def detail(row: HistoryEntry) -> Mapping[str, Any]:

@@ -10,8 +10,8 @@
   telling. A call that finds the remote's taken leaves it to the other to tell what was done, and
   tells only failures.
 - A call that finds nothing to do starts no process and sends nothing.
-- The heartbeat is fetched by a call that did something, and only if nothing that was due has failed
-  or is left undone: neither a job, nor the copies.
+- The heartbeat is fetched by a call that did something, and only if nothing that was due has
+  failed, warns or is left undone: neither a job, nor the copies.
 - A database that cannot be used any more is told once, too, although it can remember nothing: the
   lock's file beside it, `NAME-run-due`, does. That somebody else holds its lock is not told.
 """
@@ -57,9 +57,17 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        """Whether anything failed."""
+        """Whether anything failed, or a step that was done warns."""
         undelivered = any(each.failure for each in self.deliveries)
-        return undelivered or any(job.status != "ok" for job in self.jobs)
+        return undelivered or bool(self.warnings) or any(job.status != "ok" for job in self.jobs)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the steps that were done warn of."""
+        steps = [step for job in self.jobs for step in job.steps if isinstance(step.detail, dict)]
+        return [
+            f"{each.step}: {each.detail['warning']}" for each in steps if "warning" in each.detail
+        ]
 
 
 def run_due(
@@ -193,7 +201,7 @@ class _Call:
             return False
 
     def _all_is_well(self) -> bool:
-        if self._outcome.error is not None:
+        if self._outcome.error is not None or self._outcome.warnings:
             return False
         planned = [each for each in self._queue.schedule() if each.next_due_utc is not None]
         if any(each.last_status != "ok" for each in planned):

@@ -7,6 +7,7 @@
 use rusqlite::types::Value;
 
 use super::{Level, Metric, level};
+use crate::backup::missing;
 use crate::connection::Caller;
 use crate::error::Result;
 use crate::queue::patience::{self, Patience};
@@ -149,6 +150,21 @@ fn blocked_leases(caller: &Caller, settings: &Settings) -> Result<Metric> {
              what keeps them, then SELECT queue_requeue_stale({seconds})"
         )
     }))
+}
+
+/// Tasks that earlier backups had, and that are not there: see [`missing`].
+pub fn tasks_missing(caller: &Caller) -> Metric {
+    #[allow(clippy::cast_precision_loss)] // Counts of tasks stay far below 2^53.
+    let value = |tasks: Option<u64>| tasks.map_or(Value::Null, |tasks| Value::Real(tasks as f64));
+    match missing::now(caller) {
+        Ok((tasks, None)) => Metric { value: value(tasks), ..empty("tasks_missing") },
+        Ok((tasks, action)) => {
+            Metric { value: value(tasks), level: Level::Warning, action, ..empty("tasks_missing") }
+        }
+        Err(error) => {
+            Metric { level: Level::Critical, action: Some(error.message().into()), ..empty("tasks_missing") }
+        }
+    }
 }
 
 /// A status in quotes; a long one is cut.

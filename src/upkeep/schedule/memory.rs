@@ -13,8 +13,7 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::schema;
 
-/// The table with a row a job.
-pub const JOBS: &str = "queuekeeper_jobs";
+pub use crate::schema::JOBS;
 /// The table with a row a step that was run.
 pub const LOG: &str = "queuekeeper_log";
 

@@ -52,7 +52,7 @@ def run_due(
     """Run what is due, and tell the operator.
 
     That is the jobs, and copying the backups elsewhere. For cron and the like, as often as once a
-    minute. The exit status is 1 if anything failed.
+    minute. The exit status is 1 if anything failed or warns.
     """
     named = named_once(database, db)
     flags["quiet"] = flags["quiet"] or None
@@ -84,6 +84,8 @@ def told(outcome: due.Outcome, as_json: bool) -> None:
         show.rows(ran, columns, "nothing is due")
     for step in (step for each in ran for step in each.steps if step.status == "failed"):
         click.echo(f"{step.step} failed: {show.cell(step.detail)}", err=True)
+    for warning in outcome.warnings:
+        click.echo(f"warning: {show.cell(warning)}", err=True)
     if outcome.error is not None:
         raise Finding(complain(str(outcome.error), NOT_RUN))
     if outcome.failed:
