@@ -46,7 +46,7 @@ pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result
     let live = LiveFiles::of(caller)?;
     let mut watch = Watch::new(caller, None);
     let Found { catalog, entry: named, .. } =
-        locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
+        locate::backup(caller, &live, words, options.dir.as_deref(), &[], &mut watch)?;
     delete_from(&catalog, &named, options, &live, &mut watch)
 }
 
@@ -58,7 +58,7 @@ pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result
 pub fn at(caller: &Caller, place: &Path) -> Result<Outcome> {
     let live = LiveFiles::of(caller)?;
     let mut watch = Watch::new(caller, None);
-    let (catalog, named) = locate::by_path(&live, place, &mut watch)?;
+    let (catalog, named) = locate::by_path(&live, place, &[], &mut watch)?;
     delete_from(&catalog, &named, &Options::default(), &live, &mut watch)
 }
 
@@ -98,7 +98,7 @@ fn delete_from(
                 entry.backup_path
             )));
         }
-        if ["-wal", "-journal"].iter().any(|companion| files::length(&files::with_suffix(&path, companion)) > 0) {
+        if has_journal(&path)? {
             return Err(Error::busy(format!(
                 "'{}' is in use as a database: a journal lies beside it; close what has it open",
                 path.display()
@@ -116,6 +116,12 @@ fn delete_from(
     let backup_paths = doomed.iter().map(|entry| entry.shown(catalog.directory()).backup_path).collect();
     let deleted = writer.delete(&ids)?;
     Ok(Outcome { deleted, ids, backup_paths })
+}
+
+/// Whether somebody uses a file as a database: a journal with content lies beside it.
+fn has_journal(path: &Path) -> Result<bool> {
+    let (wal, journal) = (files::with_suffix(path, "-wal"), files::with_suffix(path, "-journal"));
+    Ok(files::length(&wal)? > 0 || files::length(&journal)? > 0)
 }
 
 /// `first` and everything that builds on it, however far.

@@ -21,6 +21,7 @@ use super::entry::Entry;
 use super::frames::{self, Compression};
 use super::hashfile;
 use super::options::Kind;
+use super::scratch;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
@@ -31,12 +32,12 @@ const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Bytes of a database's header (<https://www.sqlite.org/fileformat.html>, section 1.3).
 const HEADER: usize = 100;
 
-/// What can be said of the artifact at `path`.
+/// What can be said of the artifact at `path`, which may be rebuilt in one of the directories `targets`.
 ///
 /// # Errors
 ///
 /// Anything that is no database, or a file that must not be opened.
-pub fn describe(path: &Path, live: &LiveFiles, watch: &mut Watch<'_>) -> Result<Entry> {
+pub fn describe(path: &Path, live: &LiveFiles, targets: &[&Path], watch: &mut Watch<'_>) -> Result<Entry> {
     live.refuse(path)?;
     if files::open_in_this_process(path) {
         return Err(Error::usage(format!(
@@ -46,7 +47,7 @@ pub fn describe(path: &Path, live: &LiveFiles, watch: &mut Watch<'_>) -> Result<
     }
     for companion in ["-wal", "-journal"] {
         let companion = files::with_suffix(path, companion);
-        if files::length(&companion) > 0 {
+        if files::length(&companion)? > 0 {
             return Err(Error::usage(format!(
                 "'{}' lies beside '{}', which is no complete backup without it; open the database with SQLite and back it up with \
                  queue_backup()",
@@ -67,7 +68,10 @@ pub fn describe(path: &Path, live: &LiveFiles, watch: &mut Watch<'_>) -> Result<
     let compression = compression_of(&mut file, path)?;
     let fingerprint = artifact::fingerprint(&mut file, path, watch)?;
     let page_size = page_size_of(&mut file, compression, path)?;
-    let plain = plain_length(&mut file, compression, path, watch)?;
+    let plain = match compression {
+        Compression::None => fingerprint.size,
+        _ => plain_length(&mut file, compression, path, targets, watch)?,
+    };
     let page_count = u32::try_from(plain / u64::from(page_size)).unwrap_or(u32::MAX);
     let mut entry = Entry {
         id: String::new(),
@@ -157,9 +161,15 @@ fn page_size_of(file: &mut File, compression: Compression, path: &Path) -> Resul
     }
 }
 
-/// The length of the plain content. A bomb is found out by the space that it would take.
-fn plain_length(file: &mut File, compression: Compression, path: &Path, watch: &mut Watch<'_>) -> Result<u64> {
-    let limit = files::free_space(files::parent_of(path))?;
+/// The length of the plain content. A bomb is found out by the space that it would take, wherever it could be rebuilt.
+fn plain_length(
+    file: &mut File,
+    compression: Compression,
+    path: &Path,
+    targets: &[&Path],
+    watch: &mut Watch<'_>,
+) -> Result<u64> {
+    let limit = scratch::most_room(path, targets)?;
     artifact::read_at_start(file, &mut [], path)?;
     let mut plain = frames::reader(file, compression).map_err(|error| Error::io("read", path, &error))?;
     let mut buffer = memory::zeros(1 << 20).map_err(|error| Error::io("read", path, &error))?;
@@ -174,10 +184,13 @@ fn plain_length(file: &mut File, compression: Compression, path: &Path, watch: &
             Err(error) => return Err(Error::corrupt(format!("'{}' is damaged ({error})", path.display()))),
         }
         if length > limit {
-            return Err(Error::corrupt(format!(
-                "'{}' expands to more than the {limit} bytes that are free beside it",
-                path.display()
-            )));
+            return Err(Error::new(
+                rusqlite::ffi::SQLITE_FULL,
+                format!(
+                    "'{}' expands to more than {limit} bytes, the most that is free where it could be rebuilt; free some space",
+                    path.display()
+                ),
+            ));
         }
     }
 }

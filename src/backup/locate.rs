@@ -35,7 +35,7 @@ pub struct Found<'a> {
     pub note: Option<String>,
 }
 
-/// Finds the backup that `words` mean.
+/// Finds the backup that `words` mean; `targets` are directories in which it may be rebuilt.
 ///
 /// # Errors
 ///
@@ -45,6 +45,7 @@ pub fn backup<'a>(
     live: &'a LiveFiles,
     words: Option<&str>,
     dir: Option<&str>,
+    targets: &[&Path],
     watch: &mut Watch<'_>,
 ) -> Result<Found<'a>> {
     let Some(words) = words.filter(|words| !words.is_empty()) else {
@@ -63,7 +64,7 @@ pub fn backup<'a>(
         if words.ends_with(std::path::is_separator) {
             return Err(no_backup(Path::new(words)));
         }
-        by_path(live, Path::new(words), watch)?
+        by_path(live, Path::new(words), targets, watch)?
     };
     Ok(Found { catalog, entry, note: None })
 }
@@ -162,7 +163,12 @@ fn no_backup(path: &Path) -> Error {
 /// # Errors
 ///
 /// As for [`backup`].
-pub fn by_path<'a>(live: &'a LiveFiles, path: &Path, watch: &mut Watch<'_>) -> Result<(Catalog<'a>, Entry)> {
+pub fn by_path<'a>(
+    live: &'a LiveFiles,
+    path: &Path,
+    targets: &[&Path],
+    watch: &mut Watch<'_>,
+) -> Result<(Catalog<'a>, Entry)> {
     live.refuse(path)?;
     let name = match path.file_name().and_then(|name| name.to_str()) {
         Some(name) if !path.is_dir() => name.to_owned(),
@@ -172,7 +178,7 @@ pub fn by_path<'a>(live: &'a LiveFiles, path: &Path, watch: &mut Watch<'_>) -> R
     let listed = catalog.settled(watch)?.into_iter().find(|entry| entry.backup_path == name);
     match listed {
         Some(entry) => Ok((catalog, entry)),
-        None => foreign::describe(path, live, watch).map(|entry| (catalog, entry)),
+        None => foreign::describe(path, live, targets, watch).map(|entry| (catalog, entry)),
     }
 }
 

@@ -31,6 +31,7 @@ pub mod recognize;
 pub mod recover;
 pub mod restore;
 pub mod rotate;
+pub mod scratch;
 pub mod sink;
 pub mod snapshot;
 pub mod source;

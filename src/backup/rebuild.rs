@@ -66,6 +66,35 @@ pub fn rebuild(
     Ok(staged)
 }
 
+/// About as many bytes as [`rebuild`] writes at a time: the database as large as it ever is in its chain, and one expanded delta.
+///
+/// # Errors
+///
+/// A chain that is not whole, or an entry without the shape of its database.
+pub fn space_for(entries: &[Entry], entry: &Entry) -> Result<u64> {
+    let (mut database, mut delta) = (0, 0);
+    for link in parent::chain(entries, entry).map_err(Error::corrupt)? {
+        let geometry = geometry_of(link)?;
+        database = u64::from(geometry.page_size).saturating_mul(geometry.page_count.into()).max(database);
+        if link.parent_id.is_some() {
+            delta = expanded_delta(link, geometry).max(delta);
+        }
+    }
+    Ok(database.saturating_add(delta))
+}
+
+/// About as many bytes as the plain file of an incremental has.
+fn expanded_delta(link: &Entry, geometry: Geometry) -> u64 {
+    /// Of a page of a delta, what its cells may use, and what each needs besides the page that it holds.
+    const ROOM: u64 = 65_500;
+    const CELL: u64 = 16;
+    if !link.compressed {
+        return link.size_bytes;
+    }
+    let a_page = 65_536u64.checked_div(ROOM / (u64::from(geometry.page_size) + CELL)).unwrap_or(2 * 65_536);
+    u64::from(link.pages_stored.unwrap_or_default()).saturating_mul(a_page).saturating_add(DELTA_EXTRA)
+}
+
 /// The shape of the database of a backup, as the catalog has it.
 ///
 /// # Errors

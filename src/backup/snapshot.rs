@@ -24,7 +24,7 @@ mod straight;
 mod vfs;
 mod wal;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -72,6 +72,15 @@ struct WalBudget {
     budget_mb: u64,
 }
 
+impl WalBudget {
+    /// What the WAL of a database may grow to from now on.
+    fn of(database: &Path, budget_mb: u64) -> Result<Self> {
+        let path = files::with_suffix(database, "-wal");
+        let limit = files::length(&path)?.saturating_add(budget_mb.saturating_mul(1 << 20));
+        Ok(Self { path, limit, budget_mb })
+    }
+}
+
 impl<'c> Snapshot<'c> {
     /// Takes a snapshot of the caller's main database and holds it until dropped.
     ///
@@ -102,14 +111,7 @@ impl<'c> Snapshot<'c> {
         let taken_at = caller.now();
         let conn = source.connection();
         let wal_budget_mb = Settings::of(conn)?.positive(&settings::WAL_BUDGET_MB)?;
-        let wal = file.filter(|_| standing.wal()).map(|file| {
-            let path = files::with_suffix(&file, "-wal");
-            WalBudget {
-                limit: files::length(&path).saturating_add(wal_budget_mb.saturating_mul(1 << 20)),
-                path,
-                budget_mb: wal_budget_mb,
-            }
-        });
+        let wal = file.filter(|_| standing.wal()).map(|file| WalBudget::of(&file, wal_budget_mb)).transpose()?;
         let page_size = read_pragma(conn, "page_size")?;
         let page_count = read_pragma(conn, "page_count")?;
         let straight = match &source {
@@ -242,7 +244,7 @@ impl<'c> Snapshot<'c> {
 
     fn check_wal(&self) -> Result<()> {
         let Some(wal) = &self.wal else { return Ok(()) };
-        if files::length(&wal.path) <= wal.limit {
+        if files::length(&wal.path)? <= wal.limit {
             return Ok(());
         }
         Err(Error::new(

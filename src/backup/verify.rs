@@ -13,7 +13,7 @@
 //! that was reached is then `checksum`, though the pages were compared as well.
 //!
 //! A plain artifact is opened where it lies, as immutable. A compressed one or an incremental is rebuilt in a temporary file
-//! in its own directory first, through its whole chain.
+//! first, through its whole chain: in its own directory, or where there is space (see [`scratch`]).
 
 mod database;
 
@@ -26,9 +26,9 @@ use super::catalog::Catalog;
 use super::entry::Entry;
 use super::frames::Compression;
 use super::options::Kind;
-use super::{artifact, hashfile, newer, parent, rebuild, recognize};
+use super::{artifact, hashfile, newer, parent, rebuild, recognize, scratch};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Staged};
 use crate::progress::Watch;
 use crate::soundness::Soundness;
 
@@ -114,7 +114,7 @@ pub fn findings(
         check_files(catalog, entry, path, watch).and_then(|()| check_pages(entry, path, watch)).map(|()| None)
     } else {
         check_hash_file(entry, path, catalog, watch)
-            .and_then(|()| rebuild::rebuild(catalog, entry, file, catalog.directory(), watch))
+            .and_then(|()| rebuild_aside(catalog, entry, file, watch))
             .map(Some)
     };
     let rebuilt = match proved {
@@ -132,6 +132,13 @@ pub fn findings(
     let faulty = !verdict.soundness.findings.is_empty();
     verdict.by_older = faulty && entry.content_digest.is_some() && newer::is_newer(database, entry);
     Ok(verdict)
+}
+
+/// Rebuilds the database where there is space for it.
+fn rebuild_aside(catalog: &Catalog<'_>, entry: &Entry, file: Option<&Path>, watch: &mut Watch<'_>) -> Result<Staged> {
+    let needed = rebuild::space_for(&catalog.backups()?, entry)?;
+    let directory = scratch::directory(catalog.directory(), needed, catalog.live())?;
+    rebuild::rebuild(catalog, entry, file, &directory, watch)
 }
 
 /// Every artifact of the chain is what was written.
@@ -203,7 +210,7 @@ fn refuse_lone_delta(
     }
     let expanded = match plain {
         true => None,
-        false => Some(rebuild::rebuild(catalog, entry, Some(path), catalog.directory(), watch)?),
+        false => Some(rebuild_aside(catalog, entry, Some(path), watch)?),
     };
     let conn = artifact::open_immutable(expanded.as_ref().map_or(path, |expanded| expanded.path()))?;
     match watch.over(&conn, || recognize::refuse_delta(&conn, path))? {

@@ -35,7 +35,7 @@ pub use holders::holder;
 pub use live::{COMPANIONS, LiveFiles, open_in_this_process, open_own, same_file};
 pub use lock::DirectoryLock;
 pub use staged::{Placed, Staged, sweep};
-pub use temporary::{may_share_space, sqlite_directory};
+pub use temporary::{can_be_written, may_share_space, sqlite_directory};
 
 use crate::error::{Error, Result};
 
@@ -192,8 +192,12 @@ fn told(path: &Path, found: io::Result<fs::Metadata>) -> Result<Option<fs::Metad
 }
 
 /// The length of a file that may be live (by `stat`), 0 if there is none.
-pub fn length(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |found| found.len())
+///
+/// # Errors
+///
+/// When that cannot be said: what the disk does not tell is not empty.
+pub fn length(path: &Path) -> Result<u64> {
+    Ok(found(path)?.map_or(0, |found| found.len()))
 }
 
 /// Directories that were made for a work and go again if it fails.

@@ -24,6 +24,11 @@ fn first_usable(candidates: Vec<PathBuf>, usable: impl Fn(&Path) -> bool) -> Opt
     candidates.into_iter().find(|path| usable(path))
 }
 
+/// Whether files can be made in a directory, as far as permissions and a read-only file system say.
+pub fn can_be_written(directory: &Path) -> bool {
+    is_usable(directory)
+}
+
 #[cfg(unix)]
 fn is_usable(path: &Path) -> bool {
     use rustix::fs::{Access, access};

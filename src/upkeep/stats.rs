@@ -58,7 +58,7 @@ pub fn stats(caller: &Caller) -> Result<Stats> {
     let freelist_count: i64 = caller.pragma("freelist_count")?;
     let journal_mode: String = caller.pragma("journal_mode")?;
     let file = caller.file();
-    let wal = file.as_ref().map_or(0, |file| files::length(&files::with_suffix(file, "-wal")));
+    let wal = file.as_ref().map_or(Ok(0), |file| files::length(&files::with_suffix(file, "-wal")))?;
     let wal_size_bytes = i64::try_from(wal).unwrap_or(i64::MAX);
     // A directory that cannot be asked (gone, or not of this machine) leaves the number unknown.
     let free = file.as_ref().and_then(|file| files::free_space(files::parent_of(file)).ok());

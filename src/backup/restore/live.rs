@@ -9,7 +9,7 @@ use rusqlite::{Connection, ffi};
 use crate::backup::newer;
 use crate::backup::options::Options;
 use crate::backup::verify::is_damage;
-use crate::backup::{artifact, create, delete};
+use crate::backup::{artifact, create, delete, target};
 use crate::connection::{Caller, RETRY, Sidecar, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
@@ -81,6 +81,30 @@ impl<'a> Target<'a> {
     /// What SQLite says.
     pub fn page_size(&self) -> Result<u32> {
         read_pragma(self.writer.connection(), "page_size")
+    }
+
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite says.
+    pub fn size(&self) -> Result<u64> {
+        let pages: u32 = read_pragma(self.writer.connection(), "page_count")?;
+        Ok(u64::from(self.page_size()?) * u64::from(pages))
+    }
+
+    /// Whether it is in WAL mode.
+    pub fn is_wal(&self) -> bool {
+        self.wal
+    }
+
+    /// Where what it holds is saved.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite says to reading its settings.
+    pub fn safety_directory(&self, watch: &mut Watch<'_>) -> Result<PathBuf> {
+        as_caller(self.caller, &self.path, |holder| target::default_directory(holder, watch))
     }
 
     /// Saves what the database holds, then gives it the content of the plain database at `source`; the path of what was
@@ -183,16 +207,18 @@ fn check_caller(caller: &Caller) -> Result<()> {
     Ok(())
 }
 
+/// Works as the caller, if `path` is its own database, else through a caller of its own.
+fn as_caller<T>(caller: &Caller, path: &Path, work: impl FnOnce(&Caller) -> Result<T>) -> Result<T> {
+    if caller.file().is_some_and(|own| files::same_file(&own, path)) {
+        return work(caller);
+    }
+    work(&caller.beside(path)?)
+}
+
 /// Backs up what the database at `path` holds, as `before_restore`; where.
 fn save(caller: &Caller, path: &Path) -> Result<PathBuf> {
-    let other;
-    let holder = if caller.file().is_some_and(|own| files::same_file(&own, path)) {
-        caller
-    } else {
-        other = caller.beside(path)?;
-        &other
-    };
-    let taken = create::backup(holder, None, &Options::of_restore(super::BEFORE_RESTORE), None)
+    let options = Options::of_restore(super::BEFORE_RESTORE);
+    let taken = as_caller(caller, path, |holder| create::backup(holder, None, &options, None))
         .map_err(|error| error.context("cannot save the present content first, so nothing was restored"))?;
     Ok(taken.place)
 }

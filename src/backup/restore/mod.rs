@@ -22,6 +22,7 @@
 
 mod live;
 mod place;
+mod space;
 
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
@@ -111,7 +112,8 @@ pub fn restore<'a>(
     let live = LiveFiles::of(caller)?;
     let place = Place::find(caller, &live, target, options.overwrite.unwrap_or(false))?;
     let mut watch = Watch::new(caller, listener);
-    let Found { catalog, entry, note } = locate::backup(caller, &live, words, options.dir.as_deref(), &mut watch)?;
+    let Found { catalog, entry, note } =
+        locate::backup(caller, &live, words, options.dir.as_deref(), &[files::parent_of(place.path())], &mut watch)?;
     if !entry.is_intact() {
         return Err(Error::corrupt(format!(
             "the catalog entry of '{}' is not as it was written, so it cannot be trusted; see queue_verify()",
@@ -136,10 +138,10 @@ impl Job<'_> {
     fn run(&self, place: &Place, watch: &mut Watch<'_>) -> Result<Outcome> {
         let directory = files::parent_of(place.path());
         files::sweep(directory, self.catalog.live());
-        self.check_space(place, directory)?;
         let mut outcome = self.outcome(place.path())?;
         match place {
             Place::New(path) => {
+                space::for_new(directory, rebuild::geometry_of(self.entry)?)?;
                 let rebuilt = self.rebuilt(directory, &mut outcome, watch)?;
                 self.requeue(&rebuilt, &mut outcome)?;
                 self.put(rebuilt, path)?;
@@ -151,6 +153,11 @@ impl Job<'_> {
 
     fn replace(&self, path: &Path, directory: &Path, outcome: &mut Outcome, watch: &mut Watch<'_>) -> Result<()> {
         let target = live::Target::open(self.caller, path, watch)?;
+        let geometry = rebuild::geometry_of(self.entry)?;
+        match &target {
+            Some(target) => space::for_live(directory, geometry, target, &target.safety_directory(watch)?)?,
+            None => space::for_new(directory, geometry)?,
+        }
         let rebuilt = self.rebuilt(directory, outcome, watch)?;
         self.requeue(&rebuilt, outcome)?;
         let Some(target) = target else {
@@ -166,7 +173,7 @@ impl Job<'_> {
         if page_size != outcome.page_size {
             outcome.add_note(convert(&rebuilt, page_size)?);
             outcome.page_count =
-                u32::try_from(files::length(rebuilt.path()) / u64::from(page_size)).unwrap_or(u32::MAX);
+                u32::try_from(files::length(rebuilt.path())? / u64::from(page_size)).unwrap_or(u32::MAX);
             outcome.page_size = page_size;
         }
         outcome.safety_backup = Some(files::text_of(&target.receive(rebuilt.path(), watch)?));
@@ -216,17 +223,6 @@ impl Job<'_> {
             }
             Placed::Taken => Err(super::target::taken(path)),
         }
-    }
-
-    fn check_space(&self, place: &Place, directory: &Path) -> Result<()> {
-        let geometry = rebuild::geometry_of(self.entry)?;
-        let size = u64::from(geometry.page_size) * u64::from(geometry.page_count);
-        // Beside the rebuilt copy: the target's WAL or journal, and the backup of what it holds.
-        let needed = match place {
-            Place::New(_) => size,
-            Place::Existing(path) => size.saturating_mul(2).saturating_add(files::length(path)),
-        };
-        files::require_space(directory, needed, "restore", "free some space there")
     }
 
     fn outcome(&self, target: &Path) -> Result<Outcome> {

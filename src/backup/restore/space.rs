@@ -1,0 +1,105 @@
+//! Whether there is space for a restore, on each disk for what is written there.
+//!
+//! # Promise
+//!
+//! Before anything is written: in the target's directory for the rebuilt copy, and for a live target's WAL or journal; in the directory of
+//! the safety backup for that, wherever it is; in SQLite's directory for temporary files if the page size is to be converted. What lies on
+//! one file system is added up.
+
+use std::path::{Path, PathBuf};
+
+use super::live::Target;
+use crate::backup::sink::Geometry;
+use crate::error::Result;
+use crate::files;
+
+const ADVICE: &str = "free some space there";
+
+/// Bytes of a database of this shape.
+pub fn size_of(geometry: Geometry) -> u64 {
+    u64::from(geometry.page_size) * u64::from(geometry.page_count)
+}
+
+/// Space for a rebuilt copy in `directory`, that of a target that is not there or is moved aside.
+///
+/// # Errors
+///
+/// `SQLITE_FULL`.
+pub fn for_new(directory: &Path, geometry: Geometry) -> Result<()> {
+    files::require_space(directory, size_of(geometry), "restore", ADVICE)
+}
+
+/// Space for a restore into a live target in `directory`, of which a backup is saved in `safety` first.
+///
+/// # Errors
+///
+/// `SQLITE_FULL`, or what SQLite says to the target.
+pub fn for_live(directory: &Path, geometry: Geometry, target: &Target<'_>, safety: &Path) -> Result<()> {
+    let (new, old) = (size_of(geometry), target.size()?);
+    // A WAL takes all new pages; a journal takes the old ones, and the file grows.
+    let log = if target.is_wal() { new } else { old.saturating_add(new.saturating_sub(old)) };
+    let mut needs = vec![(directory.to_path_buf(), "restore", new.saturating_add(log))];
+    needs.push((existing(safety)?, "backup of what the target holds", old));
+    if target.page_size()? != geometry.page_size {
+        needs.extend(files::sqlite_directory(None).map(|place| (place, "conversion of the page size", new)));
+    }
+    for (place, what, bytes) in sums(needs, files::may_share_space) {
+        files::require_space(&place, bytes, &what, ADVICE)?;
+    }
+    Ok(())
+}
+
+/// The nearest directory above that is there: the default directory is made by the first backup.
+fn existing(directory: &Path) -> Result<PathBuf> {
+    let mut place = directory;
+    while !files::exists(place)? {
+        let parent = files::parent_of(place);
+        if parent == place {
+            break;
+        }
+        place = parent;
+    }
+    Ok(place.to_path_buf())
+}
+
+/// Adds up what is needed on one file system.
+fn sums(needs: Vec<(PathBuf, &str, u64)>, share: impl Fn(&Path, &Path) -> bool) -> Vec<(PathBuf, String, u64)> {
+    let mut sums: Vec<(PathBuf, String, u64)> = Vec::new();
+    for (place, what, bytes) in needs {
+        match sums.iter_mut().find(|(other, ..)| share(other, &place)) {
+            Some((_, whats, sum)) => {
+                *whats = format!("{whats} with the {what}");
+                *sum = sum.saturating_add(bytes);
+            }
+            None => sums.push((place, what.to_owned(), bytes)),
+        }
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_system_gets_its_own_sum() {
+        let needs = || {
+            vec![(PathBuf::from("/a"), "one", 1), (PathBuf::from("/b"), "two", 2), (PathBuf::from("/c"), "three", 4)]
+        };
+        let found = |share: fn(&Path, &Path) -> bool| -> Vec<u64> {
+            sums(needs(), share).into_iter().map(|(_, _, bytes)| bytes).collect()
+        };
+        assert_eq!(found(|_, _| true), [7]);
+        assert_eq!(found(|_, _| false), [1, 2, 4]);
+        assert_eq!(found(|one, other| one != Path::new("/b") && other != Path::new("/b")), [5, 2]);
+        let all = sums(needs(), |_, _| true);
+        assert_eq!(all[0].1, "one with the two with the three");
+    }
+
+    #[test]
+    fn a_directory_that_is_still_to_be_made_lies_where_the_one_above_it_does() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(existing(&directory.path().join("a/b/c")).unwrap(), directory.path());
+        assert_eq!(existing(directory.path()).unwrap(), directory.path());
+    }
+}
