@@ -24,7 +24,7 @@ class Mutant:
 
 
 #: What no rule covers, in the order of the list. Each needs at least one way.
-TOPICS: tuple[str, ...] = ()
+TOPICS: tuple[str, ...] = ("requeue",)
 
 CRASHES = "test_injected_crashes.py::test_loss_of_power_after_each_operation[full]"
 
@@ -279,5 +279,29 @@ MUTANTS = (
         "WHERE type = 'table' AND rootpage > 0 AND name = ?1 COLLATE NOCASE",
         "WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE",
         "test_schedule_hostile.py -k trap",
+    ),
+    Mutant(
+        "requeue",
+        "a task of each batch is left out",
+        "src/queue/requeue/batches.rs",
+        "keys.chunks(self.width).enumerate() {",
+        "keys.chunks(self.width).enumerate().skip(1) {",
+        "test_requeue_property.py",
+    ),
+    Mutant(
+        "requeue",
+        "a task that was put back counts twice",
+        "src/queue/requeue/batches.rs",
+        "Fate::Requeued => done.requeued += 1,",
+        "Fate::Requeued => done.requeued += 2,",
+        "test_requeue_property.py",
+    ),
+    Mutant(
+        "requeue",
+        "a task that violates a deferred foreign key counts as put back",
+        "src/queue/requeue/row.rs",
+        "if changed && !violated_before && host::has_violations(self.conn) {",
+        "if changed && violated_before && host::has_violations(self.conn) {",
+        'test_requeue_blocked.py -k "deferred and transaction"',
     ),
 )
