@@ -72,12 +72,17 @@ impl<'a> Watch<'a> {
         self.caller.check_interrupt()
     }
 
-    /// Runs `body`, which works on `conn`, a connection other than the caller's, and ends it when the caller wants that.
+    /// Runs `body`, which works on `conn`, and ends it when the caller wants that. On the host's own connection no handler is set, as that
+    /// would replace the host's: there `body` ends by the interrupt itself.
     ///
     /// # Errors
     ///
     /// As for [`Watch::check`]; then what `body` came to does not matter.
     pub fn over<T>(&mut self, conn: &Connection, body: impl FnOnce() -> T) -> Result<T> {
+        if self.caller.is_hosts(conn) {
+            let outcome = body();
+            return self.check().map(|()| outcome);
+        }
         let mut interrupted = None;
         let mut stop = || {
             interrupted = self.check().err();
@@ -93,6 +98,9 @@ impl<'a> Watch<'a> {
     ///
     /// As for [`Watch::check`]; then what `body` came to does not matter.
     pub fn over_waiting<T>(&mut self, conn: &Connection, deadline: Instant, body: impl FnOnce() -> T) -> Result<T> {
+        if self.caller.is_hosts(conn) {
+            return self.over(conn, body);
+        }
         let mut interrupted = None;
         // SQLite asks one of the two at a time, and never from within the other.
         let state = RefCell::new((&mut *self, &mut interrupted));

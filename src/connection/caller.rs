@@ -24,12 +24,14 @@ pub struct Caller {
     clock: Cell<Clock>,
     /// Somebody waits for locks in place of SQLite, which then knows of no `busy_timeout`.
     attended: Cell<bool>,
+    /// Nobody else has the connection, or handlers on it.
+    own: bool,
 }
 
 impl Caller {
     /// Wraps a connection that belongs to somebody else: one made by `Connection::from_handle`.
     pub fn new(conn: Connection) -> Self {
-        Self { conn, clock: Cell::default(), attended: Cell::default() }
+        Self { conn, clock: Cell::default(), attended: Cell::default(), own: false }
     }
 
     /// What time it is for the work that is being done.
@@ -68,7 +70,7 @@ impl Caller {
             if path.exists() { error } else { error.advice("there is no such file; a missing database is not made") }
         })?;
         super::sidecar::prepare(&conn, DEFAULT_PATIENCE)?;
-        Ok(Self::new(conn))
+        Ok(Self { own: true, ..Self::new(conn) })
     }
 
     /// A caller of our own making: a connection to another database, with the same SQLite and VFS, and the same patience.
@@ -80,7 +82,12 @@ impl Caller {
         let sidecar = Sidecar::open_writer(self, file)?;
         let conn = sidecar.into_connection();
         conn.busy_timeout(self.patience())?;
-        Ok(Self { conn, clock: self.clock.clone(), attended: Cell::default() })
+        Ok(Self { conn, clock: self.clock.clone(), attended: Cell::default(), own: true })
+    }
+
+    /// Whether `conn` is a connection of the host's: the caller's, unless we made that.
+    pub fn is_hosts(&self, conn: &Connection) -> bool {
+        !self.own && host::is_same(&self.conn, conn)
     }
 
     /// The main database's file; `None` for in-memory and temporary databases.

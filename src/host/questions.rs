@@ -139,6 +139,12 @@ impl Alias<'_> {
     }
 }
 
+/// Whether both are the same connection of SQLite's.
+pub fn is_same(one: &Connection, other: &Connection) -> bool {
+    // SAFETY: the handles are compared, and not used.
+    unsafe { std::ptr::eq(one.handle(), other.handle()) }
+}
+
 /// The name of the VFS that serves the connection's main database.
 pub fn vfs_name(conn: &Connection) -> Option<CString> {
     let mut vfs: *mut ffi::sqlite3_vfs = ptr::null_mut();
