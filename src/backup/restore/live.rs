@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ffi};
 
+use crate::backup::entry::Entry;
 use crate::backup::newer;
 use crate::backup::options::Options;
 use crate::backup::verify::is_damage;
@@ -96,6 +97,27 @@ impl<'a> Target<'a> {
     /// Whether it is in WAL mode.
     pub fn is_wal(&self) -> bool {
         self.wal
+    }
+
+    /// Refuses a source of another text encoding: whoever has the target open could not use it any more. A target in which nothing was
+    /// ever made has none yet.
+    ///
+    /// # Errors
+    ///
+    /// See above, or what SQLite says.
+    pub fn refuse_encoding(&self, source: &Path, entry: &Entry) -> Result<()> {
+        let conn = self.writer.connection();
+        let (own, other): (String, String) =
+            (read_pragma(conn, "encoding")?, read_pragma(&artifact::open_immutable(source)?, "encoding")?);
+        if own == other || read_pragma::<i64>(conn, "schema_version")? == 0 {
+            return Ok(());
+        }
+        Err(Error::usage(format!(
+            "'{}' has the text encoding {other}, and '{}' has {own}; connections that are open would fail until they are opened anew, so \
+             nothing was restored; restore into a new file, and put that in its place while nobody has it open",
+            entry.backup_path,
+            self.path.display()
+        )))
     }
 
     /// Where what it holds is saved.

@@ -166,6 +166,7 @@ impl Job<'_> {
             outcome.moved_aside = Some(files::text_of(&aside));
             return self.put(rebuilt, path).map_err(|error| error.advice(place::whereabouts(&aside)));
         };
+        target.refuse_encoding(rebuilt.path(), self.entry)?;
         if outcome.page_count == 1 {
             grow(&rebuilt)?;
         }
