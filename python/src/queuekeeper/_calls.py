@@ -20,8 +20,10 @@ from __future__ import annotations
 
 import _thread
 import contextlib
-import queue
 import threading
+
+# Not `queue`: the program may have a package of that name. This is what `queue` has it from.
+from _queue import Empty, SimpleQueue
 from typing import Any, Callable
 
 from queuekeeper._abi import Heard
@@ -69,8 +71,8 @@ class _Attended:
         self._work = work
         self._interrupt = interrupt
         self._progress = progress
-        self._news: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._news: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
+        self._answers: SimpleQueue[bool] = SimpleQueue()
         self._helpers: list[int] = []
         self._stop = False
         self._ended = False
@@ -135,7 +137,7 @@ class _Attended:
         """Answers one piece of news; runs in the main thread."""
         try:
             news = self._news.get(timeout=LOOK_UP_SECONDS)
-        except queue.Empty:
+        except Empty:
             news = None
         if self._stop:
             # A call that had not begun to work when it was interrupted did not notice.

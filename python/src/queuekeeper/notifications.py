@@ -12,35 +12,30 @@
 
 # How
 
-The caller holds the lock of `run_due`, so nobody else tells the same at the same time.
+Apprise runs in a process of its own (`_delivery`). The caller holds the lock of `run_due`, so
+nobody else tells the same at the same time.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import platform
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
+from queuekeeper import _delivery
 from queuekeeper import _news as news
 from queuekeeper._arguments import Now
 from queuekeeper._log import RUNNING, record
 from queuekeeper._queue import Queue
 from queuekeeper.configuration import Configuration, redacted
-from queuekeeper.errors import Error
 from queuekeeper.results import HistoryEntry
 
 HEARTBEAT_SECONDS = 20
-UNKNOWN_SERVICE = (
-    "the URL cannot be used: apprise knows no such service, or something is missing in it; see "
-    "https://appriseit.com/services/"
-)
 
 
 @dataclass(frozen=True)
@@ -66,39 +61,19 @@ class Address:
 
     def check(self) -> str | None:
         """Why nothing could ever be sent there, or None."""
-        with _complaints():
-            try:
-                service = _apprise()
-            except Error as error:
-                return str(error)
-            known = service.Apprise.instantiate(self._url, suppress_exceptions=True)
-        return None if known is not None else UNKNOWN_SERVICE
+        return self._ask(None)
 
     def send(self, kind: str, title: str, body: str) -> str | None:
         """Sends a message; why it did not arrive, or None."""
-        wrong = self.check()
-        if wrong is not None:
-            return wrong
-        with _complaints() as complaints:
-            service = _apprise()
-            sent = service.Apprise()
-            sent.add(_with_priority(service, self._url) if kind == news.FAILURE else self._url)
-            types = service.NotifyType
-            try:
-                arrived = sent.notify(
-                    title=title,
-                    body=body,
-                    notify_type=types.FAILURE if kind == news.FAILURE else types.SUCCESS,
-                    body_format=service.NotifyFormat.TEXT,
-                )
-            # Whatever a service's plugin raises, the backup must not fail by it.
-            except Exception as error:
-                complaints.append(f"{type(error).__name__}: {error}")
-                arrived = False
-        if arrived:
-            return None
-        reason = "; ".join(complaints) or "the service accepted no message"
-        return news.plain(redacted(reason, [self._url], every_part=True))
+        return self._ask({"failure": kind == news.FAILURE, "title": title, "body": body})
+
+    def _ask(self, message: dict[str, Any] | None) -> str | None:
+        answer = _delivery.ask(self._url, message)
+        if "wrong" in answer:
+            return str(answer["wrong"])
+        if "failure" in answer:
+            return news.plain(redacted(str(answer["failure"]), [self._url], every_part=True))
+        return None
 
 
 def addresses(configuration: Configuration) -> list[Address]:
@@ -201,43 +176,3 @@ def fetch(url: str) -> str | None:
 def place(database: Path) -> str:
     """Which queue, on which machine: an operator has several."""
     return news.plain(f"{database.name} on {platform.node() or 'this machine'}")
-
-
-def _with_priority(service: Any, url: str) -> str:
-    """The URL with a high priority, if its service has priorities and it names none."""
-    plugin = service.Apprise.instantiate(url, suppress_exceptions=True)
-    known = "priority" in getattr(plugin, "template_args", {})
-    if not known or "priority" in parse_qs(urlsplit(url).query):
-        return url
-    return f"{url}{'&' if urlsplit(url).query else '?'}priority=high"
-
-
-def _apprise() -> Any:
-    try:
-        import apprise
-    except ImportError as error:
-        message = "notifications need one more package: pip install 'queuekeeper[notify]'"
-        raise Error(f"{message} ({error})") from error
-    return apprise
-
-
-@contextlib.contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """What apprise logs as wrong, which it says in no other way."""
-    found: list[str] = []
-
-    class Listener(logging.Handler):
-        def emit(self, entry: logging.LogRecord) -> None:
-            found.append(entry.getMessage())
-
-    logger = logging.getLogger("apprise")
-    listener = Listener(logging.WARNING)
-    propagate = logger.propagate
-    logger.addHandler(listener)
-    # Its words may hold the URL's secrets, so they go nowhere else.
-    logger.propagate = False
-    try:
-        yield found
-    finally:
-        logger.removeHandler(listener)
-        logger.propagate = propagate

@@ -32,7 +32,6 @@ import contextlib
 import http.client
 import json
 import os
-import queue
 import re
 import secrets
 import shutil
@@ -41,6 +40,9 @@ import sys
 import sysconfig
 import threading
 import time
+
+# Not `queue`: the program may have a package of that name.
+from _queue import Empty, SimpleQueue
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -193,11 +195,11 @@ class Session:
         except OSError as error:
             raise missing(f"'{program}' cannot be started: {error}") from None
         self._process = process
-        ports: queue.Queue[int | None] = queue.Queue()
+        ports: SimpleQueue[int | None] = SimpleQueue()
         threading.Thread(target=self._listen, args=(process, ports), daemon=True).start()
         try:
             port = ports.get(timeout=START_SECONDS)
-        except queue.Empty:
+        except Empty:
             port = None
         except BaseException:
             self.close()
@@ -207,7 +209,7 @@ class Session:
             raise missing(f"'{program}' does not start: {self._last_words()}")
         self._port = port
 
-    def _listen(self, process: subprocess.Popen[str], ports: queue.Queue[int | None]) -> None:
+    def _listen(self, process: subprocess.Popen[str], ports: SimpleQueue[int | None]) -> None:
         """Reads what it writes, lest it wait; first of all, where it listens."""
         for line in process.stderr or ():
             self._said.append(self._scrub(line.strip()))
