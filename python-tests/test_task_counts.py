@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
-from conftest import OpenPython
+from conftest import MakeQueue, OpenPython
+
+from support.queues import Shape, grow
 
 Status = str | int | bytes | None
 
@@ -53,3 +58,39 @@ def test_each_way_to_count_comes_to_the_same(
             ):
                 expected[str(shown)] = expected.get(str(shown), 0) + 1
             assert made["task_counts"] == expected, (column, statuses[:20])
+
+
+def test_under_writers_the_counts_are_those_of_the_very_snapshot(
+    make: MakeQueue, open_python: OpenPython
+) -> None:
+    """A second connection counts, and must see what the first one reads."""
+    queue = make(Shape(tasks=400))
+    # A smaller database is counted through the first one.
+    grow(queue, 9)
+    session = open_python(queue.path)
+    assert session.value("PRAGMA journal_mode=WAL") == "wal"
+    over = threading.Event()
+
+    def move() -> None:
+        with sqlite3.connect(queue.path, timeout=20, isolation_level=None) as connection:
+            connection.execute("PRAGMA synchronous=OFF")
+            for number in itertools.cycle(range(1, 401)):
+                if over.is_set():
+                    return
+                status = "queued" if number % 2 else "completed"
+                connection.execute(
+                    "UPDATE task_queue SET status = ? WHERE id <= ?", (status, number)
+                )
+
+    thread = threading.Thread(target=move)
+    thread.start()
+    try:
+        for _ in range(30):
+            made = session.object("SELECT queue_backup()")
+            with sqlite3.connect(f"file:{made['backup_path']}?immutable=1", uri=True) as copy:
+                sql = "SELECT status, count(*) FROM task_queue GROUP BY status"
+                assert made["task_counts"] == dict(copy.execute(sql).fetchall())
+            Path(made["backup_path"]).unlink()
+    finally:
+        over.set()
+        thread.join()

@@ -24,8 +24,11 @@ class Mutant:
 
 
 #: What no rule covers, in the order of the list. Each needs at least one way.
-TOPICS: tuple[str, ...] = ("requeue",)
+TOPICS = ("requeue", "direct reading", "delta", "compression", "upkeep")
 
+STRAIGHT = "test_engine_straight.py -k both_ways"
+DELTA = "test_engine_by_hand.py -k chain"
+FRAMES = "test_engine_frames.py"
 CRASHES = "test_injected_crashes.py::test_loss_of_power_after_each_operation[full]"
 
 MUTANTS = (
@@ -303,5 +306,117 @@ MUTANTS = (
         "if changed && !violated_before && host::has_violations(self.conn) {",
         "if changed && violated_before && host::has_violations(self.conn) {",
         'test_requeue_blocked.py -k "deferred and transaction"',
+    ),
+    Mutant(
+        "direct reading",
+        "the last frame of the WAL is not seen",
+        "src/backup/snapshot/wal.rs",
+        "        frames.last.sort_unstable();\n",
+        "        frames.last.pop();\n        frames.last.sort_unstable();\n",
+        STRAIGHT,
+    ),
+    Mutant(
+        "direct reading",
+        "of the frames of a page the first counts",
+        "src/backup/snapshot/wal.rs",
+        "                earlier.1 = later.1;\n",
+        "                earlier.1 = earlier.1.min(later.1);\n",
+        STRAIGHT,
+    ),
+    Mutant(
+        "direct reading",
+        "the WAL is thought to be copied into the database",
+        "src/backup/snapshot/straight.rs",
+        "(true, Some(held)) if held.without_wal => Frames::default(),",
+        "(true, Some(_)) if !wal || page_size > 0 => Frames::default(),",
+        STRAIGHT,
+    ),
+    Mutant(
+        "direct reading",
+        "the frame of a page is looked for one page further on",
+        "src/backup/snapshot/straight.rs",
+        "let start = (page - first) as usize * size;",
+        "let start = (page - first + 1) as usize * size;",
+        STRAIGHT,
+    ),
+    Mutant(
+        "direct reading",
+        "the header of an earlier snapshot is believed",
+        "src/backup/snapshot/vfs/file.rs",
+        "(Some(one), Some(other)) => one.header == other.header,",
+        "(Some(one), Some(other)) => one.header.len() == other.header.len(),",
+        "test_task_counts.py -k writers",
+    ),
+    Mutant(
+        "delta",
+        "a changed page is left out",
+        "src/backup/delta.rs",
+        "            if self.hashes.put(number, content)? {\n",
+        "            if self.hashes.put(number, content)? && number != 2 {\n",
+        DELTA,
+    ),
+    Mutant(
+        "delta",
+        "the last changed pages are not inserted",
+        "src/backup/delta.rs",
+        "        self.insert()?;\n        let meta = [",
+        "        let meta = [",
+        DELTA,
+    ),
+    Mutant(
+        "delta",
+        "a database that shrank keeps its end",
+        "src/backup/delta.rs",
+        "    base.set_len(size).map_err(",
+        "    base.set_len(size.max(base.metadata().map_or(0, |found| found.len()))).map_err(",
+        "test_engine_incremental.py -k shrinkage",
+    ),
+    Mutant(
+        "compression",
+        "the last frame is lost",
+        "src/backup/frames/compressor.rs",
+        "        while !self.waiting.is_empty() {\n",
+        "        while self.waiting.len() > 1 {\n",
+        FRAMES,
+    ),
+    Mutant(
+        "compression",
+        "frames come out of order",
+        "src/backup/frames/compressor.rs",
+        "self.waiting.pop_front()",
+        "self.waiting.pop_back()",
+        FRAMES,
+    ),
+    Mutant(
+        "compression",
+        "only the first frame is read",
+        "src/backup/frames.rs",
+        "flate2::read::MultiGzDecoder::new(",
+        "flate2::read::GzDecoder::new(",
+        FRAMES,
+    ),
+    Mutant(
+        "upkeep",
+        "unattended VACUUM moves rowids that something refers to",
+        "src/upkeep/rowids.rs",
+        "    if Settings::of(conn)?.whole(&VACUUM_MOVES_ROWIDS)? != 0 {",
+        "    if Settings::of(conn)?.whole(&VACUUM_MOVES_ROWIDS)? < 2 {",
+        "test_rowids.py",
+    ),
+    Mutant(
+        "upkeep",
+        "tables that could not be checked are passed over",
+        "src/soundness.rs",
+        "            outcome.unjudged.push(needs(&table, &error));\n",
+        "            drop(needs(&table, &error));\n",
+        "test_application_schema.py -k integrity_names",
+    ),
+    Mutant(
+        "upkeep",
+        "the text of a path is taken for the path",
+        "src/backup/rotate.rs",
+        "        let path = catalog.directory().join(&one.entry.id);\n",
+        "        let path = std::path::PathBuf::from(&one.entry.backup_path);\n",
+        "test_path_bytes.py -k adopted",
     ),
 )
