@@ -78,7 +78,11 @@ def test_resetting_what_was_never_set_writes_nothing(queue: Queue, open_python: 
             ":webdav,url='https://h',user=u,pass=x:",
             "a path, or a remote of rclone's own configuration",
         ),
-        ("remote", "https://user:x@example.org/", "a path, or a remote of rclone's own configuration"),
+        (
+            "remote",
+            "https://user:x@example.org/",
+            "a path, or a remote of rclone's own configuration",
+        ),
         ("remote_keep", "7/4", "such as '7/4/12'"),
         ("wal_mb_warning", -1, "a number, 0 or more"),
         ("fragmentation_pct_warning", 101, "a number from 0 to 100"),
