@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -121,6 +124,39 @@ def check_afterwards(path: Path, page_size: int, open_python: OpenPython) -> Non
     session.rows("SELECT queue_rotate(2)")
     session.close()
     assert artifacts.temporaries_in(path.parent / "backups") == []
+
+
+def hold_again_and_again(path: Path, stop: threading.Event) -> None:
+    """Keeps everybody else out for most of the time."""
+    with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as connection:
+        while not stop.is_set():
+            try:
+                connection.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError:
+                continue
+            time.sleep(0.002)
+            connection.execute("ROLLBACK")
+            time.sleep(0.0004)
+
+
+@pytest.mark.slow
+def test_every_look_at_a_target_waits_for_its_writers(
+    tmp_path: Path, open_python: OpenPython
+) -> None:
+    backups = make_backups(tmp_path, 4096, open_python)
+    path = make_generation(tmp_path / "live" / "queue.db", "A", journal="delete")
+    session = open_python(path)
+    session.rows("PRAGMA busy_timeout=30000")
+    stop = threading.Event()
+    writer = threading.Thread(target=hold_again_and_again, args=(path, stop))
+    writer.start()
+    try:
+        for generation in 50 * "BA":
+            restore(session, backups[generation])
+    finally:
+        stop.set()
+        writer.join()
+    assert seen_in(path) == whole("A")
 
 
 def test_what_a_killed_restore_left_beside_the_target_is_swept(

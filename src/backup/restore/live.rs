@@ -32,7 +32,32 @@ pub struct Target<'a> {
     caller: &'a Caller,
     path: PathBuf,
     writer: Sidecar,
+    state: State,
+}
+
+/// What the target was when it was opened. Read at once: with a rollback journal each read may have to wait for a writer.
+struct State {
     wal: bool,
+    page_size: u32,
+    page_count: u32,
+    encoding: String,
+    /// Nothing was ever made in it.
+    empty: bool,
+}
+
+impl State {
+    fn read(conn: &Connection) -> Result<Self> {
+        let journal: String = read_pragma(conn, "journal_mode")?;
+        // Reads the schema, which shows whether this is a database.
+        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
+        Ok(Self {
+            wal: journal.eq_ignore_ascii_case("wal"),
+            page_size: read_pragma(conn, "page_size")?,
+            page_count: read_pragma(conn, "page_count")?,
+            encoding: read_pragma(conn, "encoding")?,
+            empty: read_pragma::<i64>(conn, "schema_version")? == 0,
+        })
+    }
 }
 
 impl<'a> Target<'a> {
@@ -48,15 +73,11 @@ impl<'a> Target<'a> {
         }
         let writer = Sidecar::open_writer(caller, path)?;
         let deadline = Instant::now() + caller.patience();
-        let journal: String = loop {
-            let read = read_pragma(writer.connection(), "journal_mode").and_then(|mode| {
-                let tables: i64 =
-                    writer.connection().query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-                Ok((mode, tables))
-            });
+        let state = loop {
+            let read = State::read(writer.connection());
             // Moving a sound database aside, because a disk could not be read for a moment, would take it from those who use it.
             match read.map_err(|error| reading::told(writer.connection(), error)) {
-                Ok((mode, _)) => break mode,
+                Ok(state) => break state,
                 Err(error) if error.primary_code() == ffi::SQLITE_NOTADB => {
                     refuse_perhaps_encrypted(caller, path)?;
                     return Ok(None);
@@ -71,32 +92,22 @@ impl<'a> Target<'a> {
                 Err(error) => return Err(error.context(format!("cannot restore into '{}'", path.display()))),
             }
         };
-        let wal = journal.eq_ignore_ascii_case("wal");
-        Ok(Some(Self { caller, path: path.to_path_buf(), writer, wal }))
+        Ok(Some(Self { caller, path: path.to_path_buf(), writer, state }))
     }
 
     /// Its page size.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says.
-    pub fn page_size(&self) -> Result<u32> {
-        read_pragma(self.writer.connection(), "page_size")
+    pub fn page_size(&self) -> u32 {
+        self.state.page_size
     }
 
     /// Its length in bytes.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says.
-    pub fn size(&self) -> Result<u64> {
-        let pages: u32 = read_pragma(self.writer.connection(), "page_count")?;
-        Ok(u64::from(self.page_size()?) * u64::from(pages))
+    pub fn size(&self) -> u64 {
+        u64::from(self.state.page_size) * u64::from(self.state.page_count)
     }
 
     /// Whether it is in WAL mode.
     pub fn is_wal(&self) -> bool {
-        self.wal
+        self.state.wal
     }
 
     /// Refuses a source of another text encoding: whoever has the target open could not use it any more. A target in which nothing was
@@ -106,10 +117,9 @@ impl<'a> Target<'a> {
     ///
     /// See above, or what SQLite says.
     pub fn refuse_encoding(&self, source: &Path, entry: &Entry) -> Result<()> {
-        let conn = self.writer.connection();
-        let (own, other): (String, String) =
-            (read_pragma(conn, "encoding")?, read_pragma(&artifact::open_immutable(source)?, "encoding")?);
-        if own == other || read_pragma::<i64>(conn, "schema_version")? == 0 {
+        let own = &self.state.encoding;
+        let other: String = read_pragma(&artifact::open_immutable(source)?, "encoding")?;
+        if *own == other || self.state.empty {
             return Ok(());
         }
         Err(Error::usage(format!(
@@ -137,8 +147,9 @@ impl<'a> Target<'a> {
     /// What the parts say; the database then has its old content.
     pub fn receive(mut self, source: &Path, watch: &mut Watch<'_>) -> Result<PathBuf> {
         let source = artifact::open_immutable(source)?;
-        let saved = if self.wal { self.receive_wal(&source, watch)? } else { self.receive_rollback(&source, watch)? };
-        if self.wal {
+        let saved =
+            if self.state.wal { self.receive_wal(&source, watch)? } else { self.receive_rollback(&source, watch)? };
+        if self.state.wal {
             // The content is safe in the WAL; a checkpoint that cannot be made now will be made by the next writer.
             let _ = checkpoint::afterwards(self.caller, &self.path, Mode::Passive, Transaction::None, watch);
         }

@@ -170,7 +170,7 @@ impl Job<'_> {
         if outcome.page_count == 1 {
             grow(&rebuilt)?;
         }
-        let page_size = target.page_size()?;
+        let page_size = target.page_size();
         if page_size != outcome.page_size {
             outcome.add_note(convert(&rebuilt, page_size)?);
             outcome.page_count =

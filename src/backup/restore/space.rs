@@ -35,12 +35,12 @@ pub fn for_new(directory: &Path, geometry: Geometry) -> Result<()> {
 ///
 /// `SQLITE_FULL`, or what SQLite says to the target.
 pub fn for_live(directory: &Path, geometry: Geometry, target: &Target<'_>, safety: &Path) -> Result<()> {
-    let (new, old) = (size_of(geometry), target.size()?);
+    let (new, old) = (size_of(geometry), target.size());
     // A WAL takes all new pages; a journal takes the old ones, and the file grows.
     let log = if target.is_wal() { new } else { old.saturating_add(new.saturating_sub(old)) };
     let mut needs = vec![(directory.to_path_buf(), "restore", new.saturating_add(log))];
     needs.push((existing(safety)?, "backup of what the target holds", old));
-    if target.page_size()? != geometry.page_size {
+    if target.page_size() != geometry.page_size {
         needs.extend(files::sqlite_directory(None).map(|place| (place, "conversion of the page size", new)));
     }
     for (place, what, bytes) in sums(needs, files::may_share_space) {
