@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from conftest import MakeQueue, OpenPython, OpenSession
 
 from hosts import Host, Value
 from hosts.protocol import SQLITE_CORRUPT, SQLITE_ERROR, SQLITE_NOTADB
-from support.interrupts import interrupted
+from support.interrupts import interrupted_amid
 from support.queues import Queue, Shape
 
 LONGEST_SECONDS = 3.0
@@ -147,6 +146,4 @@ def test_what_cannot_be_looked_at_is_an_error_with_sqlites_code(
 def test_an_interrupt_ends_it(host: Host, make: MakeQueue, open_session: OpenSession) -> None:
     queue = make(Shape(tasks=200_000))
     session = open_session(host, queue.path)
-    session.start("SELECT * FROM queue_integrity()")
-    time.sleep(0.1)
-    interrupted(session, LONGEST_SECONDS)
+    interrupted_amid(session, "SELECT * FROM queue_integrity()", LONGEST_SECONDS)
