@@ -21,7 +21,7 @@ use std::time::Duration;
 use super::entry::Entry;
 use super::recover;
 use crate::error::{Error, Result};
-use crate::files::{self, DirectoryLock, LiveFiles};
+use crate::files::{self, DirectoryLock, Likeness, LiveFiles};
 use crate::memory;
 use crate::progress::Watch;
 pub use writer::Writer;
@@ -100,7 +100,9 @@ impl<'a> Catalog<'a> {
     /// `SQLITE_BUSY`, `SQLITE_INTERRUPT`, or a manifest that cannot be read or is none.
     pub fn open(&self, watch: &mut Watch<'_>) -> Result<Writer<'_>> {
         let lock_path = self.directory.join(format!("{MANIFEST}.lock"));
-        let lock = DirectoryLock::take(&lock_path, self.live, PATIENCE, watch)?;
+        // Not that of one database: others' backups may come into the same directory.
+        let like = Likeness::of_writers(&self.directory);
+        let lock = DirectoryLock::take(&lock_path, self.live, like.as_ref(), PATIENCE, watch)?;
         files::sweep(&self.directory, self.live);
         let manifest = self.read()?;
         let foreign = matches!(manifest, Manifest::Foreign);

@@ -96,7 +96,7 @@ pub fn backup<'a>(
     let mut wish = options.wish(target.file_name.as_deref())?;
     let live = LiveFiles::of(caller)?;
     target.check(&live, wish.overwrite)?;
-    let made = MadeDirectories::make(&target.directory)?;
+    let made = MadeDirectories::make(&target.directory, caller.likeness().as_ref())?;
     let catalog = Catalog::of(&target.directory, &live)?;
     // A directory whose catalog is none must be refused before the work, not after it.
     let source = source_in(caller, options, &catalog, &mut watch)?;

@@ -3,7 +3,7 @@
 //! # Promise
 //!
 //! What comes out is complete, durable, and of one snapshot; its hashes and its checksum are of what lies on disk. It has the
-//! permissions of the database.
+//! permissions and the owner of the database ([`Likeness`](crate::files::Likeness)).
 //!
 //! # How
 //!
@@ -15,7 +15,6 @@ mod compact;
 mod counting;
 mod walked;
 
-use std::fs;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -108,12 +107,9 @@ impl Order<'_> {
         files::require_space(self.catalog.directory(), needed, "backup", advice)
     }
 
-    /// Gives the file the permissions of the database.
+    /// Gives the file the permissions of the database, and its owner.
     fn permit(&self, staged: &Staged) -> Result<()> {
-        match self.caller.file().and_then(|file| fs::metadata(file).ok()) {
-            Some(found) => staged.permit(found.permissions()),
-            None => Ok(()),
-        }
+        self.caller.likeness().map_or(Ok(()), |like| staged.permit(&like))
     }
 
     /// Makes the file durable and reads it for its fingerprint, both at once.

@@ -109,7 +109,7 @@ impl Job<'_> {
         }
         let path = entry.place(self.catalog.directory());
         let hashes = self.stage_hashes(&produced, &mut entry, &path)?;
-        let staged = writer.stage(&entry, self.permissions())?;
+        let staged = writer.stage(&entry, self.caller.likeness())?;
         let hash_path = hashfile::path_of(&path);
         writer.announce_replacement(&entry.backup_path)?;
         if let Placed::Fragile(error) = hashes.place(&hash_path, true)? {
@@ -144,18 +144,13 @@ impl Job<'_> {
         self.wish.overwrite && self.target.file_name.is_some()
     }
 
-    fn permissions(&self) -> Option<fs::Permissions> {
-        let found = fs::metadata(self.caller.file()?).ok()?;
-        Some(found.permissions())
-    }
-
     fn stage_hashes(&self, produced: &Produced, entry: &mut Entry, path: &Path) -> Result<Staged> {
         let hash_path = hashfile::path_of(path);
         self.check_hash_path(&hash_path)?;
         let staged = Staged::new(self.catalog.directory())?;
         let checksum = hashfile::write(staged.handle()?, &hash_path, entry, produced.geometry, &produced.hashes)?;
-        if let Some(permissions) = self.permissions() {
-            staged.permit(permissions)?;
+        if let Some(like) = self.caller.likeness() {
+            staged.permit(&like)?;
         }
         staged.sync()?;
         entry.hash_file_checksum = Some(checksum);

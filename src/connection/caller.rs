@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use super::{RETRY, Sidecar, Standing, read_pragma};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Likeness};
 use crate::host::{self, Transaction};
 
 /// How long to wait for others when the caller has set no `busy_timeout`.
@@ -95,6 +95,11 @@ impl Caller {
         // The names of memdb's databases look like paths and are none.
         let in_memory = host::vfs_name(&self.conn).is_some_and(|vfs| vfs.as_c_str() == c"memdb");
         if in_memory { None } else { host::database_file(&self.conn, host::MAIN) }
+    }
+
+    /// What files have in common with the main database that are made for it; `None` for one without a file.
+    pub fn likeness(&self) -> Option<Likeness> {
+        self.file().as_deref().and_then(Likeness::of)
     }
 
     /// The files of all attached databases, the main one included.

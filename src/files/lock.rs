@@ -1,11 +1,11 @@
 //! Locks between processes and threads, on files that exist for nothing else.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::live::no_follow;
-use super::{LiveFiles, open_own};
+use super::{Likeness, LiveFiles, open_own};
 use crate::connection::RETRY;
 use crate::error::{Error, Result};
 use crate::progress::Watch;
@@ -23,13 +23,13 @@ impl Drop for DirectoryLock {
 }
 
 impl DirectoryLock {
-    /// Takes the lock if nobody holds it.
+    /// Takes the lock if nobody holds it. A lock file that is made belongs to whom `like` says.
     ///
     /// # Errors
     ///
     /// A lock file that cannot be made.
-    pub fn take_if_free(path: &Path, live: &LiveFiles) -> Result<Option<Self>> {
-        let file = open(path, live)?;
+    pub fn take_if_free(path: &Path, live: &LiveFiles, like: Option<&Likeness>) -> Result<Option<Self>> {
+        let file = open(path, live, like)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -42,8 +42,14 @@ impl DirectoryLock {
     /// # Errors
     ///
     /// `SQLITE_BUSY` when the wait was in vain, `SQLITE_INTERRUPT`, or a lock file that cannot be made.
-    pub fn take(path: &Path, live: &LiveFiles, patience: Duration, watch: &mut Watch<'_>) -> Result<Self> {
-        let file = open(path, live)?;
+    pub fn take(
+        path: &Path,
+        live: &LiveFiles,
+        like: Option<&Likeness>,
+        patience: Duration,
+        watch: &mut Watch<'_>,
+    ) -> Result<Self> {
+        let file = open(path, live, like)?;
         let deadline = Instant::now() + patience;
         loop {
             match file.try_lock() {
@@ -61,11 +67,16 @@ impl DirectoryLock {
     }
 }
 
-fn open(path: &Path, live: &LiveFiles) -> Result<File> {
-    match open_own(path, live)? {
-        Some(file) => Ok(file),
-        None => no_follow(OpenOptions::new().read(true).write(true).create(true).truncate(false))
-            .open(path)
-            .map_err(|error| Error::io("make the lock file", path, &error)),
+fn open(path: &Path, live: &LiveFiles, like: Option<&Likeness>) -> Result<File> {
+    // Somebody else may make it, or delete it, between the two.
+    for _ in 0..16 {
+        if let Some(file) = open_own(path, live)? {
+            return Ok(file);
+        }
+        match Likeness::make_lock(like, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map_err(|error| Error::io("make the lock file", path, &error)),
+        }
     }
+    Err(Error::busy(format!("the lock file '{}' disappears as soon as it is made", path.display())))
 }

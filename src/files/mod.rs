@@ -19,6 +19,7 @@
 
 mod aside;
 mod holders;
+mod likeness;
 mod live;
 mod lock;
 mod staged;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 
 pub use aside::SetAside;
 pub use holders::holder;
+pub use likeness::Likeness;
 pub use live::{COMPANIONS, LiveFiles, open_in_this_process, open_own, same_file};
 pub use lock::DirectoryLock;
 pub use staged::{Placed, Staged, sweep};
@@ -207,12 +209,12 @@ pub struct MadeDirectories {
 }
 
 impl MadeDirectories {
-    /// Makes `directory` and what is missing above it.
+    /// Makes `directory` and what is missing above it, for the owner of a database, if there is one.
     ///
     /// # Errors
     ///
     /// What the file system says.
-    pub fn make(directory: &Path) -> Result<Self> {
+    pub fn make(directory: &Path, like: Option<&Likeness>) -> Result<Self> {
         let mut missing = Vec::new();
         let mut place = directory;
         while !place.as_os_str().is_empty() {
@@ -228,7 +230,7 @@ impl MadeDirectories {
         }
         let mut made = Self::default();
         for path in missing.into_iter().rev() {
-            match fs::create_dir(&path) {
+            match Likeness::make_directory(like, &path) {
                 Ok(()) => {
                     let parent = parent_of(&path).to_path_buf();
                     made.made.push(path);

@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use super::live::COMPANIONS;
-use super::{LiveFiles, Names, look, open_own, parent_of, with_suffix};
+use super::{Likeness, LiveFiles, Names, look, open_own, parent_of, with_suffix};
 use crate::error::{Error, Result};
 
 const TEMP_PREFIX: &str = ".queuekeeper-";
@@ -72,13 +72,13 @@ impl Staged {
         self.temp.path()
     }
 
-    /// Gives the file these permissions.
+    /// Gives the file the permissions, and as root the owner, that a [`Likeness`] says.
     ///
     /// # Errors
     ///
-    /// When the file system refuses.
-    pub fn permit(&self, permissions: fs::Permissions) -> Result<()> {
-        let set = self.temp.as_file().set_permissions(permissions);
+    /// When the file system refuses the permissions.
+    pub fn permit(&self, like: &Likeness) -> Result<()> {
+        let set = like.give(self.temp.as_file(), parent_of(self.path()));
         set.map_err(|error| Error::io("set the permissions of", self.path(), &error))
     }
 

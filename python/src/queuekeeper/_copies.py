@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from queuekeeper import _news as news
 from queuekeeper._arguments import Now
+from queuekeeper._likeness import beside
 from queuekeeper._lock import locked
 from queuekeeper._log import RUNNING, record
 from queuekeeper._queue import Queue
@@ -46,7 +47,7 @@ def copy(
         return None
     if not _wanted(queue, present):
         return None
-    with locked(Path(f"{file}{LOCK}")) as held:
+    with locked(Path(f"{file}{LOCK}"), beside(file)) as held:
         if held is None:
             raise BusyError("another process copies the backups")
         # Perhaps the other one was done between the question and the lock.

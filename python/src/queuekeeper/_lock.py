@@ -17,6 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from queuekeeper._likeness import Likeness, make_lock
+
+ATTEMPTS = 16
+
 
 class Held:
     """A lock that is held."""
@@ -42,18 +46,27 @@ class Held:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[Held | None]:
-    """Holds the lock; None if another process does."""
-    with contextlib.suppress(FileNotFoundError):
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-            raise OSError(errno.EEXIST, "this is a link, or no file; delete it", str(path))
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(path, flags, 0o600)
+def locked(path: Path, like: Likeness | None = None) -> Iterator[Held | None]:
+    """Holds the lock; None if another process does. A file that is made is like `like`."""
+    descriptor = _open(path, like)
     try:
         yield Held(descriptor) if _take(descriptor) else None
     finally:
         os.close(descriptor)
+
+
+def _open(path: Path, like: Likeness | None) -> int:
+    flags = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+    # Somebody else may make it, or delete it, between the two.
+    for _ in range(ATTEMPTS):
+        with contextlib.suppress(FileNotFoundError):
+            found = path.lstat()
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                raise OSError(errno.EEXIST, "this is a link, or no file; delete it", str(path))
+            return os.open(path, flags)
+        with contextlib.suppress(FileExistsError):
+            return make_lock(path, like, flags)
+    raise OSError(errno.ENOENT, "it disappears as soon as it is made", str(path))
 
 
 if sys.platform == "win32":

@@ -30,6 +30,7 @@ from queuekeeper import _copies, notifications
 from queuekeeper import _news as news
 from queuekeeper import _queue as queues
 from queuekeeper._arguments import Now
+from queuekeeper._likeness import beside
 from queuekeeper._lock import Held, locked
 from queuekeeper._log import RUNNING, record
 from queuekeeper._queue import Queue
@@ -120,7 +121,7 @@ class _Call:
         if self._outcome != Outcome():
             history = self._queue.history()
         if self._is_something_to_tell(history):
-            with locked(self._lock) as held:
+            with locked(self._lock, beside(self._file)) as held:
                 if held is not None:
                     self._tell(held, alone)
         return self._outcome
@@ -240,7 +241,8 @@ def _tell_without_database(
     title = f"{notifications.place(path)}: nothing can be done"
     body = f"{text}\n\n{NOT_USABLE}"
     try:
-        with locked(Path(f"{path.resolve()}{LOCK}")) as held:
+        file = path.resolve()
+        with locked(Path(f"{file}{LOCK}"), beside(file)) as held:
             if held is None:
                 return
             words: dict[str, Any] = held.words()

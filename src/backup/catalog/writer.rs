@@ -9,7 +9,7 @@ use super::{Catalog, MANIFEST, ordered};
 use crate::backup::entry::Entry;
 use crate::backup::hashfile;
 use crate::error::{Error, Result};
-use crate::files::{self, DirectoryLock, LiveFiles, Placed, Staged};
+use crate::files::{self, DirectoryLock, Likeness, LiveFiles, Placed, Staged};
 
 /// The catalog while its lock is held.
 pub struct Writer<'a> {
@@ -34,18 +34,18 @@ impl<'a> Writer<'a> {
     }
 
     /// Prepares the catalog with `entry` in it, in place of any that has the same artifact. Everything that can
-    /// fail for want of space fails here, before the artifact is put in place. A first catalog gets `permissions`.
+    /// fail for want of space fails here, before the artifact is put in place. A first catalog is like the database.
     ///
     /// # Errors
     ///
     /// What the disk says.
-    pub fn stage(&self, entry: &Entry, permissions: Option<fs::Permissions>) -> Result<StagedCatalog> {
+    pub fn stage(&self, entry: &Entry, like: Option<Likeness>) -> Result<StagedCatalog> {
         let mut entries = self.entries.clone();
         entries.retain(|other| other.backup_path != entry.backup_path);
         let mut sealed = entry.clone();
         sealed.seal();
         entries.push(sealed.clone());
-        let staged = self.write(&entries, permissions)?;
+        let staged = self.write(&entries, like)?;
         Ok(StagedCatalog { staged, entry: sealed })
     }
 
@@ -156,29 +156,28 @@ impl<'a> Writer<'a> {
     /// What the file system says.
     pub fn put_beside(&self, suffix: &str, text: &[u8]) -> Result<()> {
         let path = files::with_suffix(&self.manifest(), suffix);
-        let permissions = fs::symlink_metadata(self.manifest()).map(|found| found.permissions()).ok();
-        match self.staged(&path, text, permissions)?.place(&path, true)? {
+        match self.staged(&path, text, Likeness::of_replaced(&self.manifest()))?.place(&path, true)? {
             Placed::Fragile(error) => Err(error),
             Placed::Durable | Placed::Taken => Ok(()),
         }
     }
 
-    fn write(&self, entries: &[Entry], first: Option<fs::Permissions>) -> Result<Staged> {
+    fn write(&self, entries: &[Entry], first: Option<Likeness>) -> Result<Staged> {
         let path = self.manifest();
         let text = serde_json::to_vec_pretty(entries)
             .map_err(|error| Error::internal(format!("the catalog cannot be written as JSON ({error})")))?;
-        let old = fs::symlink_metadata(&path).map(|found| found.permissions()).ok();
-        self.staged(&path, &text, old.or(first))
+        let old = Likeness::of_replaced(&path);
+        self.staged(&path, &text, old.or(first).or_else(|| Likeness::of_writers(&self.catalog.directory)))
     }
 
-    fn staged(&self, path: &Path, text: &[u8], permissions: Option<fs::Permissions>) -> Result<Staged> {
+    fn staged(&self, path: &Path, text: &[u8], like: Option<Likeness>) -> Result<Staged> {
         let staged = Staged::new(&self.catalog.directory)?;
         let mut file = staged.handle()?;
         file.write_all(text)
             .and_then(|()| file.write_all(b"\n"))
             .map_err(|error| Error::io("write", path, &error))?;
-        if let Some(permissions) = permissions {
-            staged.permit(permissions)?;
+        if let Some(like) = like {
+            staged.permit(&like)?;
         }
         staged.sync()?;
         Ok(staged)

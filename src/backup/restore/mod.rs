@@ -12,7 +12,8 @@
 //! - A target that is **no database any more** is moved aside, with its `-wal`, `-shm` and `-journal`, as
 //!   `NAME.corrupt-YYYYMMDD_HHMMSS`; nothing is deleted or replaced, and nothing is moved while anybody else has one of these files open
 //!   or locked, as far as the system shows.
-//! - A **new target** appears whole or not at all, with journal mode `delete`.
+//! - A **new target** appears whole or not at all, with journal mode `delete`. It has the permissions, and from root the owner, of what it
+//!   takes the place of, else of the caller's database, else of the backup.
 //!
 //! # How
 //!
@@ -39,7 +40,7 @@ use super::{rebuild, verify};
 use crate::clock;
 use crate::connection::{Caller, read_pragma};
 use crate::error::{Error, Result};
-use crate::files::{self, LiveFiles, Placed, Staged};
+use crate::files::{self, Likeness, LiveFiles, Placed, Staged};
 use crate::progress::{Listener, Watch};
 use crate::queue::requeue;
 use crate::schema;
@@ -144,7 +145,7 @@ impl Job<'_> {
                 space::for_new(directory, rebuild::geometry_of(self.entry)?)?;
                 let rebuilt = self.rebuilt(directory, &mut outcome, watch)?;
                 self.requeue(&rebuilt, &mut outcome)?;
-                self.put(rebuilt, path)?;
+                self.put(rebuilt, path, self.likeness())?;
             }
             Place::Existing(path) => self.replace(path, directory, &mut outcome, watch)?,
         }
@@ -164,7 +165,8 @@ impl Job<'_> {
             rebuilt.sync()?;
             let aside = place::move_aside(self.caller, path, watch)?;
             outcome.moved_aside = Some(files::text_of(&aside));
-            return self.put(rebuilt, path).map_err(|error| error.advice(place::whereabouts(&aside)));
+            let like = Likeness::of_replaced(&aside).or_else(|| self.likeness());
+            return self.put(rebuilt, path, like).map_err(|error| error.advice(place::whereabouts(&aside)));
         };
         target.refuse_encoding(rebuilt.path(), self.entry)?;
         if outcome.page_count == 1 {
@@ -212,9 +214,9 @@ impl Job<'_> {
     }
 
     /// Gives the rebuilt database the name of a target that is not there.
-    fn put(&self, rebuilt: Staged, path: &Path) -> Result<()> {
-        if let Some(found) = self.caller.file().and_then(|file| std::fs::metadata(file).ok()) {
-            rebuilt.permit(found.permissions())?;
+    fn put(&self, rebuilt: Staged, path: &Path, like: Option<Likeness>) -> Result<()> {
+        if let Some(like) = like {
+            rebuilt.permit(&like)?;
         }
         rebuilt.sync()?;
         match rebuilt.place(path, false)? {
@@ -224,6 +226,11 @@ impl Job<'_> {
             }
             Placed::Taken => Err(super::target::taken(path)),
         }
+    }
+
+    /// What a new target is like: the caller's database, or else the backup.
+    fn likeness(&self) -> Option<Likeness> {
+        self.caller.likeness().or_else(|| Likeness::of_backup(&self.entry.place(self.catalog.directory())))
     }
 
     fn outcome(&self, target: &Path) -> Result<Outcome> {

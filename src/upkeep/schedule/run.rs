@@ -32,7 +32,7 @@ use super::memory::{done_before, recall};
 use crate::clock::{self, Clock};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::files::{self, DirectoryLock, LiveFiles};
+use crate::files::{self, DirectoryLock, Likeness, LiveFiles};
 use crate::host::{self, Transaction};
 use crate::schema;
 use crate::settings::registry as setting;
@@ -98,7 +98,10 @@ pub fn cron(settings: &Settings, setting: &Setting) -> Result<Cron> {
 pub fn run_due(caller: &Caller, now: Option<DateTime<Utc>>) -> Result<Vec<Ran>> {
     let file = check(caller)?;
     let live = LiveFiles::of(caller)?;
-    let Some(_lock) = DirectoryLock::take_if_free(&files::with_suffix(&file, "-schedule"), &live)? else {
+    // Whoever may use the database may take it, and nobody else.
+    let like = Likeness::of(&file).map(Likeness::anywhere);
+    let Some(_lock) = DirectoryLock::take_if_free(&files::with_suffix(&file, "-schedule"), &live, like.as_ref())?
+    else {
         return Ok(Vec::new());
     };
     let clock = now.map(Clock::showing).unwrap_or_default();

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import queuekeeper
+from queuekeeper import _likeness as likeness
 from queuekeeper._arguments import PathLike
 from queuekeeper._lock import Held, locked
 from queuekeeper._queue import Queue
@@ -85,7 +86,7 @@ class Local:
         path = self.directory / LOCK
         deadline = time.monotonic() + PATIENCE_SECONDS
         with contextlib.ExitStack() as stack:
-            while _held(stack, path) is None:
+            while _held(stack, path, self.database) is None:
                 stack.close()
                 if time.monotonic() > deadline:
                     raise busy(
@@ -119,10 +120,10 @@ def setting(queue: Queue, name: str) -> str | None:
     return None if found is None else str(found)
 
 
-def _held(stack: contextlib.ExitStack, path: Path) -> Held | None:
+def _held(stack: contextlib.ExitStack, path: Path, database: Path | None) -> Held | None:
     """The lock, until the stack is closed; None if another process has it."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return stack.enter_context(locked(path))
+        likeness.make_directories(path.parent, likeness.of(database))
+        return stack.enter_context(locked(path, likeness.of_writers(path.parent)))
     except OSError as error:
         raise missing(f"cannot make the lock file '{path}': {error.strerror}") from None

@@ -16,13 +16,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from queuekeeper import _likeness as likeness
 from queuekeeper.errors import SQLITE_FULL
 from queuekeeper.offsite.errors import OffsiteError, usage
 
 #: Such a directory is left by a pull that died, and removed by the next, which has the lock.
 STAGING = ".queuekeeper-pull-"
-#: Who may read the queue may read its backups; where there is no queue, its owner may.
-PRIVATE = 0o600
 
 
 @contextlib.contextmanager
@@ -46,14 +45,15 @@ def require(directory: Path, needed: int) -> None:
 
 
 def put(staged: Path, target: Path, like: Path | None) -> None:
-    """Gives a file its name, and the permissions of the database that it is a backup of."""
+    """Gives a file its name, and the permissions and owner of its database."""
     descriptor = os.open(staged, os.O_RDWR | getattr(os, "O_BINARY", 0))
     try:
+        found = likeness.of(like) or likeness.private(target.parent)
+        if found is not None:
+            found.give(descriptor, target.parent)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    with contextlib.suppress(OSError):
-        staged.chmod(_permissions(like))
     try:
         os.link(staged, target)
     except FileExistsError:
@@ -63,16 +63,9 @@ def put(staged: Path, target: Path, like: Path | None) -> None:
     _sync(target.parent)
 
 
-def _permissions(like: Path | None) -> int:
-    if like is not None:
-        with contextlib.suppress(OSError):
-            return like.stat().st_mode & 0o666
-    return PRIVATE
-
-
 def _rename(staged: Path, target: Path) -> None:
     try:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, likeness.PRIVATE))
     except FileExistsError:
         raise usage(f"'{target}' has just been made by somebody else; it was left alone") from None
     staged.replace(target)

@@ -1,0 +1,256 @@
+"""Whose the files are: what root does takes nothing away from the owner of a queue."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import users
+from support.queues import SCHEMA
+from support.users import ALICE, BOB, ROOT, WORKERS, Place, User
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fchown"), reason="files have no such owners here")
+
+CHANGE = "UPDATE task_queue SET priority = priority + 1"
+TASK = "INSERT INTO task_queue(type, payload) VALUES ('t', '{}')"
+SETTLE = [f"SELECT queue_set('cron_{job}', 'off')" for job in ("weekly", "monthly")]
+
+
+@pytest.fixture
+def place(library: Path) -> Iterator[Place]:
+    """Where several users can work."""
+    yield from users.make_place(library)
+
+
+def queue_of(place: Place, user: User, mode: int = 0o660) -> Path:
+    """A queue of that user's, with a task in it."""
+    path = place.make_queue(SCHEMA.read_text(), user, mode)
+    place.run(path, user, TASK, *SETTLE)
+    return path
+
+
+def everything(directory: Path | None) -> list[str]:
+    """All that makes, changes and deletes files, with the default directory or another."""
+    path = "NULL" if directory is None else f"'{directory}/'"
+    last = "" if directory is None else f", '{directory}'"
+    one = f"{directory or '{default}'}/one.db"
+    return [
+        f"SELECT queue_backup({path})",
+        CHANGE,
+        f"""SELECT queue_backup({path}, '{{"type": "incremental"}}')""",
+        f"""SELECT queue_backup({path}, '{{"type": "snapshot"}}')""",
+        f"""SELECT queue_backup({path}, '{{"compression": "zstd", "verify": "full"}}')""",
+        f"""SELECT queue_backup('{one}', '{{"overwrite": true}}')""",
+        f"SELECT queue_verify('{one}')",
+        f"SELECT queue_rotate(3{last})",
+        f"SELECT queue_restore('{one}')",
+        "SELECT queue_run_due()",
+    ]
+
+
+@pytest.mark.parametrize("first", ["root", "owner"])
+@pytest.mark.parametrize("where", ["default", "named", "named, to be made"])
+def test_the_owners_jobs_go_on_after_those_of_root(place: Place, where: str, first: str) -> None:
+    path = queue_of(place, ALICE)
+    directory = None if where == "default" else path.parent / "named" / "here"
+    if where == "named":
+        assert directory is not None
+        directory.mkdir(parents=True)
+        for made in (directory, directory.parent):
+            os.chown(made, ALICE.uid, ALICE.gid)
+    default = str(path.parent / "backups")
+    statements = [sql.replace("{default}", default) for sql in everything(directory)]
+    for user in (ROOT, ALICE, ROOT, ALICE) if first == "root" else (ALICE, ROOT, ALICE):
+        place.run(path, user, *statements)
+    found = users.owners(path.parent)
+    strange = {name: each for name, each in found.items() if each[:2] != (ALICE.uid, ALICE.gid)}
+    assert not strange
+    files = {name for name in found if (path.parent / name).is_file()}
+    assert {
+        name for name in files if found[name][2] != 0o660 and not name.endswith(".lock")
+    } == set()
+    if first == "root" and where != "named":
+        assert {found[name][2] for name in set(found) - files} == {0o770}
+    backups = place.run(
+        path, ALICE, f"SELECT count(*) FROM queue_backups('{directory or default}')"
+    )
+    assert backups[0][0][0] >= 3
+
+
+def test_a_directory_of_roots_own_stays_roots(place: Place) -> None:
+    path = queue_of(place, ALICE)
+    kept = place.path / "kept"
+    kept.mkdir(mode=0o755)
+    place.run(path, ROOT, f"SELECT queue_backup('{kept}/')", f"SELECT queue_backup('{kept}/new/')")
+    # Also by another name, in a directory that the owner may write.
+    (path.parent / "linked").symlink_to(kept)
+    place.run(path, ROOT, f"SELECT queue_backup('{path.parent}/linked/')")
+    found = users.owners(kept)
+    assert {each[:2] for each in found.values()} == {(0, 0)}
+    assert {found[name][2] for name in found if name.endswith(".db")} == {0o660}
+    assert found["new"][2] == 0o755
+
+
+def test_a_directory_for_all_gives_nobody_what_is_roots(place: Place) -> None:
+    path = queue_of(place, ALICE)
+    shared = place.path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    place.run(path, ROOT, f"SELECT queue_backup('{shared}/')")
+    assert {each[0] for each in users.owners(shared).values()} == {0}
+    shared.chmod(0o777)
+    place.run(path, ROOT, f"SELECT queue_backup('{shared}/own.db')")
+    assert users.owners(shared)["own.db"] == (ALICE.uid, ALICE.gid, 0o660)
+
+
+def test_a_queue_in_a_directory_for_all_can_be_run_by_its_owner_after_root(place: Place) -> None:
+    path = queue_of(place, ALICE, 0o600)
+    os.chown(path.parent, 0, 0)
+    path.parent.chmod(0o1777)
+    place.run(path, ALICE, f"SELECT queue_backup('{path.parent}/backups/')")
+    for user in (ROOT, ALICE):
+        place.run(path, user, "SELECT queue_run_due()")
+    found = users.owners(path.parent)
+    assert found["queue.db-schedule"] == (ALICE.uid, ALICE.gid, 0o600)
+    assert {each[0] for each in found.values()} == {ALICE.uid}
+
+
+def test_the_group_of_a_directory_goes_on_to_be_inherited(place: Place) -> None:
+    path = queue_of(place, ALICE)
+    os.chown(path.parent, ALICE.uid, WORKERS)
+    path.parent.chmod(0o2770)
+    place.run(path, ROOT, "SELECT queue_backup()", "SELECT queue_run_due()")
+    found = users.owners(path.parent)
+    del found["queue.db"]
+    assert {each[:2] for each in found.values()} == {(ALICE.uid, WORKERS)}
+    assert found["backups"][2] == 0o2770
+
+
+def test_a_restored_database_belongs_to_whom_it_should(place: Place) -> None:
+    path = queue_of(place, ALICE, 0o640)
+    new, broken = path.parent / "new.db", path.parent / "broken.db"
+    elsewhere = place.path / "elsewhere.db"
+    place.run(path, ROOT, f"SELECT queue_backup('{path.parent}/one.db')")
+    restore = f"SELECT queue_restore('{path.parent}/one.db', '{{}}', '{{{{\"overwrite\": true}}}}')"
+    broken.write_bytes(b"no database" * 1000)
+    os.chown(broken, BOB.uid, BOB.gid)
+    broken.chmod(0o4606)
+    place.run(path, ROOT, *[restore.format(target) for target in (new, broken, elsewhere)])
+    found = users.owners(place.path)
+    assert found["q/new.db"] == (ALICE.uid, ALICE.gid, 0o640)
+    assert found["q/broken.db"] == (BOB.uid, BOB.gid, 0o606)
+    assert found["elsewhere.db"] == (0, 0, 0o640)
+    # The database itself is gone.
+    new.unlink()
+    (path.parent / "one.db").chmod(0o666)
+    place.run(":memory:", ROOT, restore.format(new))
+    assert users.owners(place.path)["q/new.db"] == (ALICE.uid, ALICE.gid, 0o664)
+
+
+def test_a_catalog_that_is_made_anew_is_the_directorys_owners(place: Place) -> None:
+    path = queue_of(place, ALICE)
+    place.run(path, ALICE, "SELECT queue_backup()")
+    manifest = path.parent / "backups" / "backup_manifest.json"
+    manifest.unlink()
+    place.run(path, ROOT, "SELECT queue_rotate(9)")
+    found = manifest.stat()
+    assert (found.st_uid, found.st_gid) == (ALICE.uid, ALICE.gid)
+    place.run(path, ALICE, "SELECT queue_backup()", "SELECT queue_rotate(1)")
+
+
+@pytest.mark.parametrize("mode", [0o4755, 0o2664, 0o1600, 0o444])
+@pytest.mark.parametrize("user", [ROOT, ALICE], ids=["root", "owner"])
+def test_no_copy_becomes_a_program_or_runs_as_another_user(
+    place: Place, mode: int, user: User
+) -> None:
+    path = queue_of(place, ALICE)
+    path.chmod(mode)
+    place.run(path, user, "SELECT queue_backup()")
+    found = users.owners(path.parent / "backups")
+    assert {found[name][2] for name in found if not name.endswith(".lock")} == {mode & 0o666}
+    entered = (mode & 0o444) >> 2
+    assert users.owners(path.parent)["backups"][2] == mode & 0o666 | entered | 0o700
+
+
+@pytest.mark.parametrize("user", [ROOT, ALICE], ids=["root", "owner"])
+def test_nobody_else_can_take_the_locks_of_a_private_queue(place: Place, user: User) -> None:
+    path = queue_of(place, ALICE, 0o600)
+    place.run(path, user, "SELECT queue_backup()", "SELECT queue_run_due()")
+    locks = [path.parent / "queue.db-schedule", path.parent / "backups/backup_manifest.json.lock"]
+    code = "\n".join(
+        [
+            f"for name in {[str(lock) for lock in locks]!r}:",
+            "    try: os.open(name, os.O_RDONLY); answers.append('open')",
+            "    except PermissionError: answers.append('refused')",
+        ]
+    )
+    assert users.run(place, path, BOB, [], code) == ["refused"] * 2
+    assert users.run(place, path, ALICE, [], code) == ["open"] * 2
+    for lock in locks:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_users_who_share_a_queue_by_a_group_do_not_lock_each_other_out(place: Place) -> None:
+    path = queue_of(place, ALICE)
+    os.chown(path, ALICE.uid, WORKERS)
+    os.chown(path.parent, ALICE.uid, WORKERS)
+    path.parent.chmod(0o770)
+    shared = path.parent / "backups"
+    shared.mkdir()
+    os.chown(shared, 0, WORKERS)
+    shared.chmod(0o2770)
+    both = [User(each.uid, each.gid, (WORKERS,), 0o002) for each in (BOB, ALICE)]
+    for user in (*both, ROOT, *both):
+        place.run(path, user, "SELECT queue_backup()", "SELECT queue_rotate(2)", CHANGE)
+        place.run(path, user, "SELECT queue_run_due()")
+    found = users.owners(path.parent)
+    # A user who is not root gives nothing away.
+    assert found["queue.db-schedule"][0] == BOB.uid
+    assert found["backups/backup_manifest.json.lock"][0] == BOB.uid
+
+
+def test_one_directory_serves_the_queues_of_several_users(place: Place) -> None:
+    shared = place.path / "backups"
+    shared.mkdir()
+    os.chown(shared, 0, WORKERS)
+    shared.chmod(0o2770)
+    paths = {}
+    for name, user in (("a", ALICE), ("b", BOB)):
+        member = User(user.uid, user.gid, (WORKERS,))
+        paths[member] = place.make_queue(SCHEMA.read_text(), user, 0o660, name)
+    for _ in range(2):
+        for user, path in paths.items():
+            place.run(path, user, f"SELECT queue_backup('{shared}/')", CHANGE)
+
+
+def test_the_packages_files_are_the_owners_too(place: Place) -> None:
+    path = queue_of(place, ALICE)
+    modules = (str(Path(__file__).parents[1] / "python" / "src"),)
+    code = f"""
+from pathlib import Path
+from types import SimpleNamespace
+from queuekeeper._likeness import beside
+from queuekeeper._lock import locked
+path = Path({str(path)!r})
+queuekeeper.prismq.QueueBackup(SimpleNamespace(db_path=path), path.parent / "made" / "backups")
+with locked(Path(f"{{path}}-run-due"), beside(path)) as held:
+    held.keep({{"who": os.geteuid()}})
+side = local.Local(str(path))
+with side.lock(), place.staging(side.directory) as staged:
+    name = f"pulled{{os.geteuid()}}.db"
+    (staged / name).write_bytes(b"x")
+    place.put(staged / name, side.directory / name, path)
+side.close()
+answers.append("done")
+"""
+    for user in (ROOT, ALICE):
+        assert users.run(place, path, user, [], code, modules) == ["done"]
+    found = users.owners(path.parent)
+    assert {each[:2] for each in found.values()} == {(ALICE.uid, ALICE.gid)}
+    assert {found[name][2] for name in ("backups", "made", "made/backups")} == {0o770}
+    assert found["backups/pulled0.db"][2] == found["queue.db-run-due"][2] == 0o660

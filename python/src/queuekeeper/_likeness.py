@@ -1,0 +1,156 @@
+"""Whose the files are that are made for a database, and who may read and write them.
+
+The rules are the library's (`src/files/likeness.rs`). A file has the permission bits of its
+database. Root gives it to the database's owner too, as SQLite does with `-wal`, but only to an
+owner who may write the directory anyway. A lock or a directory is closed to others only where it
+is the owner's. Only what was just made is given away, by its descriptor. Where a system has no
+owners, or refuses, the file is used as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+#: More would make a program of a file, or let it run as another user.
+READ_AND_WRITE = 0o666
+#: Who may read the queue may read its backups; where there is no queue, its owner may.
+PRIVATE = 0o600
+ROOT = 0
+#: Elsewhere a file is its maker's, and permissions work in another way.
+POSIX = hasattr(os, "fchown")
+
+
+def _is_root() -> bool:
+    return POSIX and os.geteuid() == ROOT
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """What files that are made for a database have in common with it."""
+
+    mode: int
+    owner: int
+    group: int
+    #: The owner gets the file whatever directory it lies in.
+    anywhere: bool = False
+
+    def give(self, descriptor: int, directory: Path) -> None:
+        """Gives a file that was just made in a directory the bits and, as root, the owner."""
+        if POSIX:
+            with contextlib.suppress(OSError):
+                os.fchmod(descriptor, self.mode)
+            self.give_away(descriptor, directory)
+
+    def give_away(self, descriptor: int, directory: Path) -> None:
+        """As root, gives the owner what was just made in a directory, if it may be."""
+        if not _is_root() or self.owner == ROOT or not self.may_be_given(directory):
+            return
+        with contextlib.suppress(OSError):
+            inherited = directory.stat().st_mode & stat.S_ISGID
+            os.fchown(descriptor, self.owner, -1 if inherited else self.group)
+
+    def may_be_given(self, directory: Path) -> bool:
+        """Whether the owner may put a file into a directory, and take any out of it."""
+        if self.anywhere:
+            return True
+        try:
+            found = directory.stat()
+        except OSError:
+            return False
+        if found.st_uid == self.owner:
+            return bool(found.st_mode & stat.S_IWUSR)
+        by_group = found.st_gid == self.group and found.st_mode & stat.S_IWGRP
+        return not found.st_mode & stat.S_ISVTX and bool(by_group or found.st_mode & stat.S_IWOTH)
+
+    def fits(self, found: os.stat_result) -> bool:
+        """Whether with these bits everybody may use a file who may use the database."""
+        grouped = self.mode & (stat.S_IRGRP | stat.S_IWGRP)
+        return found.st_uid == self.owner and (not grouped or found.st_gid == self.group)
+
+
+def of(database: Path | None) -> Likeness | None:
+    """That of a database, which is only looked at."""
+    if database is None:
+        return None
+    try:
+        found = database.stat()
+    except OSError:
+        return None
+    return Likeness(found.st_mode & READ_AND_WRITE, found.st_uid, found.st_gid)
+
+
+def beside(database: Path) -> Likeness | None:
+    """The same for a file that belongs beside its database, wherever that lies."""
+    like = of(database)
+    return like and Likeness(like.mode, like.owner, like.group, anywhere=True)
+
+
+def of_writers(directory: Path) -> Likeness | None:
+    """For a file that all who may write a directory share."""
+    like = of(directory)
+    if like is None:
+        return None
+    writable = like.mode & 0o222
+    return Likeness(writable | writable << 1, like.owner, like.group)
+
+
+def private(directory: Path) -> Likeness | None:
+    """For a file in a directory whose database is not there: its owner's alone."""
+    like = of(directory)
+    return like and Likeness(PRIVATE, like.owner, like.group)
+
+
+def make_lock(path: Path, like: Likeness | None, flags: int) -> int:
+    """Makes a lock file, where there is nothing of that name; its descriptor."""
+    descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, PRIVATE)
+    if like is not None and POSIX:
+        like.give_away(descriptor, path.parent)
+        if like.fits(os.fstat(descriptor)):
+            with contextlib.suppress(OSError):
+                os.fchmod(descriptor, like.mode | PRIVATE)
+    return descriptor
+
+
+def make_directories(directory: Path, like: Likeness | None) -> None:
+    """Makes a directory, and what is missing above it, for the owner of a database."""
+    for place in reversed([directory, *directory.parents]):
+        if not place.exists():
+            _make_directory(place, like)
+    directory.mkdir(exist_ok=True)
+
+
+def _make_directory(path: Path, like: Likeness | None) -> None:
+    given = like is not None and _is_root() and like.may_be_given(path.parent)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700 if given else 0o777)
+        if like is not None and (given or not _is_root()) and POSIX:
+            # The directory is there and can be used; what is refused leaves it as it is.
+            with contextlib.suppress(OSError):
+                _give_directory(path, like)
+
+
+def _give_directory(path: Path, like: Likeness) -> None:
+    with _opened(path) as descriptor:
+        # Nothing that somebody put in its place is given away.
+        contents = os.listdir(descriptor)  # noqa: PTH208 - by the descriptor, not by a name
+        if os.fstat(descriptor).st_uid != os.geteuid() or contents:
+            return
+        like.give_away(descriptor, path.parent)
+        found = os.fstat(descriptor)
+        if _is_root() or like.fits(found):
+            entered = (like.mode & 0o444) >> 2
+            os.fchmod(descriptor, like.mode | entered | 0o700 | found.st_mode & stat.S_ISGID)
+
+
+@contextlib.contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,197 @@
+//! Owners and permission bits, where there are any.
+
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::{Dir, Gid, Mode, OFlags, Uid, fchown};
+use rustix::process::geteuid;
+
+use super::super::live::no_follow;
+use super::super::parent_of;
+use super::{Likeness, READ_AND_WRITE};
+
+const STICKY: u32 = 0o1000;
+const SET_GROUP: u32 = 0o2000;
+
+impl Likeness {
+    /// Gives a file that this process has just made in `directory` the bits and, as root, the owner.
+    pub(in crate::files) fn give(&self, file: &File, directory: &Path) -> io::Result<()> {
+        file.set_permissions(Permissions::from_mode(self.mode))?;
+        if geteuid().is_root() {
+            self.give_away(file, directory);
+        }
+        Ok(())
+    }
+
+    /// Makes a lock file, where there is nothing of that name.
+    pub(in crate::files) fn make_lock(like: Option<&Self>, path: &Path) -> io::Result<File> {
+        let as_root = geteuid().is_root();
+        // Without a group the bits can be right from the beginning.
+        let early = like.filter(|like| like.is_for_its_owner_alone());
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(early.map_or(READ_AND_WRITE, Self::lock_mode));
+        let file = no_follow(&mut options).open(path)?;
+        let Some(like) = like else { return Ok(file) };
+        if as_root {
+            like.give_away(&file, parent_of(path));
+        }
+        if like.fits(&file.metadata()?) {
+            // Where that is refused, the lock is as good a lock.
+            let _ = file.set_permissions(Permissions::from_mode(like.lock_mode()));
+        }
+        Ok(file)
+    }
+
+    /// Makes a directory in one that is there.
+    pub(in crate::files) fn make_directory(like: Option<&Self>, path: &Path) -> io::Result<()> {
+        let as_root = geteuid().is_root();
+        let Some(like) = like.filter(|like| !as_root || like.may_be_given(parent_of(path))) else {
+            return std::fs::create_dir(path);
+        };
+        let mine = as_root || like.is_for_its_owner_alone();
+        DirBuilder::new().mode(if mine { 0o700 } else { 0o777 }).create(path)?;
+        // The directory is there and can be used; what is refused below leaves it as it is.
+        let _ = like.give_directory(path, as_root);
+        Ok(())
+    }
+
+    fn give_directory(&self, path: &Path, as_root: bool) -> io::Result<()> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+        if file.metadata()?.uid() != geteuid().as_raw() || !is_empty(&file)? {
+            return Ok(());
+        }
+        if as_root {
+            self.give_away(&file, parent_of(path));
+        }
+        let found = file.metadata()?;
+        if as_root || self.fits(&found) {
+            let entered = (self.mode & 0o444) >> 2;
+            let mode = self.mode | entered | 0o700 | (found.mode() & SET_GROUP);
+            file.set_permissions(Permissions::from_mode(mode))?;
+        }
+        Ok(())
+    }
+
+    fn lock_mode(&self) -> u32 {
+        self.mode | 0o600
+    }
+
+    fn is_for_its_owner_alone(&self) -> bool {
+        self.mode & 0o077 == 0 && self.owner == geteuid().as_raw()
+    }
+
+    /// Whether with these bits everybody may use the file who may use the database.
+    fn fits(&self, made: &Metadata) -> bool {
+        made.uid() == self.owner && (self.mode & 0o060 == 0 || made.gid() == self.group)
+    }
+
+    /// Where that is refused, by a file system without owners, say, the file stays root's.
+    fn give_away(&self, file: &File, directory: &Path) {
+        if self.owner == 0 || !self.may_be_given(directory) {
+            return;
+        }
+        let inherited = std::fs::metadata(directory).is_ok_and(|found| found.mode() & SET_GROUP != 0);
+        let group = (!inherited).then(|| Gid::from_raw(self.group));
+        let _ = fchown(file, Some(Uid::from_raw(self.owner)), group);
+    }
+
+    fn may_be_given(&self, directory: &Path) -> bool {
+        self.anywhere || std::fs::metadata(directory).is_ok_and(|found| self.may_write(&found))
+    }
+
+    /// Whether the owner may put a file into this directory, and take any out of it.
+    fn may_write(&self, directory: &Metadata) -> bool {
+        let mode = directory.mode();
+        if directory.uid() == self.owner {
+            return mode & 0o200 != 0;
+        }
+        let by_group = directory.gid() == self.group && mode & 0o020 != 0;
+        mode & STICKY == 0 && (by_group || mode & 0o002 != 0)
+    }
+}
+
+fn is_empty(directory: &File) -> io::Result<bool> {
+    for entry in Dir::read_from(directory)? {
+        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn like(mode: u32, owner: u32, group: u32) -> Likeness {
+        Likeness { mode, owner, group, anywhere: false }
+    }
+
+    fn mode_of(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn no_file_becomes_a_program_or_gets_another_users_rights() {
+        let directory = tempfile::tempdir().unwrap();
+        let (database, copy) = (directory.path().join("q.db"), directory.path().join("copy"));
+        for mode in [0o4755, 0o6777, 0o1600] {
+            File::create(&database).unwrap().set_permissions(Permissions::from_mode(mode)).unwrap();
+            let made = File::create(&copy).unwrap();
+            Likeness::of(&database).unwrap().give(&made, directory.path()).unwrap();
+            assert_eq!(mode_of(&copy), mode & 0o666);
+        }
+    }
+
+    #[test]
+    fn only_who_may_write_the_directory_gets_a_file_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let found = |mode| {
+            std::fs::set_permissions(directory.path(), Permissions::from_mode(mode)).unwrap();
+            std::fs::metadata(directory.path()).unwrap()
+        };
+        let (own, group) = (found(0o700).uid(), found(0o700).gid());
+        let (other, others) = (own + 1, group + 1);
+        assert!(like(0, own, others).may_write(&found(0o700)));
+        assert!(!like(0, other, others).may_write(&found(0o775)));
+        assert!(like(0, other, group).may_write(&found(0o775)));
+        assert!(!like(0, other, group).may_write(&found(0o755)));
+        assert!(like(0, other, others).may_write(&found(0o777)));
+        assert!(!like(0, other, group).may_write(&found(0o1777)));
+        assert!(like(0, own, group).may_write(&found(0o1777)));
+    }
+
+    #[test]
+    fn a_lock_has_the_bits_of_the_database_where_it_is_its_owners() {
+        let directory = tempfile::tempdir().unwrap();
+        let (uid, gid) = (geteuid().as_raw(), std::fs::metadata(directory.path()).unwrap().gid());
+        for (number, (like, mode)) in
+            [(like(0o600, uid, gid + 1), 0o600), (like(0o660, uid, gid), 0o660), (like(0o444, uid, gid), 0o644)]
+                .into_iter()
+                .enumerate()
+        {
+            let path = directory.path().join(number.to_string());
+            Likeness::make_lock(Some(&like), &path).unwrap();
+            assert_eq!(mode_of(&path), mode);
+            let again = Likeness::make_lock(Some(&like), &path).unwrap_err();
+            assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        }
+    }
+
+    #[test]
+    fn a_directory_that_was_put_in_the_place_of_ours_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let (made, other) = (directory.path().join("made"), directory.path().join("other"));
+        let uid = geteuid().as_raw();
+        Likeness::make_directory(Some(&like(0o644, uid, 0)), &made).unwrap();
+        assert_eq!(mode_of(&made) & 0o700, 0o700);
+        std::fs::create_dir(&other).unwrap();
+        std::fs::set_permissions(&other, Permissions::from_mode(0o700)).unwrap();
+        File::create(other.join("secret")).unwrap();
+        like(0o666, uid, 0).give_directory(&other, true).unwrap();
+        assert_eq!(mode_of(&other), 0o700);
+    }
+}
