@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +35,7 @@ from support.writers import writing
 
 DAY = timedelta(days=1)
 PROCESSES = 10
+SQLITE_PROTOCOL = 15
 ALL_STEPS = [(step, "ok") for job in JOBS for step in STEPS[job]]
 
 
@@ -131,6 +135,62 @@ def held(lock: Path) -> bool:
         except BlockingIOError:
             return True
         return False
+
+
+@contextlib.contextmanager
+def taken(queue: Queue, hours_ago: float) -> Iterator[Path]:
+    """A stranger holds the schedule's lock, which somebody last took so long ago."""
+    fcntl = pytest.importorskip("fcntl")
+    lock = Path(f"{queue.path}-schedule")
+    with lock.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        moment = time.time() - hours_ago * 3600
+        os.utime(lock, (moment, moment))
+        yield lock
+
+
+def test_a_lock_that_is_held_for_longer_than_a_job_may_take_is_told(
+    queue: Queue, open_python: OpenPython
+) -> None:
+    session = open_python(queue.path)
+    assert jobs(run_due(session, NOON)) == JOBS
+    for hours in (0, 5.9):
+        with taken(queue, hours):
+            assert run_due(session, NOON + DAY) == []
+    # The time of a clock that was wrong is no reason for silence.
+    for hours in (6.1, 9000, -6.1):
+        with taken(queue, hours):
+            error = session.error(RUN, text(NOON + DAY))
+        assert error.primary_code == SQLITE_PROTOCOL
+        assert "-schedule' has been locked for more than 6 hours" in error.message
+        if sys.platform.startswith("linux"):
+            assert f"process {os.getpid()} (" in error.message
+    assert jobs(run_due(session, NOON + DAY)) == ["hourly", "daily"]
+
+
+def test_each_call_that_gets_the_lock_sets_its_time(queue: Queue, open_python: OpenPython) -> None:
+    session = open_python(queue.path)
+    run_due(session, NOON)
+    lock = Path(f"{queue.path}-schedule")
+    os.utime(lock, (0, 0))
+    assert run_due(session, NOON) == []
+    assert abs(time.time() - lock.stat().st_mtime) < 3600
+
+
+def test_a_job_that_has_just_begun_counts_where_the_time_cannot_be_set(
+    queue: Queue, open_python: OpenPython
+) -> None:
+    session = open_python(queue.path)
+    run_due(session, NOON)
+    mark = "UPDATE queuekeeper_jobs SET last_status = 'running', last_run_utc = datetime('now', ?)"
+    for hours, at_work in (("-1 hours", True), ("-7 hours", False)):
+        with queue.connect() as connection:
+            connection.execute(mark, (hours,))
+        with taken(queue, 9000):
+            if at_work:
+                assert run_due(session, NOON + DAY) == []
+            else:
+                assert session.error(RUN, text(NOON + DAY)).primary_code == SQLITE_PROTOCOL
 
 
 @pytest.fixture

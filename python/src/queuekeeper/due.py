@@ -13,7 +13,8 @@
 - The heartbeat is fetched by a call that did something, and only if nothing that was due has
   failed, warns or is left undone: neither a job, nor the copies.
 - A database that cannot be used any more is told once, too, although it can remember nothing: the
-  lock's file beside it, `NAME-run-due`, does. That somebody else holds its lock is not told.
+  lock's file beside it, `NAME-run-due`, does. That somebody else holds its lock is not told, unless
+  it is for longer than a job may take.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@
 
 pub mod cron;
 pub mod due;
+mod held;
 pub mod job;
 pub mod ledger;
 pub mod memory;

@@ -15,7 +15,8 @@
 //! # How
 //!
 //! An OS lock on the file `NAME-schedule` beside the database says who is at work. The system drops it with the process, so
-//! nobody is ever locked out by the dead. What is due is judged under the lock.
+//! nobody is ever locked out by the dead, and those who live are told of after a time ([`held`]). What is due is judged under
+//! the lock.
 
 use std::path::Path;
 
@@ -26,13 +27,13 @@ use serde_json::Value;
 
 use super::cron::{Cron, Zone};
 use super::due::{Slot, Verdict, judge};
+use super::held;
 use super::job::{JOBS, Job, Step};
 use super::ledger::Ledger;
 use super::memory::{done_before, recall};
 use crate::clock::{self, Clock};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::files::{self, DirectoryLock, Likeness, LiveFiles};
 use crate::host::{self, Transaction};
 use crate::schema;
 use crate::settings::registry as setting;
@@ -94,14 +95,10 @@ pub fn cron(settings: &Settings, setting: &Setting) -> Result<Cron> {
 /// # Errors
 ///
 /// A transaction of the caller's, a database without a file or that cannot be written, settings that cannot be used, a ledger
-/// that cannot be written, or an interrupt.
+/// that cannot be written, an interrupt, or a lock that somebody has held for too long.
 pub fn run_due(caller: &Caller, now: Option<DateTime<Utc>>) -> Result<Vec<Ran>> {
     let file = check(caller)?;
-    let live = LiveFiles::of(caller)?;
-    // Whoever may use the database may take it, and nobody else.
-    let like = Likeness::of(&file).map(Likeness::anywhere);
-    let Some(_lock) = DirectoryLock::take_if_free(&files::with_suffix(&file, "-schedule"), &live, like.as_ref())?
-    else {
+    let Some(_lock) = held::take(caller, &file)? else {
         return Ok(Vec::new());
     };
     let clock = now.map(Clock::showing).unwrap_or_default();
