@@ -111,8 +111,8 @@ def check_error(error: SqlError, fault: Fault) -> None:
     """The code fits, and path and cause are named."""
     assert error.message.startswith("queue_"), error
     codes = set(CODES[fault.what])
-    if fault.kinds & READS & ~NAMES:
-        # So says SQLite itself of a page that it cannot read.
+    if "VACUUM INTO" in error.message or "cannot vacuum" in error.message:
+        # What the disk said of VACUUM's own copy is forgotten with that file.
         codes.add(SQLITE_CORRUPT)
     if "output file already exists" not in error.message:
         assert error.primary_code in codes, error

@@ -236,6 +236,22 @@ MUTANTS = (
         "test_injected_memory.py",
     ),
     Mutant(
+        6,
+        "a page that the disk does not give is told as damage",
+        "src/host/reading.rs",
+        "cause.filter(|_| error.is_damage())",
+        "cause.filter(|_| error.is_damage() && error.code() == 0)",
+        "test_disk_errors_live.py -k queue_depth",
+    ),
+    Mutant(
+        6,
+        "damage after an error of the disk is told as another such error",
+        "src/host/reading.rs",
+        "read_past_end(conn, ffi::SQLITE_FCNTL_FILE_POINTER);",
+        "let _ = conn;",
+        "test_disk_errors_live.py -k told_as_such",
+    ),
+    Mutant(
         7,
         "no SQLite is thought to have the WAL-reset bug",
         "src/upkeep/checkpoint/outcome.rs",

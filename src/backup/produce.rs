@@ -32,7 +32,7 @@ use super::source::Source;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
-use crate::host;
+use crate::host::{self, reading};
 use crate::memory;
 use crate::progress::Watch;
 use crate::queue::counts;
@@ -138,7 +138,7 @@ impl Order<'_> {
 
 /// The tasks by status.
 fn counts(conn: &Connection, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<Counts> {
-    known(watch.over(conn, || counts::by_status(conn))?, notes)
+    known(watch.over(conn, || counts::by_status(conn))?.map_err(|error| reading::told(conn, error)), notes)
 }
 
 /// What keeps the tasks from being counted must not keep the database from being saved, but be known.

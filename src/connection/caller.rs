@@ -3,17 +3,19 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, ffi};
 
-use super::{RETRY, Sidecar, Standing, read_pragma};
+use super::sidecar::{DiskError, connect_writer};
+use super::{RETRY, Standing, read_pragma};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::files::{self, Likeness};
-use crate::host::{self, Transaction};
+use crate::host::{self, Transaction, reading};
 
 /// How long to wait for others when the caller has set no `busy_timeout`.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
@@ -26,12 +28,36 @@ pub struct Caller {
     attended: Cell<bool>,
     /// Nobody else has the connection, or handlers on it.
     own: bool,
+    /// What the disk said to connections beside this one.
+    disk: Arc<DiskError>,
 }
 
 impl Caller {
     /// Wraps a connection that belongs to somebody else: one made by `Connection::from_handle`.
     pub fn new(conn: Connection) -> Self {
-        Self { conn, clock: Cell::default(), attended: Cell::default(), own: false }
+        Self { conn, clock: Cell::default(), attended: Cell::default(), own: false, disk: Arc::default() }
+    }
+
+    /// Does `work` for whoever called. Its error names the database's path, and is one of the disk if that is why content seems
+    /// damaged.
+    ///
+    /// # Errors
+    ///
+    /// That one.
+    pub fn serve<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        reading::forget(&self.conn);
+        self.disk.forget();
+        work(self).map_err(|error| self.located(self.told(error)))
+    }
+
+    /// An error of the work that is being done, as one of the disk if that is why content seems damaged.
+    pub fn told(&self, error: Error) -> Error {
+        reading::told_of(reading::disk_error(&self.conn).or_else(|| self.disk.last()), error)
+    }
+
+    /// Where connections beside this one leave what the disk said to them.
+    pub(super) fn disk(&self) -> Arc<DiskError> {
+        Arc::clone(&self.disk)
     }
 
     /// What time it is for the work that is being done.
@@ -79,10 +105,9 @@ impl Caller {
     ///
     /// `SQLITE_CANTOPEN` and its kin.
     pub fn beside(&self, file: &Path) -> Result<Self> {
-        let sidecar = Sidecar::open_writer(self, file)?;
-        let conn = sidecar.into_connection();
+        let conn = connect_writer(self, file)?;
         conn.busy_timeout(self.patience())?;
-        Ok(Self { conn, clock: self.clock.clone(), attended: Cell::default(), own: true })
+        Ok(Self { clock: self.clock.clone(), own: true, ..Self::new(conn) })
     }
 
     /// Whether `conn` is a connection of the host's: the caller's, unless we made that.
@@ -182,7 +207,7 @@ impl Caller {
     }
 
     /// The same error, with the database's path if it is about a file and names none: SQLite's own words never do.
-    pub fn located(&self, error: Error) -> Error {
+    fn located(&self, error: Error) -> Error {
         let about_a_file = matches!(
             error.primary_code(),
             ffi::SQLITE_IOERR

@@ -1,7 +1,10 @@
 //! The second connection.
 
 use std::ffi::CStr;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
@@ -25,9 +28,54 @@ pub(super) fn prepare(conn: &Connection, patience: Duration) -> Result<()> {
     Ok(())
 }
 
+/// A connection for writing to a database file, through the VFS of the caller; see [`Sidecar::open_writer`].
+pub(super) fn connect_writer(caller: &Caller, file: &Path) -> Result<Connection> {
+    encrypted::refuse_second(caller, file)?;
+    connect(host::vfs_name(caller.connection()).as_deref(), file, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+fn connect(vfs: Option<&CStr>, file: &Path, access: OpenFlags) -> Result<Connection> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
+    let conn = match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(file, flags, vfs),
+        None => Connection::open_with_flags(file, flags),
+    };
+    let conn = conn.map_err(|error| {
+        Error::from(error).context(format!("cannot open a second connection to '{}'", file.display()))
+    })?;
+    prepare(&conn, Duration::ZERO)?;
+    Ok(conn)
+}
+
+/// What the disk said to a sidecar that is closed by now, for whoever tells the error of its work.
+#[derive(Default)]
+pub(super) struct DiskError(AtomicI32);
+
+impl DiskError {
+    pub(super) fn forget(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn last(&self) -> Option<io::Error> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            code => Some(io::Error::from_raw_os_error(code)),
+        }
+    }
+}
+
 /// The second connection.
 pub struct Sidecar {
     conn: Connection,
+    disk: Arc<DiskError>,
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        if let Some(code) = reading::disk_error(&self.conn).and_then(|error| error.raw_os_error()) {
+            self.disk.0.store(code, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Sidecar {
@@ -55,7 +103,7 @@ impl Sidecar {
         // A reader needs write access to roll back a crashed writer's journal and to set up the WAL index.
         let access =
             if standing.readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
-        let sidecar = Self::open(vfs, &file, access)?;
+        let sidecar = Self { conn: connect(vfs, &file, access)?, disk: caller.disk() };
         sidecar.conn.execute_batch("PRAGMA query_only=ON")?;
         Ok(sidecar)
     }
@@ -67,31 +115,13 @@ impl Sidecar {
     /// `SQLITE_CANTOPEN` and its kin, or the caller's own database if that is encrypted. Whether the file is a database shows only
     /// when it is read.
     pub fn open_writer(caller: &Caller, file: &Path) -> Result<Self> {
-        encrypted::refuse_second(caller, file)?;
-        Self::open(host::vfs_name(caller.connection()).as_deref(), file, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        Ok(Self { conn: connect_writer(caller, file)?, disk: caller.disk() })
     }
 
     /// Opens a connection that only finds out whether it can read `file`.
     pub(super) fn open_unasked(caller: &Caller, file: &Path) -> Result<Self> {
-        Self::open(host::vfs_name(caller.connection()).as_deref(), file, OpenFlags::SQLITE_OPEN_READ_ONLY)
-    }
-
-    fn open(vfs: Option<&CStr>, file: &Path, access: OpenFlags) -> Result<Self> {
-        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-        let conn = match vfs {
-            Some(vfs) => Connection::open_with_flags_and_vfs(file, flags, vfs),
-            None => Connection::open_with_flags(file, flags),
-        };
-        let conn = conn.map_err(|error| {
-            Error::from(error).context(format!("cannot open a second connection to '{}'", file.display()))
-        })?;
-        prepare(&conn, Duration::ZERO)?;
-        Ok(Self { conn })
-    }
-
-    /// The connection alone, to live on as a caller of its own.
-    pub(super) fn into_connection(self) -> Connection {
-        self.conn
+        let vfs = host::vfs_name(caller.connection());
+        Ok(Self { conn: connect(vfs.as_deref(), file, OpenFlags::SQLITE_OPEN_READ_ONLY)?, disk: caller.disk() })
     }
 
     /// The connection itself, to be written to.

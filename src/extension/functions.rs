@@ -86,7 +86,7 @@ fn call(name: &str, body: Body, context: *mut sqlite3_context, values: &[*mut sq
             .collect();
         let caller = Caller::new(conn);
         direct::require(&caller, name)?;
-        body(&caller, &Arguments::new(arguments)).map_err(|error| caller.located(error))
+        caller.serve(|caller| body(caller, &Arguments::new(arguments)))
     });
     // SAFETY: the context is live until this callback returns.
     unsafe {

@@ -165,7 +165,7 @@ unsafe impl VTabCursor for Cursor {
                 })
                 .collect();
             let caller = Caller::new(conn);
-            (spec.rows)(&caller, &Arguments::new(arguments)).map_err(|error| caller.located(error))
+            caller.serve(|caller| (spec.rows)(caller, &Arguments::new(arguments)))
         });
         self.rows = read.map_err(|error| to_rusqlite(&error))?;
         Ok(())

@@ -220,7 +220,7 @@ impl Handle {
         let mut rows = carrier.as_mut().and_then(|carrier| carrier.query([]).ok());
         // A connection that refuses even this will tell `body` why.
         let _ = rows.as_mut().map(rusqlite::Rows::next);
-        body(caller).map_err(|error| caller.located(error))
+        caller.serve(body)
     }
 
     /// Asks the running call to end.

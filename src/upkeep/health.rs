@@ -82,7 +82,9 @@ pub fn health(caller: &Caller) -> Result<Vec<Metric>> {
     let settings = Settings::of(caller.connection())?;
     let measured = |gauge: &Gauge| {
         let read = (gauge.read)(caller, &stats).and_then(|value| gauge.judge(&settings, &stats, value));
-        read.unwrap_or_else(|error| gauge.row(Value::Null, None, Level::Critical, Some(error.message().into())))
+        read.unwrap_or_else(|error| {
+            gauge.row(Value::Null, None, Level::Critical, Some(caller.told(error).message().into()))
+        })
     };
     let mut metrics: Vec<Metric> = [SIZE, WAL, FRAGMENTATION].iter().map(measured).collect();
     metrics.extend(tasks::metrics(caller, &settings));

@@ -15,6 +15,7 @@
 use rusqlite::{Connection, ffi};
 
 use crate::error::{Error, Result};
+use crate::host::reading;
 use crate::soundness::{self, Check, Soundness};
 
 /// How many findings are listed when nobody says: SQLite's own number.
@@ -37,7 +38,14 @@ pub fn integrity(conn: &Connection, level: Option<&str>, max_errors: i64) -> Res
         )));
     }
     let most = usize::try_from(max_errors).unwrap_or(usize::MAX);
-    soundness::check(conn, check, most).map_err(|error| explain(error.context("cannot check the database")))
+    let found =
+        soundness::check(conn, check, most).map_err(|error| explain(error.context("cannot check the database")))?;
+    match reading::disk_error(conn) {
+        Some(cause) if !found.findings.is_empty() => {
+            Err(reading::unreadable(&cause).context("cannot check the database"))
+        }
+        _ => Ok(found),
+    }
 }
 
 /// The messages that show it.

@@ -165,6 +165,7 @@ fn shrink(
             Some(outcome)
         }
         Err(error) => {
+            let error = caller.told(error);
             notes.push(format!("the database is compact, but the WAL could not be copied into its file: {error}"));
             None
         }

@@ -245,7 +245,7 @@ fn as_caller<T>(caller: &Caller, path: &Path, work: impl FnOnce(&Caller) -> Resu
     if caller.file().is_some_and(|own| files::same_file(&own, path)) {
         return work(caller);
     }
-    work(&caller.beside(path)?)
+    caller.beside(path)?.serve(work)
 }
 
 /// Backs up what the database at `path` holds, as `before_restore`; where.

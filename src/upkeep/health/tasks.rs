@@ -34,7 +34,7 @@ pub fn metrics(caller: &Caller, settings: &Settings) -> Vec<Metric> {
     let measured = METRICS.iter().map(|&(name, read)| {
         read(caller, settings).unwrap_or_else(|error| Metric {
             level: Level::Critical,
-            action: Some(error.message().into()),
+            action: Some(caller.told(error).message().into()),
             ..empty(name)
         })
     });
@@ -162,7 +162,8 @@ pub fn tasks_missing(caller: &Caller) -> Metric {
             Metric { value: value(tasks), level: Level::Warning, action, ..empty("tasks_missing") }
         }
         Err(error) => {
-            Metric { level: Level::Critical, action: Some(error.message().into()), ..empty("tasks_missing") }
+            let action = Some(caller.told(error).message().into());
+            Metric { level: Level::Critical, action, ..empty("tasks_missing") }
         }
     }
 }

@@ -271,7 +271,7 @@ impl Run<'_> {
             Some(lacking) => ("skipped", Value::String(format!("without {} this is not done", lacking.name()))),
             None => {
                 let backup = of(Step::Backup).and_then(|ran| ran.detail.get("id")).and_then(Value::as_str);
-                match step.run(self.caller, self.job, backup) {
+                match self.caller.serve(|caller| step.run(caller, self.job, backup)) {
                     Ok(detail) => ("ok", detail),
                     Err(error) if error.primary_code() == ffi::SQLITE_INTERRUPT => {
                         let now = self.caller.now();
