@@ -25,6 +25,7 @@ METRICS = [
     "free_disk",
     "backup_age",
     "tasks_missing",
+    "failed_deletions",
     "sqlite_version",
     "journal_mode",
     "busy_timeout",
@@ -102,6 +103,7 @@ def test_the_values_are_what_is_there(queue: Queue, open_python: OpenPython) -> 
         "free_disk": "GB",
         "backup_age": "hours",
         "tasks_missing": "tasks",
+        "failed_deletions": "files",
         "sqlite_version": None,
         "journal_mode": None,
         "busy_timeout": "ms",
@@ -121,6 +123,7 @@ def test_the_thresholds_are_those_of_the_runbook(queue: Queue, open_python: Open
         "free_disk": (10, 5),
         "backup_age": (26, 50),
         "tasks_missing": (None, None),
+        "failed_deletions": (None, None),
         "sqlite_version": (None, None),
         "journal_mode": (None, None),
         "busy_timeout": (None, None),
@@ -227,9 +230,9 @@ def test_what_cannot_be_read_is_critical_and_the_others_are_shown(
     for metric in ("stale_leases", "unreadable_leases"):
         assert found[metric]["level"] == "critical"
         assert "lease_until_utc" in found[metric]["action"]
-    assert found["tasks_missing"]["level"] == "critical"
-    unreadable = {"backup_age", "tasks_missing", "stale_leases", "unreadable_leases"}
-    others = set(METRICS) - unreadable - {"sqlite_version"}
+    catalog = {"backup_age", "tasks_missing", "failed_deletions"}
+    assert {found[name]["level"] for name in catalog} == {"critical"}
+    others = set(METRICS) - catalog - {"stale_leases", "unreadable_leases", "sqlite_version"}
     assert {found[name]["level"] for name in others} == {"ok"}
 
 

@@ -17,6 +17,7 @@ from support.artifacts import catalog, sha256
 from support.package import Package
 from support.queues import Queue, grow
 from support.remotes import environment
+from support.stubborn import immutable
 
 #: What the programs have: the queue's path, the remote's, and both opened.
 CALL = """
@@ -171,6 +172,65 @@ def test_a_rotation_that_died_is_finished_by_the_next(own: Package, queue: Queue
         finish()
         """,
     )
+
+
+def test_what_the_remote_does_not_let_go_is_told_by_each_rotation(
+    own: Package, queue: Queue
+) -> None:
+    def made() -> list[str]:
+        program = """
+            made = chain("daily", 1) + chain("other", 1) + chain("last", 1)
+            copies.push()
+            finish(made)
+        """
+        return list(run(own, queue, program))
+
+    program = """
+        first, second, last = {made}
+        for others in (3, 0):
+            told = refused(copies.rotate, 1)
+            assert first in told and f"{{others}} other files were deleted, and 1 " in told, told
+            assert names() == [first, last, last + ".hashes"]
+        # What was pushed has arrived.
+        assert queue.rotate(1) == 2
+        assert chain("newer", 1) == copies.push().pushed
+        finish()
+    """
+    names = made()
+    with immutable(queue.directory / "remote" / names[0]):
+        run(own, queue, program.format(made=names))
+    finish = f"""
+        assert copies.rotate(9).deleted == [{names[0]!r}]
+        assert copies.rotate(9).deleted == []
+        assert {names[0]!r} not in names()
+        finish()
+    """
+    run(own, queue, finish)
+
+
+def test_what_resists_its_deletion_here_is_neither_pushed_nor_missed(
+    own: Package, queue: Queue
+) -> None:
+    program = """
+        finish(chain("daily", 1) + chain("other", 1) + chain("last", 1))
+    """
+    first, _, last = run(own, queue, program)
+    with immutable(queue.backups / first):
+        program = f"""
+            try:
+                queue.rotate(1)
+            except queuekeeper.Error as error:
+                assert {first!r} in str(error)
+            else:
+                raise AssertionError("it is gone")
+            assert [each.is_kept for each in queue.backups()] == [True, False]
+            pushed = copies.push()
+            assert (pushed.pushed, pushed.skipped) == ([{last!r}], [])
+            assert copies.check().findings == []
+            assert names() == sorted([{last!r}, {last!r} + ".hashes"])
+            finish()
+        """
+        run(own, queue, program)
 
 
 def test_a_catalog_that_was_cut_short(own: Package, queue: Queue) -> None:

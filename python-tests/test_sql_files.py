@@ -206,6 +206,7 @@ def test_health(queue: Queue, run_file: RunFile) -> None:
             "free_disk",
             "backup_age",
             "tasks_missing",
+            "failed_deletions",
             "journal_mode",
             "busy_timeout",
         ),

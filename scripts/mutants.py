@@ -143,8 +143,8 @@ MUTANTS = (
         4,
         "temporary files of living runs are swept, too",
         "src/files/staged.rs",
-        "            && file.try_lock().is_ok()\n",
-        "            && file.metadata().is_ok()\n",
+        "        file.try_lock().is_ok().then_some(",
+        "        file.metadata().is_ok().then_some(",
         "test_crash.py::test_a_temporary_file_that_a_living_run_has_locked_is_left",
     ),
     Mutant(
@@ -202,6 +202,14 @@ MUTANTS = (
         "filter(|&place| source.owns(&entries[place])).collect();",
         "filter(|&place| source.owns(&entries[place]) || place > 0).collect();",
         "test_sources.py::test_a_rotation_deletes_ones_own_only",
+    ),
+    Mutant(
+        5,
+        "a backup that could not be deleted is adopted",
+        "src/backup/catalog/listing.rs",
+        "self.backups.iter().chain(&self.going))",
+        "self.backups.iter().chain(&self.going[..0]))",
+        "test_failed_deletions.py::test_rotation_tells_each_time_of_what_resists_and_deletes_the_rest",
     ),
     Mutant(
         5,
@@ -431,8 +439,8 @@ MUTANTS = (
         "upkeep",
         "the text of a path is taken for the path",
         "src/backup/rotate.rs",
-        "        let path = catalog.directory().join(&one.entry.id);\n",
-        "        let path = std::path::PathBuf::from(&one.entry.backup_path);\n",
+        "    let path = catalog.directory().join(&entry.id);\n",
+        "    let path = std::path::PathBuf::from(&entry.backup_path);\n",
         "test_path_bytes.py -k adopted",
     ),
 )

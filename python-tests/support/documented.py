@@ -97,10 +97,11 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "object_digest",
             "sequence",
             "queue_name",
+            "deletion_error",
         ),
         ("dir",),
     ),
 }
 
 #: The fields that every object of queue_backup() has, "note" not counted.
-BACKUP_FIELDS = frozenset(TABLES["queue_backups"][0]) | {"blocked_writers_ms"}
+BACKUP_FIELDS = frozenset(TABLES["queue_backups"][0]) - {"deletion_error"} | {"blocked_writers_ms"}

@@ -28,10 +28,10 @@ use crate::files::LiveFiles;
 /// The word for it in `backup_type`.
 pub const ADOPTED: &str = "adopted";
 
-/// The adopted files of a directory whose catalog has `entries`.
-pub fn list(directory: &Path, live: &LiveFiles, entries: &[Entry]) -> Vec<Entry> {
+/// The adopted files of a directory whose catalog has `entries`, those included that are being deleted.
+pub fn list<'e>(directory: &Path, live: &LiveFiles, entries: impl Iterator<Item = &'e Entry>) -> Vec<Entry> {
     let Ok(listing) = fs::read_dir(directory) else { return Vec::new() };
-    let listed: HashSet<&str> = entries.iter().map(|entry| entry.backup_path.as_str()).collect();
+    let listed: HashSet<&str> = entries.map(|entry| entry.backup_path.as_str()).collect();
     let mut found: Vec<Entry> = listing
         .flatten()
         .filter_map(|file| {

@@ -9,8 +9,11 @@
 //!   [`recover`](super::recover)); it is set aside, never overwritten. One that names a file outside its directory was written
 //!   with intent: it is an error, and every action leaves everything as it is.
 //! - **Deleting is crash-safe**: an entry is first marked `deleting`, then its file goes, then the entry. A crash in
-//!   between leaves a marked entry, which no reader shows and the next writer completes.
+//!   between leaves a marked entry, which no reader shows and the next writer completes. A file that cannot be deleted leaves the
+//!   entry with the error, which is shown (see [`listing`](Listing)), and every writer tries again.
 
+mod deletion;
+mod listing;
 mod writer;
 
 use std::cmp::Reverse;
@@ -24,6 +27,8 @@ use crate::error::{Error, Result};
 use crate::files::{self, DirectoryLock, Likeness, LiveFiles};
 use crate::memory;
 use crate::progress::Watch;
+pub use deletion::told as told_of_deletions;
+pub use listing::Listing;
 pub use writer::Writer;
 
 /// The catalog's file name.
@@ -68,11 +73,24 @@ impl<'a> Catalog<'a> {
     ///
     /// A manifest that cannot be read or is none.
     pub fn backups(&self) -> Result<Vec<Entry>> {
+        Ok(self.unsettled()?.backups)
+    }
+
+    /// The same with those whose deletion failed: what a chain may need, as long as it lies there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Catalog::backups`].
+    pub fn known(&self) -> Result<Vec<Entry>> {
+        Ok(self.unsettled()?.known())
+    }
+
+    fn unsettled(&self) -> Result<Listing> {
         let entries = match self.read()? {
             Manifest::Catalog(entries) => entries,
             Manifest::Missing | Manifest::Foreign => recover::all(&self.directory, self.live),
         };
-        Ok(staying(entries))
+        Ok(Listing::of(entries))
     }
 
     /// The same, after a look at which artifact lies there where a crash cut a replacement short. So a backup that has just
@@ -82,9 +100,18 @@ impl<'a> Catalog<'a> {
     ///
     /// The same, `SQLITE_INTERRUPT`, or a file that cannot be read.
     pub fn settled(&self, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
-        let mut entries = self.backups()?;
-        recover::look(&self.directory, self.live, &mut entries, watch)?;
-        Ok(entries)
+        Ok(self.listing(watch)?.backups)
+    }
+
+    /// The same with what is being deleted.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Catalog::settled`].
+    pub fn listing(&self, watch: &mut Watch<'_>) -> Result<Listing> {
+        let mut listing = self.unsettled()?;
+        recover::look(&self.directory, self.live, &mut listing.backups, watch)?;
+        Ok(listing)
     }
 
     /// Whether there is nothing that a writer could read, complete or sweep.
@@ -124,10 +151,11 @@ impl<'a> Catalog<'a> {
             recover::set_aside(&self.directory)?;
         }
         let mut writer = Writer::new(self, entries, lock);
+        if changed {
+            writer.save()?;
+        }
         if writer.has_deletions() {
             writer.complete_deletions()?;
-        } else if changed {
-            writer.save()?;
         }
         Ok(writer)
     }
@@ -150,7 +178,7 @@ pub fn elsewhere(path: &Path, live: &LiveFiles) -> Result<Vec<Entry>> {
             path.display()
         )));
     };
-    Ok(staying(entries))
+    Ok(Listing::of(entries).backups)
 }
 
 fn read(path: &Path, live: &LiveFiles) -> Result<Manifest> {
@@ -189,12 +217,6 @@ fn check_name(name: &str, manifest: &Path) -> Result<()> {
          changed; move the manifest away or correct it",
         manifest.display()
     )))
-}
-
-/// Those that are not about to be deleted, in order.
-fn staying(mut entries: Vec<Entry>) -> Vec<Entry> {
-    entries.retain(|entry| !entry.is_going());
-    ordered(entries)
 }
 
 /// Orders entries that stand as in a catalog, or are ordered already.

@@ -108,7 +108,7 @@ struct Verdict<'a> {
 
 fn record(catalog: &Catalog<'_>, entry: &Entry, verdict: Verdict<'_>, watch: &mut Watch<'_>) -> Result<()> {
     // An entry that somebody changed stays as it is: signing it anew would make it ours.
-    if !entry.is_intact() || !catalog.settled(watch)?.iter().any(|listed| listed.is_same(entry)) {
+    if !entry.is_intact() || !catalog.listing(watch)?.known().iter().any(|listed| listed.is_same(entry)) {
         return Ok(());
     }
     catalog.open(watch)?.update(entry, |entry| {

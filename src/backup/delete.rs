@@ -3,7 +3,8 @@
 //! # Promise
 //!
 //! A backup that others build on is refused, with their names, unless `dependants` is true: then the whole of what builds on it
-//! goes with it, in one step. A live database is never deleted. Rotation's other protections are about plans, not orders: what
+//! goes with it, in one step. What resists is an error, counts as no backup any more, and is tried again by every writer. A live
+//! database is never deleted. Rotation's other protections are about plans, not orders: what
 //! somebody names is deleted, the newest verified backup included.
 
 use std::path::Path;
@@ -70,7 +71,11 @@ fn delete_from(
     watch: &mut Watch<'_>,
 ) -> Result<Outcome> {
     let mut writer = catalog.open(watch).map_err(|error| error.if_interrupted(UNCHANGED))?;
-    let entries = writer.backups();
+    if writer.has_deleted(named) {
+        let backup_paths = vec![named.shown(catalog.directory()).backup_path];
+        return Ok(Outcome { deleted: 1, ids: vec![named.id.clone()], backup_paths });
+    }
+    let entries = writer.listing().known();
     let Some(named) = entries.iter().find(|entry| entry.is_same(named)) else {
         return Err(Error::usage(format!(
             "the catalog in '{}' does not list '{}' (any more); queue_backups() shows what it lists",
@@ -79,8 +84,9 @@ fn delete_from(
         )));
     };
     let doomed = with_dependants(&entries, named);
-    if doomed.len() > 1 && !options.dependants.unwrap_or(false) {
-        let names: Vec<&str> = doomed[1..].iter().map(|entry| entry.backup_path.as_str()).collect();
+    let others = doomed.iter().skip(1).filter(|entry| !entry.is_going());
+    let names: Vec<&str> = others.map(|entry| entry.backup_path.as_str()).collect();
+    if !names.is_empty() && !options.dependants.unwrap_or(false) {
         return Err(Error::usage(format!(
             "'{}' cannot be deleted alone, because {} of the backups build on it: {}; delete those first, or pass \
              {{\"dependants\": true}} to delete them with it",
@@ -114,7 +120,8 @@ fn delete_from(
     }
     let ids: Vec<String> = doomed.iter().map(|entry| entry.id.clone()).collect();
     let backup_paths = doomed.iter().map(|entry| entry.shown(catalog.directory()).backup_path).collect();
-    let deleted = writer.delete(&ids)?;
+    writer.delete(&ids)?;
+    let deleted = writer.deletions().among(|entry| ids.contains(&entry.id)).count()?;
     Ok(Outcome { deleted, ids, backup_paths })
 }
 

@@ -107,6 +107,8 @@ fn no_compression() -> String {
 
 const DELETING: &str = "deleting";
 const REPLACING: &str = "replacing";
+/// Why its deletion failed.
+const DELETION_ERROR: &str = "deletion_error";
 /// Beyond this a number in JSON is not exact in every reader; nobody made so many backups, and no clock shows that time.
 pub const LARGEST_SEQUENCE: u64 = 1 << 53;
 /// When its last verification failed.
@@ -189,12 +191,24 @@ impl Entry {
     pub fn unmark(&mut self) {
         self.others.remove(DELETING);
         self.others.remove(REPLACING);
+        self.others.remove(DELETION_ERROR);
     }
 
     /// Marks it as one whose deletion has begun.
     pub fn mark_deleting(&mut self) {
         self.others.insert(DELETING.into(), Value::Bool(true));
         self.seal();
+    }
+
+    /// Marks it as one whose deletion has failed.
+    pub fn mark_resisting(&mut self, error: &str) {
+        self.others.insert(DELETION_ERROR.into(), Value::String(error.into()));
+        self.seal();
+    }
+
+    /// Why its deletion failed, if it did.
+    pub fn deletion_error(&self) -> Option<&str> {
+        self.others.get(DELETION_ERROR).filter(|_| self.is_going())?.as_str()
     }
 
     /// The artifact's path.

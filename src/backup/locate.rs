@@ -9,6 +9,8 @@
 //! - Anything else is a path. The catalog is then that of the path's own directory (`dir` is not needed). An artifact that it
 //!   does not list is described by [`foreign`](super::foreign).
 //!
+//! A backup whose deletion failed is never `latest`; by its path or its id it can be verified and restored as long as it lies there.
+//!
 //! A path that is a live database, or leads to one, is refused before anything is opened.
 
 use std::path::Path;
@@ -148,7 +150,7 @@ pub fn is_there(caller: &Caller, id: &str) -> Result<bool> {
     }
     let live = LiveFiles::of(caller)?;
     match by_id(Catalog::of(&directory, &live)?, id, &live, &mut watch) {
-        Ok((catalog, entry)) => files::exists(&entry.place(catalog.directory())),
+        Ok((catalog, entry)) => Ok(!entry.is_going() && files::exists(&entry.place(catalog.directory()))?),
         Err(error) if error.primary_code() == ffi::SQLITE_ERROR => Ok(false),
         Err(error) => Err(error),
     }
@@ -175,7 +177,7 @@ pub fn by_path<'a>(
         _ => return Err(no_backup(path)),
     };
     let catalog = Catalog::of(files::parent_of(path), live)?;
-    let listed = catalog.settled(watch)?.into_iter().find(|entry| entry.backup_path == name);
+    let listed = catalog.listing(watch)?.known().into_iter().find(|entry| entry.backup_path == name);
     match listed {
         Some(entry) => Ok((catalog, entry)),
         None => foreign::describe(path, live, targets, watch).map(|entry| (catalog, entry)),
@@ -188,7 +190,7 @@ fn by_id<'a>(
     live: &'a LiveFiles,
     watch: &mut Watch<'_>,
 ) -> Result<(Catalog<'a>, Entry)> {
-    let found = catalog.settled(watch)?.into_iter().find(|entry| entry.id.eq_ignore_ascii_case(id));
+    let found = catalog.listing(watch)?.known().into_iter().find(|entry| entry.id.eq_ignore_ascii_case(id));
     if let Some(entry) = found {
         return Ok((catalog, entry));
     }

@@ -19,6 +19,7 @@ pub mod foreign;
 pub mod frames;
 pub mod full;
 pub mod hashfile;
+pub mod leftovers;
 pub mod locate;
 pub mod missing;
 pub mod newer;

@@ -86,9 +86,9 @@ impl Job<'_> {
     /// What the file system says, or a name that was taken. Nothing is left behind.
     pub fn publish(&self, produced: Produced, watch: &mut Watch<'_>) -> Result<Option<Entry>> {
         let mut writer = self.catalog.open(watch)?;
-        let entries = writer.backups();
+        let entries = writer.listing().known();
         if let Some(parent) = &produced.parent_id
-            && !entries.iter().any(|entry| entry.id == *parent)
+            && !entries.iter().any(|entry| entry.id == *parent && !entry.is_going())
         {
             return Ok(None);
         }

@@ -42,7 +42,7 @@ pub fn rebuild(
     directory: &Path,
     watch: &mut Watch<'_>,
 ) -> Result<Staged> {
-    let entries = catalog.backups()?;
+    let entries = catalog.known()?;
     let mut chain = parent::chain(&entries, entry).map_err(Error::corrupt)?;
     chain.reverse();
     let job = Job { catalog, directory };

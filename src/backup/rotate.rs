@@ -13,10 +13,13 @@
 //! - What is not as the catalog says does not count, and is not deleted on its word: an entry that somebody changed or
 //!   doubled, a file that is live, missing, or not as long as it was. So backups that were lost to something else never
 //!   push the remaining ones out.
+//! - What resists its deletion (an immutable file) is no backup any more: it takes no slot and is not adopted. [`rotate`] tells of it, as an
+//!   error, each time until it is gone; then it counts among those that were deleted. All else is deleted nevertheless.
 //! - A default directory that does not exist yet holds no backups, so nothing is deleted and nothing is made.
 
 mod groups;
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
@@ -24,10 +27,10 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use self::groups::groups;
-use super::adopted::{self, ADOPTED};
-use super::catalog::{self, Catalog, newest_first};
+use super::adopted::ADOPTED;
+use super::catalog::{self, Catalog, Listing, newest_first};
 use super::entry::Entry;
-use super::source::{Made, Source};
+use super::source::{Key, Made, Source};
 use super::target;
 use crate::clock;
 use crate::connection::Caller;
@@ -66,20 +69,36 @@ pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Res
     }
     let place = target::directory(caller, directory, &mut watch)?;
     let catalog = Catalog::of(&place, &live)?;
-    let entries = catalog.settled(&mut watch)?;
-    let source = source_among(caller, &entries, &mut watch)?;
-    Ok(decide_here(entries, &catalog, &live, &source, policy, caller.now()))
+    let listing = catalog.listing(&mut watch)?;
+    let source = source_among(caller, &listing.backups, &mut watch)?;
+    let resisting: Vec<Entry> =
+        listing.resisting().filter(|entry| !source.is_known() || source.owns(*entry)).cloned().collect();
+    let mut planned = decide_here(listing, &catalog, &live, &source, policy, caller.now());
+    planned.extend(resisting.iter().map(|entry| tried_again(entry, catalog.directory())));
+    planned.sort_by_key(|one| Reverse(one.entry.made()));
+    Ok(planned)
+}
+
+/// What is planned for a backup whose deletion failed.
+fn tried_again(entry: &Entry, directory: &Path) -> Planned {
+    let why = entry.deletion_error().unwrap_or_default();
+    Planned {
+        entry: entry.shown(directory),
+        keep: false,
+        reasons: vec![format!("its deletion failed and is tried again: {why}")],
+        source: Some(Key::of(entry).text().to_owned()),
+    }
 }
 
 fn source_among(caller: &Caller, entries: &[Entry], watch: &mut Watch<'_>) -> Result<Source> {
     Source::of(caller, watch)?.among(entries.iter().map(Made::from))
 }
 
-/// Deletes what `policy` does not keep; the number of backups deleted.
+/// Deletes what `policy` does not keep; the number of backups that are gone.
 ///
 /// # Errors
 ///
-/// As for [`planned`], or what the file system says.
+/// As for [`planned`], what the file system says, or what resisted, with how many are gone.
 pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Result<usize> {
     check(policy)?;
     let mut watch = Watch::new(caller, None);
@@ -91,27 +110,31 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Resu
     let catalog = Catalog::of(&place, &live)?;
     files::sweep(catalog.directory(), &live);
     // Where nothing is, there is nothing to lock, and no lock file to leave.
-    let nothing_adopted = !policy.adopted || adopted::list(catalog.directory(), &live, &[]).is_empty();
+    let nothing_adopted = !policy.adopted || Listing::default().adopted(&catalog).is_empty();
     if nothing_adopted && catalog.is_untouched() {
         return Ok(0);
     }
     let mut writer = catalog.open(&mut watch).map_err(|error| error.if_interrupted(UNCHANGED))?;
-    let mut entries = writer.backups();
-    entries.retain(|entry| !entry.is_going());
-    let source = source_among(caller, &entries, &mut watch)?;
-    let planned = decide_here(entries, &catalog, &live, &source, policy, caller.now());
+    let listing = writer.listing();
+    let source = source_among(caller, &listing.backups, &mut watch)?;
+    let planned = decide_here(listing, &catalog, &live, &source, policy, caller.now());
     let (adopted, catalogued): (Vec<Planned>, Vec<Planned>) =
         planned.into_iter().filter(|one| !one.keep).partition(|one| one.entry.backup_type == ADOPTED);
     let doomed: Vec<String> = catalogued.into_iter().map(|one| one.entry.id).collect();
-    let mut deleted = writer.delete(&doomed)?;
-    for one in adopted {
-        // Its id is its name; its path is text that results show.
-        let path = catalog.directory().join(&one.entry.id);
-        live.refuse(&path)?;
-        fs::remove_file(&path).map_err(|error| Error::io("delete the adopted backup", &path, &error))?;
-        deleted += 1;
-    }
-    Ok(deleted)
+    writer.delete(&doomed)?;
+    let done = writer.deletions().among(|entry| !source.is_known() || source.owns(entry));
+    let adopted = adopted.iter().map(|one| delete_adopted(&catalog, &one.entry, &live));
+    let (gone, errors): (Vec<_>, Vec<_>) = adopted.partition(|outcome: &Result<()>| outcome.is_ok());
+    let gone = done.gone.len() + gone.len();
+    let errors = done.resisted.into_iter().map(|(_, error)| error).chain(errors.into_iter().filter_map(Result::err));
+    catalog::told_of_deletions(gone, errors).map_or(Ok(gone), Err)
+}
+
+fn delete_adopted(catalog: &Catalog<'_>, entry: &Entry, live: &LiveFiles) -> Result<()> {
+    // Its id is its name; its path is text that results show.
+    let path = catalog.directory().join(&entry.id);
+    live.refuse(&path)?;
+    fs::remove_file(&path).map_err(|error| Error::io("delete the adopted backup", &path, &error))
 }
 
 fn check(policy: &Policy) -> Result<()> {
@@ -120,14 +143,16 @@ fn check(policy: &Policy) -> Result<()> {
 
 /// Decides on the backups of a directory, and on the files in it that could be adopted.
 fn decide_here(
-    mut entries: Vec<Entry>,
+    listing: Listing,
     catalog: &Catalog<'_>,
     live: &LiveFiles,
     source: &Source,
     policy: &Policy,
     now: DateTime<Utc>,
 ) -> Vec<Planned> {
-    entries.extend(adopted::list(catalog.directory(), live, &entries));
+    let adopted = listing.adopted(catalog);
+    let mut entries = listing.backups;
+    entries.extend(adopted);
     newest_first(&mut entries);
     decide(
         entries,

@@ -136,14 +136,14 @@ pub fn findings(
 
 /// Rebuilds the database where there is space for it.
 fn rebuild_aside(catalog: &Catalog<'_>, entry: &Entry, file: Option<&Path>, watch: &mut Watch<'_>) -> Result<Staged> {
-    let needed = rebuild::space_for(&catalog.backups()?, entry)?;
+    let needed = rebuild::space_for(&catalog.known()?, entry)?;
     let directory = scratch::directory(catalog.directory(), needed, catalog.live())?;
     rebuild::rebuild(catalog, entry, file, &directory, watch)
 }
 
 /// Every artifact of the chain is what was written.
 fn check_files(catalog: &Catalog<'_>, entry: &Entry, path: &Path, watch: &mut Watch<'_>) -> Result<()> {
-    let entries = catalog.backups()?;
+    let entries = catalog.known()?;
     for link in parent::chain(&entries, entry).map_err(Error::corrupt)? {
         let place = link.place(catalog.directory());
         let path = if link.id == entry.id { path } else { &place };

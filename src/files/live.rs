@@ -58,7 +58,7 @@ impl LiveFiles {
         Ok(Self::among(caller.attached_files()?))
     }
 
-    fn among(databases: Vec<PathBuf>) -> Self {
+    pub(crate) fn among(databases: Vec<PathBuf>) -> Self {
         let mut live = Self { databases: Vec::new(), names: Vec::new() };
         for database in databases {
             live.databases.extend(file_id(&database));

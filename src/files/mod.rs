@@ -36,7 +36,7 @@ pub use holders::holder;
 pub use likeness::Likeness;
 pub use live::{COMPANIONS, LiveFiles, open_in_this_process, open_own, same_file};
 pub use lock::DirectoryLock;
-pub use staged::{Placed, Staged, sweep};
+pub use staged::{Placed, Staged, abandoned, sweep};
 pub use temporary::{can_be_written, may_share_space, sqlite_directory};
 
 use crate::error::{Error, Result};

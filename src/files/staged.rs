@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
@@ -126,22 +126,10 @@ impl Staged {
 /// Deletes the temporary files that crashed runs left in `directory`, and what SQLite left beside them. What cannot be looked at
 /// is left for later.
 pub fn sweep(directory: &Path, live: &LiveFiles) {
-    let Ok(listing) = fs::read_dir(directory) else {
-        return;
-    };
-    let ours = |name: &str| name.starts_with(TEMP_PREFIX);
-    let names: Vec<String> = listing
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| ours(name))
-        .collect();
-    for path in names.iter().filter(|name| name.ends_with(TEMP_SUFFIX)).map(|name| directory.join(name)) {
-        if let Ok(Some(file)) = open_own(&path, live)
-            && file.try_lock().is_ok()
-        {
-            // A failure leaves the file for the next sweep; nobody else is hurt by it.
-            let _ = fs::remove_file(&path);
-        }
+    let names = temporary_names(directory);
+    for (path, _lock) in abandoned_among(&names, directory, live) {
+        // A failure leaves the file for the next sweep; nobody else is hurt by it.
+        let _ = fs::remove_file(&path);
     }
     for companion in COMPANIONS {
         let beside = |name: &&String| name.strip_suffix(companion).is_some_and(|name| name.ends_with(TEMP_SUFFIX));
@@ -156,4 +144,28 @@ pub fn sweep(directory: &Path, live: &LiveFiles) {
             }
         }
     }
+}
+
+/// The temporary files in `directory` that no living run has locked.
+pub fn abandoned(directory: &Path, live: &LiveFiles) -> Vec<PathBuf> {
+    abandoned_among(&temporary_names(directory), directory, live).map(|(path, _)| path).collect()
+}
+
+/// Each with its lock: a run that has made one and not locked it yet must not find it unlocked until it is gone.
+fn abandoned_among<'a>(
+    names: &'a [String],
+    directory: &'a Path,
+    live: &'a LiveFiles,
+) -> impl Iterator<Item = (PathBuf, File)> + 'a {
+    let paths = names.iter().filter(|name| name.ends_with(TEMP_SUFFIX)).map(|name| directory.join(name));
+    paths.filter_map(|path| {
+        let file = open_own(&path, live).ok()??;
+        file.try_lock().is_ok().then_some((path, file))
+    })
+}
+
+fn temporary_names(directory: &Path) -> Vec<String> {
+    let Ok(listing) = fs::read_dir(directory) else { return Vec::new() };
+    let names = listing.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.starts_with(TEMP_PREFIX)).collect()
 }

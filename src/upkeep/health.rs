@@ -13,6 +13,7 @@
 //!   backup from the catalog. Soundness is not looked at: that takes as long as reading the database, and is
 //!   `queue_integrity()`.
 
+mod deletions;
 mod tasks;
 
 use chrono::TimeDelta;
@@ -90,6 +91,7 @@ pub fn health(caller: &Caller) -> Result<Vec<Metric>> {
     metrics.extend(tasks::metrics(caller, &settings));
     metrics.extend([DISK, BACKUP].iter().map(measured));
     metrics.push(tasks::tasks_missing(caller));
+    metrics.push(deletions::failed(caller));
     metrics.extend([version(&stats), journal(&stats), patience(caller)?]);
     Ok(metrics)
 }

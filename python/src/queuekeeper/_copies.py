@@ -78,7 +78,7 @@ def _wanted(queue: Queue, present: datetime) -> bool:
 
 def _listed(queue: Queue) -> list[Backup]:
     """The backups that can be pushed: this queue's own, and not the files of other tools."""
-    listed = [each for each in queue.backups() if each.backup_type != "adopted"]
+    listed = [each for each in queue.backups() if each.is_kept and each.backup_type != "adopted"]
     try:
         # A plan that keeps all of this queue's.
         own = {each.backup_path for each in queue.rotation(1_000_000)}

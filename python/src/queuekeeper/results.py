@@ -85,10 +85,17 @@ class Backup(Result):
     object_digest: str | None
     #: Its place in the order in which backups were made, whatever the clock showed.
     sequence: int | None
+    #: Why its deletion failed, if it did: then it is no backup any more, but still lies there.
+    deletion_error: str | None
     #: Only of a backup that was just made: how long writers may have had to wait.
     blocked_writers_ms: int | None
     #: Only of a backup that was just made: what its maker should know.
     note: str | None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is not one that should be gone."""
+        return self.deletion_error is None
 
     @property
     def path(self) -> Path:

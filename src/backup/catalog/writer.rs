@@ -1,26 +1,26 @@
 //! Changing a catalog while its lock is held.
 
 use std::collections::HashSet;
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::{Catalog, MANIFEST, ordered};
+use super::deletion::{self, Deletions};
+use super::{Catalog, Listing, MANIFEST};
 use crate::backup::entry::Entry;
-use crate::backup::hashfile;
 use crate::error::{Error, Result};
-use crate::files::{self, DirectoryLock, Likeness, LiveFiles, Placed, Staged};
+use crate::files::{self, DirectoryLock, Likeness, Placed, Staged};
 
 /// The catalog while its lock is held.
 pub struct Writer<'a> {
     catalog: &'a Catalog<'a>,
     entries: Vec<Entry>,
+    deletions: Deletions,
     _lock: DirectoryLock,
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn new(catalog: &'a Catalog<'a>, entries: Vec<Entry>, lock: DirectoryLock) -> Self {
-        Self { catalog, entries, _lock: lock }
+        Self { catalog, entries, deletions: Deletions::default(), _lock: lock }
     }
 
     /// Whether a deletion has begun that was not completed.
@@ -28,9 +28,14 @@ impl<'a> Writer<'a> {
         self.entries.iter().any(Entry::is_going)
     }
 
+    /// What the catalog lists.
+    pub fn listing(&self) -> Listing {
+        Listing::of(self.entries.clone())
+    }
+
     /// The backups, newest first.
     pub fn backups(&self) -> Vec<Entry> {
-        ordered(self.entries.clone())
+        self.listing().backups
     }
 
     /// Prepares the catalog with `entry` in it, in place of any that has the same artifact. Everything that can
@@ -61,52 +66,60 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Deletes the backups with these ids, artifacts first marked, then removed. The number that is gone.
+    /// Deletes the backups with these ids: first they are marked, then their files are removed. What came of it, and of the deletions
+    /// that others had begun, [`Writer::deletions`] says.
     ///
     /// # Errors
     ///
-    /// What the file system says; what could not be deleted stays marked and is tried again by the next writer.
-    pub fn delete(&mut self, ids: &[String]) -> Result<usize> {
+    /// What the file system says to writing the catalog.
+    pub fn delete(&mut self, ids: &[String]) -> Result<()> {
         let doomed: HashSet<&str> = ids.iter().map(String::as_str).collect();
-        let mut marked = 0;
+        let mut marked = false;
         for entry in &mut self.entries {
             // On the word of an entry that somebody changed, nothing is deleted.
-            if doomed.contains(entry.id.as_str()) && entry.is_intact() {
+            if doomed.contains(entry.id.as_str()) && entry.is_intact() && !entry.is_going() {
                 entry.mark_deleting();
-                marked += 1;
+                marked = true;
             }
         }
-        if marked == 0 {
-            return Ok(0);
+        if !marked {
+            return Ok(());
         }
         self.save()?;
-        match self.complete_deletions()? {
-            None => Ok(marked),
-            Some(error) => {
-                Err(error.advice("the other backups to delete are gone, this one is tried again next time"))
-            }
-        }
+        self.complete_deletions()
     }
 
-    /// Removes the artifacts of marked entries, then those entries. The first artifact that resisted is returned; its
-    /// entry stays marked.
-    pub(super) fn complete_deletions(&mut self) -> Result<Option<Error>> {
-        let mut resisted = None;
-        let mut kept = Vec::new();
-        for entry in self.entries.drain(..) {
-            if !(entry.is_going() && entry.is_intact()) {
-                kept.push(entry);
-                continue;
+    /// Whether this backup is gone: a deletion that had begun before was completed.
+    pub fn has_deleted(&self, backup: &Entry) -> bool {
+        self.deletions.gone.iter().any(|entry| entry.is_same(backup))
+    }
+
+    /// What became of all deletions, those included that were begun before this writer came.
+    pub fn deletions(&mut self) -> Deletions {
+        std::mem::take(&mut self.deletions)
+    }
+
+    /// Removes the files of marked entries, then those entries. Those of files that resisted stay, with the error.
+    pub(super) fn complete_deletions(&mut self) -> Result<()> {
+        let (going, mut kept): (Vec<Entry>, Vec<Entry>) =
+            self.entries.drain(..).partition(|entry| entry.is_going() && entry.is_intact());
+        let mut done = deletion::remove(going, &self.catalog.directory, self.catalog.live);
+        let mut changed = !done.gone.is_empty();
+        for (entry, error) in &mut done.resisted {
+            if entry.deletion_error() != Some(error.message()) {
+                entry.mark_resisting(error.message());
+                changed = true;
             }
-            if let Err(error) = remove_artifact(&entry.place(&self.catalog.directory), self.catalog.live) {
-                resisted.get_or_insert(error);
-                kept.push(entry);
-            }
+            kept.push(entry.clone());
         }
         self.entries = kept;
+        self.deletions.gone.append(&mut done.gone);
+        self.deletions.resisted = done.resisted;
+        if !changed {
+            return Ok(());
+        }
         files::sync_directory(&self.catalog.directory)?;
-        self.save()?;
-        Ok(resisted)
+        self.save()
     }
 
     /// Marks the entry of an artifact that is about to be replaced, if there is one. Committing the new one takes it away; after a
@@ -182,20 +195,6 @@ impl<'a> Writer<'a> {
         staged.sync()?;
         Ok(staged)
     }
-}
-
-/// Removes an artifact, then its hash file; a hash file alone is swept by the next writer.
-fn remove_artifact(path: &Path, live: &LiveFiles) -> Result<()> {
-    for path in [path, &hashfile::path_of(path)] {
-        live.refuse(path)?;
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("delete the backup", path, &error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// A catalog that is on disk under a temporary name.

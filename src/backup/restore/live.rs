@@ -140,15 +140,17 @@ impl<'a> Target<'a> {
     }
 
     /// Saves what the database holds, then gives it the content of the plain database at `source`; the path of what was
-    /// saved.
+    /// saved. `notes` get what else the caller should know.
     ///
     /// # Errors
     ///
     /// What the parts say; the database then has its old content.
-    pub fn receive(mut self, source: &Path, watch: &mut Watch<'_>) -> Result<PathBuf> {
+    pub fn receive(mut self, source: &Path, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<PathBuf> {
         let source = artifact::open_immutable(source)?;
-        let saved =
-            if self.state.wal { self.receive_wal(&source, watch)? } else { self.receive_rollback(&source, watch)? };
+        let saved = match self.state.wal {
+            true => self.receive_wal(&source, watch)?,
+            false => self.receive_rollback(&source, notes, watch)?,
+        };
         if self.state.wal {
             // The content is safe in the WAL; a checkpoint that cannot be made now will be made by the next writer.
             let _ = checkpoint::afterwards(self.caller, &self.path, Mode::Passive, Transaction::None, watch);
@@ -174,14 +176,19 @@ impl<'a> Target<'a> {
 
     /// With a rollback journal the lock that the backup is made under cannot be kept for the copy, so others may commit in between.
     /// Whether they did shows when the copy has the lock; then it is given up and all is done again.
-    fn receive_rollback(&self, source: &Connection, watch: &mut Watch<'_>) -> Result<PathBuf> {
+    fn receive_rollback(
+        &self,
+        source: &Connection,
+        notes: &mut Vec<String>,
+        watch: &mut Watch<'_>,
+    ) -> Result<PathBuf> {
         let mut outdated: Option<PathBuf> = None;
         for _ in 0..MOST_ATTEMPTS {
             self.writer.begin_immediate(self.deadline(), watch)?;
             let saved = save(self.caller, &self.path);
             // Still under the lock: between it and the copy, every moment invites somebody to commit.
             if let Some(outdated) = outdated.take_if(|_| saved.is_ok()) {
-                discard(self.caller, &outdated);
+                notes.extend(discard(self.caller, &outdated));
             }
             let version = host::data_version(self.writer.connection());
             // While SQLite itself waits for readers to leave it holds the lock that keeps writers out; between our own attempts it
@@ -256,9 +263,10 @@ fn save(caller: &Caller, path: &Path) -> Result<PathBuf> {
     Ok(taken.place)
 }
 
-/// Deletes what was saved of content that others have changed since. If that fails, there is one more backup.
-fn discard(caller: &Caller, place: &Path) {
-    let _ = delete::at(caller, place);
+/// Deletes what was saved of content that others have changed since; a note, if that fails.
+fn discard(caller: &Caller, place: &Path) -> Option<String> {
+    let error = delete::at(caller, place).err()?;
+    Some(format!("an outdated safety backup could not be deleted: {error}"))
 }
 
 fn pour(backup: &Backup<'_, '_>, deadline: Instant, watch: &mut Watch<'_>) -> Result<()> {

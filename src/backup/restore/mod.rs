@@ -179,7 +179,9 @@ impl Job<'_> {
                 u32::try_from(files::length(rebuilt.path())? / u64::from(page_size)).unwrap_or(u32::MAX);
             outcome.page_size = page_size;
         }
-        outcome.safety_backup = Some(files::text_of(&target.receive(rebuilt.path(), watch)?));
+        let mut notes = Vec::new();
+        outcome.safety_backup = Some(files::text_of(&target.receive(rebuilt.path(), &mut notes, watch)?));
+        notes.into_iter().for_each(|note| outcome.add_note(note));
         Ok(())
     }
 

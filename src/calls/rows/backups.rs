@@ -3,7 +3,6 @@
 use rusqlite::types::Value;
 
 use super::{integer, text};
-use crate::backup::adopted;
 use crate::backup::canonical;
 use crate::backup::catalog::{Catalog, newest_first};
 use crate::backup::entry::Entry;
@@ -43,6 +42,7 @@ pub static BACKUPS: Spec = Spec {
         "object_digest TEXT",
         "sequence INTEGER",
         "queue_name TEXT",
+        "deletion_error TEXT",
     ],
     arguments: &["dir"],
     looks_at_files: true,
@@ -64,13 +64,16 @@ fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let directory = target::directory(caller, argument, &mut watch)?;
     let live = LiveFiles::of(caller)?;
     let catalog = Catalog::of(&directory, &live)?;
-    let mut entries = catalog.settled(&mut watch)?;
-    entries.extend(adopted::list(catalog.directory(), &live, &entries));
+    let listing = catalog.listing(&mut watch)?;
+    let adopted = listing.adopted(&catalog);
+    let mut entries = listing.known();
+    entries.extend(adopted);
     newest_first(&mut entries);
     Ok(entries.iter().map(|entry| backup(entry.shown(catalog.directory()))).collect())
 }
 
 fn backup(entry: Entry) -> Vec<Value> {
+    let deletion_error = entry.deletion_error().map(str::to_owned);
     let counts = entry.task_counts.map(|counts| canonical::text(&serde_json::Value::Object(counts)));
     vec![
         text(Some(entry.id)),
@@ -97,6 +100,7 @@ fn backup(entry: Entry) -> Vec<Value> {
         text(entry.object_digest),
         integer(entry.sequence),
         text(entry.queue_name),
+        text(deletion_error),
     ]
 }
 

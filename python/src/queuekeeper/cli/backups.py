@@ -199,7 +199,7 @@ def backups(queue: Queue, directory: str | None, as_json: bool) -> None:
         ("created (UTC)", lambda each: f"{each.created:%Y-%m-%d %H:%M:%S}"),
         ("type", lambda each: each.backup_type),
         ("size", lambda each: show.size(each.size_bytes)),
-        ("verified", lambda each: each.verified_level),
+        ("verified", lambda each: each.verified_level if each.is_kept else "deletion failed"),
         ("file", lambda each: each.path.name),
     ]
     show.rows(found, columns, "no backups")

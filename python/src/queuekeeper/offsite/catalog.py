@@ -28,7 +28,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from queuekeeper.offsite.errors import OffsiteError, damaged
+from queuekeeper.errors import SQLITE_BUSY, SQLITE_CANTOPEN
+from queuekeeper.offsite.errors import SQLITE_AUTH, OffsiteError, damaged
 from queuekeeper.offsite.remote import Remote, Stored, check_name
 
 MANIFEST = "backup_manifest.json"
@@ -42,6 +43,9 @@ HASHES = ".hashes"
 BEFORE_RESTORE = "before_restore"
 #: Marks of the library on entries that are about to change, or whose file is damaged.
 MARKS = ("deleting", "replacing", "damaged_at")
+
+#: The codes of errors that each further call would meet, too.
+UNREACHABLE = (SQLITE_AUTH, SQLITE_BUSY, SQLITE_CANTOPEN)
 
 #: The library takes a larger number for none.
 LARGEST_SEQUENCE = 1 << 53
@@ -184,16 +188,35 @@ class RemoteCatalog:
         self.leaving = sorted({*self.leaving, *names})
         self._put(LEAVING, json.dumps(self.leaving).encode())
 
-    def clear_leaving(self) -> int:
-        """Deletes what was given up; how many objects."""
+    def clear_leaving(self) -> list[str]:
+        """Deletes what was given up; the names of what is gone.
+
+        What resists stays noted, and is an error, when all that can be deleted is.
+        """
         listed = {name for entry in self.entries for name, _ in files_of(entry)}
-        going = [name for name in self.leaving if name not in listed]
-        for name in going:
-            self._remote.delete(name)
-        if self.leaving:
+        noted, gone, first = self.leaving, list[str](), None
+        self.leaving = [name for name in noted if name not in listed]
+        for name in list(self.leaving):
+            try:
+                self._remote.delete(name)
+            except OffsiteError as error:
+                first = first or error
+                if error.primary_code in UNREACHABLE:
+                    break
+            else:
+                self.leaving.remove(name)
+                gone.append(name)
+        if first is not None:
+            if self.leaving != noted:
+                self._put(LEAVING, json.dumps(self.leaving).encode())
+            raise OffsiteError(
+                f"{first}; {len(gone)} other files were deleted, and {len(self.leaving)} are still "
+                "there, which are listed no more; each rotation tries again",
+                first.code,
+            )
+        if noted:
             self._remote.delete(LEAVING)
-        self.leaving = []
-        return len(going)
+        return gone
 
     def _put(self, name: str, content: bytes) -> None:
         with tempfile.TemporaryDirectory(prefix="queuekeeper-") as place:

@@ -5,7 +5,7 @@
 - The directory is the one that is named, else the queue's own: the setting `backup_dir`, else
   `backups` beside the database, which need not exist any more.
 - `entries()` are the catalog's objects as the library wrote them. Files that other tools left
-  there are no part of it.
+  there are no part of it, nor is what is being deleted, also where its deletion fails.
 - Whoever holds `lock()` is the only one who changes what the directory has off-site. The system
   drops the lock with the process.
 """
@@ -72,13 +72,13 @@ class Local:
             content = b"[]"
         entries = parse(content)
         listed = self.queue.backups(self.directory) if self.directory.is_dir() else []
-        own = [each for each in listed if each.backup_type != "adopted"]
+        own = [each for each in listed if each.is_kept and each.backup_type != "adopted"]
         if entries is None or (own and not entries):
             raise damaged(
                 f"'{path}' is missing or damaged, although there are backups; 'queuekeeper verify' "
                 "rebuilds it; then run this again"
             )
-        return entries
+        return [each for each in entries if each.get("deleting") is not True]
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

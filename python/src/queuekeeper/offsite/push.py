@@ -83,7 +83,9 @@ class _Push:
         if self.unwritten:
             self._write()
         if self.catalog.leaving:
-            self.catalog.clear_leaving()
+            # What resists is told by each rotation; what was pushed has arrived.
+            with contextlib.suppress(OffsiteError):
+                self.catalog.clear_leaving()
         return Pushed(
             remote=self.remote.shown,
             pushed=self.pushed,

@@ -86,7 +86,7 @@ class QueueBackup:
                     each.path, each.size_bytes, each.created.astimezone().replace(tzinfo=None)
                 )
                 for each in queue.backups(self.backup_dir)
-                if each.backup_path in own
+                if each.is_kept and each.backup_path in own
             ]
 
     def cleanup_old_backups(self, keep_count: int = 10) -> int:
