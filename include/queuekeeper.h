@@ -515,6 +515,18 @@ int sqlite3_queuekeeper_init(struct sqlite3 *db,
                              char **error_message,
                              struct sqlite3_api_routines *api);
 
+/*
+ The entry point for connections that run SQL of strangers: it defines `queue_depth`, `queue_stale`, `queue_stats` and
+ `queue_version`, and nothing else. `load_extension(path, 'sqlite3_queuekeeperreadonly_init')` names it.
+
+ Returns what `sqlite3_queuekeeper_init` returns.
+
+ Requires: As for `sqlite3_queuekeeper_init`.
+ */
+int sqlite3_queuekeeperreadonly_init(struct sqlite3 *db,
+                                     char **error_message,
+                                     struct sqlite3_api_routines *api);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

@@ -103,7 +103,8 @@ const operations = {
     return null;
   },
   load(request) {
-    connections[request.connection ?? "main"].loadExtension(request.path);
+    const entry = request.entry ? [request.entry] : [];
+    connections[request.connection ?? "main"].loadExtension(request.path, ...entry);
     return null;
   },
   execute(request) {

@@ -105,7 +105,14 @@ class Driver:
         )
         enable(True)
         load = getattr(connection, "load_extension", None) or connection.loadextension
-        load(request["path"])
+        if not request.get("entry"):
+            load(request["path"])
+        elif hasattr(connection, "loadextension"):
+            load(request["path"], request["entry"])
+        else:
+            # load_extension() itself takes an entry point from Python 3.12 on.
+            words = (request["path"], request["entry"])
+            connection.execute("SELECT load_extension(?, ?)", words).fetchall()
         enable(False)
         return None
 

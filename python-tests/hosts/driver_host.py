@@ -109,8 +109,8 @@ class DriverSession(Session):
         self._send({"op": op, **arguments})
         return self._receive()[0]
 
-    def load(self, library: Path) -> None:
-        self.call("load", path=str(library))
+    def load(self, library: Path, entry: str = "") -> None:
+        self.call("load", path=str(library), entry=entry)
 
     def start(self, sql: str, *params: Value) -> None:
         self._send({"op": "execute", "sql": sql, "params": [encode(value) for value in params]})

@@ -26,6 +26,7 @@ SQLITE_IOERR = 10
 SQLITE_CORRUPT = 11
 SQLITE_FULL = 13
 SQLITE_CANTOPEN = 14
+SQLITE_TOOBIG = 18
 SQLITE_MISUSE = 21
 SQLITE_NOTADB = 26
 
@@ -72,8 +73,8 @@ class Session(abc.ABC):
     has_cursors = True
 
     @abc.abstractmethod
-    def load(self, library: Path) -> None:
-        """Loads the extension, or raises SqlError."""
+    def load(self, library: Path, entry: str = "") -> None:
+        """Loads the extension, or raises SqlError; by its default entry point if none is named."""
 
     @abc.abstractmethod
     def start(self, sql: str, *params: Value) -> None:

@@ -115,9 +115,9 @@ class ShellSession(Session):
         self._run(line)
         self.result()
 
-    def load(self, library: Path) -> None:
+    def load(self, library: Path, entry: str = "") -> None:
         # As a user would: without the file name's ending.
-        self.command(f".load {library.with_suffix('')}")
+        self.command(f".load {library.with_suffix('')} {entry}")
 
     def start(self, sql: str, *params: Value) -> None:
         self._run(inline(sql, params) + ";")

@@ -34,37 +34,48 @@ const RESULT_SUBTYPE: i32 = 0x0100_0000;
 
 type Body = fn(&Caller, &Arguments) -> Result<Output>;
 
+macro_rules! function {
+    ($db:ident, $name:literal, $counts:expr, $body:expr) => {
+        for count in $counts {
+            let callback = |context: *mut sqlite3_context, values: &[*mut sqlite3_value]| {
+                call($name, $body, context, values);
+                Ok(())
+            };
+            define_scalar_function($db, $name, count, callback, flags())?;
+        }
+    };
+}
+
+/// Defines the functions that only read the queue itself.
+///
+/// # Errors
+///
+/// What SQLite says.
+pub fn define_readonly(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
+    function!(db, "queue_stats", 0..=0, calls::stats);
+    function!(db, "queue_version", 0..=0, calls::version);
+    Ok(())
+}
+
 /// Defines all functions on a connection.
 ///
 /// # Errors
 ///
 /// What SQLite says.
 pub fn define(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
-    macro_rules! function {
-        ($name:literal, $counts:expr, $body:expr) => {
-            for count in $counts {
-                let callback = |context: *mut sqlite3_context, values: &[*mut sqlite3_value]| {
-                    call($name, $body, context, values);
-                    Ok(())
-                };
-                define_scalar_function(db, $name, count, callback, flags())?;
-            }
-        };
-    }
-    function!("queue_analyze", 0..=1, |caller, arguments| calls::analyze(caller, arguments, None));
-    function!("queue_backup", 0..=2, |caller, arguments| calls::backup(caller, arguments, None));
-    function!("queue_checkpoint", 0..=1, calls::checkpoint);
-    function!("queue_delete_backup", 1..=2, calls::delete_backup);
-    function!("queue_optimize", 0..=1, |caller, arguments| calls::optimize(caller, arguments, None));
-    function!("queue_requeue_stale", 1..=1, calls::requeue_stale);
-    function!("queue_restore", 1..=3, |caller, arguments| calls::restore(caller, arguments, None));
-    function!("queue_rotate", 1..=2, calls::rotate);
-    function!("queue_run_due", 0..=1, calls::run_due);
-    function!("queue_set", 2..=2, calls::set);
-    function!("queue_stats", 0..=0, calls::stats);
-    function!("queue_vacuum", 0..=0, |caller, arguments| calls::vacuum(caller, arguments, None));
-    function!("queue_verify", 1..=3, |caller, arguments| calls::verify(caller, arguments, None));
-    function!("queue_version", 0..=0, calls::version);
+    define_readonly(db)?;
+    function!(db, "queue_analyze", 0..=1, |caller, arguments| calls::analyze(caller, arguments, None));
+    function!(db, "queue_backup", 0..=2, |caller, arguments| calls::backup(caller, arguments, None));
+    function!(db, "queue_checkpoint", 0..=1, calls::checkpoint);
+    function!(db, "queue_delete_backup", 1..=2, calls::delete_backup);
+    function!(db, "queue_optimize", 0..=1, |caller, arguments| calls::optimize(caller, arguments, None));
+    function!(db, "queue_requeue_stale", 1..=1, calls::requeue_stale);
+    function!(db, "queue_restore", 1..=3, |caller, arguments| calls::restore(caller, arguments, None));
+    function!(db, "queue_rotate", 1..=2, calls::rotate);
+    function!(db, "queue_run_due", 0..=1, calls::run_due);
+    function!(db, "queue_set", 2..=2, calls::set);
+    function!(db, "queue_vacuum", 0..=0, |caller, arguments| calls::vacuum(caller, arguments, None));
+    function!(db, "queue_verify", 1..=3, |caller, arguments| calls::verify(caller, arguments, None));
     Ok(())
 }
 

@@ -7,6 +7,9 @@
 //! [`host`](crate::host)), defines the functions and tables on the connection, and asks to stay loaded for the life of
 //! the process: with a registered VFS, unloading would leave SQLite with pointers into nothing.
 //!
+//! `sqlite3_queuekeeperreadonly_init` is for hosts that run SQL of strangers, such as Datasette: it defines only what reads the queue
+//! itself, and neither changes anything, nor looks at other files, nor takes long. Which of the two is called counts for each connection.
+//!
 //! This door only converts: arguments into what the core takes, results and errors into what SQLite takes.
 
 #![allow(unsafe_code)]
@@ -20,7 +23,8 @@ use rusqlite::{Connection, ffi};
 use sqlite_loadable::entrypoints::register_entrypoint;
 use sqlite_loadable::ext;
 
-use crate::calls::guard;
+use crate::calls::table::Spec;
+use crate::calls::{guard, rows};
 use crate::error::{Error, Result};
 use crate::host;
 
@@ -42,7 +46,48 @@ pub unsafe extern "C" fn sqlite3_queuekeeper_init(
     api: *mut ffi::sqlite3_api_routines,
 ) -> c_int {
     // SAFETY: as the caller vouches.
-    let outcome = guard::guarded("queuekeeper", || unsafe { initialize(db, error_message, api) });
+    unsafe { enter(db, error_message, api, &ALL) }
+}
+
+/// The entry point for connections that run SQL of strangers: it defines `queue_depth`, `queue_stale`, `queue_stats` and
+/// `queue_version`, and nothing else. `load_extension(path, 'sqlite3_queuekeeperreadonly_init')` names it.
+///
+/// Returns what `sqlite3_queuekeeper_init` returns.
+///
+/// # Safety
+///
+/// As for `sqlite3_queuekeeper_init`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sqlite3_queuekeeperreadonly_init(
+    db: *mut ffi::sqlite3,
+    error_message: *mut *mut c_char,
+    api: *mut ffi::sqlite3_api_routines,
+) -> c_int {
+    // SAFETY: as the caller vouches.
+    unsafe { enter(db, error_message, api, &READONLY) }
+}
+
+/// What an entry point defines.
+struct Offer {
+    tables: &'static [&'static Spec],
+    functions: fn(*mut ext::sqlite3) -> sqlite_loadable::Result<()>,
+}
+
+static ALL: Offer = Offer { tables: rows::TABLES, functions: functions::define };
+static READONLY: Offer =
+    Offer { tables: &[&rows::DEPTH, &rows::STALE, &rows::STATS], functions: functions::define_readonly };
+
+/// # Safety
+///
+/// As for the entry point.
+unsafe fn enter(
+    db: *mut ffi::sqlite3,
+    error_message: *mut *mut c_char,
+    api: *mut ffi::sqlite3_api_routines,
+    offer: &Offer,
+) -> c_int {
+    // SAFETY: as the caller vouches.
+    let outcome = guard::guarded("queuekeeper", || unsafe { initialize(db, error_message, api, offer) });
     match outcome {
         Ok(()) => ffi::SQLITE_OK_LOAD_PERMANENTLY,
         Err(error) => {
@@ -60,17 +105,18 @@ unsafe fn initialize(
     db: *mut ffi::sqlite3,
     error_message: *mut *mut c_char,
     api: *mut ffi::sqlite3_api_routines,
+    offer: &Offer,
 ) -> Result<()> {
     // SAFETY: as the caller vouches. This comes first: what follows keeps pointers of the table it is given.
     unsafe { host::bind(api) }?;
     // SAFETY: SQLite is bound, and the connection is open.
     let conn = unsafe { Connection::from_handle(db) }?;
-    tables::define(&conn).map_err(|error| Error::from(error).context("cannot define the tables"))?;
+    tables::define(&conn, offer.tables).map_err(|error| Error::from(error).context("cannot define the tables"))?;
     let code = register_entrypoint(
         db.cast::<ext::sqlite3>(),
         error_message,
         api.cast::<ext::sqlite3_api_routines>(),
-        functions::define,
+        offer.functions,
     );
     match code {
         0 => Ok(()),

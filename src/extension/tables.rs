@@ -27,20 +27,19 @@ use rusqlite::{Connection, ffi};
 
 use crate::calls::arguments::{Argument, Arguments};
 use crate::calls::guard::{guarded, to_rusqlite};
-use crate::calls::rows;
 use crate::calls::table::Spec;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 
-/// Defines all tables on a connection.
+/// Defines tables on a connection.
 ///
 /// # Errors
 ///
 /// What SQLite says.
-pub fn define(conn: &Connection) -> rusqlite::Result<()> {
+pub fn define(conn: &Connection, tables: &[&'static Spec]) -> rusqlite::Result<()> {
     const MODULE: &Module<'static, Table> = &Module::eponymous_only_module();
-    for spec in rows::TABLES {
-        conn.create_module(spec.name, MODULE, Some(spec))?;
+    for spec in tables {
+        conn.create_module(spec.name, MODULE, Some(*spec))?;
     }
     Ok(())
 }
