@@ -44,7 +44,7 @@ use rusqlite::ffi;
 pub use self::handlers::{interruptible, while_busy};
 pub use self::questions::{
     Alias, Transaction, alias, data_version, database_file, has_moved, has_violations, is_same, is_unlocked,
-    transaction, transaction_on, vfs_name,
+    longest_value, transaction, transaction_on, vfs_name,
 };
 pub use self::statements::{Running, running};
 use crate::error::{Error, Result};
@@ -244,6 +244,7 @@ fn check_functions(api: &ffi::sqlite3_api_routines, version: &str) -> Result<()>
         free,
         get_autocommit,
         interruptx,
+        limit,
         malloc,
         mprintf,
         mutex_alloc,

@@ -5,7 +5,7 @@
 //! No view, trigger, constraint, index or default of a database file can call a function: each is `DIRECTONLY`, and where SQLite
 //! does not hold that, [`direct`] does. JSON results carry
 //! the JSON subtype, so that they nest in SQLite's JSON functions. Each function exists with exactly the numbers of
-//! arguments that are documented; SQLite itself refuses others.
+//! arguments that are documented; SQLite itself refuses others. What could not tell its result does nothing.
 //!
 //! # How
 //!
@@ -26,11 +26,15 @@ use crate::calls::functions::{self as calls, Output};
 use crate::calls::guard::{guarded, reported_code, reported_message};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
+use crate::host;
 
 /// `'J'`: the subtype that SQLite's JSON functions give their results (<https://www.sqlite.org/json1.html>).
 const JSON_SUBTYPE: u32 = 74;
 /// `SQLITE_RESULT_SUBTYPE` (3.45), which older hosts ignore and newer ones require of who sets a subtype.
 const RESULT_SUBTYPE: i32 = 0x0100_0000;
+
+/// More bytes than any result has: a run of all jobs with the longest error in each step has about half of it.
+const LONGEST_RESULT: i32 = 100_000;
 
 type Body = fn(&Caller, &Arguments) -> Result<Output>;
 
@@ -97,6 +101,7 @@ fn call(name: &str, body: Body, context: *mut sqlite3_context, values: &[*mut sq
             .collect();
         let caller = Caller::new(conn);
         direct::require(&caller, name)?;
+        require_room(&caller)?;
         caller.serve(|caller| body(caller, &Arguments::new(arguments)))
     });
     // SAFETY: the context is live until this callback returns.
@@ -106,6 +111,21 @@ fn call(name: &str, body: Body, context: *mut sqlite3_context, values: &[*mut sq
             Err(error) => refuse(context, &error),
         }
     }
+}
+
+/// Refuses a connection that could not be told the result, before anything is done.
+fn require_room(caller: &Caller) -> Result<()> {
+    let longest = host::longest_value(caller.connection());
+    if longest >= LONGEST_RESULT {
+        return Ok(());
+    }
+    Err(Error::new(
+        ffi::SQLITE_TOOBIG,
+        format!(
+            "this connection allows values of {longest} bytes, and the result may have {LONGEST_RESULT}, so nothing was done; raise \
+             SQLITE_LIMIT_LENGTH (sqlite3_limit)"
+        ),
+    ))
 }
 
 /// # Safety

@@ -83,6 +83,12 @@ pub fn is_unlocked(conn: &Connection) -> bool {
     asked || vfs_name(conn).is_some_and(|vfs| without_locks.contains(&vfs.as_c_str()))
 }
 
+/// How many bytes a text or BLOB may have on this connection (`SQLITE_LIMIT_LENGTH`).
+pub fn longest_value(conn: &Connection) -> c_int {
+    // SAFETY: the handle is open; a negative limit only asks.
+    unsafe { ffi::sqlite3_limit(conn.handle(), ffi::SQLITE_LIMIT_LENGTH, -1) }
+}
+
 /// Whether the file of an attached database was renamed, replaced or deleted since it was opened. VFSes that cannot tell say no.
 pub fn has_moved(conn: &Connection, schema: &CStr) -> bool {
     let mut moved: c_int = 0;
