@@ -97,6 +97,16 @@ CAUSES: dict[str, tuple[str, tuple[str, ...], str]] = {
         ),
         "its old lease back",
     ),
+    "a trigger whose log has no numbers left": (
+        "",
+        (
+            "CREATE TABLE log(id INTEGER PRIMARY KEY AUTOINCREMENT, task)",
+            "INSERT INTO log VALUES (9223372036854775807, 0)",
+            "CREATE TRIGGER t AFTER UPDATE ON task_queue WHEN old.id = 2 "
+            "BEGIN INSERT INTO log(task) VALUES (2); END",
+        ),
+        "full",
+    ),
     "an error in a trigger": (
         "",
         (
@@ -195,6 +205,48 @@ def test_what_would_end_the_callers_transaction_is_refused_before(
     session.rows("COMMIT")
     assert session.rows("SELECT * FROM counts") == [(7,)]
     assert session.rows(LEFT) == [(1,), (2,), (3,)]
+
+
+@pytest.mark.parametrize("place", ["temp", "other"])
+def test_what_a_temporary_trigger_reaches_is_refused_likewise(
+    place: str, queue: Queue, open_python: OpenPython
+) -> None:
+    session = open_python(queue.directory / "other.db")
+    fill(session)
+    session.rows("ATTACH ':memory:' AS other")
+    session.rows(f"CREATE TABLE {place}.taken(key UNIQUE ON CONFLICT ROLLBACK)")
+    session.rows(f"INSERT INTO {place}.taken VALUES ('b')")
+    session.rows(
+        "CREATE TEMP TRIGGER t AFTER UPDATE ON main.task_queue "
+        "BEGIN INSERT INTO taken VALUES (new.key); END"
+    )
+    session.rows("CREATE TABLE counts(n)")
+    session.rows("BEGIN")
+    session.rows("INSERT INTO counts VALUES (7)")
+    assert "taken may roll it back" in session.error(REQUEUE).message
+    session.rows("COMMIT")
+    assert session.rows("SELECT * FROM counts") == [(7,)]
+    assert session.value(REQUEUE) == 2
+    assert session.rows(LEFT) == [(2,)]
+
+
+def test_the_old_time_without_a_worker_is_no_new_lease(
+    queue: Queue, open_python: OpenPython
+) -> None:
+    session = open_python(queue.directory / "other.db")
+    session.rows(f"{TABLE}, locked_by TEXT)")
+    for number in (1, 2):
+        session.rows("INSERT INTO task_queue VALUES (?, '', 'leased', ?, 'w')", number, OLD)
+    session.rows(
+        "CREATE TRIGGER t AFTER UPDATE OF status ON task_queue WHEN new.id = 1 AND "
+        "new.status = 'queued' BEGIN UPDATE task_queue SET status = 'leased', "
+        "lease_until_utc = old.lease_until_utc WHERE id = 1; END"
+    )
+    assert session.value(REQUEUE) == 1
+    ((task, why),) = session.rows(BLOCKED)
+    assert task == 1
+    assert "old lease back" in str(why)
+    assert session.rows("SELECT locked_by FROM task_queue WHERE id = 1") == [("w",)]
 
 
 def test_two_tasks_that_exclude_each_other(queue: Queue, open_python: OpenPython) -> None:
@@ -359,6 +411,14 @@ KEYS: dict[str, tuple[str, list[tuple[Value, ...]]]] = {
     "texts that look like numbers": ("id PRIMARY KEY", [("007",), (7,), ("7",), (7.5,), (b"7",)]),
     "two columns": ("region, id, PRIMARY KEY(region, id)", [("a", 1), ("b", 1), ("b", 2)]),
     "without regard to case": ("id TEXT COLLATE NOCASE PRIMARY KEY", [("a",), ("B",), ("ä",)]),
+    "another collation than the column's": (
+        "id TEXT COLLATE NOCASE, PRIMARY KEY(id COLLATE BINARY)",
+        [("a",), ("B",), ("b",), ("A",)],
+    ),
+    "blanks at the end": (
+        "id TEXT COLLATE RTRIM, PRIMARY KEY(id COLLATE BINARY)",
+        [("a",), ("a ",), ("a  ",)],
+    ),
     "hidden rowids": (
         "id PRIMARY KEY, rowid DEFAULT 1, _rowid_ DEFAULT 1, oid DEFAULT 1",
         [("a",), (1,), (2,)],
@@ -386,7 +446,7 @@ def test_tasks_are_found_by_their_keys(
         )
     session.rows(
         "CREATE TRIGGER last BEFORE UPDATE ON task_queue WHEN typeof(old.id) = typeof(?1) "
-        "AND old.id = ?1 BEGIN SELECT RAISE(ABORT, 'stays'); END".replace(
+        "AND old.id COLLATE BINARY = ?1 BEGIN SELECT RAISE(ABORT, 'stays'); END".replace(
             "?1", repr(keys[-1][-1]).replace("b'7'", "x'37'")
         )
     )

@@ -211,12 +211,15 @@ impl Statements {
     fn new(conn: &Connection, shape: &Shape, condition: &str, changes: &str) -> Result<Self> {
         let key = shape.row_key(conn)?;
         let (table, by_status) = (shape.table(), shape.table_by_status(conn)?);
-        let is_key: Vec<String> =
-            key.iter().enumerate().map(|(place, column)| format!("{column} IS ?{}", place + 3)).collect();
+        // A column may collate otherwise than the key that it is part of, and so take two rows for one.
+        let is_key: Vec<String> = key
+            .iter()
+            .enumerate()
+            .map(|(place, column)| format!("{column} IS ?{0} AND {column} COLLATE BINARY IS ?{0}", place + 3))
+            .collect();
         // ?2 is bound whether or not there is a column for it.
         let this = format!("{} AND ?2 IS NOT NULL", is_key.join(" AND "));
         let (id, lease) = (shape.column(Role::Id)?, shape.column(Role::LeaseUntil)?);
-        let (status, worker) = (shape.column(Role::Status)?, shape.column(Role::LockedBy)?);
         let places: Vec<String> = (1..=key.len()).map(|place| place.to_string()).collect();
         Ok(Self {
             // In this order, neighbours in the table share a batch, and so the pages that it writes.
@@ -228,7 +231,7 @@ impl Statements {
             ids: format!("SELECT {id}, {lease} FROM {by_status} WHERE {condition} ORDER BY 1"),
             row: Sql {
                 update: format!("UPDATE {table} SET {changes} WHERE {this} AND {condition}"),
-                look: format!("SELECT {condition}, {id}, {lease}, {status}, {worker} FROM {table} WHERE {this}"),
+                look: format!("SELECT {condition}, {id}, {lease} FROM {table} WHERE {this}"),
             },
             width: key.len(),
         })

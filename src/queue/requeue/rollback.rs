@@ -3,12 +3,13 @@
 //! # Promise
 //!
 //! `RAISE(ROLLBACK)` in a trigger and `ON CONFLICT ROLLBACK` in a constraint roll back everything that the caller has done in its
-//! transaction, and nothing can keep SQLite from it. What says so is found by its words, wherever it stands in the schema or among
-//! the connection's temporary triggers; quoted names, texts and comments do not count.
+//! transaction, and nothing can keep SQLite from it. What says so is found by its words, wherever it stands in the schema or, where the
+//! connection has temporary triggers, in any schema that those may write to; quoted names, texts and comments do not count.
 
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
+use crate::schema::quoted;
 
 /// The name of the first table or trigger that may roll a transaction back.
 ///
@@ -17,22 +18,42 @@ use crate::error::{Error, Result};
 /// Whatever SQLite says to reading the schema.
 pub fn found(conn: &Connection) -> Result<Option<String>> {
     let read = || -> rusqlite::Result<Option<String>> {
-        let mut schema = conn.prepare(
-            "SELECT name, sql FROM main.sqlite_schema WHERE type IN ('table', 'trigger') AND typeof(sql) = 'text'
-             UNION ALL SELECT name, sql FROM temp.sqlite_schema WHERE type = 'trigger' AND typeof(sql) = 'text'",
-        )?;
-        let mut rows = schema.query([])?;
-        while let Some(row) = rows.next()? {
-            let text = |column| -> rusqlite::Result<String> {
-                Ok(String::from_utf8_lossy(row.get_ref(column)?.as_bytes().unwrap_or_default()).into_owned())
-            };
-            if says_rollback(&text(1)?) {
-                return Ok(Some(text(0)?));
+        let mut reached = vec!["main".to_owned()];
+        if conn.prepare("SELECT 1 FROM temp.sqlite_schema WHERE type = 'trigger'")?.exists([])? {
+            // A temporary trigger may write to any database of the connection.
+            reached = schema_names(conn)?;
+        }
+        for schema in reached {
+            if let Some(name) = found_in(conn, &schema)? {
+                return Ok(Some(name));
             }
         }
         Ok(None)
     };
     read().map_err(|error| Error::from(error).explained().context("cannot read the schema"))
+}
+
+fn schema_names(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut databases = conn.prepare("PRAGMA database_list")?;
+    databases.query_map([], |row| row.get(1))?.collect()
+}
+
+fn found_in(conn: &Connection, schema: &str) -> rusqlite::Result<Option<String>> {
+    let sql = format!(
+        "SELECT name, sql FROM {}.sqlite_schema WHERE type IN ('table', 'trigger') AND typeof(sql) = 'text'",
+        quoted(schema)
+    );
+    let mut schema = conn.prepare(&sql)?;
+    let mut rows = schema.query([])?;
+    while let Some(row) = rows.next()? {
+        let text = |column| -> rusqlite::Result<String> {
+            Ok(String::from_utf8_lossy(row.get_ref(column)?.as_bytes().unwrap_or_default()).into_owned())
+        };
+        if says_rollback(&text(1)?) {
+            return Ok(Some(text(0)?));
+        }
+    }
+    Ok(None)
 }
 
 fn says_rollback(sql: &str) -> bool {
