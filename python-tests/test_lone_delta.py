@@ -69,17 +69,37 @@ def test_a_delta_with_its_hash_file(queue: Queue, open_python: OpenPython, tmp_p
     refused_everywhere(queue, lone, open_python)
 
 
-def test_a_delta_that_others_opened(queue: Queue, open_python: OpenPython, tmp_path: Path) -> None:
+#: What programs leave in a database that they were pointed to.
+LEFTOVERS = {
+    "ours": "ANALYZE; CREATE TABLE queuekeeper_settings(name PRIMARY KEY, value)",
+    "a replicator's": "CREATE TABLE _litestream_seq(id INTEGER PRIMARY KEY, seq INTEGER);"
+    "CREATE TABLE _litestream_lock(id INTEGER)",
+    "an index of texts": "CREATE VIRTUAL TABLE searched USING fts5(text)",
+    "other letters": "ALTER TABLE delta_meta RENAME TO m; ALTER TABLE m RENAME TO Delta_Meta",
+    "more than a page of schema": "".join(
+        f"CREATE TABLE t{number}(a /* {'x' * 1000} */);" for number in range(99)
+    ),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("left", LEFTOVERS)
+def test_a_delta_that_others_opened(
+    left: str, packed: bool, queue: Queue, open_python: OpenPython, tmp_path: Path
+) -> None:
     lone = tmp_path / "elsewhere" / "x.db"
     lone.parent.mkdir()
     shutil.copy(delta_of(queue, open_python), lone)
     with sqlite3.connect(lone) as connection:
-        connection.execute("ANALYZE")
-        connection.execute("CREATE TABLE queuekeeper_settings(name PRIMARY KEY, value)")
+        connection.executescript(LEFTOVERS[left])
     connection.close()
     with sqlite3.connect(lone, isolation_level=None) as connection:
         connection.execute("VACUUM")
     connection.close()
+    if packed:
+        content = lone.read_bytes()
+        lone = lone.with_name("x.db.gz")
+        lone.write_bytes(gzip.compress(content))
     refused_everywhere(queue, lone, open_python)
 
 
@@ -106,6 +126,13 @@ def test_a_copy_of_a_queue_is_sound_at_every_level(queue: Queue, open_python: Op
         "CREATE TABLE delta_page(pgno, content); CREATE TABLE delta_meta(key, value);"
         "INSERT INTO delta_meta VALUES ('format', 1), ('page_size', 512), ('page_count', 1),"
         "('parent_id', 'a'), ('parent_digest', 'b'), ('content_digest', 'c')",
+        "CREATE TABLE task_queue(id INTEGER PRIMARY KEY, status);"
+        "CREATE TABLE delta_page(pgno, content); INSERT INTO delta_page VALUES (1, x'00');"
+        "CREATE TABLE delta_meta(key, value);"
+        "INSERT INTO delta_meta VALUES ('format', 1), ('page_size', 512), ('page_count', 1),"
+        "('parent_id', '52beaa17-baad-4af5-b1c1-398b90890c20'),"
+        "('parent_digest', '11944d02ec3e1b071461b1c116546fe4'),"
+        "('content_digest', '21663fc8606aa580bfb68588eb267961')",
         "CREATE TABLE delta_page(x);"
         "CREATE VIEW delta_meta AS SELECT 'parent_id' AS key, 1 AS value",
     ],

@@ -3,12 +3,14 @@
 //! # Promise
 //!
 //! A delta (see [`delta`](super::delta)) is never taken for a database, whatever its name, its compression, the catalog or the files
-//! beside it say. A database that merely has tables of these names, beside others or with other content, is none.
+//! beside it say, and whatever programs that opened it have put beside its tables. A database that merely has tables of these names,
+//! beside others or with other content, is none.
 //!
 //! # How
 //!
-//! A delta has the tables `delta_page` and `delta_meta` and no others, except those of SQLite and of queuekeeper, and `delta_meta` has
-//! the keys that every format of it has. [`may_be_delta`] tells from page 1 alone when there is no need to look closer, for files that
+//! A delta has the tables `delta_page` and `delta_meta`, and `delta_meta` has the keys that every format of it has. Where there are other
+//! tables than those of SQLite and of queuekeeper, what stands in it must also be what we write: an id, two digests, and pages of the
+//! size that it names. [`may_be_delta`] tells from page 1 alone when there is no need to look closer, for files that
 //! would have to be expanded first.
 
 use std::path::Path;
@@ -18,10 +20,28 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::error::{Error, Result};
 use crate::schema;
 
-/// Whether page 1 has the schema of a delta; false if it is none for sure.
+/// The first byte of a tree's root that is no leaf, and where it lies in page 1
+/// (<https://www.sqlite.org/fileformat.html>, section 1.6).
+const INTERIOR: u8 = 5;
+const ROOT: usize = 100;
+
+/// Whether page 1 may have the schema of a delta; false if it is none for sure.
 pub fn may_be_delta(page_one: &[u8]) -> bool {
-    let holds = |name: &str| page_one.windows(name.len()).any(|found| found == name.as_bytes());
-    holds("delta_page") && holds("delta_meta")
+    let page = page_one.to_ascii_lowercase();
+    let holds = |name: &str| memchr::memmem::find(&page, name.as_bytes()).is_some();
+    // A schema that has outgrown page 1 lies elsewhere.
+    page_one.get(ROOT) == Some(&INTERIOR) || (holds("delta_page") && holds("delta_meta"))
+}
+
+/// The tables of a database, as far as they tell whether it is a delta.
+#[derive(PartialEq, Eq)]
+enum Tables {
+    /// Not both of a delta's.
+    Others,
+    /// Both, and none of anybody else.
+    DeltaAlone,
+    /// Both, among others.
+    DeltaAmongOthers,
 }
 
 /// Refuses a database that is a delta; errors speak of `path`.
@@ -30,10 +50,14 @@ pub fn may_be_delta(page_one: &[u8]) -> bool {
 ///
 /// Such a one, or what SQLite says to reading it.
 pub fn refuse_delta(conn: &Connection, path: &Path) -> Result<()> {
-    if !has_its_tables(conn)? {
+    let tables = tables(conn)?;
+    if tables == Tables::Others {
         return Ok(());
     }
     let Some(parent) = parent_of(conn)? else { return Ok(()) };
+    if tables == Tables::DeltaAmongOthers && !is_as_written(conn, &parent)? {
+        return Ok(());
+    }
     Err(Error::usage(format!(
         "'{}' is an incremental backup (a delta): it holds only the pages that differ from those of the backup {parent}, and is no \
          database by itself; put it, under its own name, into the directory of the backups that it builds on, with their catalog \
@@ -42,16 +66,21 @@ pub fn refuse_delta(conn: &Connection, path: &Path) -> Result<()> {
     )))
 }
 
-fn has_its_tables(conn: &Connection) -> rusqlite::Result<bool> {
-    let sql = "SELECT count(*) FILTER (WHERE name IN ('delta_page', 'delta_meta') AND rootpage > 0), count(*) FROM main.sqlite_schema
+fn tables(conn: &Connection) -> rusqlite::Result<Tables> {
+    let sql = "SELECT count(*) FILTER (WHERE lower(name) IN ('delta_page', 'delta_meta') AND rootpage > 0), count(*) FROM main.sqlite_schema
                WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~' AND name NOT LIKE 'queuekeeper~_%' ESCAPE '~'";
-    conn.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?) == (2, 2)))
+    conn.query_row(sql, [], |row| {
+        Ok(match (row.get::<_, i64>(0)?, row.get::<_, i64>(1)?) {
+            (2, 2) => Tables::DeltaAlone,
+            (2, _) => Tables::DeltaAmongOthers,
+            _ => Tables::Others,
+        })
+    })
 }
 
 /// The id of the backup that a delta builds on; `None` if the keys of a delta are missing.
 fn parent_of(conn: &Connection) -> Result<Option<String>> {
-    let columns = schema::columns(conn, "delta_meta")?;
-    if !["key", "value"].iter().all(|name| columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))) {
+    if !has_columns(conn, "delta_meta", ["key", "value"])? {
         return Ok(None);
     }
     let sql = "SELECT CAST(value AS TEXT) FROM main.delta_meta WHERE key = 'parent_id'
@@ -59,6 +88,24 @@ fn parent_of(conn: &Connection) -> Result<Option<String>> {
                     WHERE key IN ('format', 'page_size', 'page_count', 'parent_digest', 'content_digest')) = 5";
     let found = conn.query_row(sql, [], |row| row.get::<_, Option<String>>(0)).optional()?;
     Ok(found.flatten())
+}
+
+/// Whether the tables of a delta hold what only we write: an id, digests, and no page of another size than they say.
+fn is_as_written(conn: &Connection, parent: &str) -> Result<bool> {
+    if uuid::Uuid::parse_str(parent).is_err() || !has_columns(conn, "delta_page", ["pgno", "content"])? {
+        return Ok(false);
+    }
+    let sql =
+        "SELECT (SELECT count(DISTINCT key) FROM main.delta_meta WHERE key IN ('parent_digest', 'content_digest')
+                       AND typeof(value) = 'text' AND length(value) >= 32 AND value NOT GLOB '*[^0-9a-f]*') = 2
+               AND NOT EXISTS (SELECT 1 FROM main.delta_page WHERE length(content) IS NOT
+                               (SELECT value FROM main.delta_meta WHERE key = 'page_size'))";
+    Ok(conn.query_row(sql, [], |row| row.get(0))?)
+}
+
+fn has_columns(conn: &Connection, table: &str, names: [&str; 2]) -> Result<bool> {
+    let columns = schema::columns(conn, table)?;
+    Ok(names.iter().all(|name| columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))))
 }
 
 #[cfg(test)]
@@ -71,5 +118,9 @@ mod tests {
         assert!(!may_be_delta(b"..delta_page.."));
         assert!(!may_be_delta(b"delta_met"));
         assert!(!may_be_delta(b""));
+        assert!(may_be_delta(b"..CREATE TABLE \"DELTA_META\"(..CREATE TABLE Delta_Page(.."));
+        let mut page = [0; 512];
+        page[ROOT] = INTERIOR;
+        assert!(may_be_delta(&page));
     }
 }
