@@ -764,3 +764,75 @@ def test_a_copy_pushes_nothing_under_the_name_of_its_original(own: Package, queu
         finish()
         """,
     )
+
+
+def test_a_disk_that_died_where_another_queue_had_lain(own: Package, queue: Queue) -> None:
+    """That one has moved, and goes on elsewhere under its name."""
+    mine = run(
+        own,
+        queue,
+        """
+        queue.set("queue_name", "orders")
+        queue.backup()
+        copies.push()
+        queue.checkpoint("TRUNCATE")
+        moved = path.parent / "moved"
+        moved.mkdir()
+        shutil.copy(path, moved / "queue.db")
+        queue.set("queue_name", None)
+        mine = queue.backup().path.name
+        copies.push()
+        other = queuekeeper.open(moved / "queue.db")
+        other.set("former_paths", json.dumps([str(path)]))
+        other.set("backup_dir", str(path.parent / "backups"))
+        other.backup()
+        with Offsite(other, str(remote)) as others:
+            assert len(others.push().pushed) == 1
+        finish(mine)
+        """,
+    )
+    shutil.rmtree(queue.backups)
+    queue.path.unlink()
+    run(
+        own,
+        queue,
+        f"""
+        assert copies.pull().path.name == {mine!r}
+        assert copies.rotate(1, dry_run=True).kept == 1
+        finish()
+        """,
+    )
+
+
+def test_a_disk_that_died_and_a_name_that_has_gone_elsewhere(own: Package, queue: Queue) -> None:
+    run(
+        own,
+        queue,
+        """
+        queue.set("queue_name", "orders")
+        queue.backup()
+        copies.push()
+        queue.checkpoint("TRUNCATE")
+        moved = path.parent / "moved"
+        moved.mkdir()
+        shutil.copy(path, moved / "queue.db")
+        other = queuekeeper.open(moved / "queue.db")
+        other.set("former_paths", json.dumps([str(path)]))
+        other.backup()
+        with Offsite(other, str(remote)) as others:
+            others.push()
+        finish()
+        """,
+    )
+    shutil.rmtree(queue.backups)
+    queue.path.unlink()
+    run(
+        own,
+        queue,
+        """
+        text = refused(copies.pull)
+        assert "nobody can tell" in text and "orders" in text, text
+        assert copies.pull(copies.list()[1].id).verified
+        finish()
+        """,
+    )

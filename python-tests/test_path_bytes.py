@@ -143,3 +143,22 @@ def test_two_such_directories_are_two_sources(
     second.rows("SELECT queue_backup()")
     session.object("SELECT queue_restore('latest')")
     assert session.value("SELECT count(*) FROM task_queue") == 20
+
+
+def test_a_copy_of_what_lies_there_is_known_for_one(
+    odd: Queue, session: PythonSession, make: MakeQueue, open_python: OpenPython, tmp_path: Path
+) -> None:
+    session.rows("SELECT queue_set('queue_name', 'orders')")
+    session.rows("SELECT queue_set('backup_dir', ?)", str(tmp_path / "shared"))
+    session.rows("SELECT queue_backup()")
+    session.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+    (tmp_path / "copy").mkdir()
+    shutil.copy(odd.path, tmp_path / "copy" / "queue.db")
+    copy = open_python(tmp_path / "copy" / "queue.db")
+    for sql in ("SELECT queue_backup()", "SELECT queue_restore('latest')"):
+        assert "is '" in copy.error(sql).message
+        assert r"caf\xe9" in copy.error(sql).message
+    # Once the original has gone, the copy is the queue.
+    session.close()
+    odd.path.unlink()
+    copy.rows("SELECT queue_backup()")

@@ -24,11 +24,12 @@
 //! # How
 //!
 //! [`Source::of`] reads the settings, and [`Source::among`] looks with `stat` at the paths that a catalog names; other databases are never
-//! opened. A database that is too broken for its settings to be read has the name that the backups of its path have.
+//! opened. A database that is too broken for its settings to be read has the name that the newest backup of its path has: an older one
+//! may be of another queue, which lay there before.
 
 mod listing;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -181,34 +182,41 @@ impl Source {
                 self.paths.insert((*path).to_owned());
             }
         }
-        if self.name == Name::Unread {
+        let unread = self.name == Name::Unread;
+        if unread {
             self.name = self.name_among(made.clone())?;
         }
         let Name::Given(name) = &self.name else { return Ok(self) };
         let newest = made.clone().find(|one| one.name == Some(name.as_str()));
         match newest.map(|one| one.path) {
             Some(path) if asked.get(path) == Some(&There::Another) && !self.former.contains(path) => {
-                Err(a_copy(name, &self.path, path))
+                Err(match unread {
+                    true => self.nameless(format!("the queue '{name}', whose newest backup was made of '{path}'")),
+                    false => a_copy(name, &self.path, path),
+                })
             }
             _ => Ok(self),
         }
     }
 
-    /// The name that the backups of its paths have.
-    fn name_among<'e>(&self, made: impl Iterator<Item = Made<'e>>) -> Result<Name> {
-        let own = made.filter(|one| self.paths.contains(one.path));
-        let names: HashSet<&str> = own.filter_map(|one| one.name).collect();
-        let mut names: Vec<&str> = names.into_iter().collect();
-        names.sort_unstable();
-        match names.as_slice() {
-            [] => Ok(Name::None),
-            [name] => Ok(Name::Given((*name).to_owned())),
-            several => Err(Error::usage(format!(
-                "'{}' is too damaged to say its queue_name, and its backups have several: {}; pass the path or the id of one",
-                self.path,
-                several.join(", ")
-            ))),
+    /// The name of the newest backup of its paths; `made` is newest first.
+    fn name_among<'e>(&self, made: impl Iterator<Item = Made<'e>> + Clone) -> Result<Name> {
+        let mut own = made.filter(|one| self.paths.contains(one.path)).map(|one| one.name);
+        let Some(Some(name)) = own.next() else { return Ok(Name::None) };
+        let others: BTreeSet<&str> = own.flatten().filter(|other| *other != name).collect();
+        if others.is_empty() {
+            return Ok(Name::Given(name.to_owned()));
         }
+        let names: Vec<&str> = others.into_iter().chain([name]).collect();
+        Err(self.nameless(format!("backups of several: {}", names.join(", "))))
+    }
+
+    /// The error of a database that cannot say who it is, where its path has this.
+    fn nameless(&self, has: String) -> Error {
+        Error::usage(format!(
+            "'{}' is too damaged to say its queue_name, and its path has {has}; pass the path or the id of a backup",
+            self.path
+        ))
     }
 
     /// The database by its path alone, whatever its name.
@@ -251,7 +259,13 @@ impl Source {
     }
 }
 
+/// What lies at a path that was written as text, perhaps because it is no UTF-8.
 fn look(path: &Path, own: &Path) -> There {
+    let found = files::paths_of_text(path).into_iter().map(|path| look_at(&path, own));
+    found.reduce(|one, other| if one == There::Nothing { other } else { one }).unwrap_or(There::Nothing)
+}
+
+fn look_at(path: &Path, own: &Path) -> There {
     match files::is_directory(path).and_then(|directory| Ok(!directory && files::exists(path)?)) {
         Ok(false) => There::Nothing,
         _ if files::same_file(path, own) => There::Itself,
@@ -260,10 +274,11 @@ fn look(path: &Path, own: &Path) -> There {
 }
 
 fn a_copy(name: &str, own: &str, other: &str) -> Error {
+    let former = serde_json::json!([other]).to_string().replace('\'', "''");
     Error::usage(format!(
         "the newest backup of the queue '{name}' was made of '{other}', and something still lies there: is '{own}' a copy of it? A copy has \
          the name of its original; give it another one with queue_set('queue_name', …). If the queue has moved and '{other}' is \
-         another database by now, say so with queue_set('former_paths', '[\"{other}\"]')"
+         another database by now, say so with queue_set('former_paths', '{former}')"
     ))
 }
 

@@ -81,7 +81,27 @@ fn a_database_that_is_too_broken_to_say_has_the_name_of_its_backups() {
     assert_eq!(name(&[entry_of(Some("m"), "/other"), entry_of(None, "/own")]).unwrap(), None);
     assert_eq!(name(&[entry_of(Some("n"), "/own")]).unwrap().as_deref(), Some("n"));
     assert!(name(&[entry_of(Some("n"), "/own"), entry_of(Some("m"), "/own")]).is_err());
-    assert!(name(&[entry_of(Some("n"), "/other"), entry_of(Some("n"), "/own")]).is_err());
+    let error = name(&[entry_of(Some("n"), "/other"), entry_of(Some("n"), "/own")]).unwrap_err();
+    assert!(error.message().contains("pass the path or the id"), "{error}");
+    assert!(!error.message().contains("queue_set"), "{error}");
+}
+
+#[test]
+fn the_name_of_a_queue_that_lay_there_before_is_not_taken() {
+    let unread = Source { name: Name::Unread, ..source(None, "/own", &[]) };
+    let entries = [entry_of(Some("n"), "/other"), entry_of(None, "/own"), entry_of(Some("n"), "/own")];
+    let source = settled(unread.clone(), &entries).unwrap();
+    assert_eq!(entries.iter().map(|entry| source.owns(entry)).collect::<Vec<_>>(), [false, true, false]);
+    // One that got its name later keeps what it had before.
+    let entries = [entry_of(Some("n"), "/own"), entry_of(None, "/own")];
+    let source = settled(unread, &entries).unwrap();
+    assert_eq!(entries.iter().map(|entry| source.owns(entry)).collect::<Vec<_>>(), [true, true]);
+}
+
+#[test]
+fn the_advice_about_a_copy_can_be_typed() {
+    let error = a_copy("n", "/own", "/o'b\"r");
+    assert!(error.message().contains(r#"queue_set('former_paths', '["/o''b\"r"]')"#), "{error}");
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod live;
 mod lock;
 mod staged;
 mod temporary;
+mod text;
 
 use std::fs;
 #[cfg(unix)]
@@ -38,6 +39,7 @@ pub use live::{COMPANIONS, LiveFiles, open_in_this_process, open_own, same_file}
 pub use lock::DirectoryLock;
 pub use staged::{Placed, Staged, abandoned, sweep};
 pub use temporary::{can_be_written, may_share_space, sqlite_directory};
+pub use text::{paths_of_text, text_of};
 
 use crate::error::{Error, Result};
 
@@ -115,18 +117,6 @@ pub fn immutable_uri(path: &Path) -> String {
     }
     uri.push_str("?immutable=1");
     uri
-}
-
-/// A path as text that tells it from any other: what is not UTF-8 is written as `\xff`. It is shown and compared, never opened.
-pub fn text_of(path: &Path) -> String {
-    let mut text = String::new();
-    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    text
 }
 
 /// Bytes that this process may still write on the file system of `path`.
@@ -255,21 +245,5 @@ impl Drop for MadeDirectories {
             // Only an empty directory goes; somebody may have put something there.
             let _ = fs::remove_dir(path);
         }
-    }
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-
-    use super::*;
-
-    #[test]
-    fn paths_that_differ_in_bytes_differ_as_text() {
-        let text = |bytes: &[u8]| text_of(Path::new(OsStr::from_bytes(bytes)));
-        assert_eq!(text("/é/q.db".as_bytes()), "/é/q.db");
-        assert_eq!(text(b"/caf\xe9/q.db"), "/caf\\xe9/q.db");
-        assert_ne!(text(b"\xfe"), text(b"\xff"));
     }
 }

@@ -6,8 +6,10 @@
   share the directory or the remote. Who finds nothing of its own is told what there is.
 - With a database it is the library that decides (`queue_name`, else the path).
 - A database that died with its disk, or is too broken to say, has the backups of its path, and
-  those of the name that these have. Where it has none, or no database was named, the backups of the
-  only source that there is are meant.
+  those of the name that the newest of these has: an older one may be of another queue, which lay
+  there before. If that queue has gone on elsewhere, nobody can tell, and nothing is taken. Where
+  the path has none, or no database was named, the backups of the only source that there is are
+  meant.
 """
 
 from __future__ import annotations
@@ -90,11 +92,18 @@ def _by_path(local: Local, entries: list[Entry]) -> list[Entry]:
     if local.database is None:
         return []
     paths = {str(local.database), os.path.realpath(local.database)}
-    there = [each for each in entries if each.get("source_path") in paths]
-    names = {each.get("queue_name") for each in there} - {None}
-    if len(names) > 1:
-        raise usage(
-            f"'{local.database}' has backups of several names: {listed(there)}; pass the id of one"
-        )
+    there = newest_first(each for each in entries if each.get("source_path") in paths)
+    name = there[0].get("queue_name") if there else None
+    if name is None:
+        return [each for each in there if each.get("queue_name") is None]
     ids = {each["id"] for each in there}
-    return [each for each in entries if each["id"] in ids or each.get("queue_name") in names]
+    found = newest_first(
+        each for each in entries if each.get("queue_name") == name or each["id"] in ids
+    )
+    strangers = {each.get("queue_name") for each in there} - {None, name}
+    if strangers or next(each for each in found if each.get("queue_name") == name) != there[0]:
+        raise usage(
+            f"nobody can tell which of these was '{local.database}': {listed(found)}; pass the id "
+            "of a backup"
+        )
+    return found
