@@ -25,6 +25,24 @@ TASKS = 40
 OWN_PRIORITY = "SELECT priority FROM task_queue WHERE id = 1"
 
 
+@pytest.mark.parametrize("left", ["-wal", "-journal"])
+def test_who_does_not_see_the_last_commits_makes_no_backup(
+    left: str, make: MakeQueue, open_python: OpenPython
+) -> None:
+    queue = make(Shape(tasks=TASKS, journal_mode="wal" if left == "-wal" else "delete"))
+    session = open_python(f"file:{queue.path}?immutable=1")
+    assert sum(session.object("SELECT queue_backup()")["task_counts"].values()) == TASKS
+    with queue.connect() as writer:
+        writer.execute("PRAGMA wal_autocheckpoint=0")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("INSERT INTO task_queue(type, payload) VALUES ('last', '{}')")
+        if left == "-wal":
+            writer.execute("COMMIT")
+        error = session.error("SELECT queue_backup()")
+        assert f"queue.db{left}" in error.message
+        assert "immutable=1" in error.message
+
+
 def answer(session: Session, sql: str, state: State) -> Value:
     """The call's value, also when the state is that it gets inserted into a table."""
     if not state.inserting:

@@ -43,8 +43,8 @@ use rusqlite::ffi;
 
 pub use self::handlers::{interruptible, while_busy};
 pub use self::questions::{
-    Alias, Transaction, alias, data_version, database_file, has_moved, has_violations, is_same, is_unlocked,
-    longest_value, transaction, transaction_on, vfs_name,
+    Alias, Transaction, alias, data_version, database_file, has_moved, has_violations, is_immutable, is_same,
+    is_unlocked, longest_value, transaction, transaction_on, vfs_name,
 };
 pub use self::statements::{Running, running};
 use crate::error::{Error, Result};

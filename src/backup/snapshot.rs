@@ -102,6 +102,7 @@ impl<'c> Snapshot<'c> {
                 })));
             }
             encrypted::refuse(caller)?;
+            caller.refuse_unseen()?;
             Source::Caller(caller.connection())
         } else {
             let sidecar = open(caller, &standing)?;

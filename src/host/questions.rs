@@ -75,12 +75,21 @@ fn path_from_bytes(bytes: &[u8]) -> PathBuf {
 /// its journal for that of a crashed writer.
 pub fn is_unlocked(conn: &Connection) -> bool {
     let without_locks = [c"unix-none", c"win32-none"];
+    is_asked(conn, c"nolock") || vfs_name(conn).is_some_and(|vfs| without_locks.contains(&vfs.as_c_str()))
+}
+
+/// Whether the connection takes its database for one that nobody changes (`immutable=1`), and so looks at no journal and no WAL.
+pub fn is_immutable(conn: &Connection) -> bool {
+    is_asked(conn, c"immutable")
+}
+
+/// Whether the URI by which the main database was opened asks for that.
+fn is_asked(conn: &Connection, what: &CStr) -> bool {
     // SAFETY: the handle is open; the file name of a database is one that sqlite3_uri_boolean may be asked about.
-    let asked = unsafe {
+    unsafe {
         let name = ffi::sqlite3_db_filename(conn.handle(), MAIN.as_ptr());
-        !name.is_null() && ffi::sqlite3_uri_boolean(name, c"nolock".as_ptr(), 0) != 0
-    };
-    asked || vfs_name(conn).is_some_and(|vfs| without_locks.contains(&vfs.as_c_str()))
+        !name.is_null() && ffi::sqlite3_uri_boolean(name, what.as_ptr(), 0) != 0
+    }
 }
 
 /// How many bytes a text or BLOB may have on this connection (`SQLITE_LIMIT_LENGTH`).
