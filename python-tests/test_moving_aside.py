@@ -217,3 +217,25 @@ def test_no_name_of_the_set_replaces_another(
     with sqlite3.connect(queue.path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()
+
+
+@pytest.mark.parametrize("how", ["open", "locked"])
+def test_no_database_is_overwritten_by_a_backup_while_it_is_in_use(
+    how: str, make: MakeQueue, open_python: OpenPython
+) -> None:
+    queue, other = make(), make()
+    other.query("PRAGMA journal_mode=delete")
+    before = other.path.read_bytes()
+    session = open_python(queue.path)
+    order = ("SELECT queue_backup(?, ?)", str(other.path), '{"overwrite": true}')
+    holder = Holder(how, other.path)
+    error = session.error(*order)
+    assert error.primary_code == SQLITE_BUSY, error
+    assert str(holder.process.pid) in error.message, error
+    assert other.path.read_bytes() == before
+    holder.end()
+    assert session.object(*order)["backup_path"] == str(other.path)
+    # A backup of ours may be replaced under those who read it.
+    holder = Holder(how, other.path)
+    session.object(*order)
+    holder.end()

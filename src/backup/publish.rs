@@ -206,6 +206,14 @@ fn check_free(path: &Path, name: &str, entries: &[Entry], overwrite: bool) -> Re
         };
     }
     let replaced = entries.iter().find(|entry| entry.backup_path == name);
+    if replaced.is_none()
+        && let Some(holder) = files::holder(&[path.to_path_buf()], true)
+    {
+        return Err(Error::busy(format!(
+            "'{}' is no backup and in use, so it is not overwritten: {holder}; choose another name, or stop what uses it",
+            path.display()
+        )));
+    }
     let dependant = replaced.and_then(|old| entries.iter().find(|entry| entry.parent_id.as_ref() == Some(&old.id)));
     match dependant {
         Some(dependant) => Err(Error::usage(format!(
