@@ -167,6 +167,37 @@ def test_what_another_process_was_told_is_committed_stays(
     )
 
 
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_a_restore_goes_into_no_file_that_another_sqlite_has_open(
+    journal: str, make: MakeQueue, copies: tuple[Path, Path]
+) -> None:
+    queue, target = make(), make(Shape(journal_mode=journal))
+    run(
+        """
+        import subprocess
+        one, db, target, committing = sys.argv[1:]
+        bound = by_apsw(one, db)
+        made = json.loads(list(bound.execute("SELECT queue_backup()"))[0][0])["backup_path"]
+        held = sqlite3.connect(target, isolation_level=None)
+        held.execute("BEGIN IMMEDIATE")
+        held.execute("UPDATE task_queue SET priority = priority + 1")
+        order = ("SELECT queue_restore(?, ?, ?)", [made, target, '{"overwrite": true}'])
+        message = refused(lambda: list(bound.execute(*order)))
+        command = [sys.executable, "-I", "-c", committing, target]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        assert "locked" in said, said
+        assert "open in this process" in message, message
+        held.execute("COMMIT")
+        held.close()
+        assert json.loads(list(bound.execute(*order))[0][0])["safety_backup"]
+        """,
+        copies[0],
+        queue.path,
+        target.path,
+        COMMITTING,
+    )
+
+
 @pytest.mark.parametrize("first", ["by_pysqlite", "by_apsw"])
 def test_another_sqlite_is_refused_to_every_copy(
     first: str, queue: Queue, copies: tuple[Path, Path]

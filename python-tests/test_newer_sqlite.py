@@ -139,6 +139,59 @@ def test_a_fault_that_only_an_older_sqlite_finds_takes_no_mark(
     assert marks(queue)[0][2] is not None
 
 
+@pytest.mark.parametrize("asked", ["full", "quick"])
+def test_what_an_older_one_cannot_judge_takes_no_mark(
+    asked: str, queue: Queue, newer: OpenPython, older: Callable[[Path | str], Session]
+) -> None:
+    worker = newer(queue.path)
+    worker.rows("CREATE INDEX later ON task_queue(id) WHERE timediff('2026-01-01', '2025-01-01')")
+    made = str(back_up(worker)["backup_path"])
+    worker.object("SELECT queue_verify(?, 'full')", made)
+    before = marks(queue)
+    found = older(":memory:").object("SELECT queue_verify(?, ?)", made, asked)
+    assert found["status"] == "ok"
+    if found["level"] != asked:
+        assert "timediff" in found["note"]
+        assert "stays" in found["note"]
+        assert marks(queue) == before
+    # What was never looked at more thoroughly gets the mark of what was judged.
+    other = str(back_up(worker)["backup_path"])
+    found = older(":memory:").object("SELECT queue_verify(?, 'full')", other)
+    assert (found["level"], marks(queue)[-1][1]) == ("checksum", "checksum")
+
+
+@pytest.mark.parametrize("versions", [b"\3\3", b"\1\3", b"\2\4"])
+@pytest.mark.parametrize("own", [True, False])
+def test_a_version_of_the_file_format_that_is_unknown_is_no_damage(
+    own: bool,
+    versions: bytes,
+    queue: Queue,
+    open_python: OpenPython,
+    open_session: OpenSession,
+) -> None:
+    """Such as that of a SQLite with journal_mode=wal2."""
+    session = open_python(queue.path)
+    made = str(back_up(session)["backup_path"])
+    session.rows("PRAGMA journal_mode=delete")
+    session.close()
+    with queue.path.open("r+b") as file:
+        file.seek(18)
+        file.write(versions)
+    before = queue.path.read_bytes()
+    # apsw reads a database before it prepares anything.
+    restoring = open_session(find_host("stdlib"), queue.path if own else ":memory:")
+    target = None if own else str(queue.path)
+    error = restoring.error("SELECT queue_restore(?, ?, ?)", made, target, OVERWRITE)
+    assert error.primary_code == SQLITE_ERROR, error
+    assert f"version {versions[1]} of SQLite's file format" in error.message, error
+    assert queue.path.read_bytes() == before
+    assert [name for name in queue.files() if ".corrupt-" in name] == []
+    other = open_python(":memory:")
+    for sql in ("SELECT queue_verify(?)", "SELECT queue_restore(?, 'new.db')"):
+        error = other.error(sql, str(queue.path))
+        assert "file format" in error.message, error
+
+
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("damaged", [False, True])
 def test_a_foreign_database_of_a_newer_sqlite(

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, OpenPython
+from conftest import ROOT, OpenPython, OpenSession
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hosts import Session
+from hosts import Session, find_host
 from support import artifacts, schedules
 from support.artifacts import CATALOG
 from support.manifests import sealed
@@ -250,6 +250,70 @@ def test_a_moved_queue_at_whose_old_path_another_database_lies(place: Open, memo
     # What has no name is whose path it bears, as long as something lies there.
     assert stranger.object(LATEST)["id"] == theirs["id"]
     assert moved.value("SELECT queue_rotate(1)") == 0
+
+
+def test_a_broken_database_has_no_name_of_a_queue_that_lay_there_before(
+    place: Open, memory: Path, open_session: OpenSession
+) -> None:
+    session = place("a")
+    named(session, "orders")
+    back_up(session)
+    session.close()
+    move(memory, "a", "moved")
+    shutil.rmtree(memory / "a")
+    stranger = place("a")
+    stranger.rows("CREATE TABLE mine(x)")
+    own = back_up(stranger)
+    moved = place("moved")
+    paths = json.dumps([str(memory / "a" / "queue.db")])
+    moved.rows("SELECT queue_set('former_paths', ?)", paths)
+    back_up(moved)
+    stranger.close()
+    for path in (memory / "a").glob("queue.db*"):
+        path.unlink()
+    (memory / "a" / "queue.db").write_bytes(b"no database at all " * 1000)
+    # apsw reads a database before it prepares anything.
+    broken = open_session(find_host("stdlib"), memory / "a" / "queue.db")
+    directory = json.dumps({"dir": str(memory / "backups")})
+    done = broken.object("SELECT queue_restore('latest', NULL, ?)", directory)
+    assert done["id"] == own["id"]
+
+
+def test_a_restore_that_changes_the_name_says_so(place: Open) -> None:
+    session = place("a")
+    unnamed = back_up(session)
+    named(session, "orders")
+    first = back_up(session)
+    assert "note" not in session.object("SELECT queue_restore(?)", first["backup_path"])
+    done = session.object("SELECT queue_restore(?)", unnamed["backup_path"])
+    assert "no queue_name now" in done["note"]
+    assert "queue_set('queue_name', 'orders')" in done["note"]
+    other = place("b")
+    done = other.object("SELECT queue_restore(?)", first["backup_path"])
+    assert "the queue_name 'orders' now" in done["note"]
+    assert "queue_set('queue_name', NULL)" in done["note"]
+
+
+def test_the_latest_that_only_a_restore_has_saved_is_told(place: Open, memory: Path) -> None:
+    session = place("a")
+    made = back_up(session, path=f"{memory / 'elsewhere'}/")
+    session.object("SELECT queue_restore(?)", made["backup_path"])
+    done = session.object("SELECT queue_restore('latest')")
+    assert "before_restore" in done["backup_path"]
+    assert "no other backup" in done["note"]
+    back_up(session)
+    assert "note" not in session.object("SELECT queue_restore('latest')")
+
+
+def test_a_backup_is_no_target_for_who_has_opened_it(place: Open, open_python: OpenPython) -> None:
+    session = place("a")
+    made = [back_up(session)["backup_path"] for _ in range(2)]
+    opened = open_python(made[0])
+    for target in (None, made[0]):
+        error = opened.error("SELECT queue_restore(?, ?)", made[1], target)
+        assert "is a backup" in error.message, error
+    opened.close()
+    assert session.object("SELECT queue_verify(?)", made[0])["status"] == "ok"
 
 
 def test_links_lead_to_the_same_source(place: Open, memory: Path, open_python: OpenPython) -> None:

@@ -71,7 +71,7 @@ pub fn check<'a>(
         locate::backup(caller, &live, words, options.dir.as_deref(), &[], &mut watch)?;
     let verify::Verdict { soundness: found, by_older } = verify::findings(&catalog, &entry, None, level, &mut watch)
         .map_err(|error| error.if_interrupted(UNCHANGED))?;
-    let (level, unjudged) = (found.level(level), found.verification_note());
+    let (level, unjudged) = (found.level(level), Vec::from_iter(found.verification_note()));
     let mut details = found.findings;
     if !entry.is_intact() {
         details.insert(0, "its catalog entry is not as it was written".into());
@@ -81,6 +81,7 @@ pub fn check<'a>(
     let when = passed.then(|| now.clone());
     let unrecorded = match by_older && entry.is_intact() {
         true => Some(BY_OLDER.to_owned()),
+        false if passed && !unjudged.is_empty() && verified_beyond(&entry, level) => Some(STAYS.to_owned()),
         false => record(&catalog, &entry, Verdict { passed, level, now: &now }, &mut watch)
             .err()
             .map(|error| format!("the outcome could not be recorded in the catalog: {error}")),
@@ -99,6 +100,13 @@ pub fn check<'a>(
 
 const BY_OLDER: &str = "its files and pages are what was written, and a newer SQLite than this one made it, so the outcome was not recorded; \
                         verify it through that one";
+
+const STAYS: &str = "its mark of an earlier verification, which could judge more, stays";
+
+/// Whether an earlier verification has looked more thoroughly than this level.
+fn verified_beyond(entry: &Entry, level: Level) -> bool {
+    entry.verified_level.as_deref().and_then(Level::from_word).is_some_and(|earlier| earlier > level)
+}
 
 struct Verdict<'a> {
     passed: bool,

@@ -20,6 +20,7 @@ use super::artifact;
 use super::entry::Entry;
 use super::frames::{self, Compression};
 use super::hashfile;
+use super::newer;
 use super::options::Kind;
 use super::scratch;
 use crate::clock;
@@ -154,6 +155,7 @@ fn page_size_of(file: &mut File, compression: Compression, path: &Path) -> Resul
     if &header[..16] != SQLITE_MAGIC {
         return Err(not_one());
     }
+    newer::refuse_format(&header, path)?;
     match u16::from_be_bytes([header[16], header[17]]) {
         1 => Ok(65_536),
         size if size.is_power_of_two() && size >= 512 => Ok(u32::from(size)),

@@ -97,7 +97,11 @@ fn latest<'a>(caller: &Caller, live: &'a LiveFiles, dir: Option<&str>, watch: &m
         }
     }
     match (newest.cloned(), source) {
-        (Some(entry), _) => Ok(Found { catalog, entry, note: told_of(&lost) }),
+        (Some(entry), _) => {
+            let saved = (entry.name.as_deref() == Some(BEFORE_RESTORE)).then(|| ONLY_SAVED.to_owned());
+            let note = told_of(&lost).into_iter().chain(saved).reduce(|first, second| format!("{first}; {second}"));
+            Ok(Found { catalog, entry, note })
+        }
         (None, Some(source)) if !entries.is_empty() => Err(source::none_of(&source, catalog.directory(), &entries)),
         (None, _) => Err(Error::usage(format!(
             "'{}' holds no backups; make one with queue_backup(), or say in which directory they are: {{\"dir\": \"…\"}}",
@@ -106,6 +110,9 @@ fn latest<'a>(caller: &Caller, live: &'a LiveFiles, dir: Option<&str>, watch: &m
     }
     .map_err(|error| told_of(&lost).map_or(error.clone(), |lost| error.advice(lost)))
 }
+
+const ONLY_SAVED: &str = "this directory holds no other backup of the database than what was saved before a restore; one that lies elsewhere is \
+                          meant by its path, or by {\"dir\": …}";
 
 /// What was saved before a restore counts only where there is nothing else: a second restore is not meant to undo the first.
 fn newest<'e>(mut own: impl Iterator<Item = &'e Entry> + Clone) -> Option<&'e Entry> {

@@ -7,6 +7,8 @@
 //!
 //! - a live database whose schema table can be read row by row, though not understood, is not moved aside;
 //! - a backup whose pages are proved to be the snapshot's is not called corrupted: whoever took it could read its schema;
+//! - a database whose header names a version of the file format that this SQLite does not know (`wal2`, say) is refused as well, be it
+//!   the target of a restore or a backup that nobody recorded: `SQLITE_NOTADB` is SQLite's answer to garbage, too;
 //! - of a backup of which nobody recorded what it should be, the pages are checked without the parts that this SQLite does not
 //!   understand, if a newer SQLite wrote it. If they are right, it is refused in words too.
 //!
@@ -24,8 +26,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ffi};
 
 use super::entry::Entry;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::host;
+
+const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// The version of the file format that stands for a WAL.
+const NEWEST_FORMAT: u8 = 2;
 
 /// The part of a header up to the number of the SQLite that wrote last.
 const HEADER: usize = 100;
@@ -56,6 +62,29 @@ pub fn refusal_of_target(path: &Path, error: &Error) -> Error {
         path.display(),
         host::sqlite_version()
     ))
+}
+
+/// Refuses the header of a database in a format that this SQLite does not know; errors speak of `path`.
+///
+/// # Errors
+///
+/// Such a header. What is no header at all is none.
+pub fn refuse_format(header: &[u8], path: &Path) -> Result<()> {
+    let (Some(magic), Some(&[writes, reads])) =
+        (header.get(..16), header.get(18..20).and_then(|found| found.first_chunk()))
+    else {
+        return Ok(());
+    };
+    if magic != SQLITE_MAGIC || writes.max(reads) <= NEWEST_FORMAT {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "'{}' is a database in version {} of SQLite's file format, which this SQLite ({}) does not know; another SQLite made it (with \
+         journal_mode=wal2, say), or it is damaged: use that one; if it is damaged, move it away, with its -wal and -shm, and call again",
+        path.display(),
+        writes.max(reads),
+        host::sqlite_version()
+    )))
 }
 
 /// Whether a newer SQLite than this one took the backup, or wrote the plain database at `path` last.
@@ -132,6 +161,19 @@ mod tests {
         let mut header = [7; HEADER];
         header[96..].copy_from_slice(&3_054_001u32.to_be_bytes());
         assert_eq!(wrote_last(&header), 3_054_001);
+    }
+
+    #[test]
+    fn a_header_with_an_unknown_format_is_refused_and_garbage_is_not() {
+        let header = |writes, reads| [SQLITE_MAGIC.as_slice(), &[16, 0, writes, reads], &[0; 80]].concat();
+        let refused = |header: &[u8]| refuse_format(header, Path::new("/q.db")).is_err();
+        for (writes, reads, expected) in [(1, 1, false), (2, 2, false), (3, 3, true), (1, 3, true), (255, 2, true)] {
+            assert_eq!(refused(&header(writes, reads)), expected, "{writes} {reads}");
+        }
+        let garbage = [9; HEADER];
+        for text in [&garbage, b"".as_slice(), SQLITE_MAGIC, &header(3, 3)[..19]] {
+            assert!(!refused(text), "{text:?}");
+        }
     }
 
     #[test]

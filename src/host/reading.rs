@@ -25,6 +25,9 @@ use crate::error::Error;
 const WORDS_OF_DAMAGE: [&str; 3] =
     ["database disk image is malformed", "malformed database schema", "file is not a database"];
 
+/// The length of a database's header.
+const HEADER: usize = 100;
+
 /// The error of a connection of ours, with the code of an I/O error if the disk is why content seems damaged.
 pub fn told(conn: &Connection, error: Error) -> Error {
     told_of(disk_error(conn), error)
@@ -72,6 +75,19 @@ pub fn forget(conn: &Connection) {
         read_past_end(conn, ffi::SQLITE_FCNTL_FILE_POINTER);
         read_past_end(conn, ffi::SQLITE_FCNTL_JOURNAL_POINTER);
     }
+}
+
+/// The first bytes of the main database's file, as they lie there, though SQLite takes them for no database; empty if that cannot be had.
+pub fn beginning(conn: &Connection) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER];
+    let mut code = ffi::SQLITE_IOERR;
+    on_file(conn, ffi::SQLITE_FCNTL_FILE_POINTER, |file, methods| {
+        if let Some(read) = methods.xRead {
+            // SAFETY: the file is open, and the buffer has that many bytes.
+            code = unsafe { read(file, bytes.as_mut_ptr().cast::<c_void>(), HEADER as c_int, 0) };
+        }
+    });
+    if code == ffi::SQLITE_OK { bytes } else { Vec::new() }
 }
 
 fn main_errno(conn: &Connection) -> c_int {

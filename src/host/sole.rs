@@ -3,9 +3,10 @@
 //! # Promise
 //!
 //! Two SQLites in one process that use one file cancel each other's POSIX locks, without any error, until a database is
-//! broken. The binding keeps queuekeeper on one SQLite; this keeps a file that is used through the C ABI to that one: before it
-//! is opened, which is at each call, this process may have it open already. If there is a second copy of SQLite in the
-//! process, that may be its doing, and the call is refused. The embedder, who knows better, can say so with `qk_bind`.
+//! broken. The binding keeps queuekeeper on one SQLite; this keeps a file that is used through the C ABI, or into which a restore goes
+//! that is not the caller's own, to that one: before it is opened, which is at each call, this process may have it open already. If there
+//! is a second copy of SQLite in the process, that may be its doing, and the call is refused. The embedder, who knows better, can say
+//! so with `qk_bind`.
 //!
 //! This is known on Linux alone, from `/proc/self`; nothing is opened for it, only `stat` is used on the database. What stays
 //! unseen: another copy that opens the file in the middle of a call. Windows needs none of it: there, locks belong to handles.
@@ -56,6 +57,16 @@ impl Drop for Call {
             _ => drop(calls.remove(&id)),
         }
     }
+}
+
+/// Refuses a file that this process has open, perhaps through another SQLite than the one it is bound to: for a database that is
+/// neither the caller's own nor, by what SQLite says, attached to it.
+///
+/// # Errors
+///
+/// See above.
+pub fn refuse_other(path: &Path) -> Result<()> {
+    if super::process::is_told() { Ok(()) } else { refuse_shared(path, super::anchor()) }
 }
 
 /// Refuses a file that is open in this process although no SQLite is to be found in it.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ffi};
 
+use super::identity::{self, Name};
 use crate::backup::entry::Entry;
 use crate::backup::newer;
 use crate::backup::options::Options;
@@ -32,17 +33,19 @@ pub struct Target<'a> {
     caller: &'a Caller,
     path: PathBuf,
     writer: Sidecar,
-    state: State,
+    pub state: State,
 }
 
 /// What the target was when it was opened. Read at once: with a rollback journal each read may have to wait for a writer.
-struct State {
+pub struct State {
     wal: bool,
     page_size: u32,
     page_count: u32,
     encoding: String,
     /// Nothing was ever made in it.
     empty: bool,
+    /// Its `queue_name`, if that can be read.
+    pub name: Option<Name>,
 }
 
 impl State {
@@ -56,6 +59,7 @@ impl State {
             page_count: read_pragma(conn, "page_count")?,
             encoding: read_pragma(conn, "encoding")?,
             empty: read_pragma::<i64>(conn, "schema_version")? == 0,
+            name: identity::name(conn)?,
         })
     }
 }
@@ -70,6 +74,8 @@ impl<'a> Target<'a> {
     pub fn open(caller: &'a Caller, path: &Path, watch: &mut Watch<'_>) -> Result<Option<Self>> {
         if caller.file().is_some_and(|own| files::same_file(&own, path)) {
             check_caller(caller)?;
+        } else {
+            host::sole::refuse_other(path)?;
         }
         let writer = Sidecar::open_writer(caller, path)?;
         let deadline = Instant::now() + caller.patience();
@@ -79,6 +85,7 @@ impl<'a> Target<'a> {
             match read.map_err(|error| reading::told(writer.connection(), error)) {
                 Ok(state) => break state,
                 Err(error) if error.primary_code() == ffi::SQLITE_NOTADB => {
+                    newer::refuse_format(&reading::beginning(writer.connection()), path)?;
                     refuse_perhaps_encrypted(caller, path)?;
                     return Ok(None);
                 }

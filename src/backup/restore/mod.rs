@@ -21,6 +21,7 @@
 //! first, which may renumber the rows of tables without an INTEGER PRIMARY KEY; a note says so. The journal mode stays the target's
 //! by itself, since artifacts carry no WAL marks.
 
+mod identity;
 mod live;
 mod place;
 mod space;
@@ -179,7 +180,7 @@ impl Job<'_> {
                 u32::try_from(files::length(rebuilt.path())? / u64::from(page_size)).unwrap_or(u32::MAX);
             outcome.page_size = page_size;
         }
-        let mut notes = Vec::new();
+        let mut notes = Vec::from_iter(identity::change(target.state.name.as_ref(), rebuilt.path()));
         outcome.safety_backup = Some(files::text_of(&target.receive(rebuilt.path(), &mut notes, watch)?));
         notes.into_iter().for_each(|note| outcome.add_note(note));
         Ok(())

@@ -32,12 +32,15 @@ impl Place {
     pub fn find(caller: &Caller, live: &LiveFiles, argument: Option<&str>, overwrite: bool) -> Result<Self> {
         let own = caller.file();
         let Some(text) = argument else {
-            return own.map(Self::Existing).ok_or_else(|| {
+            let own = own.ok_or_else(|| {
                 Error::usage("an in-memory or temporary database cannot be restored into; pass the path of a target")
-            });
+            })?;
+            refuse_backup(&own, live)?;
+            return Ok(Self::Existing(own));
         };
         let path = target::file_path(text, "target")?;
         if let Some(own) = own.filter(|own| files::same_file(own, &path)) {
+            refuse_backup(&own, live)?;
             // By the name that SQLite knows: `path` may be a link to it, and a link cannot be moved aside in its place.
             return Ok(Self::Existing(own));
         }
