@@ -818,9 +818,10 @@ def test_a_disk_that_died_and_a_name_that_has_gone_elsewhere(own: Package, queue
         shutil.copy(path, moved / "queue.db")
         other = queuekeeper.open(moved / "queue.db")
         other.set("former_paths", json.dumps([str(path)]))
-        other.backup()
+        # Not of the name that the first one has if it is made in the same second.
+        other.backup(name="moved")
         with Offsite(other, str(remote)) as others:
-            others.push()
+            assert len(others.push().pushed) == 1
         finish()
         """,
     )

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ffi};
 
-use super::identity::{self, Name};
+use super::state::State;
 use crate::backup::entry::Entry;
 use crate::backup::newer;
 use crate::backup::options::Options;
@@ -34,34 +34,6 @@ pub struct Target<'a> {
     path: PathBuf,
     writer: Sidecar,
     pub state: State,
-}
-
-/// What the target was when it was opened. Read at once: with a rollback journal each read may have to wait for a writer.
-pub struct State {
-    wal: bool,
-    page_size: u32,
-    page_count: u32,
-    encoding: String,
-    /// Nothing was ever made in it.
-    empty: bool,
-    /// Its `queue_name`, if that can be read.
-    pub name: Option<Name>,
-}
-
-impl State {
-    fn read(conn: &Connection) -> Result<Self> {
-        let journal: String = read_pragma(conn, "journal_mode")?;
-        // Reads the schema, which shows whether this is a database.
-        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
-        Ok(Self {
-            wal: journal.eq_ignore_ascii_case("wal"),
-            page_size: read_pragma(conn, "page_size")?,
-            page_count: read_pragma(conn, "page_count")?,
-            encoding: read_pragma(conn, "encoding")?,
-            empty: read_pragma::<i64>(conn, "schema_version")? == 0,
-            name: identity::name(conn)?,
-        })
-    }
 }
 
 impl<'a> Target<'a> {

@@ -25,6 +25,7 @@ mod identity;
 mod live;
 mod place;
 mod space;
+mod state;
 
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
