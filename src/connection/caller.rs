@@ -242,26 +242,6 @@ impl Caller {
         Ok(Standing { transaction, unlocked, autocommit: self.conn.is_autocommit(), journal, exclusive, readonly })
     }
 
-    /// Refuses a connection that reads its database without what lies beside it: it sees a past state, or one that never was.
-    ///
-    /// # Errors
-    ///
-    /// See above.
-    pub fn refuse_unseen(&self) -> Result<()> {
-        let Some(file) = self.file().filter(|_| host::is_immutable(&self.conn)) else { return Ok(()) };
-        for companion in ["-wal", "-journal"] {
-            let companion = files::with_suffix(&file, companion);
-            if files::length(&companion)? > 0 {
-                return Err(Error::usage(format!(
-                    "this connection was opened with immutable=1, so it does not see what '{}' holds, and neither would the backup; \
-                     open the database without it, or with mode=ro, and call again",
-                    companion.display()
-                )));
-            }
-        }
-        Ok(())
-    }
-
     /// How long the caller is willing to wait for a lock that others hold.
     pub fn patience(&self) -> Duration {
         match self.busy_timeout() {

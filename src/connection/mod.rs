@@ -21,6 +21,7 @@ mod caller;
 pub mod encrypted;
 mod sidecar;
 mod standing;
+mod unseen;
 
 use std::time::Duration;
 
