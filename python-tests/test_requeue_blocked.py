@@ -36,6 +36,11 @@ CAUSES: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("INSERT INTO task_queue VALUES (9, 'b', 'queued', NULL)",),
         "UNIQUE constraint failed: task_queue.key, task_queue.status",
     ),
+    "a conflict that would delete another task": (
+        ", UNIQUE(key, status) ON CONFLICT REPLACE",
+        ("INSERT INTO task_queue VALUES (9, 'b', 'queued', NULL)",),
+        "UNIQUE constraint failed: task_queue.key, task_queue.status",
+    ),
     "a conflict that is ignored": (
         ", UNIQUE(key, status) ON CONFLICT IGNORE",
         ("INSERT INTO task_queue VALUES (9, 'b', 'queued', NULL)",),

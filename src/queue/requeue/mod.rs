@@ -9,7 +9,7 @@
 //!   tasks that exclude each other, the first is put back.
 //! - A task that has used up its attempts, and so becomes dead rather than queued, counts as requeued all the same.
 //! - Inside a transaction of the caller, what is done belongs to that transaction, to be committed or rolled back with it, and
-//!   nothing that blocks a task ends it: where the schema could ([`rollback`]), the call is refused before anything is changed.
+//!   nothing that blocks a task ends it: where the schema could ([`conflicts`]), the call is refused before anything is changed.
 //!   Otherwise it runs in batches, each a transaction of its own, short enough for other writers to get their turn in between.
 //! - An error, be it an interrupt, says how many tasks were put back before.
 //! - The cost follows the number of leases, not of tasks, given an index that the status leads; without one, all tasks are read
@@ -23,7 +23,7 @@
 //! long the pauses. A task that rolls back a whole batch (`RAISE(ROLLBACK)`) is left out, and what came before it is done again.
 
 mod batches;
-mod rollback;
+mod conflicts;
 mod row;
 mod scope;
 
@@ -102,7 +102,7 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<Outcom
     let statements =
         Statements::new(conn, &shape, &Pieces::of(conn, &shape, limit)?.stale, &changes::of_stale(&shape)?)?;
     let footing = Footing::of(conn)?;
-    if let (true, Some(name)) = (footing.is_the_callers(), rollback::found(conn)?) {
+    if let (true, Some(name)) = (footing.is_the_callers(), conflicts::found(conn)?) {
         return Err(Error::usage(format!(
             "cannot requeue inside a transaction: {name} may roll it back, with all that was done in it (RAISE(ROLLBACK) or ON \
              CONFLICT ROLLBACK); COMMIT first, and call SELECT queue_requeue_stale(…) on its own"
@@ -220,6 +220,7 @@ impl Statements {
         // ?2 is bound whether or not there is a column for it.
         let this = format!("{} AND ?2 IS NOT NULL", is_key.join(" AND "));
         let (id, lease) = (shape.column(Role::Id)?, shape.column(Role::LeaseUntil)?);
+        let update = if conflicts::may_replace(conn, shape.name())? { "UPDATE OR ABORT" } else { "UPDATE" };
         let places: Vec<String> = (1..=key.len()).map(|place| place.to_string()).collect();
         Ok(Self {
             // In this order, neighbours in the table share a batch, and so the pages that it writes.
@@ -230,7 +231,7 @@ impl Statements {
             ),
             ids: format!("SELECT {id}, {lease} FROM {by_status} WHERE {condition} ORDER BY 1"),
             row: Sql {
-                update: format!("UPDATE {table} SET {changes} WHERE {this} AND {condition}"),
+                update: format!("{update} {table} SET {changes} WHERE {this} AND {condition}"),
                 look: format!("SELECT {condition}, {id}, {lease} FROM {table} WHERE {this}"),
             },
             width: key.len(),

@@ -1,10 +1,13 @@
-//! Whether something in a schema may end the transaction that a change of a task belongs to.
+//! Whether something in a schema may end the transaction that a change of a task belongs to, or delete another task for it.
 //!
 //! # Promise
 //!
 //! `RAISE(ROLLBACK)` in a trigger and `ON CONFLICT ROLLBACK` in a constraint roll back everything that the caller has done in its
 //! transaction, and nothing can keep SQLite from it. What says so is found by its words, wherever it stands in the schema or, where the
 //! connection has temporary triggers, in any schema that those may write to; quoted names, texts and comments do not count.
+//!
+//! `ON CONFLICT REPLACE` in a constraint of the task table deletes the task that is in the way of the one that is put back. The
+//! statement may overrule it (`UPDATE OR ABORT`), but then also overrules what triggers say, so only where there are none.
 
 use rusqlite::Connection;
 
@@ -54,6 +57,27 @@ fn found_in(conn: &Connection, schema: &str) -> rusqlite::Result<Option<String>>
         }
     }
     Ok(None)
+}
+
+/// Whether putting a task back may delete another, and the statement can prevent it.
+///
+/// # Errors
+///
+/// As for [`found`].
+pub fn may_replace(conn: &Connection, table: &str) -> Result<bool> {
+    let read = || -> rusqlite::Result<bool> {
+        let sql = "SELECT CAST(sql AS TEXT) FROM main.sqlite_schema WHERE type = 'table' AND lower(name) = lower(?1) AND sql NOTNULL
+                   AND NOT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = lower(?1))
+                   AND NOT EXISTS (SELECT 1 FROM temp.sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = lower(?1))";
+        let mut found = conn.prepare(sql)?;
+        let mut rows = found.query([table])?;
+        let Some(row) = rows.next()? else { return Ok(false) };
+        let sql = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default()).into_owned();
+        Ok(words(&sql)
+            .windows(2)
+            .any(|pair| pair[0].eq_ignore_ascii_case("CONFLICT") && pair[1].eq_ignore_ascii_case("REPLACE")))
+    };
+    read().map_err(|error| Error::from(error).explained().context("cannot read the schema"))
 }
 
 fn says_rollback(sql: &str) -> bool {
