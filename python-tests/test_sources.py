@@ -435,6 +435,19 @@ def test_a_backup_that_was_put_elsewhere_is_the_latest(place: Open, memory: Path
     assert b.object(LATEST)["backup_path"] == f"{memory}/y.db"
 
 
+def test_a_link_by_which_a_backup_was_put_elsewhere_may_go(place: Open, memory: Path) -> None:
+    session = place("a")
+    back_up(session)
+    (memory / "disk").mkdir()
+    (memory / "link").symlink_to("disk")
+    there = back_up(session, path=f"{memory}/link/")
+    assert session.object(LATEST)["id"] == there["id"]
+    (memory / "link").unlink()
+    found = session.object(LATEST)
+    assert found["id"] == there["id"]
+    assert "note" not in found
+
+
 def test_without_a_default_catalog_the_error_says_how_to_name_the_directory(
     place: Open, memory: Path
 ) -> None:

@@ -153,14 +153,20 @@ fn leave_pointer(
     if !has_catalog || files::same_file(&directory, there) {
         return Ok(());
     }
-    if place.to_str().is_none() {
+    // A link on the way to it may lead elsewhere one day.
+    let place = if cfg!(windows) {
+        place.to_path_buf()
+    } else {
+        std::fs::canonicalize(place).unwrap_or_else(|_| place.into())
+    };
+    let Some(backup_path) = place.to_str().map(str::to_owned) else {
         return Err(Error::usage(format!("'{}' is not UTF-8", place.display())));
-    }
+    };
     let writer = catalog.open(watch)?;
     let entries = writer.backups();
     let mut known = pointers(catalog.directory(), live);
     Source::of(caller, watch)?.among(made(&entries, &known))?;
-    known.retain(|pointer| pointer.backup_path != entry.backup_path);
+    known.retain(|pointer| pointer.backup_path != backup_path);
     // As if it had come into this catalog.
     let mut placed = entry.clone();
     placed.follow(&entries);
@@ -172,7 +178,7 @@ fn leave_pointer(
             id: entry.id.clone(),
             queue_name: entry.queue_name.clone(),
             source_path: entry.source_path.clone(),
-            backup_path: entry.backup_path.clone(),
+            backup_path,
             created_at: entry.created_at.clone(),
         },
     );
