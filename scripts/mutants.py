@@ -390,7 +390,7 @@ MUTANTS = (
     Mutant(
         "delta",
         "a database that shrank keeps its end",
-        "src/backup/delta.rs",
+        "src/backup/delta/apply.rs",
         "    base.set_len(size).map_err(",
         "    base.set_len(size.max(base.metadata().map_or(0, |found| found.len()))).map_err(",
         "test_engine_incremental.py -k shrinkage",

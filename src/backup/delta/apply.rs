@@ -1,0 +1,90 @@
+//! Applying a delta to the database of its parent: the reading side of the format that the module above writes.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::FORMAT;
+use crate::backup::artifact;
+use crate::backup::sink::Geometry;
+use crate::error::{Error, Result};
+use crate::progress::Watch;
+
+/// Makes `base` (the parent's database) into the one that the plain delta at `delta` describes; its shape.
+///
+/// # Errors
+///
+/// A file that is no delta, one of a newer format, one for another parent, or what the disk says.
+pub fn apply(delta: &Path, base: &mut File, parent_digest: &str, watch: &mut Watch<'_>) -> Result<Geometry> {
+    let damaged = |error: rusqlite::Error| {
+        Error::from(error).context(format!("'{}' cannot be read as a delta", delta.display()))
+    };
+    let conn = artifact::open_immutable(delta)?;
+    check_tables(&conn, delta)?;
+    let geometry = check_meta(&conn, delta, parent_digest)?;
+    let mut pages = conn.prepare("SELECT pgno, content FROM delta_page ORDER BY pgno").map_err(damaged)?;
+    let mut rows = pages.query([]).map_err(damaged)?;
+    let mut last = 0;
+    while let Some(row) = rows.next().map_err(damaged)? {
+        let number: i64 = row.get(0).map_err(damaged)?;
+        let content = row.get_ref(1).map_err(damaged)?.as_blob().unwrap_or_default();
+        if number <= last || number > i64::from(geometry.page_count) || content.len() != geometry.page_size as usize {
+            return Err(Error::corrupt(format!("'{}' has a page {number} that cannot be", delta.display())));
+        }
+        last = number;
+        let offset = (number.unsigned_abs() - 1) * u64::from(geometry.page_size);
+        let put = base.seek(SeekFrom::Start(offset)).and_then(|_| base.write_all(content));
+        put.map_err(|error| Error::io("rebuild from", delta, &error))?;
+        watch.check()?;
+    }
+    let size = u64::from(geometry.page_size) * u64::from(geometry.page_count);
+    base.set_len(size).map_err(|error| Error::io("rebuild from", delta, &error))?;
+    Ok(geometry)
+}
+
+/// Both tables are tables: a view could have rows without end.
+fn check_tables(conn: &Connection, delta: &Path) -> Result<()> {
+    let sql = "SELECT count(*) FROM sqlite_schema
+               WHERE type = 'table' AND rootpage > 0 AND name IN ('delta_page', 'delta_meta')";
+    match conn.query_row(sql, [], |row| row.get::<_, i64>(0)) {
+        Ok(2) => Ok(()),
+        Ok(_) => Err(Error::corrupt(format!("'{}' is not a delta: its tables are missing", delta.display()))),
+        Err(error) => Err(Error::from(error).context(format!("'{}' cannot be read as a delta", delta.display()))),
+    }
+}
+
+fn check_meta(conn: &Connection, delta: &Path, parent_digest: &str) -> Result<Geometry> {
+    let read = || -> rusqlite::Result<HashMap<String, Value>> {
+        let mut statement = conn.prepare("SELECT key, value FROM delta_meta")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect()
+    };
+    let meta = read()
+        .map_err(|error| Error::from(error).context(format!("'{}' cannot be read as a delta", delta.display())))?;
+    let number = |key: &str| match meta.get(key) {
+        Some(Value::Integer(number)) => Ok(*number),
+        _ => Err(Error::corrupt(format!("'{}' is a delta without {key}", delta.display()))),
+    };
+    let format = number("format")?;
+    if format != FORMAT {
+        return Err(Error::usage(format!(
+            "'{}' is a delta of format {format}, but this version reads format {FORMAT}; use the version that wrote it, or \
+             a newer one",
+            delta.display()
+        )));
+    }
+    if meta.get("parent_digest") != Some(&Value::Text(parent_digest.to_owned())) {
+        return Err(Error::corrupt(format!("'{}' builds on another backup than the one before it", delta.display())));
+    }
+    let (size, count) = (number("page_size")?, number("page_count")?);
+    match (u32::try_from(size), u32::try_from(count)) {
+        (Ok(page_size), Ok(page_count)) if page_size.is_power_of_two() && (512..=65536).contains(&page_size) => {
+            Ok(Geometry { page_size, page_count })
+        }
+        _ => Err(Error::corrupt(format!("'{}' describes a database that cannot be", delta.display()))),
+    }
+}
