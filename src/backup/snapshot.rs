@@ -45,6 +45,11 @@ const STEP_BYTES: u32 = 4 << 20;
 /// The byte that SQLite's locks are on; its page holds no content: <https://www.sqlite.org/fileformat2.html>, section 1.4.
 const LOCK_BYTE: u32 = 1 << 30;
 
+/// The page in which that byte lies, which SQLite never uses: no artifact holds it.
+pub(super) fn lock_byte_page(page_size: u32) -> u32 {
+    LOCK_BYTE / page_size + 1
+}
+
 /// A snapshot that is being held.
 pub struct Snapshot<'c> {
     source: Source<'c>,
@@ -180,7 +185,7 @@ impl<'c> Snapshot<'c> {
         watch: &mut Watch<'_>,
     ) -> Result<Geometry> {
         let conn = self.connection();
-        let lock_byte_page = LOCK_BYTE / self.page_size + 1;
+        let lock_byte_page = lock_byte_page(self.page_size);
         let mut next = 2;
         while next <= self.page_count {
             if next == lock_byte_page {

@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::FORMAT;
-use crate::backup::artifact;
 use crate::backup::sink::Geometry;
+use crate::backup::{artifact, snapshot};
 use crate::error::{Error, Result};
 use crate::progress::Watch;
 
@@ -26,6 +26,7 @@ pub fn apply(delta: &Path, base: &mut File, parent_digest: &str, watch: &mut Wat
     let conn = artifact::open_immutable(delta)?;
     check_tables(&conn, delta)?;
     let geometry = check_meta(&conn, delta, parent_digest)?;
+    check_growth(&conn, delta, base, geometry)?;
     let mut pages = conn.prepare("SELECT pgno, content FROM delta_page ORDER BY pgno").map_err(damaged)?;
     let mut rows = pages.query([]).map_err(damaged)?;
     let mut last = 0;
@@ -44,6 +45,31 @@ pub fn apply(delta: &Path, base: &mut File, parent_digest: &str, watch: &mut Wat
     let size = u64::from(geometry.page_size) * u64::from(geometry.page_count);
     base.set_len(size).map_err(|error| Error::io("rebuild from", delta, &error))?;
     Ok(geometry)
+}
+
+/// A delta has each page by which the database grew: one that claims more would make a file of any length from nothing.
+fn check_growth(conn: &Connection, delta: &Path, base: &File, geometry: Geometry) -> Result<()> {
+    let length = base.metadata().map_err(|error| Error::io("rebuild from", delta, &error))?.len();
+    let before = length / u64::from(geometry.page_size);
+    let sql = "SELECT count(*) FROM delta_page WHERE pgno > ?1";
+    let added: i64 = conn
+        .query_row(sql, [i64::try_from(before).unwrap_or(i64::MAX)], |row| row.get(0))
+        .map_err(|error| Error::from(error).context(format!("'{}' cannot be read as a delta", delta.display())))?;
+    if added.unsigned_abs() >= growth(before, geometry) {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!(
+        "'{}' lacks pages: it has {added} of those after page {before}, of a database of {} pages",
+        delta.display(),
+        geometry.page_count
+    )))
+}
+
+/// How many pages a delta holds of those after the first `before`.
+fn growth(before: u64, geometry: Geometry) -> u64 {
+    let after = u64::from(geometry.page_count);
+    let unused = u64::from(snapshot::lock_byte_page(geometry.page_size));
+    after.saturating_sub(before).saturating_sub(u64::from((before + 1..=after).contains(&unused)))
 }
 
 /// Both tables are tables: a view could have rows without end.
@@ -86,5 +112,18 @@ fn check_meta(conn: &Connection, delta: &Path, parent_digest: &str) -> Result<Ge
             Ok(Geometry { page_size, page_count })
         }
         _ => Err(Error::corrupt(format!("'{}' describes a database that cannot be", delta.display()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delta_holds_all_new_pages_but_that_of_the_lock_byte() {
+        let grown = |before, page_count| growth(before, Geometry { page_size: 65_536, page_count });
+        assert_eq!((grown(3, 3), grown(3, 2), grown(3, 10), grown(0, 1)), (0, 0, 7, 1));
+        assert_eq!((grown(16_383, 16_384), grown(16_384, 16_385), grown(16_384, 16_387)), (1, 0, 2));
+        assert_eq!((grown(16_385, 16_387), grown(0, u32::MAX)), (2, u64::from(u32::MAX) - 1));
     }
 }
