@@ -149,7 +149,7 @@ def test_unknown_fields_survive_and_keep_their_meaning(
     assert catalog(queue.backups)[0] == entries[0]
 
 
-def test_an_orphaned_hash_file_is_swept_and_a_completed_backup_is_listed(
+def test_an_orphaned_hash_file_is_left_alone_and_a_completed_backup_is_listed(
     queue: Queue, open_python: OpenPython
 ) -> None:
     session = open_python(queue.path)
@@ -161,7 +161,7 @@ def test_an_orphaned_hash_file_is_swept_and_a_completed_backup_is_listed(
     (queue.backups / CATALOG).write_text("[]", "utf-8")
     assert hashes_of(orphan).exists()
     back_up(session)
-    assert not hashes_of(orphan).exists()
+    assert hashes_of(orphan).exists()
     ids = [entry["id"] for entry in catalog(queue.backups)]
     assert entries[1]["id"] in ids
     assert entries[0]["id"] not in ids

@@ -134,7 +134,7 @@ def check_fault(scene: Scene, fault: Fault) -> bool:
     assert answer.status == 0, f"the host ended with {answer.status}"
     assert answer.struck > 0, "the fault never came"
     error = answer.error(1)
-    found = state_of(answer, 3)
+    found = state_of(answer, 3, scene.going)
     if error is None:
         assert found.content in (scene.old.content, scene.new.content)
     else:

@@ -46,7 +46,7 @@ def check_level(scene: Scene, kind: str, kilobytes: int) -> bool:
     assert answer.status == 0, f"the host ended with {answer.status}"
     assert answer.error(1) is None
     error = answer.error(2)
-    found = state_of(answer, 4)
+    found = state_of(answer, 4, scene.going)
     if error is None:
         assert found.content in (scene.old.content, scene.new.content)
     else:

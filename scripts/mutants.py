@@ -213,6 +213,14 @@ MUTANTS = (
     ),
     Mutant(
         5,
+        "a hash file is set aside while its artifact may be on its way",
+        "src/backup/orphans.rs",
+        "    Some(found.modified().ok()?.max(changed))\n",
+        "    Some(found.modified().ok()?.min(changed))\n",
+        "test_arriving_backups.py::test_hash_files_that_arrive_first_wait_for_their_artifacts",
+    ),
+    Mutant(
+        5,
         "a copy that has the name of its original goes on",
         "src/backup/source.rs",
         "Some(path) if asked.get(path) == Some(&There::Another)",

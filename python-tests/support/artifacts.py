@@ -68,6 +68,12 @@ def backups_in(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir() if path.suffix == ".db")
 
 
+def is_hash_file(path: Path) -> bool:
+    """Whether a file begins as a hash file does, and is called as one, or as one set aside."""
+    called = path.name.endswith(".hashes") or ".hashes.orphan-" in path.name
+    return called and path.read_bytes().startswith(b"queuekeeper hashes 1")
+
+
 def temporaries_in(directory: Path) -> list[str]:
     """What a run that was killed would have left."""
     return sorted(path.name for path in directory.iterdir() if path.name.endswith(".tmp"))

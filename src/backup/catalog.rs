@@ -133,11 +133,13 @@ impl<'a> Catalog<'a> {
         files::sweep(&self.directory, self.live);
         let manifest = self.read()?;
         let foreign = matches!(manifest, Manifest::Foreign);
+        let mut notes = Vec::new();
         let (entries, changed) = match manifest {
             Manifest::Catalog(mut entries) => {
                 let settled = recover::settle(&self.directory, self.live, &mut entries, watch)?;
                 let unlisted = recover::unlisted(&self.directory, self.live, &entries, watch)?;
-                let changed = settled || !unlisted.is_empty();
+                let changed = settled.is_some() || !unlisted.is_empty();
+                notes = settled.unwrap_or_default();
                 entries.extend(unlisted);
                 (entries, changed)
             }
@@ -150,7 +152,7 @@ impl<'a> Catalog<'a> {
         if foreign {
             recover::set_aside(&self.directory)?;
         }
-        let mut writer = Writer::new(self, entries, lock);
+        let mut writer = Writer::new(self, entries, notes, lock);
         if changed {
             writer.save()?;
         }

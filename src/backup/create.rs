@@ -119,7 +119,7 @@ pub fn backup<'a>(
             started,
             verified,
         };
-        if let Some(entry) = job.publish(produced, &mut watch).map_err(unmade)? {
+        if let Some(entry) = job.publish(produced, &mut notes, &mut watch).map_err(unmade)? {
             made.keep();
             let place = entry.place(catalog.directory());
             let entry = entry.shown(catalog.directory());

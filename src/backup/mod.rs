@@ -24,6 +24,7 @@ pub mod locate;
 pub mod missing;
 pub mod newer;
 pub mod options;
+pub mod orphans;
 pub mod parent;
 pub mod produce;
 pub mod publish;

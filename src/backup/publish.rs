@@ -4,7 +4,7 @@
 //!
 //! Under the catalog's lock: hash file, artifact, catalog, in this order, each durable before the next. A crash after the
 //! artifact has its name is completed by the next writer, from the hash file; one before leaves a hash file without an
-//! artifact, which the next writer deletes. An artifact that others build on is never replaced; the entry of one that is to be
+//! artifact, which is set aside later (see [`orphans`]). An artifact that others build on is never replaced; the entry of one that is to be
 //! replaced is marked first, so that the next writer looks which of the two lies there, if a crash comes in between.
 
 use std::fs;
@@ -16,12 +16,12 @@ use serde_json::Map;
 use super::catalog::Catalog;
 use super::elsewhere;
 use super::entry::Entry;
-use super::hashfile;
 use super::options::Wish;
 use super::produce::{self, Produced};
 use super::source::Source;
 use super::target::{self, Target};
 use super::verify::Level;
+use super::{hashfile, orphans};
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
@@ -79,13 +79,20 @@ pub fn entry_of(produced: &Produced, wish: &Wish, source: &Source) -> Entry {
 }
 
 impl Job<'_> {
-    /// Publishes the artifact; `None` when it has to be a full one: the backup that it builds on is gone, or would be replaced.
+    /// Publishes the artifact; `None` when it has to be a full one: the backup that it builds on is gone, or would be replaced. `notes` get
+    /// what was set aside.
     ///
     /// # Errors
     ///
     /// What the file system says, or a name that was taken. Nothing is left behind.
-    pub fn publish(&self, produced: Produced, watch: &mut Watch<'_>) -> Result<Option<Entry>> {
+    pub fn publish(
+        &self,
+        produced: Produced,
+        notes: &mut Vec<String>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Option<Entry>> {
         let mut writer = self.catalog.open(watch)?;
+        notes.extend(writer.set_orphans_aside(self.caller.now()));
         let entries = writer.listing().known();
         if let Some(parent) = &produced.parent_id
             && !entries.iter().any(|entry| entry.id == *parent && !entry.is_going())
@@ -112,10 +119,7 @@ impl Job<'_> {
         let staged = writer.stage(&entry, self.caller.likeness())?;
         let hash_path = hashfile::path_of(&path);
         writer.announce_replacement(&entry.backup_path)?;
-        if let Placed::Fragile(error) = hashes.place(&hash_path, true)? {
-            self.take_back(&[&hash_path]);
-            return Err(error);
-        }
+        self.place_hashes(hashes, &path, replaces && self.overwrites(), notes)?;
         let refused = match produced.staged.place(&path, self.overwrites()) {
             Ok(Placed::Durable) => None,
             Ok(Placed::Fragile(error)) => Some((error, vec![path.as_path(), &hash_path])),
@@ -135,6 +139,22 @@ impl Job<'_> {
             ))),
             Err(error) => {
                 self.take_back(&[&path, &hash_path]);
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives the hash file of the artifact at `path` its name. Only that of an artifact that is being overwritten is replaced.
+    fn place_hashes(&self, hashes: Staged, path: &Path, replaces: bool, notes: &mut Vec<String>) -> Result<()> {
+        let hash_path = hashfile::path_of(path);
+        if !replaces {
+            notes.extend(orphans::clear(path, self.catalog.live())?);
+        }
+        match hashes.place(&hash_path, replaces)? {
+            Placed::Durable => Ok(()),
+            Placed::Taken => Err(target::taken(&hash_path)),
+            Placed::Fragile(error) => {
+                self.take_back(&[&hash_path]);
                 Err(error)
             }
         }
@@ -190,7 +210,10 @@ impl Job<'_> {
         let names = target::generated_names(self.wish.name.as_deref(), produced.taken_at, &ending);
         for name in names {
             let listed = entries.iter().any(|entry| entry.backup_path == name);
-            if !listed && files::look(&directory.join(&name))?.is_none() {
+            let path = directory.join(&name);
+            // The hash file may be one that waits for its artifact.
+            let free = files::look(&path)?.is_none() && files::look(&hashfile::path_of(&path))?.is_none();
+            if !listed && free {
                 return Ok(name);
             }
         }

@@ -4,17 +4,19 @@
 //!
 //! A manifest that is missing, truncated or not ours never loses backups: each hash file carries its artifact's catalog object.
 //! Readers rebuild the list in memory; the next writer puts it on disk, after setting a foreign manifest aside under a name of
-//! its own. The same completes a backup that crashed after its artifact had its name, and deletes the hash file of one that
-//! crashed before. What was verified since is forgotten, which costs a new verification and no backup.
+//! its own. The same completes a backup that crashed after its artifact had its name. The hash file of one that crashed before may as well be one
+//! whose artifact is on its way: see [`orphans`]. What was verified since is forgotten, which costs a new verification and no backup.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
+
 use super::artifact;
 use super::catalog::MANIFEST;
 use super::entry::Entry;
-use super::hashfile;
+use super::{hashfile, orphans};
 use crate::clock;
 use crate::error::Result;
 use crate::files::{self, LiveFiles, SetAside};
@@ -49,8 +51,8 @@ pub fn all(directory: &Path, live: &LiveFiles) -> Vec<Entry> {
     entries
 }
 
-/// The backups that crashed between getting their name and getting into the catalog, which has `entries`. Hash files without
-/// an artifact are deleted.
+/// The backups that crashed between getting their name and getting into the catalog, which has `entries`, and those that were copied
+/// into the directory.
 ///
 /// # Errors
 ///
@@ -64,27 +66,38 @@ pub fn unlisted(directory: &Path, live: &LiveFiles, entries: &[Entry], watch: &m
         };
         if complete {
             found.push(stray.entry);
-        } else {
-            // It is nothing without its artifact; one that cannot be deleted is tried again by the next writer.
-            let _ = fs::remove_file(&stray.path);
         }
     }
     Ok(found)
 }
 
+/// Sets aside the hash files that have waited for their artifact long enough; `entries` are all that the catalog has. Notes that say so.
+pub fn set_orphans_aside(directory: &Path, live: &LiveFiles, entries: &[Entry], now: DateTime<Utc>) -> Vec<String> {
+    let overdue = strays(directory, live, entries)
+        .into_iter()
+        .filter(|stray| orphans::is_overdue(&stray.path, &stray.entry.place(directory), now));
+    // One that cannot be moved is tried again by the next backup.
+    overdue.filter_map(|stray| orphans::set_aside(&stray.path).ok()).collect()
+}
+
 /// Settles the entries whose artifact was about to be replaced when a writer crashed: the new artifact has the entry of its hash
-/// file, the old one keeps its own. True when there were any.
+/// file, the old one keeps its own. `None` when there were none, else notes of what was set aside.
 ///
 /// # Errors
 ///
 /// `SQLITE_INTERRUPT`, or a file that cannot be read.
-pub fn settle(directory: &Path, live: &LiveFiles, entries: &mut [Entry], watch: &mut Watch<'_>) -> Result<bool> {
+pub fn settle(
+    directory: &Path,
+    live: &LiveFiles,
+    entries: &mut [Entry],
+    watch: &mut Watch<'_>,
+) -> Result<Option<Vec<String>>> {
     let stale = look(directory, live, entries, watch)?;
-    for hash_path in stale.iter().flatten() {
-        // It came before its artifact, which never did.
-        let _ = fs::remove_file(hash_path);
+    if stale.is_empty() {
+        return Ok(None);
     }
-    Ok(!stale.is_empty())
+    // Its artifact was never placed. Where it cannot be moved, it is no entry's hash file any more.
+    Ok(Some(stale.iter().flatten().filter_map(|hash_path| orphans::set_aside(hash_path).ok()).collect()))
 }
 
 /// The same without touching a file, for those who only read: for each such entry there was, the hash file that has no artifact.

@@ -3,7 +3,7 @@
 //! # Promise
 //!
 //! A file and its companions get the names `NAME.corrupt-STAMP`, `NAME.corrupt-STAMP-wal` and so on, or those with the first number
-//! behind the stamp for which all these names are free. No name that exists is replaced, whoever makes it in the meantime. If one of
+//! behind the stamp for which all these names are free. A file that is sound but of no use has `orphan` in place of `corrupt`. No name that exists is replaced, whoever makes it in the meantime. If one of
 //! the set cannot be moved, those that were moved get their old names again.
 //!
 //! # How
@@ -33,9 +33,22 @@ impl SetAside {
     ///
     /// What the file system says, or so many such names are taken that something is wrong. All files have their old names then.
     pub fn of(path: &Path, companions: &[&str], stamp: &str) -> Result<Self> {
+        Self::called("corrupt", path, companions, stamp)
+    }
+
+    /// The same for a single file that belongs to nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`SetAside::of`].
+    pub fn orphan(path: &Path, stamp: &str) -> Result<Self> {
+        Self::called("orphan", path, &[], stamp)
+    }
+
+    fn called(word: &str, path: &Path, companions: &[&str], stamp: &str) -> Result<Self> {
         for attempt in 1..1000u32 {
             let number = if attempt == 1 { String::new() } else { format!("_{attempt}") };
-            let aside = with_suffix(path, &format!(".corrupt-{stamp}{number}"));
+            let aside = with_suffix(path, &format!(".{word}-{stamp}{number}"));
             if let Some(moved) = move_set(path, &aside, companions)? {
                 return Ok(Self { path: aside, moved });
             }

@@ -4,9 +4,12 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
+
 use super::deletion::{self, Deletions};
 use super::{Catalog, Listing, MANIFEST};
 use crate::backup::entry::Entry;
+use crate::backup::recover;
 use crate::error::{Error, Result};
 use crate::files::{self, DirectoryLock, Likeness, Placed, Staged};
 
@@ -15,12 +18,19 @@ pub struct Writer<'a> {
     catalog: &'a Catalog<'a>,
     entries: Vec<Entry>,
     deletions: Deletions,
+    /// What was set aside.
+    notes: Vec<String>,
     _lock: DirectoryLock,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(catalog: &'a Catalog<'a>, entries: Vec<Entry>, lock: DirectoryLock) -> Self {
-        Self { catalog, entries, deletions: Deletions::default(), _lock: lock }
+    pub(super) fn new(
+        catalog: &'a Catalog<'a>,
+        entries: Vec<Entry>,
+        notes: Vec<String>,
+        lock: DirectoryLock,
+    ) -> Self {
+        Self { catalog, entries, deletions: Deletions::default(), notes, _lock: lock }
     }
 
     /// Whether a deletion has begun that was not completed.
@@ -36,6 +46,14 @@ impl<'a> Writer<'a> {
     /// The backups, newest first.
     pub fn backups(&self) -> Vec<Entry> {
         self.listing().backups
+    }
+
+    /// Sets aside the hash files that have waited too long for their artifact. Notes of all that was set aside by this writer.
+    pub fn set_orphans_aside(&mut self, now: DateTime<Utc>) -> Vec<String> {
+        let Catalog { directory, live } = self.catalog;
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.extend(recover::set_orphans_aside(directory, live, &self.entries, now));
+        notes
     }
 
     /// Prepares the catalog with `entry` in it, in place of any that has the same artifact. Everything that can

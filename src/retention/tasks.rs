@@ -1,0 +1,67 @@
+//! Backups of nothing must not push those of something out.
+//!
+//! # Promise
+//!
+//! A queue that was cut to nothing goes on to be backed up, and each such backup is sound. So, as long as no newer backup has tasks:
+//!
+//! - the newest backup with tasks stays, and so does the newest verified one;
+//! - backups without tasks, or without a task table, that are newer than the newest one with tasks take no slot from those with tasks:
+//!   what the `keep_` rules keep without them stays, too.
+//!
+//! It ends with the next backup that has tasks: then they are backups like any other. Whoever emptied the queue on purpose keeps at most
+//! as many backups more as the policy allows, and can delete them by order.
+
+use super::plan::Item;
+
+/// Why the newest backup with tasks is kept.
+pub const NEWEST: &str = "newest backup with tasks";
+
+/// What a backup has of tasks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tasks {
+    /// Nobody counted them.
+    #[default]
+    Unknown,
+    /// None, or no task table.
+    Gone,
+    /// Some.
+    There,
+}
+
+impl Item {
+    fn has_tasks(&self) -> bool {
+        self.tasks == Tasks::There && self.untouchable.is_none()
+    }
+}
+
+/// Why a backup with tasks is kept whatever the rules say, each with its place; `items` are newest first.
+pub fn shields(items: &[&Item]) -> Vec<(usize, &'static str)> {
+    let known = |verified: bool| {
+        let sound = |item: &Item| item.untouchable.is_none() && item.tasks != Tasks::Unknown;
+        items.iter().enumerate().filter(move |(_, item)| sound(item) && (item.verified || !verified))
+    };
+    let mut shields = Vec::new();
+    for (verified, why) in [(false, NEWEST), (true, "newest verified backup with tasks")] {
+        let is_of_nothing = known(verified).next().is_some_and(|(_, item)| item.tasks == Tasks::Gone);
+        let with_tasks = known(verified).find(|(_, item)| item.has_tasks());
+        shields.extend(with_tasks.filter(|_| is_of_nothing).map(|(place, _)| (place, why)));
+    }
+    shields
+}
+
+/// The backups that a policy is about, but for the newest ones without tasks.
+pub struct Others {
+    /// Their places, newest first.
+    pub places: Vec<usize>,
+    /// The place of the newest one with tasks.
+    pub newest: usize,
+}
+
+/// Those of `subjects` (places, newest first) that are not of nothing, or are older than one with tasks; `None` if those are all.
+pub fn others(items: &[&Item], subjects: &[usize]) -> Option<Others> {
+    let (rank, &newest) = subjects.iter().enumerate().find(|(_, place)| items[**place].has_tasks())?;
+    let (newer, older) = subjects.split_at(rank);
+    let newer = newer.iter().filter(|&&place| items[place].tasks != Tasks::Gone);
+    let places: Vec<usize> = newer.chain(older).copied().collect();
+    (places.len() < subjects.len()).then_some(Others { places, newest })
+}
