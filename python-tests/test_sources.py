@@ -279,6 +279,21 @@ def test_a_broken_database_has_no_name_of_a_queue_that_lay_there_before(
     assert done["id"] == own["id"]
 
 
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_a_name_that_was_not_committed_names_no_backup(
+    journal: str, place: Open, memory: Path
+) -> None:
+    session = place("a")
+    session.rows(f"PRAGMA journal_mode={journal}")
+    session.rows("BEGIN")
+    named(session, "orders")
+    session.rows("SELECT queue_set('backup_dir', ?)", str(memory / "other"))
+    made = back_up(session)
+    session.rows("ROLLBACK")
+    assert made["queue_name"] is None
+    assert session.object(LATEST)["id"] == made["id"]
+
+
 def test_a_restore_that_changes_the_name_says_so(place: Open) -> None:
     session = place("a")
     unnamed = back_up(session)

@@ -32,7 +32,7 @@ mod listing;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 
 pub use listing::{Key, none_of, only};
 
@@ -107,13 +107,17 @@ pub fn settings(caller: &Caller, watch: &mut Watch<'_>) -> Result<Settings> {
 /// What SQLite says to reading it.
 pub fn read<T>(caller: &Caller, watch: &mut Watch<'_>, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let mut standing = caller.standing()?;
-    let own = caller.file().is_none() || standing.alone() || standing.transaction != Transaction::None;
+    let own = caller.file().is_none() || standing.alone() || standing.transaction == Transaction::Read;
     if own || encrypted::is_sealed(caller)? {
         return read(caller.connection());
     }
+    let writes = standing.transaction == Transaction::Write;
     let sidecar = Sidecar::open_reader(caller, &standing)?;
-    sidecar.begin_read(caller, &mut standing, watch)?;
-    read(sidecar.connection())
+    match sidecar.begin_read(caller, &mut standing, watch) {
+        // The caller itself keeps the sidecar out; what it has changed without a commit must do then.
+        Err(error) if writes && error.primary_code() == ffi::SQLITE_BUSY => read(caller.connection()),
+        outcome => outcome.and_then(|()| read(sidecar.connection())),
+    }
 }
 
 /// The path by which a database is known: without links where that can be said, empty without a file.
