@@ -268,6 +268,14 @@ MUTANTS = (
         "test_disk_errors_live.py -k told_as_such",
     ),
     Mutant(
+        6,
+        "the reserve is never released",
+        "src/host/allocator.rs",
+        "if layout.size() > LARGEST ||",
+        "if layout.size() < LARGEST ||",
+        "test_memory_rows.py -k reading",
+    ),
+    Mutant(
         7,
         "no SQLite is thought to have the WAL-reset bug",
         "src/upkeep/checkpoint/outcome.rs",
@@ -450,5 +458,21 @@ MUTANTS = (
         "    let path = catalog.directory().join(&entry.id);\n",
         "    let path = std::path::PathBuf::from(&entry.backup_path);\n",
         "test_path_bytes.py -k adopted",
+    ),
+    Mutant(
+        "upkeep",
+        "what root makes for another user stays root's",
+        "src/files/likeness/unix.rs",
+        "if self.owner == 0 ||",
+        "if self.owner != u32::MAX ||",
+        "test_owners.py -k after_those_of_root",
+    ),
+    Mutant(
+        "upkeep",
+        "a lock that is held for ever is never told",
+        "src/upkeep/schedule/held.rs",
+        "age <= LONGEST",
+        "age <= Duration::MAX",
+        "test_schedule_at_once.py -k longer",
     ),
 )

@@ -1,4 +1,5 @@
-//! Binding to the one SQLite of this process; below it, what rusqlite does not wrap of its API ([`questions`], [`handlers`]).
+//! Binding to the one SQLite of this process; below it, what rusqlite does not wrap of its API ([`questions`], [`handlers`])
+//! and the [`allocator`].
 //!
 //! # Promise
 //!
@@ -24,6 +25,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod allocator;
 mod copies;
 pub mod discovery;
 mod handlers;

@@ -7,23 +7,59 @@
 //! # How
 //!
 //! Rust ends the process when it is refused memory, unless it is asked in a way that can fail. SQLite can be refused at any
-//! time, and says so. So the large pieces, buffers and lists that grow with the database, are asked for with [`zeros`] and
-//! `try_reserve`, and before a library or a thread takes one of its own, [`require`] looks whether as much is left. Both leave a
-//! [`MARGIN`] for the small pieces, which cannot be refused, and each call begins with a look whether that is there.
+//! time, and says so. So the large pieces, buffers and lists that grow with the database, are asked for with [`zeros`], [`filled`] and
+//! [`grow`], and before a library or a thread takes one of its own, [`require`] looks whether as much is left. All leave a
+//! [`MARGIN`] for the small pieces. What is left is known where the process has a limit (`ulimit -v`, on Linux).
 //!
-//! What is left is known where the process has a limit (`ulimit -v`, on Linux); without one, a system promises more than it has, and
-//! refuses nothing. Trying a large piece instead would take from other threads, for a moment, what they cannot do without.
+//! Small pieces that are refused all the same come from a reserve ([`allocator`]), and [`check`] then ends the work. It is asked
+//! where interrupts are, wherever a file or the schema is looked at, and before each large piece, so that the reserve lasts until then.
 //!
-//! What remains is a host whose own threads use up the margin meanwhile; nothing can be done about that in here.
+//! What remains: Rust's own library takes 48 bytes for each thread past every allocator, and ends the process if just those are
+//! refused; [`look_for`] tries before whether there is some memory. Its trace of a panic (`RUST_BACKTRACE`) can take more than the
+//! reserve. A catalog or a history of more than a megabyte grows in pieces that are larger than the reserve's; for a
+//! catalog, [`require`] looks first. And a system that promises more than it has ends processes by itself.
 
 use std::io;
 
 use rusqlite::ffi;
 
 use crate::error::{Error, Result};
+use crate::host::allocator;
 
 /// What all small pieces of a work together stay below. Without an arena of its own, each piece of a thread takes a page.
 const MARGIN: usize = 2 << 20;
+
+/// What is tried before each larger piece of work.
+const TRIAL: usize = 16 << 10;
+
+/// Begins a call with the whole reserve, whatever the call before it was refused.
+///
+/// # Errors
+///
+/// As for [`require`].
+pub fn begin() -> Result<()> {
+    allocator::forget();
+    require(0)?;
+    // Made now, it need not be when there is no memory.
+    let _ = std::thread::current();
+    Ok(())
+}
+
+/// Ends a work that has been refused memory. Until here it has lived on the reserve.
+///
+/// # Errors
+///
+/// `SQLITE_NOMEM`.
+pub fn check() -> Result<()> {
+    if allocator::was_refused() { Err(out_of_memory()) } else { Ok(()) }
+}
+
+fn out_of_memory() -> Error {
+    Error::new(
+        ffi::SQLITE_NOMEM,
+        "out of memory: the system refuses this process more; raise its limit, or free some",
+    )
+}
 
 /// A buffer of this many zeros.
 ///
@@ -31,11 +67,38 @@ const MARGIN: usize = 2 << 20;
 ///
 /// `OutOfMemory`, which becomes `SQLITE_NOMEM`.
 pub fn zeros(length: usize) -> io::Result<Vec<u8>> {
-    look_for(length)?;
-    let mut buffer = Vec::new();
-    buffer.try_reserve_exact(length)?;
-    buffer.resize(length, 0);
-    Ok(buffer)
+    filled(length, 0)
+}
+
+/// A list of this many elements.
+///
+/// # Errors
+///
+/// As for [`zeros`].
+pub fn filled<T: Clone>(length: usize, element: T) -> io::Result<Vec<T>> {
+    look_for(length.saturating_mul(size_of::<T>()))?;
+    let mut list = Vec::new();
+    list.try_reserve_exact(length)?;
+    // The reserve is for what cannot be asked for in this way.
+    if allocator::was_refused() {
+        return Err(io::ErrorKind::OutOfMemory.into());
+    }
+    list.resize(length, element);
+    Ok(list)
+}
+
+/// Makes room for more elements of a list.
+///
+/// # Errors
+///
+/// `SQLITE_NOMEM`.
+pub fn grow<T>(list: &mut Vec<T>, more: usize) -> Result<()> {
+    if list.capacity() - list.len() >= more {
+        return Ok(());
+    }
+    // It becomes twice as long.
+    require(list.len().saturating_add(more).saturating_mul(2 * size_of::<T>()))?;
+    list.try_reserve(more).map_err(|_| out_of_memory())
 }
 
 /// Looks whether this many bytes are left.
@@ -44,6 +107,11 @@ pub fn zeros(length: usize) -> io::Result<Vec<u8>> {
 ///
 /// As for [`zeros`].
 pub fn look_for(length: usize) -> io::Result<()> {
+    // What Rust's own library takes for a thread goes past every allocator, so some should be there.
+    Vec::<u8>::new().try_reserve_exact(TRIAL)?;
+    if allocator::was_refused() {
+        return Err(io::ErrorKind::OutOfMemory.into());
+    }
     match left() {
         Some(left) if left < length.saturating_add(MARGIN) => Err(io::ErrorKind::OutOfMemory.into()),
         _ => Ok(()),
@@ -56,6 +124,7 @@ pub fn look_for(length: usize) -> io::Result<()> {
 ///
 /// `SQLITE_NOMEM`.
 pub fn require(length: usize) -> Result<()> {
+    check()?;
     look_for(length).map_err(|_| {
         let needed = length.saturating_add(MARGIN);
         Error::new(

@@ -21,6 +21,7 @@ use rusqlite::Connection;
 use crate::connection::{Caller, RETRY};
 use crate::error::{Error, Result};
 use crate::host;
+use crate::memory;
 
 /// The shortest time between two questions.
 const EVERY: Duration = Duration::from_millis(20);
@@ -58,6 +59,7 @@ impl<'a> Watch<'a> {
     ///
     /// `SQLITE_INTERRUPT` when the caller or the listener wants the work to end.
     pub fn check(&mut self) -> Result<()> {
+        memory::check()?;
         if self.asked.elapsed() < EVERY { Ok(()) } else { self.ask() }
     }
 

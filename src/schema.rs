@@ -13,6 +13,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// The table with a row a job of the schedule: who has it has a schedule.
 pub const JOBS: &str = "queuekeeper_jobs";
@@ -41,6 +42,7 @@ pub fn quoted(name: &str) -> String {
 ///
 /// Whatever SQLite says to reading the schema.
 pub fn has_table(conn: &Connection, name: &str) -> Result<bool> {
+    memory::check()?;
     // A virtual table has no root page.
     let sql = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name = ?1 COLLATE NOCASE";
     conn.query_row(sql, [name], |_| Ok(())).optional().map(|found| found.is_some()).map_err(unreadable)

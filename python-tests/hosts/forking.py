@@ -8,7 +8,8 @@ when the process forks.
 A step is one of
     {"sql", "params"}            a statement; with "armed", faults count while it runs
     {"files": DIRECTORY}         the names of all that lies below
-    {"limit": [NAME, VALUE]}     "as": address space beyond what is used; "heap": SQLite's memory
+    {"limit": [NAME, VALUE]}     "as": address space beyond what is used; "data": what can be
+                                 written of it; "heap": SQLite's memory
     {"calls": [[NAME, ...], ...]}
                                  functions of the C library, armed; "$" is what the last open gave
 Each answer is {"ok": ...}, or {"error": ...} as driver.py has it.
@@ -30,6 +31,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 driver = importlib.import_module("driver")
 
+#: Where the system says how much is in use, and what limits it.
+KINDS = {"as": (0, resource.RLIMIT_AS), "data": (5, resource.RLIMIT_DATA)}
+UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 # Longer than any request may take; a child that hangs is killed and counts as dead.
 LIMIT_SECONDS = 60
 
@@ -76,10 +80,14 @@ class Child:
             current = library.memory_used()
             library.hard_heap_limit(current + value if value >= 0 else 0)
             return [current, used]
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+        column, kind = KINDS[name]
+        if value < 0:
+            # To look what is in use could take memory.
+            resource.setrlimit(kind, UNLIMITED)
+            return 0
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[column])
         used = pages * mmap.PAGESIZE
-        soft = used + value if value >= 0 else resource.RLIM_INFINITY
-        resource.setrlimit(resource.RLIMIT_AS, (soft, resource.RLIM_INFINITY))
+        resource.setrlimit(kind, (used + value, resource.RLIM_INFINITY))
         return used
 
     def calls(self, calls: list[list[Any]]) -> Any:

@@ -141,13 +141,7 @@ impl HashList {
 
 /// Makes room for a list of this length.
 fn grow(hashes: &mut Vec<PageHash>, length: usize) -> Result<()> {
-    let more = length.saturating_sub(hashes.len());
-    if hashes.capacity() - hashes.len() < more {
-        // It becomes twice as long.
-        memory::require(32 * length)?;
-        hashes.reserve(more);
-    }
-    Ok(())
+    memory::grow(hashes, length.saturating_sub(hashes.len()))
 }
 
 /// What a file holds, read once.

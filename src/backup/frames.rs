@@ -14,6 +14,7 @@
 //! and RFC 1951/1952 (gzip: stored blocks, 18 bytes and 5 for each begun 65,535).
 
 mod compressor;
+mod zstandard;
 
 use std::io::{self, Read};
 
@@ -91,7 +92,7 @@ pub fn reader<'a>(file: impl Read + 'a, compression: Compression) -> io::Result<
     Ok(match compression {
         Compression::None => Box::new(file),
         Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 17, file))),
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(file).map_err(told)?),
+        Compression::Zstd => Box::new(zstandard::reader(file)?),
     })
 }
 

@@ -116,8 +116,7 @@ fn parse(input: &mut Digesting<impl Read>, length: u64) -> io::Result<Option<Has
     if length != fixed + 16 * u64::from(page_count) {
         return Ok(None);
     }
-    memory::look_for(16 * page_count as usize)?;
-    let mut hashes: Vec<PageHash> = vec![[0; 16]; page_count as usize];
+    let mut hashes: Vec<PageHash> = memory::filled(page_count as usize, [0; 16])?;
     input.read_exact(hashes.as_flattened_mut())?;
     let digest = input.sha256();
     if array::<32>(input)? != digest {

@@ -16,9 +16,13 @@ use crate::memory;
 
 /// Runs `body`; errors and panics come back as errors that begin with the name of what was called.
 pub fn guarded<T>(called: &str, body: impl FnOnce() -> Result<T>) -> Result<T> {
-    let outcome = catch_unwind(AssertUnwindSafe(|| memory::require(0).and_then(|()| body())));
+    let outcome = catch_unwind(AssertUnwindSafe(|| memory::begin().and_then(|()| body())));
     let result = outcome.unwrap_or_else(|panic| Err(Error::internal(format!("panicked ({})", text_of(&*panic)))));
-    result.map_err(|error| error.context(called))
+    result.map_err(|error| {
+        // What panics for want of memory, in this thread or another.
+        let lack = memory::check().err().filter(|_| error.primary_code() == ffi::SQLITE_INTERNAL);
+        lack.unwrap_or(error).context(called)
+    })
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> &str {

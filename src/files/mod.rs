@@ -42,6 +42,7 @@ pub use temporary::{can_be_written, may_share_space, sqlite_directory};
 pub use text::{paths_of_text, text_of};
 
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// `path` with something behind its name.
 pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -176,6 +177,7 @@ pub fn look(path: &Path) -> Result<Option<fs::Metadata>> {
 }
 
 fn told(path: &Path, found: io::Result<fs::Metadata>) -> Result<Option<fs::Metadata>> {
+    memory::check()?;
     match found {
         Ok(found) => Ok(Some(found)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),

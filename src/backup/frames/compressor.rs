@@ -21,6 +21,7 @@ use std::thread::JoinHandle;
 
 use super::super::belt;
 use super::Compression;
+use super::zstandard::Encoder;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::progress::Watch;
@@ -178,18 +179,13 @@ fn copy(error: &io::Error) -> io::Error {
 /// Makes each chunk one frame, with a checksum of its own.
 enum Frames {
     Gzip(flate2::Compression),
-    /// Its tables are large, and kept from one frame to the next.
-    Zstd(Box<zstd::bulk::Compressor<'static>>),
+    Zstd(Encoder),
 }
 
 impl Frames {
     fn new(compression: Compression, level: i32) -> io::Result<Self> {
         match compression {
-            Compression::Zstd => {
-                let mut encoder = zstd::bulk::Compressor::new(level).map_err(super::told)?;
-                encoder.include_checksum(true)?;
-                Ok(Self::Zstd(Box::new(encoder)))
-            }
+            Compression::Zstd => Encoder::new(level).map(Self::Zstd),
             Compression::Gzip => Ok(Self::Gzip(flate2::Compression::new(u32::try_from(level).unwrap_or(6)))),
             Compression::None => Err(io::Error::other("nothing to compress with")),
         }
@@ -208,7 +204,7 @@ impl Frames {
             }
             Self::Zstd(encoder) => {
                 frame.try_reserve(zstd::zstd_safe::compress_bound(chunk.len()))?;
-                encoder.compress_to_buffer(chunk, frame).map_err(super::told)?;
+                encoder.compress(chunk, frame)?;
             }
         }
         Ok(())

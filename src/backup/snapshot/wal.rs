@@ -92,8 +92,7 @@ impl Frames {
         if index.frames > 0 && index.page_size != page_size {
             return Ok(None);
         }
-        memory::require(size_of::<(u32, u32)>() * index.frames as usize)?;
-        frames.last.reserve_exact(index.frames as usize);
+        memory::grow(&mut frames.last, index.frames as usize)?;
         let mut header = [0; FRAME_HEADER];
         for frame in 1..=index.frames {
             read(&mut header, frames.offset(frame))?;
