@@ -154,6 +154,19 @@ def test_what_is_in_the_queue_does_nothing_to_the_terminal(own: Package, queue: 
         assert done.stdout.count("leased") == 7 - 2
 
 
+@pytest.mark.parametrize(
+    "odd", ["\x7f", "\x9b2J", "a\u202eb", "\u2028", "\U000e0001", "\n\t", "ł😀"]
+)
+def test_json_is_escaped_and_says_the_same(odd: str, own: Package, queue: Queue) -> None:
+    with queue.connect() as connection:
+        connection.execute("UPDATE task_queue SET locked_by = ?", (odd,))
+    done = own.cli("stale", "--json", "--db", queue.path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {row["locked_by"] for row in json.loads(done.stdout)} == {odd}
+    assert all(each.isprintable() or each == "\n" for each in done.stdout)
+    assert ("ł😀" in done.stdout) == (odd == "ł😀")
+
+
 def test_what_reads_the_output_may_leave(own: Package, queue: Queue) -> None:
     process = subprocess.Popen(
         [str(own.command), "settings", "--db", str(queue.path)],

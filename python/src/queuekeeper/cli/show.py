@@ -31,8 +31,12 @@ LONG = ("file", "reasons", "steps", "detail", "value", "default", "meaning")
 
 
 def as_json(value: Any) -> None:
-    """A result, or a list of them, complete."""
-    click.echo(json.dumps(_plain(value), ensure_ascii=False, indent=2))
+    """A result, or a list of them, complete; what a terminal would obey is escaped."""
+    text = json.dumps(_plain(value), ensure_ascii=False, indent=2)
+    shown = (
+        each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
+    )
+    click.echo("".join(shown))
 
 
 def _plain(value: Any) -> Any:
