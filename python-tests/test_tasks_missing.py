@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hosts.protocol import Session
 from support.cli import command_line
 from support.package import Package
 from support.queues import Queue, Shape
+from support.schedules import NOON, STEPS, only, run_due, statuses
 
 
 def back_up(session: Session) -> dict[str, Any]:
@@ -90,6 +92,51 @@ def test_a_queue_that_was_emptied_warns_once(queue: Queue, open_python: OpenPyth
     assert "had 1;" in back_up(session)["warning"]
     session.rows("INSERT INTO task_queue(type) VALUES ('x')")
     assert missing(session) == ("ok", 0)
+
+
+@pytest.mark.rule(5)
+@pytest.mark.parametrize("lost", ["the tasks", "the table"])
+@pytest.mark.parametrize("keep", ["3", "1/1/1", '{"keep_daily": 3, "max_total_bytes": 10000000}'])
+def test_backups_of_nothing_push_no_backup_with_tasks_out(
+    keep: str, lost: str, queue: Queue, open_python: OpenPython
+) -> None:
+    session = open_python(queue.path)
+    only(session, "daily")
+    session.rows("SELECT queue_set('keep', ?)", keep)
+
+    def run(*days: int) -> None:
+        for day in days:
+            ran = run_due(session, NOON + timedelta(days=day))
+            assert [statuses(each) for each in ran] == [dict.fromkeys(STEPS["daily"], "ok")]
+
+    def kept() -> list[tuple[int, str]]:
+        """How many tasks each has, oldest first, and why it is kept."""
+        plan = session.dicts("SELECT * FROM queue_rotation(?)", keep)
+        reasons = {row["backup_path"]: row["reasons"] for row in plan}
+        rows = session.dicts("SELECT * FROM queue_backups()")[::-1]
+        counts = [sum(json.loads(str(row["task_counts"] or "{}")).values()) for row in rows]
+        return [(count, str(reasons[row["backup_path"]])) for count, row in zip(counts, rows)]
+
+    tasks = len(queue.snapshot())
+    run(*range(5))
+    good = [count for count, _ in kept()]
+    assert set(good) == {tasks}
+    session.rows("DELETE FROM task_queue" if lost == "the tasks" else "DROP TABLE task_queue")
+    run(*range(5, 12))
+    now = kept()
+    # As many of either kind as there would be without the other, as far as the times allow.
+    assert [count for count, _ in now if count] == good
+    assert any(count == 0 for count, _ in now)
+    reasons = [why for count, why in now if count][-1]
+    assert "newest backup with tasks" in reasons
+    # As soon as there are tasks again, they are backups like any other.
+    restore = "SELECT queue_restore(id) FROM queue_backups() WHERE task_counts LIKE '%queued%'"
+    session.rows(f"{restore} LIMIT 1")
+    # What it saved of nothing bears the present time.
+    delete = "SELECT queue_delete_backup(id) FROM queue_backups() WHERE name = 'before_restore'"
+    session.rows(delete)
+    run(*range(12, 25))
+    assert {count for count, _ in kept()} == {tasks}
 
 
 def test_a_new_queue_without_tasks_is_no_matter(make: MakeQueue, open_python: OpenPython) -> None:

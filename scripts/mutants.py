@@ -157,6 +157,14 @@ MUTANTS = (
     ),
     Mutant(
         5,
+        "backups of nothing take the slots of those with tasks",
+        "src/retention/tasks.rs",
+        "filter(|&&place| items[place].tasks != Tasks::Gone);",
+        "filter(|&&place| !items[place].has_tasks());",
+        "test_tasks_missing.py::test_backups_of_nothing_push_no_backup_with_tasks_out",
+    ),
+    Mutant(
+        5,
         "rotation forgets what a kept backup builds on",
         "src/retention/chains.rs",
         "            self.stays[parent] = true;\n",

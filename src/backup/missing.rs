@@ -81,7 +81,8 @@ pub fn earlier(entries: &[Entry], source: &Source) -> Earlier {
     own.map(|entry| entry.task_counts.as_ref().map(total)).collect()
 }
 
-fn total(counts: &Counts) -> u64 {
+/// How many tasks there are of all statuses.
+pub fn total(counts: &Counts) -> u64 {
     counts.values().filter_map(serde_json::Value::as_u64).sum()
 }
 

@@ -30,6 +30,7 @@ use self::groups::groups;
 use super::adopted::ADOPTED;
 use super::catalog::{self, Catalog, Listing, newest_first};
 use super::entry::Entry;
+use super::missing;
 use super::source::{Key, Made, Source};
 use super::target;
 use crate::clock;
@@ -39,6 +40,7 @@ use crate::files::{self, LiveFiles};
 use crate::progress::Watch;
 use crate::retention::plan::Item;
 use crate::retention::policy::Policy;
+use crate::retention::tasks::Tasks;
 
 /// What becomes of one backup.
 #[derive(Debug, Clone, PartialEq)]
@@ -234,6 +236,15 @@ fn unfit(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'sta
     }
 }
 
+/// What is known of a backup's tasks: a catalog object without counts is of a database without a task table.
+fn tasks_of(entry: &Entry) -> Tasks {
+    match (&entry.task_counts, entry.backup_type == ADOPTED) {
+        (_, true) => Tasks::Unknown,
+        (Some(counts), false) if missing::total(counts) > 0 => Tasks::There,
+        _ => Tasks::Gone,
+    }
+}
+
 fn item(entry: &Entry, untouchable: Option<&'static str>) -> Item {
     Item {
         id: entry.id.clone(),
@@ -244,6 +255,7 @@ fn item(entry: &Entry, untouchable: Option<&'static str>) -> Item {
         name: entry.name.clone(),
         parent_id: entry.parent_id.clone(),
         verified: entry.verified_at.is_some(),
+        tasks: tasks_of(entry),
         adopted: entry.backup_type == ADOPTED,
         untouchable,
     }

@@ -6,6 +6,7 @@
 //! | [`written`] | the policy object in JSON |
 //! | [`span`] | durations such as `2y5m7d3h` |
 //! | [`rules`] | the `keep_` rules |
+//! | [`tasks`] | backups of nothing |
 //! | [`chains`] | which backups others build on |
 //! | [`plan`] | all of it together: keep or delete, and why |
 
@@ -14,6 +15,7 @@ pub mod plan;
 pub mod policy;
 pub mod rules;
 pub mod span;
+pub mod tasks;
 pub mod written;
 
 #[cfg(test)]

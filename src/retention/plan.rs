@@ -9,6 +9,7 @@
 //!
 //! - the newest verified backup;
 //! - the newest backup, verified or not: nobody means to delete the last that there is;
+//! - the newest backup with tasks, and the newest verified one of these: later ones may be of nothing (see [`tasks`]);
 //! - every backup that a kept one builds on, with that as the reason;
 //! - what is not to be touched: a live database, an entry that is not as we wrote it, and the like. They don't count
 //!   either, or a changed entry could push a good backup out;
@@ -28,6 +29,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::chains::Chains;
 use super::policy::Policy;
+use super::tasks::{self, Tasks};
 
 /// One backup, as far as retention cares.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub struct Item {
     pub parent_id: Option<String>,
     /// Whether it ever passed a verification.
     pub verified: bool,
+    /// Whether it has tasks.
+    pub tasks: Tasks,
     /// Whether it is a file that the catalog adopted.
     pub adopted: bool,
     /// Why it must not be touched, if so.
@@ -113,6 +117,15 @@ impl<'a> Draft<'a> {
                 self.shields[place].push(why.into());
             }
         }
+        // Said only where it is another one.
+        let [newest_with, verified_with] = tasks::newest(&self.items);
+        for (other, place, why) in
+            [(newest, newest_with, tasks::NEWEST), (verified, verified_with, "newest verified backup with tasks")]
+        {
+            if let Some(place) = place.filter(|_| place != other) {
+                self.shields[place].push(why.into());
+            }
+        }
     }
 
     fn apply_rules(&mut self, now: DateTime<Utc>, policy: &Policy) {
@@ -123,8 +136,21 @@ impl<'a> Draft<'a> {
             }
             return;
         };
-        let times: Vec<DateTime<Utc>> = subjects.iter().map(|&place| self.items[place].created_at).collect();
-        for (place, reasons) in subjects.into_iter().zip(rules.reasons(now, &times)) {
+        let reasons = |subjects: &[usize]| {
+            let times: Vec<DateTime<Utc>> = subjects.iter().map(|&place| self.items[place].created_at).collect();
+            rules.reasons(now, &times)
+        };
+        let merits = reasons(&subjects);
+        if let Some(others) = tasks::others(&self.items, &subjects) {
+            for (&place, reasons) in others.places.iter().zip(reasons(&others.places)) {
+                self.merits[place] =
+                    reasons.into_iter().map(|why| format!("{why} but for those without tasks")).collect();
+            }
+            if self.merits[others.newest].is_empty() {
+                self.merits[others.newest].push(tasks::NEWEST.into());
+            }
+        }
+        for (place, reasons) in subjects.into_iter().zip(merits).filter(|(_, reasons)| !reasons.is_empty()) {
             self.merits[place] = reasons;
         }
     }

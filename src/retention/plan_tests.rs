@@ -105,6 +105,56 @@ fn the_untouchable_stay_and_do_not_count() {
     );
 }
 
+/// Of the newest `empty` ones nothing is left; the rest has tasks.
+fn emptied<const N: usize>(times: [&str; N], empty: usize) -> [Item; N] {
+    let mut items = items(times);
+    for (rank, item) in items.iter_mut().enumerate() {
+        item.tasks = if rank < empty { Tasks::Gone } else { Tasks::There };
+        item.verified = true;
+    }
+    items
+}
+
+#[test]
+fn backups_of_nothing_push_no_backup_with_tasks_out() {
+    let times = ["2026-11-05", "2026-11-04", "2026-11-03", "2026-11-02", "2026-11-01", "2026-10-31"];
+    assert_eq!(
+        table(&emptied(times, 3), &last(2)),
+        [
+            "+ 2026-11-05: last backup (1 of 2), newest backup, newest verified backup",
+            "+ 2026-11-04: last backup (2 of 2)",
+            "- 2026-11-03: no rule keeps it",
+            "+ 2026-11-02: last backup (1 of 2) but for those without tasks, newest backup with tasks, newest verified backup with tasks",
+            "+ 2026-11-01: last backup (2 of 2) but for those without tasks",
+            "- 2026-10-31: no rule keeps it",
+        ]
+    );
+    // Limits override the rules, but the newest with tasks stays.
+    let limited = Policy { max_total_bytes: Some(1), max_age_days: Some(1), ..last(2) };
+    assert_eq!(kept(&emptied(times, 3), &limited), ["2026-11-05", "2026-11-02"]);
+    // Where no backup ever had a task, and where the newest one has, nothing is different.
+    let plain = items(times);
+    for empty in [0, 6] {
+        assert_eq!(kept(&emptied(times, empty), &last(2)), kept(&plain, &last(2)), "{empty}");
+    }
+    let mut back = emptied(times, 3);
+    back[0].tasks = Tasks::There;
+    assert_eq!(kept(&back, &last(2)), ["2026-11-05", "2026-11-04"]);
+}
+
+#[test]
+fn what_nobody_counted_hides_no_backup_with_tasks() {
+    let mut items = emptied(["2026-11-05", "2026-11-04", "2026-11-03"], 2);
+    items[0].tasks = Tasks::Unknown;
+    items[0].adopted = true;
+    let policy = Policy { adopted: true, ..last(1) };
+    assert_eq!(kept(&items, &policy), ["2026-11-05", "2026-11-03"]);
+    // One that may not be touched stands for nothing.
+    items[2].untouchable = Some("its file is missing");
+    items[1].tasks = Tasks::Gone;
+    assert!(decide(&items, &policy).iter().all(|one| !one.reasons.concat().contains("with tasks")));
+}
+
 #[test]
 fn a_name_limits_the_policy_to_its_series() {
     let mut items = items(["2026-11-04", "2026-11-03", "2026-11-02", "2026-11-01"]);

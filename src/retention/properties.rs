@@ -1,6 +1,7 @@
 //! Random catalogs under random policies: the promises of [`plan`](super::plan) hold for all of them. Each failure names
 //! the seed; `QUEUEKEEPER_SEED` runs it again.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,6 +11,7 @@ use super::plan::{Decision, Item, plan};
 use super::policy::Policy;
 use super::rules::Rules;
 use super::span::Span;
+use super::tasks::Tasks;
 use crate::clock;
 
 const ROUNDS: u64 = 3_000;
@@ -63,6 +65,10 @@ fn series(rng: &mut Rng) -> Option<String> {
     rng.choice([None, Some("daily"), Some("weekly")]).flatten().map(str::to_owned)
 }
 
+fn tasks(rng: &mut Rng) -> Tasks {
+    rng.choice([Tasks::Unknown, Tasks::Gone, Tasks::Gone, Tasks::There]).unwrap_or_default()
+}
+
 /// A catalog in any order, with chains, doubles and a few things that are not to be touched.
 fn catalog(rng: &mut Rng) -> Vec<Item> {
     let length = rng.usize(0..24);
@@ -70,6 +76,7 @@ fn catalog(rng: &mut Rng) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::with_capacity(length);
     for number in 0..length {
         let parent = (rng.bool() && number + 1 < length).then(|| rng.usize(number + 1..(number + 4).min(length)));
+        let adopted = rng.u8(0..5) == 0;
         items.push(Item {
             id: number.to_string(),
             label: number.to_string(),
@@ -78,7 +85,8 @@ fn catalog(rng: &mut Rng) -> Vec<Item> {
             name: series(rng),
             parent_id: parent.map(|parent| parent.to_string()),
             verified: rng.u8(0..4) == 0,
-            adopted: rng.u8(0..5) == 0,
+            adopted,
+            tasks: if adopted { Tasks::Unknown } else { tasks(rng) },
             untouchable: (rng.u8(0..8) == 0).then_some("not to be touched"),
         });
         let order = rng.u32(0..8);
@@ -136,6 +144,36 @@ fn what_is_protected_stays() {
         let newest = sound.clone().find(|one| policy.adopted || !items[one.place].adopted);
         let verified = sound.clone().find(|one| items[one.place].verified);
         assert!(newest.is_none_or(|one| one.keep) && verified.is_none_or(|one| one.keep));
+    });
+}
+
+/// What is kept if the newest backups of nothing had never been made is kept though they were.
+#[test]
+fn backups_of_nothing_take_no_slot_from_those_with_tasks() {
+    for_seeds(|rng| {
+        let (mut items, policy) = (catalog(rng), Policy { max_total_bytes: None, ..policy(rng) });
+        for item in &mut items {
+            item.parent_id = None;
+            if item.tasks == Tasks::Unknown && !item.adopted {
+                item.tasks = Tasks::There;
+            }
+        }
+        items.sort_by_key(|item| Reverse(item.created_at));
+        let with_tasks = |item: &Item| is_subject(item, &policy) && item.tasks == Tasks::There;
+        let cut = items.iter().position(with_tasks).unwrap_or(0);
+        let kept = keeps(&items, &policy);
+        let mut fewer = items.clone();
+        let mut rank = 0;
+        fewer.retain(|item| {
+            rank += 1;
+            rank > cut || !is_subject(item, &policy) || item.tasks != Tasks::Gone
+        });
+        let without = keeps(&fewer, &policy);
+        for item in items.iter().filter(|item| item.tasks == Tasks::There && without.contains(&item.id)) {
+            assert!(kept.contains(&item.id), "{item:?}");
+        }
+        let newest = items.iter().find(|item| item.untouchable.is_none() && item.tasks == Tasks::There);
+        assert!(newest.is_none_or(|item| kept.contains(&item.id)), "{newest:?}");
     });
 }
 

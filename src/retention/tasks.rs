@@ -4,7 +4,7 @@
 //!
 //! A queue that was cut to nothing goes on to be backed up, and each such backup is sound. So, as long as no newer backup has tasks:
 //!
-//! - the newest backup with tasks stays, and so does the newest verified one;
+//! - the newest backup with tasks stays, and so does the newest verified one of these;
 //! - backups without tasks, or without a task table, that are newer than the newest one with tasks take no slot from those with tasks:
 //!   what the `keep_` rules keep without them stays, too.
 //!
@@ -34,19 +34,11 @@ impl Item {
     }
 }
 
-/// Why a backup with tasks is kept whatever the rules say, each with its place; `items` are newest first.
-pub fn shields(items: &[&Item]) -> Vec<(usize, &'static str)> {
-    let known = |verified: bool| {
-        let sound = |item: &Item| item.untouchable.is_none() && item.tasks != Tasks::Unknown;
-        items.iter().enumerate().filter(move |(_, item)| sound(item) && (item.verified || !verified))
-    };
-    let mut shields = Vec::new();
-    for (verified, why) in [(false, NEWEST), (true, "newest verified backup with tasks")] {
-        let is_of_nothing = known(verified).next().is_some_and(|(_, item)| item.tasks == Tasks::Gone);
-        let with_tasks = known(verified).find(|(_, item)| item.has_tasks());
-        shields.extend(with_tasks.filter(|_| is_of_nothing).map(|(place, _)| (place, why)));
-    }
-    shields
+/// The places of the newest backup with tasks and of the newest verified one; `items` are newest first.
+pub fn newest(items: &[&Item]) -> [Option<usize>; 2] {
+    let newest = items.iter().position(|item| item.has_tasks());
+    let verified = items.iter().position(|item| item.has_tasks() && item.verified);
+    [newest, verified]
 }
 
 /// The backups that a policy is about, but for the newest ones without tasks.
