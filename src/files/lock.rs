@@ -38,16 +38,20 @@ impl DirectoryLock {
     }
 
     /// Notes in the lock file that it was taken now. What the file system refuses is nobody's harm.
-    pub fn set_time(&self) {
+    pub fn set_time(&self, path: &Path) {
         #[cfg(unix)]
         {
             use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
             // Of a file that belongs to somebody else, only both times can be set, and only to the present.
             let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+            let _ = path;
             let _ = futimens(&self.file, &Timestamps { last_access: now, last_modification: now });
         }
         #[cfg(not(unix))]
-        let _ = self.file.set_modified(std::time::SystemTime::now());
+        // The lock's own handle may be for reading, and the lock keeps nobody from the time.
+        if let Ok(file) = std::fs::OpenOptions::new().write(true).open(path) {
+            let _ = file.set_modified(std::time::SystemTime::now());
+        }
     }
 
     /// Takes the lock, waiting for other holders up to `patience`.

@@ -44,7 +44,7 @@ pub fn take(caller: &Caller, file: &Path) -> Result<Option<DirectoryLock>> {
     let mut watch = Watch::new(caller, None);
     for _ in 0..MOMENT {
         if let Some(lock) = DirectoryLock::take_if_free(&path, &live, like.as_ref())? {
-            lock.set_time();
+            lock.set_time(&path);
             return Ok(Some(lock));
         }
         if is_at_work(caller.connection(), &path)? {
