@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -15,6 +16,7 @@ from test_rotate import backups, rewrite
 
 from hosts import Host, Session
 from support import artifacts
+from support.privileges import drop_override
 from support.queues import Queue, Shape, make_queue
 from support.schedules import NOON, detail, only, run_due, statuses
 from support.stubborn import immutable, in_the_way
@@ -284,6 +286,27 @@ def test_a_deletion_that_a_crash_cut_short_is_neither_listed_nor_adopted(
     assert failed(session)[0] == "ok"
     assert session.value("SELECT queue_rotate(9)") == 1
     assert not made[1].exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions work in another way on Windows")
+def test_in_a_directory_without_write_permission_each_order_is_an_error(
+    apsw: Host, library: Path, queue: Queue, open_python: OpenPython
+) -> None:
+    made = backups(open_python(queue.path), 3)
+    queue.backups.chmod(0o555)
+    session = apsw.open_python(str(queue.path), preexec=drop_override())
+    try:
+        session.load(library)
+        for _ in range(2):
+            for order in ("SELECT queue_rotate(1)", "SELECT queue_delete_backup('latest')"):
+                assert "ermission" in session.error(order).message
+            names = [(path.name, "full", False) for path in reversed(made)]
+            assert listed(session) == names, "nothing was begun"
+        queue.backups.chmod(0o755)
+        assert session.value("SELECT queue_rotate(1)") == 2
+    finally:
+        queue.backups.chmod(0o755)
+        session.close()
 
 
 def test_an_order_in_a_manifest_that_was_forged_is_none(
