@@ -21,9 +21,9 @@ from support.queues import Queue
 
 RunDue = Callable[..., "list[Any]"]
 
-#: A Thursday, on which only the daily job has its time.
-FIRST = "2030-01-03 12:00:00"
-MORNING = "2030-01-{day:02} 02:00:00"
+#: A Thursday, on which only the daily job has its time; the remote is rotated by the real clock.
+FIRST = "2019-01-03 12:00:00"
+MORNING = "2019-01-{day:02} 02:00:00"
 
 
 @pytest.fixture
@@ -121,19 +121,19 @@ def test_an_upload_that_fails_fails_no_backup_and_is_tried_again_though_nothing_
     tried = [
         minute
         for minute in range(12)
-        if steps(run_due(f"2030-01-03 12:{minute:02}:30", status=int(minute in (0, 1, 3, 7))))
+        if steps(run_due(f"2019-01-03 12:{minute:02}:30", status=int(minute in (0, 1, 3, 7))))
     ]
     assert tried == [0, 1, 3, 7]
     assert (listener.take(), listener.beats) == ([], 0)
 
     obstacle.unlink()
-    ran = run_due("2030-01-03 12:16:00")
+    ran = run_due("2019-01-03 12:16:00")
     assert [one["job"] for one in ran] == ["offsite", "notify"]
     (told,) = listener.take()
     assert (told.kind, told.title.endswith("offsite push works again")) == ("recovery", True)
     assert listener.beats == 1
     assert names(remote) == names(queue.backups)
-    assert run_due("2030-01-03 12:17:00") == []
+    assert run_due("2019-01-03 12:17:00") == []
     rows = queue.query("SELECT status FROM queuekeeper_log WHERE step = 'push' ORDER BY id")
     assert [status for (status,) in rows] == ["failed"] * 5 + ["ok"]
 
@@ -141,11 +141,11 @@ def test_an_upload_that_fails_fails_no_backup_and_is_tried_again_though_nothing_
 def test_a_new_backup_ends_the_pause(run_due: RunDue, remote: Path, queue: Queue) -> None:
     obstacle = in_the_way(remote)
     for minute in (0, 1, 2):
-        run_due(f"2030-01-03 23:5{minute}:00", status=1)
-    assert run_due("2030-01-03 23:53:00") == []
-    queue.query("UPDATE queuekeeper_jobs SET done_utc = '2030-01-02 03:00:00' WHERE job = 'daily'")
+        run_due(f"2019-01-03 23:5{minute}:00", status=1)
+    assert run_due("2019-01-03 23:53:00") == []
+    queue.query("UPDATE queuekeeper_jobs SET done_utc = '2019-01-02 03:00:00' WHERE job = 'daily'")
     obstacle.unlink()
-    ran = run_due("2030-01-03 23:53:30")
+    ran = run_due("2019-01-03 23:53:30")
     assert steps(ran) == {"push": "ok", "rotate remote": "ok"}
 
 
@@ -156,12 +156,12 @@ def test_a_backup_that_was_made_by_hand_is_pushed_by_the_next_call(
     run_due(FIRST, **everything)
     # Another tool's file, which is no matter for a push.
     (queue.backups / "backup-2029-11-05-143022.db").write_bytes(queue.path.read_bytes())
-    assert run_due("2030-01-03 12:01:00", **everything) == []
+    assert run_due("2019-01-03 12:01:00", **everything) == []
     done = call("backup", "--db", queue.path, "--name", "by_hand")
     assert done.status == 0, done
-    assert steps(run_due("2030-01-03 12:02:00", **everything))["push"] == "ok"
+    assert steps(run_due("2019-01-03 12:02:00", **everything))["push"] == "ok"
     assert any("by_hand" in name for name in names(remote))
-    assert run_due("2030-01-03 12:03:00", **everything) == []
+    assert run_due("2019-01-03 12:03:00", **everything) == []
 
 
 def test_without_a_policy_nothing_is_rotated_there_and_without_offsite_nothing_is_pushed(
@@ -169,7 +169,7 @@ def test_without_a_policy_nothing_is_rotated_there_and_without_offsite_nothing_i
 ) -> None:
     assert "offsite" not in {one["job"] for one in run_due(FIRST, "--no-offsite")}
     assert not remote.exists()
-    ran = run_due("2030-01-03 12:01:00", QUEUEKEEPER_REMOTE_KEEP="")
+    ran = run_due("2019-01-03 12:01:00", QUEUEKEEPER_REMOTE_KEEP="")
     assert steps(ran) == {"push": "ok"}
     assert names(remote) == names(queue.backups)
 
@@ -211,7 +211,7 @@ def test_no_process_is_started_when_there_is_nothing_to_copy(
     run_due(FIRST, **env)
     assert counted.read_text().count("started") == 1
     for hour in range(13, 24):
-        run_due(f"2030-01-03 {hour}:00:00", **env)
+        run_due(f"2019-01-03 {hour}:00:00", **env)
     assert counted.read_text().count("started") == 1
 
 
@@ -229,7 +229,7 @@ def test_while_another_process_copies_the_jobs_run_and_it_tells(
     assert [one["job"] for one in ran] == ["hourly", "daily", "weekly", "monthly"]
     assert (listener.messages, listener.beats, remote.exists()) == ([], 0, False)
     other.communicate("\n", timeout=LIMIT_SECONDS)
-    run_due("2030-01-03 12:01:00")
+    run_due("2019-01-03 12:01:00")
     (told,) = listener.take()
     assert told.title.endswith("daily backup, weekly backup, monthly backup and offsite push done")
     assert listener.beats == 1

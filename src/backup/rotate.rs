@@ -10,6 +10,7 @@
 //!   that there is, apart ([`groups`]). Backups of other sources are neither counted nor shown nor deleted.
 //! - Only artifacts that the directory's catalog lists are ever deleted, and never one that [`plan`] protects. Deleting
 //!   is crash-safe (see [`catalog`](super::catalog)).
+//! - What the caller has just made is not deleted, whatever others have made since.
 //! - What is not as the catalog says does not count, and is not deleted on its word: an entry that somebody changed or
 //!   doubled, a file that is live, missing, or not as long as it was. So backups that were lost to something else never
 //!   push the remaining ones out.
@@ -51,8 +52,19 @@ pub struct Planned {
     pub keep: bool,
     /// Why; never empty.
     pub reasons: Vec<String>,
+    /// Whether its time is known to be wrong from now on.
+    wrong_clock: bool,
     /// The source by whose plan; none for an adopted file.
     pub source: Option<String>,
+}
+
+/// What a plan is made for.
+struct Wish<'a> {
+    policy: &'a Policy,
+    source: Source,
+    now: DateTime<Utc>,
+    /// The id of the backup that the caller has just made.
+    just_made: Option<&'a str>,
 }
 
 /// What [`rotate`] would do now, newest first.
@@ -67,7 +79,8 @@ pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Res
     if let Some(file) = directory.map(Path::new).filter(|path| path.is_file()) {
         let entries = catalog::elsewhere(file, &live)?;
         let source = source_among(caller, &entries, &mut watch)?;
-        return Ok(decide(entries, untrue, Entry::clone, &source, policy, caller.now()));
+        let wish = Wish { policy, source, now: caller.now(), just_made: None };
+        return Ok(decide(entries, untrue, Entry::clone, &wish));
     }
     let place = target::directory(caller, directory, &mut watch)?;
     let catalog = Catalog::of(&place, &live)?;
@@ -75,7 +88,8 @@ pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Res
     let source = source_among(caller, &listing.backups, &mut watch)?;
     let resisting: Vec<Entry> =
         listing.resisting().filter(|entry| !source.is_known() || source.owns(*entry)).cloned().collect();
-    let mut planned = decide_here(listing, &catalog, &live, &source, policy, caller.now());
+    let wish = Wish { policy, source, now: caller.now(), just_made: None };
+    let mut planned = decide_here(listing, &catalog, &live, &wish);
     planned.extend(resisting.iter().map(|entry| tried_again(entry, catalog.directory())));
     planned.sort_by_key(|one| Reverse(one.entry.made()));
     Ok(planned)
@@ -87,6 +101,7 @@ fn tried_again(entry: &Entry, directory: &Path) -> Planned {
     Planned {
         entry: entry.shown(directory),
         keep: false,
+        wrong_clock: false,
         reasons: vec![format!("its deletion failed and is tried again: {why}")],
         source: Some(Key::of(entry).text().to_owned()),
     }
@@ -96,12 +111,12 @@ fn source_among(caller: &Caller, entries: &[Entry], watch: &mut Watch<'_>) -> Re
     Source::of(caller, watch)?.among(entries.iter().map(Made::from))
 }
 
-/// Deletes what `policy` does not keep; the number of backups that are gone.
+/// Deletes what `policy` does not keep, but for the backup that the caller has `just_made`; the number of backups that are gone.
 ///
 /// # Errors
 ///
 /// As for [`planned`], what the file system says, or what resisted, with how many are gone.
-pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Result<usize> {
+pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_made: Option<&str>) -> Result<usize> {
     check(policy)?;
     let mut watch = Watch::new(caller, None);
     let place = target::directory(caller, directory, &mut watch)?;
@@ -119,12 +134,15 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Resu
     let mut writer = catalog.open(&mut watch).map_err(|error| error.if_interrupted(UNCHANGED))?;
     let listing = writer.listing();
     let source = source_among(caller, &listing.backups, &mut watch)?;
-    let planned = decide_here(listing, &catalog, &live, &source, policy, caller.now());
+    let wish = Wish { policy, source, now: caller.now(), just_made };
+    let planned = decide_here(listing, &catalog, &live, &wish);
+    let wrong = planned.iter().filter(|one| one.wrong_clock && !one.entry.has_wrong_clock());
+    writer.mark_wrong_clocks(&wrong.map(|one| one.entry.id.clone()).collect::<HashSet<_>>())?;
     let (adopted, catalogued): (Vec<Planned>, Vec<Planned>) =
         planned.into_iter().filter(|one| !one.keep).partition(|one| one.entry.backup_type == ADOPTED);
     let doomed: Vec<String> = catalogued.into_iter().map(|one| one.entry.id).collect();
     writer.delete(&doomed)?;
-    let done = writer.deletions().among(|entry| !source.is_known() || source.owns(entry));
+    let done = writer.deletions().among(|entry| !wish.source.is_known() || wish.source.owns(entry));
     let adopted = adopted.iter().map(|one| delete_adopted(&catalog, &one.entry, &live));
     let (gone, errors): (Vec<_>, Vec<_>) = adopted.partition(|outcome: &Result<()>| outcome.is_ok());
     let gone = done.gone.len() + gone.len();
@@ -144,49 +162,40 @@ fn check(policy: &Policy) -> Result<()> {
 }
 
 /// Decides on the backups of a directory, and on the files in it that could be adopted.
-fn decide_here(
-    listing: Listing,
-    catalog: &Catalog<'_>,
-    live: &LiveFiles,
-    source: &Source,
-    policy: &Policy,
-    now: DateTime<Utc>,
-) -> Vec<Planned> {
+fn decide_here(listing: Listing, catalog: &Catalog<'_>, live: &LiveFiles, wish: &Wish<'_>) -> Vec<Planned> {
     let adopted = listing.adopted(catalog);
     let mut entries = listing.backups;
     entries.extend(adopted);
     newest_first(&mut entries);
-    decide(
-        entries,
-        |entry| unfit(entry, catalog, live),
-        |entry| entry.shown(catalog.directory()),
-        source,
-        policy,
-        now,
-    )
+    decide(entries, |entry| unfit(entry, catalog, live), |entry| entry.shown(catalog.directory()), wish)
 }
 
 fn decide(
     entries: Vec<Entry>,
     unfit: impl Fn(&Entry) -> Option<&'static str>,
     shown: impl Fn(&Entry) -> Entry,
-    source: &Source,
-    policy: &Policy,
-    now: DateTime<Utc>,
+    wish: &Wish<'_>,
 ) -> Vec<Planned> {
     let ids = repeated(entries.iter().map(|entry| entry.id.as_str()));
     let files = repeated(entries.iter().map(|entry| entry.backup_path.as_str()));
     let item = |entry: &Entry| {
         let doubled = ids.contains(entry.id.as_str()) || files.contains(entry.backup_path.as_str());
-        item(entry, if doubled { Some("listed twice in the catalog") } else { unfit(entry) })
+        let item = item(entry, if doubled { Some("listed twice in the catalog") } else { unfit(entry) });
+        Item { just_made: wish.just_made == Some(entry.id.as_str()), ..item }
     };
     let items: Vec<Item> = entries.iter().map(item).collect();
     let mut planned: Vec<(usize, Planned)> = Vec::new();
-    for group in groups(&entries, source) {
-        for (place, decision) in group.plan(&items, now, policy) {
+    for group in groups(&entries, &wish.source) {
+        for (place, decision) in group.plan(&items, wish.now, wish.policy) {
             let entry = &entries[place];
             let source = (entry.backup_type != ADOPTED).then(|| group.label.clone());
-            let one = Planned { entry: shown(entry), keep: decision.keep, reasons: decision.reasons, source };
+            let one = Planned {
+                entry: shown(entry),
+                keep: decision.keep,
+                reasons: decision.reasons,
+                wrong_clock: decision.wrong_clock,
+                source,
+            };
             planned.push((place, one));
         }
     }
@@ -249,6 +258,7 @@ fn item(entry: &Entry, untouchable: Option<&'static str>) -> Item {
     Item {
         id: entry.id.clone(),
         label: entry.backup_path.clone(),
+        made: entry.made(),
         // One that cannot be read is untouchable; any time will do.
         created_at: clock::parse_rfc3339(&entry.created_at).unwrap_or_default(),
         size_bytes: entry.size_bytes,
@@ -258,5 +268,7 @@ fn item(entry: &Entry, untouchable: Option<&'static str>) -> Item {
         tasks: tasks_of(entry),
         adopted: entry.backup_type == ADOPTED,
         untouchable,
+        wrong_clock: entry.has_wrong_clock(),
+        just_made: false,
     }
 }

@@ -129,7 +129,7 @@ pub fn requeue_stale(caller: &Caller, arguments: &Arguments) -> Result<Output> {
 /// See [`rotating::rotate`].
 pub fn rotate(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let policy = arguments.policy(0)?;
-    let deleted = rotating::rotate(caller, &policy, arguments.text(1, "dir")?)?;
+    let deleted = rotating::rotate(caller, &policy, arguments.text(1, "dir")?, None)?;
     Ok(Output::Integer(i64::try_from(deleted).unwrap_or(i64::MAX)))
 }
 

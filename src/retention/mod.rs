@@ -2,15 +2,19 @@
 //!
 //! | module | what lives there |
 //! | --- | --- |
+//! | [`item`] | a backup, as far as retention cares |
 //! | [`policy`] | what callers write, made into a policy |
 //! | [`written`] | the policy object in JSON |
 //! | [`span`] | durations such as `2y5m7d3h` |
 //! | [`rules`] | the `keep_` rules |
 //! | [`tasks`] | backups of nothing |
+//! | [`clocks`] | which times are believed |
 //! | [`chains`] | which backups others build on |
 //! | [`plan`] | all of it together: keep or delete, and why |
 
 pub mod chains;
+pub mod clocks;
+pub mod item;
 pub mod plan;
 pub mod policy;
 pub mod rules;
@@ -20,5 +24,7 @@ pub mod written;
 
 #[cfg(test)]
 mod goldens;
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod properties;

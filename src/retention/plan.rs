@@ -10,10 +10,14 @@
 //! - the newest verified backup;
 //! - the newest backup, verified or not: nobody means to delete the last that there is;
 //! - the newest backup with tasks, and the newest verified one of these: later ones may be of nothing (see [`tasks`]);
+//! - what the caller has just made;
 //! - every backup that a kept one builds on, with that as the reason;
 //! - what is not to be touched: a live database, an entry that is not as we wrote it, and the like. They don't count
 //!   either, or a changed entry could push a good backup out;
-//! - what the policy is not about: other series than its `name`, and adopted files unless it says `adopted`.
+//! - what the policy is not about: other series than its `name`, and adopted files unless it says `adopted`;
+//! - what has a time that is not believed ([`clocks`]). It does not count, either.
+//!
+//! "Newest" means last made, whatever the clock showed.
 //!
 //! # How
 //!
@@ -28,33 +32,10 @@ use std::cmp::Reverse;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::chains::Chains;
+use super::clocks::{self, Doubt, Reading};
+pub use super::item::Item;
 use super::policy::Policy;
-use super::tasks::{self, Tasks};
-
-/// One backup, as far as retention cares.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Item {
-    /// The backup's id.
-    pub id: String,
-    /// What to call it in reasons.
-    pub label: String,
-    /// When it was made.
-    pub created_at: DateTime<Utc>,
-    /// The file's length.
-    pub size_bytes: u64,
-    /// The series that it belongs to.
-    pub name: Option<String>,
-    /// The backup that it builds on.
-    pub parent_id: Option<String>,
-    /// Whether it ever passed a verification.
-    pub verified: bool,
-    /// Whether it has tasks.
-    pub tasks: Tasks,
-    /// Whether it is a file that the catalog adopted.
-    pub adopted: bool,
-    /// Why it must not be touched, if so.
-    pub untouchable: Option<&'static str>,
-}
+use super::tasks;
 
 /// What becomes of one backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,25 +46,63 @@ pub struct Decision {
     pub keep: bool,
     /// Why; never empty.
     pub reasons: Vec<String>,
+    /// Whether its time is known to be wrong from now on.
+    pub wrong_clock: bool,
 }
 
-/// Decides on every one of `items`; the newest comes first. Of those of one time the one that was given first counts as
-/// the newest.
+/// Decides on every one of `items`; the newest comes first. Of those with one place in the order of making the one that was given first
+/// counts as the newest.
 pub fn plan(now: DateTime<Utc>, items: &[Item], policy: &Policy) -> Vec<Decision> {
+    planned(items, policy, |sorted| read_clocks(sorted, now))
+}
+
+/// The same, where all times are believed.
+#[cfg(test)]
+pub fn plan_believing(now: DateTime<Utc>, items: &[Item], policy: &Policy) -> Vec<Decision> {
+    let believed = |sorted: &[&Item]| sorted.iter().map(|item| Ok(item.created_at)).collect();
+    planned(items, policy, |sorted| Reading { times: believed(sorted), present: now })
+}
+
+fn planned(items: &[Item], policy: &Policy, read: impl Fn(&[&Item]) -> Reading) -> Vec<Decision> {
     let mut order: Vec<usize> = (0..items.len()).collect();
-    order.sort_by_key(|&place| Reverse(items[place].created_at));
+    order.sort_by_key(|&place| Reverse(items[place].made));
     let sorted: Vec<&Item> = order.iter().map(|&place| &items[place]).collect();
-    let mut draft = Draft::new(sorted, policy);
+    let Reading { times, present } = read(&sorted);
+    let mut draft = Draft::new(sorted, times, policy);
     draft.protect(policy);
-    draft.apply_rules(now, policy);
-    draft.apply_age(now, policy);
+    draft.apply_rules(present, policy);
+    draft.apply_age(present, policy);
     let chains = draft.apply_size(policy);
     draft.decide(&chains, &order)
+}
+
+/// Which times are believed, of items of which the last one made comes first. What was not made by us says nothing of the clock, nor does
+/// what is known to be wrong.
+fn read_clocks(items: &[&Item], now: DateTime<Utc>) -> Reading {
+    let tells = |item: &Item| item.untouchable.is_none() && !item.adopted && !item.wrong_clock;
+    let stamps: Vec<DateTime<Utc>> =
+        items.iter().rev().filter(|item| tells(item)).map(|item| item.created_at).collect();
+    let Reading { times, present } = clocks::read(&stamps, now);
+    let mut read = times.into_iter().rev();
+    let of = |item: &&Item| {
+        if tells(item) {
+            return read.next().unwrap_or(Ok(item.created_at));
+        }
+        if item.created_at - now > clocks::TOLERANCE {
+            return Err(Doubt::Future);
+        }
+        if item.wrong_clock { Err(Doubt::Wrong) } else { Ok(item.created_at) }
+    };
+    Reading { times: items.iter().map(of).collect(), present }
 }
 
 /// The decisions in the making; all lists are in the order of `items`, newest first.
 struct Draft<'a> {
     items: Vec<&'a Item>,
+    /// What its time is taken for.
+    times: Vec<DateTime<Utc>>,
+    /// Why its time is not believed, if so.
+    doubts: Vec<Option<Doubt>>,
     /// Whether the policy is about it.
     subject: Vec<bool>,
     /// Why it is kept whatever the rules say.
@@ -95,10 +114,15 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn new(items: Vec<&'a Item>, policy: &Policy) -> Self {
-        let shields: Vec<Vec<String>> =
-            items.iter().map(|item| bystander(item, policy).into_iter().collect()).collect();
+    fn new(items: Vec<&'a Item>, times: Vec<Result<DateTime<Utc>, Doubt>>, policy: &Policy) -> Self {
+        let shield = |(item, time): (&&Item, &Result<DateTime<Utc>, Doubt>)| {
+            let doubt = time.err().map(|doubt| doubt.reason().to_owned());
+            bystander(item, policy).or(doubt).into_iter().collect()
+        };
+        let shields: Vec<Vec<String>> = items.iter().zip(&times).map(shield).collect();
         Self {
+            doubts: times.iter().map(|time| time.err()).collect(),
+            times: items.iter().zip(times).map(|(item, time)| time.unwrap_or(item.created_at)).collect(),
             subject: shields.iter().map(Vec::is_empty).collect(),
             merits: vec![Vec::new(); items.len()],
             excess: vec![None; items.len()],
@@ -107,29 +131,43 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Shields the newest, and the newest verified one.
+    /// Shields the newest, the newest verified one, the same with tasks, and what was just made.
     fn protect(&mut self, policy: &Policy) {
-        let sound = |item: &&Item| item.untouchable.is_none();
-        let newest = self.items.iter().position(|item| sound(item) && (policy.adopted || !item.adopted));
-        let verified = self.items.iter().position(|item| sound(item) && item.verified);
-        for (place, why) in [(newest, "newest backup"), (verified, "newest verified backup")] {
-            if let Some(place) = place {
-                self.shields[place].push(why.into());
-            }
-        }
+        let is_verified = |item: &Item| item.verified;
+        let newest = self.newest(|item| policy.adopted || !item.adopted);
+        let verified = self.newest(is_verified);
+        let mut with_tasks = self.newest(Item::has_tasks);
+        let mut verified_with = self.newest(|item| item.has_tasks() && item.verified);
         // Said only where it is another one.
-        let [newest_with, verified_with] = tasks::newest(&self.items);
-        for (other, place, why) in
-            [(newest, newest_with, tasks::NEWEST), (verified, verified_with, "newest verified backup with tasks")]
-        {
-            if let Some(place) = place.filter(|_| place != other) {
-                self.shields[place].push(why.into());
-            }
+        with_tasks.retain(|place| newest.first() != Some(place));
+        verified_with.retain(|place| verified.first() != Some(place));
+        for (places, why) in [
+            (newest, "newest backup"),
+            (verified, "newest verified backup"),
+            (with_tasks, tasks::NEWEST),
+            (verified_with, "newest verified backup with tasks"),
+        ] {
+            places.into_iter().for_each(|place| self.shields[place].push(why.into()));
+        }
+        for (shield, _) in self.shields.iter_mut().zip(&self.items).filter(|(_, item)| item.just_made) {
+            shield.push("just made".into());
         }
     }
 
+    /// The newest of a kind. One with a time that is doubted is kept anyway, and no reason to give up another: then the newest of the
+    /// others, too.
+    fn newest(&self, is_one: impl Fn(&Item) -> bool) -> Vec<usize> {
+        let of_kind = |place: &usize| self.items[*place].untouchable.is_none() && is_one(self.items[*place]);
+        let mut all = (0..self.items.len()).filter(of_kind);
+        let newest = all.next();
+        let is_doubted = |place: &usize| self.doubts[*place].is_some();
+        let believed = newest.filter(is_doubted).and_then(|_| all.find(|place| !is_doubted(place)));
+        newest.into_iter().chain(believed).collect()
+    }
+
     fn apply_rules(&mut self, now: DateTime<Utc>, policy: &Policy) {
-        let subjects: Vec<usize> = (0..self.items.len()).filter(|&place| self.subject[place]).collect();
+        let mut subjects: Vec<usize> = (0..self.items.len()).filter(|&place| self.subject[place]).collect();
+        subjects.sort_by_key(|&place| Reverse(self.times[place]));
         let Some(rules) = policy.keep else {
             for place in subjects {
                 self.merits[place].push("within all limits".into());
@@ -137,7 +175,7 @@ impl<'a> Draft<'a> {
             return;
         };
         let reasons = |subjects: &[usize]| {
-            let times: Vec<DateTime<Utc>> = subjects.iter().map(|&place| self.items[place].created_at).collect();
+            let times: Vec<DateTime<Utc>> = subjects.iter().map(|&place| self.times[place]).collect();
             rules.reasons(now, &times)
         };
         let merits = reasons(&subjects);
@@ -160,8 +198,8 @@ impl<'a> Draft<'a> {
         // Before the calendar's beginning nothing is too old.
         let age = i64::try_from(days).ok().and_then(TimeDelta::try_days);
         let Some(limit) = age.and_then(|age| now.checked_sub_signed(age)) else { return };
-        for (place, item) in self.items.iter().enumerate() {
-            if self.subject[place] && item.created_at < limit {
+        for (place, time) in self.times.iter().enumerate() {
+            if self.subject[place] && *time < limit {
                 self.excess[place] = Some(format!("older than {days} days"));
             }
         }
@@ -205,7 +243,8 @@ impl<'a> Draft<'a> {
             } else {
                 reasons = vec![self.excess[place].clone().unwrap_or_else(|| "no rule keeps it".into())];
             }
-            decisions.push(Decision { place: given, keep, reasons });
+            let wrong_clock = self.doubts[place] == Some(Doubt::Wrong);
+            decisions.push(Decision { place: given, keep, reasons, wrong_clock });
         }
         decisions
     }

@@ -1,13 +1,22 @@
 use super::*;
 use crate::clock;
 use crate::retention::rules::Rules;
+use crate::retention::tasks::Tasks;
 
 const NOW: &str = "2026-11-05T12:00:00Z";
 
 /// A backup of 10 bytes; ids are times.
 fn item(created_at: &str) -> Item {
     let time = clock::parse_rfc3339(&format!("{created_at}T00:00:00Z")).unwrap();
-    Item { id: created_at.into(), label: created_at.into(), created_at: time, size_bytes: 10, ..Item::default() }
+    let made = time.timestamp_millis().cast_unsigned();
+    Item {
+        id: created_at.into(),
+        label: created_at.into(),
+        made,
+        created_at: time,
+        size_bytes: 10,
+        ..Item::default()
+    }
 }
 
 fn items<const N: usize>(times: [&str; N]) -> [Item; N] {
@@ -185,20 +194,20 @@ fn adopted_files_are_left_alone_unless_the_policy_says_otherwise() {
 
 #[test]
 fn age_overrides_the_rules_but_not_the_newest_the_verified_and_their_parents() {
-    let mut items = items(["2026-10-05", "2026-10-04", "2026-10-03", "2026-10-02"]);
-    let policy = Policy { max_age_days: Some(30), ..last(9) };
+    let mut items = items(["2026-11-05", "2026-11-04", "2026-11-03", "2026-11-02"]);
+    let policy = Policy { max_age_days: Some(1), ..last(9) };
     items[2].verified = true;
-    items[2].parent_id = Some("2026-10-02".into());
+    items[2].parent_id = Some("2026-11-02".into());
     assert_eq!(
         table(&items, &policy),
         [
-            "+ 2026-10-05: newest backup",
-            "- 2026-10-04: older than 30 days",
-            "+ 2026-10-03: newest verified backup",
-            "+ 2026-10-02: needed by 2026-10-03",
+            "+ 2026-11-05: last backup (1 of 9), newest backup",
+            "- 2026-11-04: older than 1 days",
+            "+ 2026-11-03: newest verified backup",
+            "+ 2026-11-02: needed by 2026-11-03",
         ]
     );
-    assert_eq!(kept(&items, &Policy { max_age_days: Some(33), ..last(9) }).len(), 4);
+    assert_eq!(kept(&items, &Policy { max_age_days: Some(4), ..last(9) }).len(), 4);
     assert_eq!(kept(&items, &Policy { max_age_days: Some(1_000_000), ..last(9) }).len(), 4);
 }
 

@@ -29,16 +29,10 @@ pub enum Tasks {
 }
 
 impl Item {
-    fn has_tasks(&self) -> bool {
+    /// Whether it has tasks, as far as it can be believed.
+    pub fn has_tasks(&self) -> bool {
         self.tasks == Tasks::There && self.untouchable.is_none()
     }
-}
-
-/// The places of the newest backup with tasks and of the newest verified one; `items` are newest first.
-pub fn newest(items: &[&Item]) -> [Option<usize>; 2] {
-    let newest = items.iter().position(|item| item.has_tasks());
-    let verified = items.iter().position(|item| item.has_tasks() && item.verified);
-    [newest, verified]
 }
 
 /// The backups that a policy is about, but for the newest ones without tasks.

@@ -155,6 +155,20 @@ impl<'a> Writer<'a> {
         if announced { self.save() } else { Ok(()) }
     }
 
+    /// Marks the backups with these ids as ones whose time is wrong.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn mark_wrong_clocks(&mut self, ids: &HashSet<String>) -> Result<()> {
+        let mut marked = false;
+        for entry in self.entries.iter_mut().filter(|entry| ids.contains(&entry.id) && entry.is_intact()) {
+            entry.mark_wrong_clock();
+            marked = true;
+        }
+        if marked { self.save() } else { Ok(()) }
+    }
+
     /// Changes the entry of this backup, if it is still there.
     ///
     /// # Errors

@@ -118,7 +118,7 @@ impl Step {
             Self::Verify => verify(caller, backup),
             Self::Rotate => {
                 let keep = settings.text(&setting::KEEP)?.unwrap_or_default();
-                let deleted = rotate::rotate(caller, &Policy::from_text(&keep)?, None)?;
+                let deleted = rotate::rotate(caller, &Policy::from_text(&keep)?, None, backup)?;
                 Ok(json!({ "keep": keep, "deleted": deleted }))
             }
             Self::Analyze => shown(&analyze::analyze(caller, None, None)?),

@@ -20,8 +20,8 @@ use chrono::{DateTime, Utc};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Params, params};
 
-use super::due::Slot;
-use super::memory::{JOBS, LOG, explained};
+use super::due::{Past, Slot};
+use super::memory::{JOBS, LOG, explained, has_earlier};
 use crate::clock;
 use crate::connection::{Caller, RETRY, Sidecar};
 use crate::error::{Error, Result};
@@ -62,7 +62,7 @@ impl<'a> Ledger<'a> {
             ledger.write(
                 "CREATE TABLE IF NOT EXISTS main.queuekeeper_jobs(job TEXT PRIMARY KEY NOT NULL, done_utc TEXT, due_utc TEXT,
                  attempts INTEGER NOT NULL DEFAULT 0, began_behind INTEGER NOT NULL DEFAULT 0, last_run_utc TEXT,
-                 last_status TEXT) WITHOUT ROWID",
+                 last_status TEXT, done_earlier_utc TEXT) WITHOUT ROWID",
                 [],
             )?;
             ledger.write(
@@ -70,6 +70,10 @@ impl<'a> Ledger<'a> {
                  due_utc TEXT NOT NULL, started_utc TEXT NOT NULL, finished_utc TEXT, status TEXT NOT NULL, detail TEXT)",
                 [],
             )?;
+        }
+        if !ledger.read(has_earlier)? {
+            // Made by version 0.1.0, which reads and writes a table with more columns, too.
+            ledger.write("ALTER TABLE main.queuekeeper_jobs ADD COLUMN done_earlier_utc TEXT", [])?;
         }
         Ok(ledger)
     }
@@ -149,29 +153,28 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// A job has ended.
+    /// A job has ended without success.
     ///
     /// # Errors
     ///
     /// As for [`Ledger::open`].
-    pub fn end(&self, job: &str, status: &str, done: Option<DateTime<Utc>>) -> Result<()> {
-        self.write(
-            "UPDATE main.queuekeeper_jobs SET last_status = ?2, done_utc = coalesce(?3, done_utc),
-             attempts = CASE WHEN ?3 IS NULL THEN attempts ELSE 0 END WHERE job = ?1",
-            params![job, status, done.map(clock::sqlite_text)],
-        )?;
+    pub fn fail(&self, job: &str, status: &str) -> Result<()> {
+        self.write("UPDATE main.queuekeeper_jobs SET last_status = ?2 WHERE job = ?1", [job, status])?;
         Ok(())
     }
 
-    /// Nothing after `done` counts as done any more.
+    /// A job is done up to `done`, and ended so if there is a `status`. Nothing after that counts as done any more, but what its `past` had
+    /// is remembered.
     ///
     /// # Errors
     ///
     /// As for [`Ledger::open`].
-    pub fn forget_beyond(&self, job: &str, done: DateTime<Utc>) -> Result<()> {
+    pub fn done(&self, job: &str, status: Option<&str>, done: DateTime<Utc>, past: &Past) -> Result<()> {
+        let earlier: Vec<String> = past.earlier_than(done).into_iter().map(clock::sqlite_text).collect();
         self.write(
-            "UPDATE main.queuekeeper_jobs SET done_utc = ?2, attempts = 0 WHERE job = ?1",
-            params![job, clock::sqlite_text(done)],
+            "UPDATE main.queuekeeper_jobs SET last_status = coalesce(?2, last_status), done_utc = ?3,
+             done_earlier_utc = nullif(?4, ''), attempts = 0 WHERE job = ?1",
+            params![job, status, clock::sqlite_text(done), earlier.join(",")],
         )?;
         Ok(())
     }

@@ -8,7 +8,7 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::due::{Failing, Past, Slot};
+use super::due::{Failing, MOST_EARLIER, Past, Slot};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::schema;
@@ -16,6 +16,9 @@ use crate::schema;
 pub use crate::schema::JOBS;
 /// The table with a row a step that was run.
 pub const LOG: &str = "queuekeeper_log";
+
+/// The column with the times of [`Past::earlier`], separated by commas.
+pub const EARLIER: &str = "done_earlier_utc";
 
 /// What is remembered of a job.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +48,15 @@ pub struct Record {
     pub detail: Option<String>,
 }
 
+/// Whether the table of the jobs has the column [`EARLIER`].
+///
+/// # Errors
+///
+/// Whatever SQLite says.
+pub fn has_earlier(conn: &Connection) -> Result<bool> {
+    Ok(schema::columns(conn, JOBS)?.iter().any(|column| column.name.eq_ignore_ascii_case(EARLIER)))
+}
+
 /// What is remembered of a job.
 ///
 /// # Errors
@@ -54,17 +66,29 @@ pub fn recall(conn: &Connection, job: &str) -> Result<Memory> {
     if !schema::has_table(conn, JOBS)? {
         return Ok(Memory::default());
     }
-    let sql =
-        "SELECT done_utc, due_utc, attempts, last_run_utc, last_status FROM main.queuekeeper_jobs WHERE job = ?1";
+    // Tables of version 0.1.0 have no such column.
+    let earlier = if has_earlier(conn)? { EARLIER } else { "NULL" };
+    let sql = format!(
+        "SELECT done_utc, due_utc, attempts, last_run_utc, last_status, {earlier} FROM main.queuekeeper_jobs WHERE job = ?1"
+    );
     let read = || -> rusqlite::Result<Memory> {
-        let mut statement = conn.prepare(sql)?;
+        let mut statement = conn.prepare(&sql)?;
         let mut rows = statement.query([job])?;
         let Some(row) = rows.next()? else { return Ok(Memory::default()) };
         let time = |column| text(row, column).map(|text| text.as_deref().and_then(clock::parse));
         let attempts = row.get_ref(2)?.as_i64().ok().and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(0);
         let failing = time(1)?.zip(time(3)?).filter(|_| attempts > 0);
         Ok(Memory {
-            past: Past { done: time(0)?, failing: failing.map(|(due, tried)| Failing { due, attempts, tried }) },
+            past: Past {
+                done: time(0)?,
+                earlier: text(row, 5)?
+                    .iter()
+                    .flat_map(|times| times.split(','))
+                    .filter_map(clock::parse)
+                    .take(MOST_EARLIER)
+                    .collect(),
+                failing: failing.map(|(due, tried)| Failing { due, attempts, tried }),
+            },
             last_run: text(row, 3)?,
             last_status: text(row, 4)?,
         })

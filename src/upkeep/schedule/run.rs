@@ -26,7 +26,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::cron::{Cron, Zone};
-use super::due::{Slot, Verdict, judge};
+use super::due::{Past, Slot, Verdict, judge};
 use super::held;
 use super::job::{JOBS, Job, Step};
 use super::ledger::Ledger;
@@ -177,12 +177,13 @@ fn run_each(caller: &Caller, file: &Path, ran: &mut Vec<Ran>) -> Result<()> {
         let now = caller.now();
         match judge(&cron, zone, &memory.past, now) {
             Verdict::Waits { forget_beyond: Some(done), .. } => {
-                opened(&mut ledger, caller, file)?.forget_beyond(job.name, done)?;
+                opened(&mut ledger, caller, file)?.done(job.name, None, done, &memory.past)?;
             }
             Verdict::Waits { .. } => {}
             Verdict::Due { due, attempt } => {
                 let slot = Slot { job: job.name, due, attempt };
-                let run = Run { caller, ledger: opened(&mut ledger, caller, file)?, job, slot, now };
+                let ledger = opened(&mut ledger, caller, file)?;
+                let run = Run { caller, ledger, job, slot, now, past: &memory.past };
                 ran.push(run.run()?);
             }
         }
@@ -217,6 +218,7 @@ struct Run<'a> {
     slot: Slot<'static>,
     /// When the job was found to be due.
     now: DateTime<Utc>,
+    past: &'a Past,
 }
 
 impl Run<'_> {
@@ -232,7 +234,11 @@ impl Run<'_> {
         let status = if fine { "ok" } else { "failed" };
         // Not only up to the time that was due: else a cron expression that is changed would make the job due for a time at which
         // the old one did not ask for it.
-        self.ledger.end(self.job.name, status, fine.then_some(self.now))?;
+        if fine {
+            self.ledger.done(self.job.name, Some(status), self.now, self.past)?;
+        } else {
+            self.ledger.fail(self.job.name, status)?;
+        }
         Ok(Ran {
             job: self.job.name,
             due_utc: clock::sqlite_text(self.slot.due),
