@@ -137,7 +137,7 @@ impl<'a> Draft<'a> {
         let newest = self.newest(|item| policy.adopted || !item.adopted);
         let verified = self.newest(is_verified);
         let mut with_tasks = self.newest(Item::has_tasks);
-        let mut verified_with = self.newest(|item| item.has_tasks() && item.verified);
+        let mut verified_with = self.newest(|item| item.has_tasks() && is_verified(item));
         // Said only where it is another one.
         with_tasks.retain(|place| newest.first() != Some(place));
         verified_with.retain(|place| verified.first() != Some(place));
