@@ -104,7 +104,7 @@ def test_an_allocation_that_is_refused_ends_the_action_and_not_the_host(
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=IDS)
-def test_a_limit_that_cannot_be_foreseen_ends_the_action_and_not_the_host(
+def test_a_limit_of_what_may_be_written_ends_the_action_and_not_the_host(
     action: Action, allocations: Faults, memory: Path
 ) -> None:
     scene = Scene(action, allocations, memory)

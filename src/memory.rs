@@ -9,7 +9,7 @@
 //! Rust ends the process when it is refused memory, unless it is asked in a way that can fail. SQLite can be refused at any
 //! time, and says so. So the large pieces, buffers and lists that grow with the database, are asked for with [`zeros`], [`filled`] and
 //! [`grow`], and before a library or a thread takes one of its own, [`require`] looks whether as much is left. All leave a
-//! [`MARGIN`] for the small pieces. What is left is known where the process has a limit (`ulimit -v`, on Linux).
+//! [`MARGIN`] for the small pieces. What is left is known where the process has a limit (`ulimit -v` and `-d`, on Linux).
 //!
 //! Small pieces that are refused all the same come from a reserve ([`allocator`]), and [`check`] then ends the work. It is asked
 //! where interrupts are, wherever a file or the schema is looked at, and before each large piece, so that the reserve lasts until then.
@@ -136,16 +136,23 @@ pub fn require(length: usize) -> Result<()> {
     })
 }
 
-/// The bytes that the process may still have, if it has a limit and that is known.
+/// The bytes that the process may still have, if it has a limit and that is known: of addresses, or of what it may write.
 #[cfg(target_os = "linux")]
 fn left() -> Option<usize> {
     use rustix::process::{Resource, getrlimit};
-    let limit = getrlimit(Resource::As).current?;
-    // The first number is all that counts, in pages.
+    let limits = [getrlimit(Resource::As).current, getrlimit(Resource::Data).current];
+    if limits == [None, None] {
+        return None;
+    }
+    // In pages: first all addresses, sixth those of data and stack (proc_pid_statm(5)).
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = text.split(' ').next()?.parse().ok()?;
-    let used = pages.saturating_mul(rustix::param::page_size() as u64);
-    usize::try_from(limit.saturating_sub(used)).ok()
+    let mut pages = text.split(' ').map(|word| word.trim().parse::<u64>().ok());
+    let used = [pages.next()??, pages.nth(4)??];
+    let left = limits.into_iter().zip(used).filter_map(|(limit, used)| {
+        let used = used.saturating_mul(rustix::param::page_size() as u64);
+        limit.map(|limit| limit.saturating_sub(used))
+    });
+    usize::try_from(left.min()?).ok()
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -83,7 +83,7 @@ WITH_EACH = (
 )
 
 #: What a process may read that is no user's file.
-SYSTEM = ("/proc/", "/sys/", "/dev/urandom", "/dev/null", "/etc/localtime", "/usr/share/zoneinfo")
+SYSTEM = ("/proc", "/sys/", "/dev/urandom", "/dev/null", "/etc/localtime", "/usr/share/zoneinfo")
 #: What bears a name that only the library or SQLite gives, in whatever directory it is told to use.
 OWN_NAMES = (CATALOG, ".queuekeeper-", "queue_backup_")
 TEMPORARY = "etilqs_"
@@ -220,8 +220,9 @@ def call_all(
         world.put_back()
         prepare(world)
         answer = world.call(*world.calls()[::order])
-        assert world.strayed(directory) == []
-        assert world.touched() == []
+        strayed, touched = world.strayed(directory), world.touched()
+        assert strayed == [], strayed
+        assert touched == [], touched
         if directory is None:
             assert sorted(state(world.outside)) == sorted(world.before)
         messages += [one["error"]["message"] for one in answer.answers if "error" in one]
