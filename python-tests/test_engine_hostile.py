@@ -104,7 +104,10 @@ DELTAS: dict[str, tuple[str, str]] = {
     "a text page": ("UPDATE delta_page SET content = 'x'", "page"),
     "another page": ("UPDATE delta_page SET content = zeroblob(4096)", "snapshot"),
     "a missing page": ("DELETE FROM delta_page", "snapshot"),
-    "more pages": ("UPDATE delta_meta SET value = 4294967295 WHERE key = 'page_count'", "lacks pages"),
+    "more pages": (
+        "UPDATE delta_meta SET value = 4294967295 WHERE key = 'page_count'",
+        "lacks pages",
+    ),
     "no pages": ("UPDATE delta_meta SET value = 0 WHERE key = 'page_count'", ""),
     "a page size": ("UPDATE delta_meta SET value = 512 WHERE key = 'page_size'", ""),
     "no table": ("DROP TABLE delta_page", "delta"),
