@@ -17,11 +17,11 @@ use std::fs;
 use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
-use serde_json::Map;
 
 use super::entry::Entry;
 use super::frames::Compression;
 use super::hashfile;
+use super::object::Object;
 use crate::clock;
 use crate::files::LiveFiles;
 
@@ -75,7 +75,7 @@ fn describe(name: String, time: DateTime<Utc>, size_bytes: u64) -> Entry {
         verified_level: None,
         sequence: None,
         object_digest: None,
-        others: Map::new(),
+        others: Object::default(),
     }
 }
 

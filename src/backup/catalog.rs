@@ -21,6 +21,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use super::bounds::{self, Exceeded, Listed};
 use super::entry::Entry;
 use super::recover;
 use crate::error::{Error, Result};
@@ -33,8 +34,6 @@ pub use writer::Writer;
 
 /// The catalog's file name.
 pub const MANIFEST: &str = "backup_manifest.json";
-/// Fifty thousand backups; a larger file is none of ours, and reading it could take all memory.
-const LARGEST: u64 = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The catalog of one directory.
@@ -88,7 +87,7 @@ impl<'a> Catalog<'a> {
     fn unsettled(&self) -> Result<Listing> {
         let entries = match self.read()? {
             Manifest::Catalog(entries) => entries,
-            Manifest::Missing | Manifest::Foreign => recover::all(&self.directory, self.live),
+            Manifest::Missing | Manifest::Foreign => recover::all(&self.directory, self.live)?,
         };
         Ok(Listing::of(entries))
     }
@@ -117,7 +116,7 @@ impl<'a> Catalog<'a> {
     /// Whether there is nothing that a writer could read, complete or sweep.
     pub fn is_untouched(&self) -> bool {
         let without = matches!(files::look(&self.directory.join(MANIFEST)), Ok(None));
-        without && recover::all(&self.directory, self.live).is_empty()
+        without && recover::all(&self.directory, self.live).is_ok_and(|entries| entries.is_empty())
     }
 
     /// Takes the writers' lock and completes what a crashed writer left.
@@ -144,7 +143,7 @@ impl<'a> Catalog<'a> {
                 (entries, changed)
             }
             Manifest::Missing | Manifest::Foreign => {
-                let entries = recover::all(&self.directory, self.live);
+                let entries = recover::all(&self.directory, self.live)?;
                 let changed = foreign || !entries.is_empty();
                 (entries, changed)
             }
@@ -188,11 +187,17 @@ fn read(path: &Path, live: &LiveFiles) -> Result<Manifest> {
         return Ok(Manifest::Missing);
     };
     let mut text = Vec::new();
-    file.take(LARGEST).read_to_end(&mut text).map_err(|error| Error::io("read", path, &error))?;
+    file.take(bounds::CATALOG_BYTES + 1).read_to_end(&mut text).map_err(|error| Error::io("read", path, &error))?;
+    if text.len() as u64 > bounds::CATALOG_BYTES {
+        return Err(bounds::refusal(path, Exceeded::Length(bounds::CATALOG_BYTES)));
+    }
     // Its objects take more room than their text.
     memory::require(4 * text.len())?;
-    let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(&text) else {
-        return Ok(Manifest::Foreign);
+    let entries = match bounds::each(&text, bounds::CATALOG_ENTRIES, |text| serde_json::from_str::<Entry>(text).ok())?
+    {
+        Listed::All(entries) => entries,
+        Listed::Foreign => return Ok(Manifest::Foreign),
+        Listed::Beyond(why) => return Err(bounds::refusal(path, why)),
     };
     for entry in &entries {
         check_name(&entry.backup_path, path)?;

@@ -27,6 +27,7 @@ use super::catalog::Catalog;
 use super::elsewhere;
 use super::entry::Entry;
 use super::missing;
+use super::object::Object;
 use super::options::{Kind, Options, Wish};
 use super::produce::{Order, Produced};
 use super::publish;
@@ -60,16 +61,16 @@ impl Taken {
     ///
     /// None that is known.
     pub fn json(mut self) -> Result<String> {
-        self.entry.others.insert("blocked_writers_ms".into(), json!(self.blocked_ms));
+        self.entry.others.insert("blocked_writers_ms", &json!(self.blocked_ms));
         if self.entry.queue_name.is_none() {
-            self.entry.others.insert("queue_name".into(), json!(null));
+            self.entry.others.insert("queue_name", &json!(null));
         }
         if let Some(warning) = self.warning {
-            self.entry.others.insert("warning".into(), json!(warning));
+            self.entry.others.insert("warning", &json!(warning));
             self.notes.insert(0, warning);
         }
         if !self.notes.is_empty() {
-            self.entry.others.insert("note".into(), json!(self.notes.join("; ")));
+            self.entry.others.insert("note", &json!(self.notes.join("; ")));
         }
         serde_json::to_string(&self.entry)
             .map_err(|error| Error::internal(format!("the result cannot be written as JSON ({error})")))
@@ -125,8 +126,8 @@ pub fn backup<'a>(
             let entry = entry.shown(catalog.directory());
             notes.extend(elsewhere::leave(caller, &entry, &place, &live, &mut watch));
             let asked = !options.is_of_a_restore();
-            let counts = entry.task_counts.as_ref();
-            let warning = asked.then(|| missing::warning(caller, counts, &earlier, &mut watch)).flatten();
+            let counts = entry.task_counts.as_ref().map(Object::fields);
+            let warning = asked.then(|| missing::warning(caller, counts.as_ref(), &earlier, &mut watch)).flatten();
             return Ok(Taken { entry, place, blocked_ms, notes, warning });
         }
         wish.kind = Kind::Full;

@@ -22,6 +22,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{self, Listed};
 use super::catalog::{Catalog, MANIFEST};
 use super::entry::{Entry, LARGEST_SEQUENCE};
 use super::restore::BEFORE_RESTORE;
@@ -38,8 +39,6 @@ pub const SUFFIX: &str = ".elsewhere";
 const MOST_OF_ONE: usize = 8;
 /// How many are kept in all.
 const MOST: usize = 256;
-/// A pointer is less than a kilobyte, but for its paths.
-const LARGEST: u64 = 4 << 20;
 
 /// Where a backup was put.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,14 +105,15 @@ pub fn pointers(directory: &Path, live: &LiveFiles) -> Vec<Pointer> {
     let path = files::with_suffix(&directory.join(MANIFEST), SUFFIX);
     let Ok(Some(file)) = files::open_own(&path, live) else { return Vec::new() };
     let mut text = Vec::new();
-    match file.take(LARGEST).read_to_end(&mut text) {
-        Ok(_) => parse(&text),
-        Err(_) => Vec::new(),
+    match file.take(bounds::POINTERS_BYTES + 1).read_to_end(&mut text) {
+        Ok(_) if text.len() as u64 <= bounds::POINTERS_BYTES => parse(&text),
+        _ => Vec::new(),
     }
 }
 
 fn parse(text: &[u8]) -> Vec<Pointer> {
-    let mut found: Vec<Pointer> = serde_json::from_slice(text).unwrap_or_default();
+    let listed = bounds::each(text, bounds::POINTERS, |text| serde_json::from_str::<Pointer>(text).ok());
+    let Ok(Listed::All(mut found)) = listed else { return Vec::new() };
     found.retain(|pointer| {
         let path = Path::new(&pointer.backup_path);
         path.is_absolute() && !pointer.backup_path.contains('\0') && pointer.sequence < LARGEST_SEQUENCE

@@ -4,7 +4,7 @@
 //!
 //! The field names are an interface: `queue_backup()` returns this object, `queue_backups()` shows it, and
 //! `backup_manifest.json` holds it. `backup_path` is a bare file name on disk and an absolute path in results. Times are
-//! RFC 3339 in UTC, sizes are bytes, durations milliseconds. Fields that this version does not know are kept.
+//! RFC 3339 in UTC, sizes are bytes, durations milliseconds. Fields that this version does not know are kept, as text ([`Object`]).
 //!
 //! # Order
 //!
@@ -21,15 +21,20 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::de::{Deserializer, Error as _};
+use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
+use super::object::Object;
 use super::{artifact, canonical};
 use crate::clock;
 use crate::files;
 
 /// One backup.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Entry {
     /// A UUID.
     pub id: String,
@@ -80,7 +85,7 @@ pub struct Entry {
     pub pages_stored: Option<u32>,
     /// Tasks by status at the time of the snapshot; absent without a task table.
     #[serde(default)]
-    pub task_counts: Option<Map<String, Value>>,
+    pub task_counts: Option<Object>,
     /// How long the backup took.
     #[serde(default)]
     pub duration_ms: Option<u64>,
@@ -97,13 +102,41 @@ pub struct Entry {
     #[serde(default)]
     pub object_digest: Option<String>,
     /// Fields of other versions, kept as they are.
-    #[serde(flatten)]
-    pub others: Map<String, Value>,
+    #[serde(flatten, skip_deserializing)]
+    pub others: Object,
 }
 
 fn no_compression() -> String {
     "none".into()
 }
+
+/// The fields that this version knows.
+const KNOWN: [&str; 24] = [
+    "id",
+    "backup_type",
+    "name",
+    "queue_name",
+    "source_path",
+    "backup_path",
+    "created_at",
+    "size_bytes",
+    "compressed",
+    "compression",
+    "checksum",
+    "database_version",
+    "page_count",
+    "page_size",
+    "parent_id",
+    "content_digest",
+    "hash_file_checksum",
+    "pages_stored",
+    "task_counts",
+    "duration_ms",
+    "verified_at",
+    "verified_level",
+    "sequence",
+    "object_digest",
+];
 
 const DELETING: &str = "deleting";
 const REPLACING: &str = "replacing";
@@ -119,7 +152,7 @@ const DAMAGED: &str = "damaged_at";
 impl Entry {
     /// Whether its deletion has begun.
     pub fn is_going(&self) -> bool {
-        self.others.get(DELETING) == Some(&Value::Bool(true))
+        self.others.get(DELETING) == Some(Value::Bool(true))
     }
 
     /// Whether the object is as we wrote it.
@@ -144,7 +177,7 @@ impl Entry {
         self.verified_level = passed.map(|(_, level)| level.to_owned());
         match passed {
             Some(_) => self.others.remove(DAMAGED),
-            None => self.others.insert(DAMAGED.into(), Value::String(now.into())),
+            None => self.others.insert(DAMAGED, &Value::String(now.into())),
         };
     }
 
@@ -166,18 +199,18 @@ impl Entry {
 
     /// Whether it is known that its time is wrong.
     pub fn has_wrong_clock(&self) -> bool {
-        self.others.get(WRONG_CLOCK) == Some(&Value::Bool(true))
+        self.others.get(WRONG_CLOCK) == Some(Value::Bool(true))
     }
 
     /// Marks it as one whose time is wrong.
     pub fn mark_wrong_clock(&mut self) {
-        self.others.insert(WRONG_CLOCK.into(), Value::Bool(true));
+        self.others.insert(WRONG_CLOCK, &Value::Bool(true));
         self.seal();
     }
 
     /// Whether its last verification failed.
     pub fn is_damaged(&self) -> bool {
-        self.others.contains_key(DAMAGED)
+        self.others.has(DAMAGED)
     }
 
     /// Whether it is the same backup in the same file.
@@ -188,7 +221,7 @@ impl Entry {
     /// Marks it as one whose artifact is about to be replaced, or not any more.
     pub fn mark_replacing(&mut self, replacing: bool) {
         if replacing {
-            self.others.insert(REPLACING.into(), Value::Bool(true));
+            self.others.insert(REPLACING, &Value::Bool(true));
         } else {
             self.others.remove(REPLACING);
         }
@@ -197,7 +230,7 @@ impl Entry {
 
     /// Whether its artifact was about to be replaced.
     pub fn is_replacing(&self) -> bool {
-        self.others.get(REPLACING) == Some(&Value::Bool(true))
+        self.others.get(REPLACING) == Some(Value::Bool(true))
     }
 
     /// Forgets marks that only the catalog may set: a hash file is no order to delete.
@@ -209,19 +242,22 @@ impl Entry {
 
     /// Marks it as one whose deletion has begun.
     pub fn mark_deleting(&mut self) {
-        self.others.insert(DELETING.into(), Value::Bool(true));
+        self.others.insert(DELETING, &Value::Bool(true));
         self.seal();
     }
 
     /// Marks it as one whose deletion has failed.
     pub fn mark_resisting(&mut self, error: &str) {
-        self.others.insert(DELETION_ERROR.into(), Value::String(error.into()));
+        self.others.insert(DELETION_ERROR, &Value::String(error.into()));
         self.seal();
     }
 
     /// Why its deletion failed, if it did.
-    pub fn deletion_error(&self) -> Option<&str> {
-        self.others.get(DELETION_ERROR).filter(|_| self.is_going())?.as_str()
+    pub fn deletion_error(&self) -> Option<String> {
+        match self.others.get(DELETION_ERROR).filter(|_| self.is_going()) {
+            Some(Value::String(error)) => Some(error),
+            _ => None,
+        }
     }
 
     /// The artifact's path.
@@ -235,6 +271,23 @@ impl Entry {
         let mut shown = self.clone();
         shown.backup_path = files::text_of(&self.place(directory));
         shown
+    }
+}
+
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, out)
+    }
+}
+
+/// Only from JSON.
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(input)?;
+        let mut known = serde_json::Deserializer::from_str(text.get());
+        let entry = Self::deserialize(&mut known).map_err(D::Error::custom)?;
+        let others = Object::without(text.get(), &KNOWN).ok_or_else(|| D::Error::custom("no object"))?;
+        Ok(Self { others, ..entry })
     }
 }
 

@@ -1,3 +1,7 @@
+//! The order and the digest of entries, and which fields are known.
+
+use serde_json::Map;
+
 use super::*;
 
 /// An entry as another version might have written it.
@@ -59,9 +63,27 @@ fn a_sealed_entry_is_intact_until_anything_in_it_changes() {
     let text = serde_json::to_string(&sealed).unwrap();
     let read: Entry = serde_json::from_str(&text).unwrap();
     assert!(read.is_intact());
-    assert_eq!(read.others["of_another_version"]["kept"], true);
+    assert_eq!(read.others.get("of_another_version"), Some(serde_json::json!({"kept": true})));
     let other: Entry = serde_json::from_str(&text.replace("\"kept\":true", "\"kept\":false")).unwrap();
     assert!(!other.is_intact());
     let other: Entry = serde_json::from_str(&text.replace("a.db", "b.db")).unwrap();
     assert!(!other.is_intact());
+}
+
+#[test]
+fn every_field_that_an_entry_has_is_known_and_no_other_is() {
+    let mut full = entry("a.db", "2026-01-01T00:00:00.000Z");
+    (full.queue_name, full.sequence, full.others) = (Some("q".into()), Some(1), Object::default());
+    let written = serde_json::to_value(&full).unwrap();
+    let fields: std::collections::BTreeSet<&str> = written.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(fields, KNOWN.into());
+}
+
+#[test]
+fn a_field_of_another_version_is_written_again_digit_by_digit() {
+    let text = serde_json::to_string(&entry("a.db", "2026-01-01T00:00:00.000Z")).unwrap();
+    let field = r#""later":[1.50,123456789012345678901234567890,{"b":1,"a":2}]"#;
+    let text = text.replacen('{', &format!("{{{field},"), 1);
+    let read: Entry = serde_json::from_str(&text).unwrap();
+    assert!(serde_json::to_string(&read).unwrap().contains(field));
 }

@@ -14,13 +14,12 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use serde_json::Map;
-
 use super::artifact;
 use super::entry::Entry;
 use super::frames::{self, Compression};
 use super::hashfile;
 use super::newer;
+use super::object::Object;
 use super::options::Kind;
 use super::scratch;
 use crate::clock;
@@ -99,7 +98,7 @@ pub fn describe(path: &Path, live: &LiveFiles, targets: &[&Path], watch: &mut Wa
         verified_level: None,
         sequence: None,
         object_digest: None,
-        others: Map::new(),
+        others: Object::default(),
     };
     entry.seal();
     Ok(entry)

@@ -17,6 +17,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::artifact::PageHash;
+use super::bounds;
 use super::digesting::Digesting;
 use super::entry::Entry;
 use super::sink::Geometry;
@@ -25,8 +26,9 @@ use crate::files;
 use crate::memory;
 
 const MAGIC: &[u8; 20] = b"queuekeeper hashes 1";
-/// The catalog object is about a kilobyte; a longer one is damage.
-const LONGEST_OBJECT: u32 = 1 << 24;
+
+/// How many hashes are read at once where they are not kept.
+const PIECE: usize = 1024;
 
 /// What its name has behind that of the artifact.
 pub const SUFFIX: &str = ".hashes";
@@ -36,9 +38,11 @@ pub const SUFFIX: &str = ".hashes";
 pub struct HashFile {
     /// The catalog object of the artifact.
     pub entry: Entry,
+    /// How long that is as text.
+    pub object_bytes: u64,
     /// The shape of the database.
     pub geometry: Geometry,
-    /// The hash of each page.
+    /// The hash of each page, where they were asked for.
     pub hashes: Vec<PageHash>,
     /// SHA-256 of the whole file.
     pub checksum: String,
@@ -89,25 +93,39 @@ fn array<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {
 ///
 /// What the disk says.
 pub fn read(file: File, path: &Path) -> Result<Option<HashFile>> {
+    parsed(file, path, true)
+}
+
+/// The same without the hashes: they are checked, and not kept.
+///
+/// # Errors
+///
+/// As for [`read`].
+pub fn read_entry(file: File, path: &Path) -> Result<Option<HashFile>> {
+    parsed(file, path, false)
+}
+
+fn parsed(file: File, path: &Path, keep: bool) -> Result<Option<HashFile>> {
     // Taken for damaged, it would count as missing, and be replaced.
     let length = file.metadata().map_err(|error| Error::io("look at", path, &error))?.len();
     let mut input = Digesting::new(BufReader::new(file));
-    match parse(&mut input, length) {
+    match parse(&mut input, length, keep) {
         Ok(found) => Ok(found),
         Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) => Ok(None),
         Err(error) => Err(Error::io("read the hash file", path, &error)),
     }
 }
 
-fn parse(input: &mut Digesting<impl Read>, length: u64) -> io::Result<Option<HashFile>> {
+fn parse(input: &mut Digesting<impl Read>, length: u64, keep: bool) -> io::Result<Option<HashFile>> {
     if array::<20>(input)? != *MAGIC {
         return Ok(None);
     }
     let object_length = u32::from_le_bytes(array(input)?);
-    if object_length > LONGEST_OBJECT {
+    let object_bytes = object_length as usize;
+    if object_bytes > bounds::ENTRY_BYTES {
         return Ok(None);
     }
-    let mut object = memory::zeros(object_length as usize)?;
+    let mut object = memory::zeros(object_bytes)?;
     input.read_exact(&mut object)?;
     let page_size = u32::from_le_bytes(array(input)?);
     let page_count = u32::from_le_bytes(array(input)?);
@@ -116,15 +134,33 @@ fn parse(input: &mut Digesting<impl Read>, length: u64) -> io::Result<Option<Has
     if length != fixed + 16 * u64::from(page_count) {
         return Ok(None);
     }
-    let mut hashes: Vec<PageHash> = memory::filled(page_count as usize, [0; 16])?;
-    input.read_exact(hashes.as_flattened_mut())?;
+    let mut hashes: Vec<PageHash> = Vec::new();
+    let mut left = page_count as usize;
+    if !keep {
+        while left > 0 {
+            hashes.resize(left.min(PIECE), [0; 16]);
+            input.read_exact(hashes.as_flattened_mut())?;
+            left -= hashes.len();
+        }
+        hashes.clear();
+    }
+    if left > 0 {
+        hashes = memory::filled(left, [0; 16])?;
+        input.read_exact(hashes.as_flattened_mut())?;
+    }
     let digest = input.sha256();
     if array::<32>(input)? != digest {
         return Ok(None);
     }
-    let Ok(entry) = serde_json::from_slice::<Entry>(&object) else { return Ok(None) };
+    let Some(entry) = entry_of(&object) else { return Ok(None) };
     let checksum = input.fingerprint().checksum;
-    Ok(Some(HashFile { entry, geometry: Geometry { page_size, page_count }, hashes, checksum }))
+    let geometry = Geometry { page_size, page_count };
+    Ok(Some(HashFile { entry, object_bytes: u64::from(object_length), geometry, hashes, checksum }))
+}
+
+fn entry_of(object: &[u8]) -> Option<Entry> {
+    let text = str::from_utf8(object).ok().filter(|text| !bounds::is_deep(text))?;
+    serde_json::from_str(text).ok()
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn in_catalog(catalog: &Catalog<'_>, source: &Source, watch: &mut Watch<'_>) -> 
     Ok(own
         .map(|entry| Leftover {
             path: entry.place(catalog.directory()),
-            why: entry.deletion_error().unwrap_or_default().to_owned(),
+            why: entry.deletion_error().unwrap_or_default(),
         })
         .collect())
 }

@@ -78,7 +78,7 @@ pub fn earlier(entries: &[Entry], source: &Source) -> Earlier {
     let own = entries
         .iter()
         .filter(|entry| source.owns(*entry) || (!source.path().is_empty() && entry.source_path == source.path()));
-    own.map(|entry| entry.task_counts.as_ref().map(total)).collect()
+    own.map(|entry| entry.task_counts.as_ref().map(|counts| total(&counts.fields()))).collect()
 }
 
 /// How many tasks there are of all statuses.

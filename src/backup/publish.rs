@@ -11,11 +11,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use serde_json::Map;
-
 use super::catalog::Catalog;
 use super::elsewhere;
 use super::entry::Entry;
+use super::object::Object;
 use super::options::Wish;
 use super::produce::{self, Produced};
 use super::source::Source;
@@ -68,13 +67,13 @@ pub fn entry_of(produced: &Produced, wish: &Wish, source: &Source) -> Entry {
         content_digest: Some(produced.content_digest.clone()),
         hash_file_checksum: None,
         pages_stored: Some(produced.pages_stored),
-        task_counts: produced.task_counts.clone(),
+        task_counts: produced.task_counts.as_ref().map(Object::from),
         duration_ms: None,
         verified_at: None,
         verified_level: None,
         sequence: None,
         object_digest: None,
-        others: Map::new(),
+        others: Object::default(),
     }
 }
 

@@ -17,6 +17,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::bounds;
 use crate::error::{Error, Result};
 use crate::schema;
 
@@ -83,10 +84,10 @@ fn parent_of(conn: &Connection) -> Result<Option<String>> {
     if !has_columns(conn, "delta_meta", ["key", "value"])? {
         return Ok(None);
     }
-    let sql = "SELECT CAST(value AS TEXT) FROM main.delta_meta WHERE key = 'parent_id'
+    let sql = "SELECT CAST(value AS TEXT) FROM main.delta_meta WHERE +key = 'parent_id' AND length(value) <= ?1
                AND (SELECT count(DISTINCT key) FROM main.delta_meta
-                    WHERE key IN ('format', 'page_size', 'page_count', 'parent_digest', 'content_digest')) = 5";
-    let found = conn.query_row(sql, [], |row| row.get::<_, Option<String>>(0)).optional()?;
+                    WHERE +key IN ('format', 'page_size', 'page_count', 'parent_digest', 'content_digest')) = 5";
+    let found = conn.query_row(sql, [bounds::DELTA_TEXT], |row| row.get::<_, Option<String>>(0)).optional()?;
     Ok(found.flatten())
 }
 
@@ -96,11 +97,11 @@ fn is_as_written(conn: &Connection, parent: &str) -> Result<bool> {
         return Ok(false);
     }
     let sql =
-        "SELECT (SELECT count(DISTINCT key) FROM main.delta_meta WHERE key IN ('parent_digest', 'content_digest')
-                       AND typeof(value) = 'text' AND length(value) >= 32 AND value NOT GLOB '*[^0-9a-f]*') = 2
+        "SELECT (SELECT count(DISTINCT key) FROM main.delta_meta WHERE +key IN ('parent_digest', 'content_digest')
+                       AND typeof(value) = 'text' AND length(value) BETWEEN 32 AND ?1 AND value NOT GLOB '*[^0-9a-f]*') = 2
                AND NOT EXISTS (SELECT 1 FROM main.delta_page WHERE length(content) IS NOT
-                               (SELECT value FROM main.delta_meta WHERE key = 'page_size'))";
-    Ok(conn.query_row(sql, [], |row| row.get(0))?)
+                               (SELECT value FROM main.delta_meta WHERE +key = 'page_size'))";
+    Ok(conn.query_row(sql, [bounds::DELTA_TEXT], |row| row.get(0))?)
 }
 
 fn has_columns(conn: &Connection, table: &str, names: [&str; 2]) -> Result<bool> {

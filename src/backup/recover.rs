@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::artifact;
+use super::bounds;
 use super::catalog::MANIFEST;
 use super::entry::Entry;
 use super::{hashfile, orphans};
 use crate::clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles, SetAside};
 use crate::progress::Watch;
 
@@ -41,14 +42,18 @@ impl Stray {
 }
 
 /// The backups of a directory without a usable manifest, oldest first: those whose artifact is there in its full length.
-pub fn all(directory: &Path, live: &LiveFiles) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = strays(directory, live, &[])
+///
+/// # Errors
+///
+/// More of them than a catalog may have.
+pub fn all(directory: &Path, live: &LiveFiles) -> Result<Vec<Entry>> {
+    let mut entries: Vec<Entry> = strays(directory, live, &[])?
         .into_iter()
         .filter(|stray| matches!(stray.artifact(directory), Ok(Some((_, size))) if size == stray.entry.size_bytes))
         .map(|stray| stray.entry)
         .collect();
     entries.sort_by_key(Entry::made);
-    entries
+    Ok(entries)
 }
 
 /// The backups that crashed between getting their name and getting into the catalog, which has `entries`, and those that were copied
@@ -59,7 +64,7 @@ pub fn all(directory: &Path, live: &LiveFiles) -> Vec<Entry> {
 /// `SQLITE_INTERRUPT`, or an artifact that cannot be read.
 pub fn unlisted(directory: &Path, live: &LiveFiles, entries: &[Entry], watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
     let mut found = Vec::new();
-    for stray in strays(directory, live, entries) {
+    for stray in strays(directory, live, entries)? {
         let complete = match stray.artifact(directory)? {
             Some((path, size)) if size == stray.entry.size_bytes => is_artifact(&stray.entry, &path, live, watch)?,
             _ => false,
@@ -74,6 +79,7 @@ pub fn unlisted(directory: &Path, live: &LiveFiles, entries: &[Entry], watch: &m
 /// Sets aside the hash files that have waited for their artifact long enough; `entries` are all that the catalog has. Notes that say so.
 pub fn set_orphans_aside(directory: &Path, live: &LiveFiles, entries: &[Entry], now: DateTime<Utc>) -> Vec<String> {
     let overdue = strays(directory, live, entries)
+        .unwrap_or_default()
         .into_iter()
         .filter(|stray| orphans::is_overdue(&stray.path, &stray.entry.place(directory), now));
     // One that cannot be moved is tried again by the next backup.
@@ -116,7 +122,7 @@ pub fn look(
         let path = entry.place(directory);
         let hash_path = hashfile::path_of(&path);
         let hashes = match files::open_own(&hash_path, live)? {
-            Some(file) => hashfile::read(file, &hash_path)?,
+            Some(file) => hashfile::read_entry(file, &hash_path)?,
             None => None,
         };
         let new = hashes.map(|hashes| {
@@ -151,11 +157,11 @@ fn is_artifact(entry: &Entry, path: &Path, live: &LiveFiles, watch: &mut Watch<'
     }
 }
 
-fn strays(directory: &Path, live: &LiveFiles, entries: &[Entry]) -> Vec<Stray> {
-    let Ok(listing) = fs::read_dir(directory) else { return Vec::new() };
+fn strays(directory: &Path, live: &LiveFiles, entries: &[Entry]) -> Result<Vec<Stray>> {
+    let Ok(listing) = fs::read_dir(directory) else { return Ok(Vec::new()) };
     let known: HashSet<&str> = entries.iter().map(|entry| entry.backup_path.as_str()).collect();
     let ids: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
-    let mut strays = Vec::new();
+    let (mut strays, mut bytes) = (Vec::new(), 0);
     for found in listing.flatten() {
         let Ok(name) = found.file_name().into_string() else { continue };
         let Some(artifact) = name.strip_suffix(hashfile::SUFFIX) else { continue };
@@ -165,16 +171,30 @@ fn strays(directory: &Path, live: &LiveFiles, entries: &[Entry]) -> Vec<Stray> {
         let path = found.path();
         // What is no hash file, or one of another artifact, is somebody else's.
         let Ok(Some(file)) = files::open_own(&path, live) else { continue };
-        let Ok(Some(hashes)) = hashfile::read(file, &path) else { continue };
+        let Ok(Some(hashes)) = hashfile::read_entry(file, &path) else { continue };
         let mut entry = hashes.entry;
         if entry.backup_path == artifact && !ids.contains(entry.id.as_str()) {
             entry.hash_file_checksum = Some(hashes.checksum);
             entry.unmark();
             entry.seal();
+            bytes += hashes.object_bytes;
+            if strays.len() >= bounds::CATALOG_ENTRIES || bytes > bounds::CATALOG_BYTES {
+                return Err(too_many(directory));
+            }
             strays.push(Stray { path, entry });
         }
     }
-    strays
+    Ok(strays)
+}
+
+fn too_many(directory: &Path) -> Error {
+    Error::corrupt(format!(
+        "the .hashes files in '{}' that its catalog does not list are more than {} bytes or {} backups, more than a catalog may have; nothing \
+         was changed; move those away that queuekeeper did not write",
+        directory.display(),
+        bounds::CATALOG_BYTES,
+        bounds::CATALOG_ENTRIES
+    ))
 }
 
 /// Moves a manifest that is none of ours out of the way, never over anything.

@@ -249,7 +249,7 @@ fn unfit(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'sta
 fn tasks_of(entry: &Entry) -> Tasks {
     match (&entry.task_counts, entry.backup_type == ADOPTED) {
         (_, true) => Tasks::Unknown,
-        (Some(counts), false) if missing::total(counts) > 0 => Tasks::There,
+        (Some(counts), false) if missing::total(&counts.fields()) > 0 => Tasks::There,
         _ => Tasks::Gone,
     }
 }

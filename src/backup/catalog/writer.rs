@@ -5,11 +5,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 use super::deletion::{self, Deletions};
 use super::{Catalog, Listing, MANIFEST};
 use crate::backup::entry::Entry;
-use crate::backup::recover;
+use crate::backup::{bounds, recover};
 use crate::error::{Error, Result};
 use crate::files::{self, DirectoryLock, Likeness, Placed, Staged};
 
@@ -67,8 +68,9 @@ impl<'a> Writer<'a> {
         entries.retain(|other| other.backup_path != entry.backup_path);
         let mut sealed = entry.clone();
         sealed.seal();
+        bounds::check_new_entry(json(&sealed)?.len())?;
         entries.push(sealed.clone());
-        let staged = self.write(&entries, like)?;
+        let staged = self.write(&entries, like, true)?;
         Ok(StagedCatalog { staged, entry: sealed })
     }
 
@@ -124,7 +126,7 @@ impl<'a> Writer<'a> {
         let mut done = deletion::remove(going, &self.catalog.directory, self.catalog.live);
         let mut changed = !done.gone.is_empty();
         for (entry, error) in &mut done.resisted {
-            if entry.deletion_error() != Some(error.message()) {
+            if entry.deletion_error().as_deref() != Some(error.message()) {
                 entry.mark_resisting(error.message());
                 changed = true;
             }
@@ -184,7 +186,7 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn save(&self) -> Result<()> {
-        match self.write(&self.entries, None)?.place(&self.manifest(), true)? {
+        match self.write(&self.entries, None, false)?.place(&self.manifest(), true)? {
             Placed::Fragile(error) => Err(error),
             Placed::Durable | Placed::Taken => Ok(()),
         }
@@ -207,10 +209,10 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn write(&self, entries: &[Entry], first: Option<Likeness>) -> Result<Staged> {
+    fn write(&self, entries: &[Entry], first: Option<Likeness>, new: bool) -> Result<Staged> {
         let path = self.manifest();
-        let text = serde_json::to_vec_pretty(entries)
-            .map_err(|error| Error::internal(format!("the catalog cannot be written as JSON ({error})")))?;
+        let text = json(entries)?;
+        bounds::check_written(&self.catalog.directory, entries.len(), text.len(), new)?;
         let old = Likeness::of_replaced(&path);
         self.staged(&path, &text, old.or(first).or_else(|| Likeness::of_writers(&self.catalog.directory)))
     }
@@ -227,6 +229,11 @@ impl<'a> Writer<'a> {
         staged.sync()?;
         Ok(staged)
     }
+}
+
+fn json<T: Serialize + ?Sized>(part: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(part)
+        .map_err(|error| Error::internal(format!("the catalog cannot be written as JSON ({error})")))
 }
 
 /// A catalog that is on disk under a temporary name.

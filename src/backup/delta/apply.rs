@@ -10,7 +10,7 @@ use rusqlite::types::Value;
 
 use super::FORMAT;
 use crate::backup::sink::Geometry;
-use crate::backup::{artifact, snapshot};
+use crate::backup::{artifact, bounds, snapshot};
 use crate::error::{Error, Result};
 use crate::progress::Watch;
 
@@ -27,8 +27,10 @@ pub fn apply(delta: &Path, base: &mut File, parent_digest: &str, watch: &mut Wat
     check_tables(&conn, delta)?;
     let geometry = check_meta(&conn, delta, parent_digest)?;
     check_growth(&conn, delta, base, geometry)?;
-    let mut pages = conn.prepare("SELECT pgno, content FROM delta_page ORDER BY pgno").map_err(damaged)?;
-    let mut rows = pages.query([]).map_err(damaged)?;
+    // What has the length of no page is not even read.
+    let sql = "SELECT pgno, CASE WHEN typeof(content) = 'blob' AND length(content) = ?1 THEN content END FROM delta_page ORDER BY pgno";
+    let mut pages = conn.prepare(sql).map_err(damaged)?;
+    let mut rows = pages.query([geometry.page_size]).map_err(damaged)?;
     let mut last = 0;
     while let Some(row) = rows.next().map_err(damaged)? {
         let number: i64 = row.get(0).map_err(damaged)?;
@@ -85,8 +87,10 @@ fn check_tables(conn: &Connection, delta: &Path) -> Result<()> {
 
 fn check_meta(conn: &Connection, delta: &Path, parent_digest: &str) -> Result<Geometry> {
     let read = || -> rusqlite::Result<HashMap<String, Value>> {
-        let mut statement = conn.prepare("SELECT key, value FROM delta_meta")?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        // A look by the key would read whole rows (+key does not).
+        let sql = "SELECT key, value FROM delta_meta WHERE length(value) <= ?1 AND +key IN ('format', 'page_size', 'page_count', 'parent_digest')";
+        let mut statement = conn.prepare(sql)?;
+        let rows = statement.query_map([bounds::DELTA_TEXT], |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect()
     };
     let meta = read()

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::Level;
 use crate::backup::entry::Entry;
+use crate::backup::object::Object;
 use crate::backup::{artifact, canonical, newer, recognize};
 use crate::error::{Error, Result};
 use crate::host::reading;
@@ -36,7 +37,11 @@ pub fn check_database(path: &Path, entry: &Entry, level: Level, watch: &mut Watc
         let mut found = pragma_findings(&conn, level)?;
         // Nobody recorded what a foreign backup should be.
         if level == Level::Full && found.findings.is_empty() && entry.content_digest.is_some() {
-            judge(&mut found, "the number of tasks", count_findings(&conn, entry.task_counts.as_ref()))?;
+            judge(
+                &mut found,
+                "the number of tasks",
+                count_findings(&conn, entry.task_counts.as_ref().map(Object::fields).as_ref()),
+            )?;
         }
         Ok(found)
     })?;

@@ -73,8 +73,8 @@ fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
 }
 
 fn backup(entry: Entry) -> Vec<Value> {
-    let deletion_error = entry.deletion_error().map(str::to_owned);
-    let counts = entry.task_counts.map(|counts| canonical::text(&serde_json::Value::Object(counts)));
+    let deletion_error = entry.deletion_error();
+    let counts = entry.task_counts.map(|counts| canonical::text(&serde_json::Value::Object(counts.fields())));
     vec![
         text(Some(entry.id)),
         text(Some(entry.backup_type)),

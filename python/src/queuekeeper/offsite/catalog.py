@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from queuekeeper.errors import SQLITE_BUSY, SQLITE_CANTOPEN
+from queuekeeper.offsite import bounds
 from queuekeeper.offsite.errors import SQLITE_AUTH, OffsiteError, damaged
 from queuekeeper.offsite.remote import Remote, Stored, check_name
 
@@ -71,8 +72,9 @@ def fault_of(entry: Entry) -> str | None:
     return None
 
 
-def parse(content: bytes) -> list[Entry] | None:
+def parse(content: bytes, shown: str) -> list[Entry] | None:
     """The entries of a catalog; None where it is none, such as one that was cut short."""
+    bounds.check(content, shown)
     try:
         entries = json.loads(content)
     except ValueError:
@@ -161,7 +163,7 @@ class RemoteCatalog:
         with tempfile.TemporaryDirectory(prefix="queuekeeper-") as place:
             entries: list[Entry] | None = None
             for name in present:
-                entries = parse(_fetched(remote, name, Path(place)))
+                entries = parse(_fetched(remote, name, Path(place)), remote.on(name))
                 if entries is not None:
                     break
             leaving = _fetched(remote, LEAVING, Path(place)) if LEAVING in objects else b"[]"
@@ -232,14 +234,15 @@ class RemoteCatalog:
 def _fetched(remote: Remote, name: str, place: Path) -> bytes:
     path = place / name
     remote.download(name, path)
-    return path.read_bytes()
+    return bounds.read(path, remote.on(name))
 
 
 def _names(content: bytes) -> list[str]:
     """What was noted; on the word of a note that was cut short nothing is deleted."""
     try:
+        bounds.check(content, LEAVING)
         names = json.loads(content)
-    except ValueError:
+    except (ValueError, OffsiteError):
         return []
     if not isinstance(names, list):
         return []

@@ -24,6 +24,7 @@ from queuekeeper._arguments import PathLike
 from queuekeeper._lock import Held, locked
 from queuekeeper._queue import Queue
 from queuekeeper.errors import CorruptError
+from queuekeeper.offsite import bounds
 from queuekeeper.offsite.catalog import MANIFEST, Entry, parse
 from queuekeeper.offsite.errors import busy, damaged, missing, usage
 
@@ -67,10 +68,10 @@ class Local:
         """What the catalog lists, in its own order."""
         path = self.directory / MANIFEST
         try:
-            content = path.read_bytes()
+            content = bounds.read(path, f"'{path}'")
         except FileNotFoundError:
             content = b"[]"
-        entries = parse(content)
+        entries = parse(content, f"'{path}'")
         listed = self.queue.backups(self.directory) if self.directory.is_dir() else []
         own = [each for each in listed if each.is_kept and each.backup_type != "adopted"]
         if entries is None or (own and not entries):

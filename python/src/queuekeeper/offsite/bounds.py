@@ -1,0 +1,64 @@
+"""How much is read of a catalog that others may write.
+
+# Promise
+
+What exceeds a bound is an error that names the file, the bound and the way out, before anything of
+it is parsed. The bounds of files and entries are the library's own (`src/backup/bounds.rs`).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from queuekeeper.offsite.errors import OffsiteError, damaged
+
+#: Fifty thousand backups; one takes about a kilobyte.
+CATALOG_BYTES = 64 << 20
+ENTRY_BYTES = 256 << 10
+NESTING = 64
+#: Objects and lists in a catalog; an entry of ours has two. Each takes 200 bytes of memory, however
+#: short it is as text.
+CONTAINERS = 400_000
+
+#: A text, a bracket, or the beginning of a text without an end.
+TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]|"', re.DOTALL)
+
+
+def read(path: Path, shown: str) -> bytes:
+    """What a catalog's file holds."""
+    with path.open("rb") as file:
+        content = file.read(CATALOG_BYTES + 1)
+    if len(content) > CATALOG_BYTES:
+        raise _refusal(shown, f"is longer than {CATALOG_BYTES} bytes")
+    return content
+
+
+def check(content: bytes, shown: str) -> None:
+    """Refuses a catalog that would take far more memory than any of ours."""
+    depth = containers = begin = 0
+    for found in TOKEN.finditer(content):
+        token = found.group()
+        if token in (b"{", b"["):
+            depth += 1
+            containers += 1
+            begin = found.start() if depth == 2 else begin
+        elif token in (b"}", b"]"):
+            if depth == 2 and found.end() - begin > ENTRY_BYTES:
+                raise _refusal(shown, f"has an entry of more than {ENTRY_BYTES} bytes")
+            depth -= 1
+        elif token == b'"':
+            return
+        if depth > NESTING + 1:
+            raise _refusal(
+                shown, f"has more than {NESTING} objects and lists within each other in an entry"
+            )
+        if containers > CONTAINERS:
+            raise _refusal(shown, f"has more than {CONTAINERS} objects and lists")
+
+
+def _refusal(shown: str, why: str) -> OffsiteError:
+    return damaged(
+        f"{shown} {why}; queuekeeper did not write that, so it is not read, and nothing was "
+        "changed; move it away, or correct it"
+    )
