@@ -8,6 +8,8 @@
 //! - A manifest that is missing, or is no JSON array of catalog objects, is rebuilt from the hash files (see
 //!   [`recover`](super::recover)); it is set aside, never overwritten. One that names a file outside its directory was written
 //!   with intent: it is an error, and every action leaves everything as it is.
+//! - In a directory that everybody may write, nothing is deleted on the word of a stranger's catalog or hash file
+//!   ([`stranger`](files::stranger)).
 //! - **Deleting is crash-safe**: an entry is first marked `deleting`, then its file goes, then the entry. A crash in
 //!   between leaves a marked entry, which no reader shows and the next writer completes. A file that cannot be deleted leaves the
 //!   entry with the error, which is shown (see [`listing`](Listing)), and every writer tries again.
@@ -86,7 +88,7 @@ impl<'a> Catalog<'a> {
 
     fn unsettled(&self) -> Result<Listing> {
         let entries = match self.read()? {
-            Manifest::Catalog(entries) => entries,
+            Manifest::Catalog(entries, _) => entries,
             Manifest::Missing | Manifest::Foreign => recover::all(&self.directory, self.live)?,
         };
         Ok(Listing::of(entries))
@@ -133,8 +135,10 @@ impl<'a> Catalog<'a> {
         let manifest = self.read()?;
         let foreign = matches!(manifest, Manifest::Foreign);
         let mut notes = Vec::new();
+        let mut stranger = None;
         let (entries, changed) = match manifest {
-            Manifest::Catalog(mut entries) => {
+            Manifest::Catalog(mut entries, owner) => {
+                stranger = owner;
                 let settled = recover::settle(&self.directory, self.live, &mut entries, watch)?;
                 let unlisted = recover::unlisted(&self.directory, self.live, &entries, watch)?;
                 let changed = settled.is_some() || !unlisted.is_empty();
@@ -151,11 +155,11 @@ impl<'a> Catalog<'a> {
         if foreign {
             recover::set_aside(&self.directory)?;
         }
-        let mut writer = Writer::new(self, entries, notes, lock);
+        let mut writer = Writer::new(self, entries, notes, lock, stranger);
         if changed {
             writer.save()?;
         }
-        if writer.has_deletions() {
+        if stranger.is_none() && writer.has_deletions() {
             writer.complete_deletions()?;
         }
         Ok(writer)
@@ -173,7 +177,7 @@ impl<'a> Catalog<'a> {
 ///
 /// A file that cannot be read or is no catalog.
 pub fn elsewhere(path: &Path, live: &LiveFiles) -> Result<Vec<Entry>> {
-    let Manifest::Catalog(entries) = read(path, live)? else {
+    let Manifest::Catalog(entries, _) = read(path, live)? else {
         return Err(Error::usage(format!(
             "'{}' is no catalog; pass a backup directory, or a copy of a {MANIFEST}",
             path.display()
@@ -186,6 +190,7 @@ fn read(path: &Path, live: &LiveFiles) -> Result<Manifest> {
     let Some(file) = files::open_own(path, live)? else {
         return Ok(Manifest::Missing);
     };
+    let stranger = files::stranger(&file, path)?;
     let mut text = Vec::new();
     file.take(bounds::CATALOG_BYTES + 1).read_to_end(&mut text).map_err(|error| Error::io("read", path, &error))?;
     if text.len() as u64 > bounds::CATALOG_BYTES {
@@ -202,7 +207,7 @@ fn read(path: &Path, live: &LiveFiles) -> Result<Manifest> {
     for entry in &entries {
         check_name(&entry.backup_path, path)?;
     }
-    Ok(Manifest::Catalog(entries))
+    Ok(Manifest::Catalog(entries, stranger))
 }
 
 /// What lies at the manifest's name.
@@ -210,7 +215,8 @@ enum Manifest {
     Missing,
     /// A file, but no catalog.
     Foreign,
-    Catalog(Vec<Entry>),
+    /// The entries, and the stranger whose file it is, if so.
+    Catalog(Vec<Entry>, Option<u32>),
 }
 
 /// An artifact lies in the directory itself: anything else could name any file of the machine.

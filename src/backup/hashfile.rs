@@ -16,13 +16,13 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::artifact::PageHash;
+use super::artifact::{self, PageHash};
 use super::bounds;
 use super::digesting::Digesting;
 use super::entry::Entry;
 use super::sink::Geometry;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, LiveFiles};
 use crate::memory;
 
 const MAGIC: &[u8; 20] = b"queuekeeper hashes 1";
@@ -51,6 +51,22 @@ pub struct HashFile {
 /// The hash file of an artifact.
 pub fn path_of(artifact: &Path) -> PathBuf {
     files::with_suffix(artifact, SUFFIX)
+}
+
+/// Whether what lies at a hash file's name, if anything, begins as one of ours; an empty file does, and what is no file holds nothing that
+/// its deletion would lose.
+///
+/// # Errors
+///
+/// A file that must not be opened, or what the disk says.
+pub fn is_one(path: &Path, live: &LiveFiles) -> Result<bool> {
+    if files::look(path)?.is_some_and(|found| !found.is_file()) {
+        return Ok(true);
+    }
+    let Some(mut file) = files::open_own(path, live)? else { return Ok(true) };
+    let mut beginning = [0; MAGIC.len()];
+    let length = artifact::read_at_start(&mut file, &mut beginning, path)?;
+    Ok(beginning[..length] == MAGIC[..length])
 }
 
 /// Writes to `file`, which is empty; the SHA-256 of the whole file. Errors speak of `path`.
@@ -165,7 +181,6 @@ fn entry_of(object: &[u8]) -> Option<Entry> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::artifact;
     use super::super::entry::tests::entry;
     use super::*;
 

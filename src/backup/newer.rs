@@ -29,7 +29,8 @@ use super::entry::Entry;
 use crate::error::{Error, Result};
 use crate::host;
 
-const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// The first bytes of every database.
+pub const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// The version of the file format that stands for a WAL.
 const NEWEST_FORMAT: u8 = 2;
 

@@ -13,18 +13,41 @@
 //! size that it names. [`may_be_delta`] tells from page 1 alone when there is no need to look closer, for files that
 //! would have to be expanded first.
 
+use std::io::Seek;
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::bounds;
+use super::frames::Compression;
+use super::newer::SQLITE_MAGIC;
+use super::{artifact, bounds};
 use crate::error::{Error, Result};
+use crate::files::{self, LiveFiles};
 use crate::schema;
 
 /// The first byte of a tree's root that is no leaf, and where it lies in page 1
 /// (<https://www.sqlite.org/fileformat.html>, section 1.6).
 const INTERIOR: u8 = 5;
 const ROOT: usize = 100;
+
+/// Whether a file is a database or a compressed one, as far as its beginning tells; so is one that is empty or not there.
+///
+/// # Errors
+///
+/// A file that must not be opened, or what the disk says.
+pub fn is_artifact(path: &Path, live: &LiveFiles) -> Result<bool> {
+    let Some(mut file) = files::open_own(path, live)? else { return Ok(true) };
+    let mut beginning = [0; SQLITE_MAGIC.len()];
+    let length = artifact::read_at_start(&mut file, &mut beginning, path)?;
+    let compression = match beginning[..length] {
+        [] => return Ok(true),
+        [0x1f, 0x8b, 8, ..] => Compression::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
+        ref plain => return Ok(plain == SQLITE_MAGIC),
+    };
+    file.rewind().map_err(|error| Error::io("read", path, &error))?;
+    Ok(artifact::plain_beginning(file, compression, path)?.starts_with(SQLITE_MAGIC))
+}
 
 /// Whether page 1 may have the schema of a delta; false if it is none for sure.
 pub fn may_be_delta(page_one: &[u8]) -> bool {

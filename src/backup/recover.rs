@@ -121,7 +121,7 @@ pub fn look(
     for entry in entries.iter_mut().filter(|entry| entry.is_replacing() && entry.is_intact()) {
         let path = entry.place(directory);
         let hash_path = hashfile::path_of(&path);
-        let hashes = match files::open_own(&hash_path, live)? {
+        let hashes = match open_trusted(&hash_path, live)? {
             Some(file) => hashfile::read_entry(file, &hash_path)?,
             None => None,
         };
@@ -157,6 +157,12 @@ fn is_artifact(entry: &Entry, path: &Path, live: &LiveFiles, watch: &mut Watch<'
     }
 }
 
+/// A hash file; a stranger's is none: what it says would stand in the catalog as our own word.
+fn open_trusted(path: &Path, live: &LiveFiles) -> Result<Option<fs::File>> {
+    let Some(file) = files::open_own(path, live)? else { return Ok(None) };
+    Ok(if files::stranger(&file, path)?.is_none() { Some(file) } else { None })
+}
+
 fn strays(directory: &Path, live: &LiveFiles, entries: &[Entry]) -> Result<Vec<Stray>> {
     let Ok(listing) = fs::read_dir(directory) else { return Ok(Vec::new()) };
     let known: HashSet<&str> = entries.iter().map(|entry| entry.backup_path.as_str()).collect();
@@ -170,7 +176,7 @@ fn strays(directory: &Path, live: &LiveFiles, entries: &[Entry]) -> Result<Vec<S
         }
         let path = found.path();
         // What is no hash file, or one of another artifact, is somebody else's.
-        let Ok(Some(file)) = files::open_own(&path, live) else { continue };
+        let Ok(Some(file)) = open_trusted(&path, live) else { continue };
         let Ok(Some(hashes)) = hashfile::read_entry(file, &path) else { continue };
         let mut entry = hashes.entry;
         if entry.backup_path == artifact && !ids.contains(entry.id.as_str()) {

@@ -25,6 +25,7 @@ mod lock;
 mod staged;
 mod temporary;
 mod text;
+mod trust;
 
 use std::fs;
 #[cfg(unix)]
@@ -40,6 +41,7 @@ pub use lock::DirectoryLock;
 pub use staged::{Placed, Staged, abandoned, sweep};
 pub use temporary::{can_be_written, may_share_space, sqlite_directory};
 pub use text::{paths_of_text, text_of};
+pub use trust::{refusal as refusal_of_stranger, stranger};
 
 use crate::error::{Error, Result};
 use crate::memory;

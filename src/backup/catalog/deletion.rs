@@ -5,6 +5,8 @@
 //! - A backup is gone when its artifact and its hash file are; nothing else counts as deleted.
 //! - One that resists (an immutable file, a directory that may not be written) keeps no other from going, but for what it builds on: as
 //!   long as a delta lies there, so does its chain. Each that stays comes with the error.
+//! - What is neither a database nor a compressed one (see [`is_artifact`](recognize::is_artifact)) is not deleted, whatever the catalog says of it, nor
+//!   a file of a hash file's name that is none.
 //! - Circles in a broken catalog do no harm.
 //!
 //! # How
@@ -16,7 +18,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::backup::entry::Entry;
-use crate::backup::hashfile;
+use crate::backup::{hashfile, recognize};
 use crate::error::{Error, Result};
 use crate::files::LiveFiles;
 
@@ -172,7 +174,16 @@ impl Order {
 
 /// Removes an artifact, then its hash file.
 fn remove_files(path: &Path, live: &LiveFiles) -> Result<()> {
-    for path in [path, &hashfile::path_of(path)] {
+    if !recognize::is_artifact(path, live)? {
+        return Err(Error::usage(format!(
+            "'{}' is no backup, whatever the catalog says: it is neither a SQLite database nor a compressed one, so it is not deleted; if it is \
+             a damaged backup, delete it yourself",
+            path.display()
+        )));
+    }
+    let hash_path = hashfile::path_of(path);
+    let has_hashes = hashfile::is_one(&hash_path, live)?;
+    for path in [path, &hash_path].into_iter().take(if has_hashes { 2 } else { 1 }) {
         live.refuse(path)?;
         match fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -197,7 +208,7 @@ mod tests {
             if stubborn.contains(&name) {
                 fs::create_dir(&path).unwrap()
             } else {
-                fs::write(&path, name).unwrap()
+                fs::write(&path, "SQLite format 3\0").unwrap()
             }
             let parent_id = (!parent.is_empty()).then(|| parent.to_owned());
             Entry { parent_id, ..entry(name, "2026-01-01T00:00:00.000Z") }

@@ -21,6 +21,8 @@ pub struct Writer<'a> {
     deletions: Deletions,
     /// What was set aside.
     notes: Vec<String>,
+    /// Whose the catalog is, if it orders nothing.
+    stranger: Option<u32>,
     _lock: DirectoryLock,
 }
 
@@ -30,8 +32,9 @@ impl<'a> Writer<'a> {
         entries: Vec<Entry>,
         notes: Vec<String>,
         lock: DirectoryLock,
+        stranger: Option<u32>,
     ) -> Self {
-        Self { catalog, entries, deletions: Deletions::default(), notes, _lock: lock }
+        Self { catalog, entries, deletions: Deletions::default(), notes, stranger, _lock: lock }
     }
 
     /// Whether a deletion has begun that was not completed.
@@ -91,8 +94,11 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     ///
-    /// What the file system says to writing the catalog.
+    /// A catalog that orders nothing, or what the file system says to writing it.
     pub fn delete(&mut self, ids: &[String]) -> Result<()> {
+        if let Some(owner) = self.stranger.filter(|_| !ids.is_empty()) {
+            return Err(files::refusal_of_stranger(&self.manifest(), owner));
+        }
         let doomed: HashSet<&str> = ids.iter().map(String::as_str).collect();
         let mut marked = false;
         for entry in &mut self.entries {
