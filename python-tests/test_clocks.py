@@ -147,6 +147,23 @@ def test_what_a_clock_that_was_behind_has_stamped_is_marked_for_good(opened: Ope
     assert done["deleted"] == 1
 
 
+@pytest.mark.parametrize("keep", ["3", "7/4/12"])
+def test_a_clock_that_is_an_hour_ahead_each_day_piles_nothing_up(keep: str, opened: Open) -> None:
+    """Of two systems on one machine one takes local time for universal time."""
+    calls = opened("queue", keep)
+    never = opened("never", keep)
+    for queue in (calls, never):
+        only(queue.session, "daily")
+        queue.session.rows("SELECT queue_set('cron_daily', '0 * * * *')")
+    for now in days(0, 12):
+        calls.at(now - 20 * MINUTE + HOUR, right=False)
+        calls.session.rows("DELETE FROM queuekeeper_jobs")
+        for queue in (calls, never):
+            queue.at(now)
+    assert not [entry for entry in catalog(calls.directory) if "wrong_clock" in entry]
+    assert len(calls.there()) <= 2 * len(never.there())
+
+
 def test_a_queue_that_lay_idle_for_a_year_goes_on(opened: Open) -> None:
     calls = opened("queue", '{"keep_daily": 2}')
     only(calls.session, "daily")

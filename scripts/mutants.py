@@ -175,8 +175,8 @@ MUTANTS = (
         5,
         "a time that others contradict is believed",
         "src/retention/clocks.rs",
-        "TOLERANCE || was_behind(",
-        "TOLERANCE && was_behind(",
+        "SLIGHT || was_behind(",
+        "SLIGHT && was_behind(",
         "test_clocks.py -k marked_for_good",
     ),
     Mutant(

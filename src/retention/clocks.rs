@@ -10,8 +10,9 @@
 //! - **after a leap** ahead by more than [`LEAP`], or **after a fall**: doubted until the clock has gone on from there for [`STEADY`]. So
 //!   after a long idle time retention lags by a day. Where backups are made more seldom than that, later leaps confirm a leap: one
 //!   where the backups before it were as far apart, else three.
-//! - **contradicted**: the backups made before and after it say otherwise, or it is before [`FLOOR`]. The true time cannot be known. Where
-//!   nothing confirms it, either, it is doubted for good: callers remember that, since what tells so is deleted some day.
+//! - **contradicted**: the backups made before and after it say otherwise by more than [`SLIGHT`], or it is before [`FLOOR`]. The true
+//!   time cannot be known. Where nothing confirms it, either, it is doubted for good: callers remember that, since what tells so is
+//!   deleted some day.
 //!
 //! While the present itself is doubted, it is taken for the last time that is not.
 //!
@@ -27,6 +28,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// By how much clocks may differ.
 pub const TOLERANCE: TimeDelta = TimeDelta::minutes(10);
+/// By how much times may contradict the order of making and be believed: a mistake of an hour about a zone or its summer time, each day
+/// for one, must not leave a backup a day that nothing deletes.
+pub const SLIGHT: TimeDelta = TimeDelta::hours(2);
 /// A leap ahead that is larger is doubted at first.
 pub const LEAP: TimeDelta = TimeDelta::hours(48);
 /// For how long a clock must go on to be believed. Daily jobs are not a day apart to the second.
@@ -219,7 +223,7 @@ fn doubt_contradicted(judged: &mut [Result<Time, Doubt>], anchor: Time, settled:
     sorted.sort_unstable();
     let mut next = anchor;
     for (rank, stamp) in made.iter().enumerate().rev() {
-        judged[stamp.place] = if stamp.time - next > TOLERANCE || was_behind(&made[..=rank], &sorted, next) {
+        judged[stamp.place] = if stamp.time - next > SLIGHT || was_behind(&made[..=rank], &sorted, next) {
             Err(if stamp.believed || !settled { Doubt::Contradicted } else { Doubt::Wrong })
         } else {
             next = stamp.time.min(next);
@@ -232,11 +236,11 @@ fn doubt_contradicted(judged: &mut [Result<Time, Doubt>], anchor: Time, settled:
 fn was_behind(made: &[Stamp], sorted: &[Time], next: Time) -> bool {
     let Some((this, before)) = made.split_last() else { return false };
     // Nearly always none lies between, and then there is nothing to look for.
-    let following = sorted.partition_point(|other| *other - this.time <= TOLERANCE);
+    let following = sorted.partition_point(|other| *other - this.time <= SLIGHT);
     if sorted.get(following).is_none_or(|other| *other > next) {
         return false;
     }
-    let lies_between = |other: &Stamp| other.time - this.time > TOLERANCE && other.time <= next;
+    let lies_between = |other: &Stamp| other.time - this.time > SLIGHT && other.time <= next;
     let tells = |other: &Stamp| lies_between(other) && (other.believed || !this.believed);
     let Some(earlier) = before.iter().rposition(tells) else { return false };
     let steadily = made.get(earlier + 1).map_or(TimeDelta::zero(), |first| this.time - first.time);

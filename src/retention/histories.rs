@@ -142,3 +142,32 @@ fn a_clock_that_was_wrong_for_long_costs_nothing_new() {
         }
     }
 }
+
+/// Of two systems on one machine one shows local time for universal time, or a daylight saving hour is added twice.
+#[test]
+fn a_clock_that_is_an_hour_off_now_and_then_leaves_nothing_for_good() {
+    for (seed, policy) in POLICIES.iter().cycle().take(3 * POLICIES.len()).enumerate() {
+        let mut rng = Rng::with_seed(seed as u64);
+        let parsed = Policy::from_text(policy).unwrap();
+        let (mut directory, mut alone) = (Directory::default(), Directory::default());
+        let begin = clock::parse_rfc3339("2026-11-05T02:00:00Z").unwrap();
+        let by = TimeDelta::hours(if seed % 2 == 0 { 1 } else { -1 });
+        for day in 0..DAYS {
+            let now = begin + TimeDelta::days(day) + TimeDelta::minutes(rng.i64(0..20));
+            if day % 30 < 20 {
+                directory.back_up(now - TimeDelta::minutes(30) + by, None, true);
+                directory.rotate(now - TimeDelta::minutes(30) + by, &parsed, true);
+            }
+            for directory in [&mut directory, &mut alone] {
+                directory.back_up(now, Some(day), true);
+                directory.rotate(now, &parsed, true);
+            }
+            let wrong = directory.items.iter().filter(|item| item.wrong_clock).count();
+            assert_eq!(wrong, 0, "{policy} day {day}");
+            let (found, most) = (directory.items.len(), 2 * alone.items.len());
+            assert!(found <= most, "{policy} day {day}: {found}, more than {most}");
+        }
+        // The last ones made while the clock was off may take the slot of a day or a month, but nothing stays besides.
+        assert!(directory.items.len() <= alone.items.len() + 3, "{policy}");
+    }
+}
