@@ -9,7 +9,8 @@
 //!
 //! - the newest verified backup;
 //! - the newest backup, verified or not: nobody means to delete the last that there is;
-//! - the newest backup with tasks, and the newest verified one of these: later ones may be of nothing (see [`tasks`]);
+//! - the newest backup with tasks, also of those that the policy is about, and the newest verified one of these: later ones may be of
+//!   nothing (see [`tasks`]);
 //! - what the caller has just made;
 //! - every backup that a kept one builds on, with that as the reason;
 //! - what is not to be touched: a live database, an entry that is not as we wrote it, and the like. They don't count
@@ -179,13 +180,15 @@ impl<'a> Draft<'a> {
             rules.reasons(now, &times)
         };
         let merits = reasons(&subjects);
-        if let Some(others) = tasks::others(&self.items, &subjects) {
-            for (&place, reasons) in others.places.iter().zip(reasons(&others.places)) {
+        if let Some(newest) = tasks::newest(&self.items, &subjects) {
+            let others = tasks::others(&self.items, &subjects, newest).unwrap_or_default();
+            for (&place, reasons) in others.iter().zip(reasons(&others)) {
                 self.merits[place] =
                     reasons.into_iter().map(|why| format!("{why} but for those without tasks")).collect();
             }
-            if self.merits[others.newest].is_empty() {
-                self.merits[others.newest].push(tasks::NEWEST.into());
+            // Also when those of nothing are gone: else the next rotation would delete more.
+            if self.shields[newest].is_empty() {
+                self.shields[newest].push(tasks::NEWEST.into());
             }
         }
         for (place, reasons) in subjects.into_iter().zip(merits).filter(|(_, reasons)| !reasons.is_empty()) {

@@ -4,7 +4,7 @@
 //!
 //! A queue that was cut to nothing goes on to be backed up, and each such backup is sound. So, as long as no newer backup has tasks:
 //!
-//! - the newest backup with tasks stays, and so does the newest verified one of these;
+//! - the newest backup with tasks stays, also of those that a policy is about, and so does the newest verified one of these;
 //! - backups without tasks, or without a task table, that are newer than the newest one with tasks take no slot from those with tasks:
 //!   what the `keep_` rules keep without them stays, too.
 //!
@@ -35,19 +35,16 @@ impl Item {
     }
 }
 
-/// The backups that a policy is about, but for the newest ones without tasks.
-pub struct Others {
-    /// Their places, newest first.
-    pub places: Vec<usize>,
-    /// The place of the newest one with tasks.
-    pub newest: usize,
+/// The newest of `subjects` (places, newest first) that has tasks.
+pub fn newest(items: &[&Item], subjects: &[usize]) -> Option<usize> {
+    subjects.iter().copied().find(|&place| items[place].has_tasks())
 }
 
-/// Those of `subjects` (places, newest first) that are not of nothing, or are older than one with tasks; `None` if those are all.
-pub fn others(items: &[&Item], subjects: &[usize]) -> Option<Others> {
-    let (rank, &newest) = subjects.iter().enumerate().find(|(_, place)| items[**place].has_tasks())?;
+/// Those of `subjects` that are not of nothing, or are older than `newest`, which has tasks; `None` if those are all.
+pub fn others(items: &[&Item], subjects: &[usize], newest: usize) -> Option<Vec<usize>> {
+    let rank = subjects.iter().position(|&place| place == newest)?;
     let (newer, older) = subjects.split_at(rank);
     let newer = newer.iter().filter(|&&place| items[place].tasks != Tasks::Gone);
-    let places: Vec<usize> = newer.chain(older).copied().collect();
-    (places.len() < subjects.len()).then_some(Others { places, newest })
+    let others: Vec<usize> = newer.chain(older).copied().collect();
+    (others.len() < subjects.len()).then_some(others)
 }
