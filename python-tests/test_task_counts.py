@@ -60,6 +60,23 @@ def test_each_way_to_count_comes_to_the_same(
             assert made["task_counts"] == expected, (column, statuses[:20])
 
 
+def test_a_column_of_anything_but_statuses_keeps_no_backup_from_being_made(
+    tmp_path: Path, open_python: OpenPython
+) -> None:
+    session = open_python(tmp_path / "queue.db")
+    session.rows("CREATE TABLE task_queue(id INTEGER PRIMARY KEY, status TEXT)")
+    session.rows(
+        "INSERT INTO task_queue(status) WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL "
+        "SELECT n + 1 FROM n LIMIT 5000) SELECT 'é' || hex(randomblob(20)) || n FROM n"
+    )
+    made = session.object("SELECT queue_backup()")
+    assert made["task_counts"] is None
+    assert "there are 5000 statuses; look whether column_status" in made["note"]
+    assert session.object("SELECT queue_verify('latest', 'full')")["status"] == "ok"
+    session.rows("UPDATE task_queue SET status = 'status ' || (id % 400)")
+    assert len(session.object("SELECT queue_backup()")["task_counts"]) == 400
+
+
 def test_under_writers_the_counts_are_those_of_the_very_snapshot(
     make: MakeQueue, open_python: OpenPython
 ) -> None:

@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 use crate::memory;
+use crate::queue::counts::Counts;
 
 /// A catalog's file. A backup takes about a kilobyte in it: fifty thousand, one a minute for a month.
 pub const CATALOG_BYTES: u64 = 64 << 20;
@@ -27,6 +28,10 @@ pub const CATALOG_BYTES: u64 = 64 << 20;
 pub const CATALOG_ENTRIES: usize = 100_000;
 /// The text of one entry. Longest are the two paths (4096 bytes, six times as long where each byte is escaped) and the tasks by status.
 pub const ENTRY_BYTES: usize = 256 << 10;
+/// All statuses of a queue together: some five hundred words. With more, a column that is none of statuses was counted.
+const STATUSES_BYTES: usize = 16 << 10;
+/// What each has besides in JSON.
+const A_STATUS_BYTES: usize = 16;
 /// Objects and lists within each other in an entry. Ours has two; `serde_json` reads 127, and each takes room on the stack.
 pub const NESTING: usize = 64;
 /// A file of pointers: 256 of less than a kilobyte each, but for their paths.
@@ -208,6 +213,11 @@ pub fn check_written(directory: &Path, entries: usize, bytes: usize, new: bool) 
     )))
 }
 
+/// Whether there are more statuses than an entry should note.
+pub fn has_too_many(counts: &Counts) -> bool {
+    counts.keys().map(|status| status.len() + A_STATUS_BYTES).sum::<usize>() > STATUSES_BYTES
+}
+
 /// Refuses to write a new entry that could not be read again.
 ///
 /// # Errors
@@ -219,8 +229,7 @@ pub fn check_new_entry(bytes: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::usage(format!(
-        "the backup's entry in the catalog would have {bytes} bytes, and may have {most}; look whether column_status names the right \
-         column: the entry counts the tasks of each status"
+        "the backup's entry in the catalog would have {bytes} bytes, and may have {most}; shorten the longest of its texts: paths, name"
     )))
 }
 

@@ -23,6 +23,7 @@ use rusqlite::{Connection, ffi};
 use self::counting::Counts;
 use super::artifact::{self, Fingerprint, PageHash};
 use super::belt;
+use super::bounds;
 use super::catalog::Catalog;
 use super::early;
 use super::frames::{self, Compression};
@@ -146,6 +147,13 @@ fn known(counted: Result<Counts>, notes: &mut Vec<String>) -> Result<Counts> {
     match counted {
         Err(error) if !matches!(error.primary_code(), ffi::SQLITE_NOMEM | ffi::SQLITE_INTERRUPT) => {
             notes.push(format!("the tasks could not be counted: {error}"));
+            Ok(None)
+        }
+        Ok(Some(counts)) if bounds::has_too_many(&counts) => {
+            notes.push(format!(
+                "the tasks are not counted: there are {} statuses; look whether column_status names the right column",
+                counts.len()
+            ));
             Ok(None)
         }
         counts => counts,
