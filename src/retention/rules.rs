@@ -6,7 +6,7 @@
 //! - `hourly` … `yearly` keep the newest backup of each hour, day, ISO week (from Monday), month or year, for as many of
 //!   these as the count says. Periods without backups don't use up the count.
 //! - `within` keeps what is younger than the newest backup by less than the span. So when backups stop, nothing more is
-//!   deleted. A backup with a time in the future is not taken for the newest here, or a clock that was set wrong for a
+//!   deleted. A backup with a time after now is not taken for the newest here, or a clock that was set wrong for a
 //!   minute would end this rule.
 //! - The rules don't know of each other: what any of them keeps is kept.
 //!
@@ -52,7 +52,7 @@ impl Rules {
             why.push(format!("last backup ({} of {})", rank + 1, self.last));
         }
         if let Some(span) = self.span() {
-            let newest = times.iter().filter(|time| **time < now).max();
+            let newest = times.iter().filter(|time| **time <= now).max();
             let limit = newest.and_then(|newest| span.before(*newest));
             for (why, time) in reasons.iter_mut().zip(times) {
                 if limit.is_none_or(|limit| *time > limit) {
@@ -137,6 +137,10 @@ mod tests {
         let why = "within 1d of the newest";
         assert_eq!(reasons(rules, &times), [why, why, ""]);
         assert_eq!(reasons(rules, &times[..1]), [why]);
+        // A present that is doubted is taken for the time of the newest backup.
+        let now = clock::parse_rfc3339(times[1]).unwrap();
+        let times = ["2026-11-01T00:00:00Z", "2026-10-31T00:00:00Z"].map(|text| clock::parse_rfc3339(text).unwrap());
+        assert_eq!(rules.reasons(now, &times), [vec![why.to_owned()], vec![]]);
     }
 
     #[test]
