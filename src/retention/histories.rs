@@ -171,3 +171,18 @@ fn a_clock_that_is_an_hour_off_now_and_then_leaves_nothing_for_good() {
         assert!(directory.items.len() <= alone.items.len() + 3, "{policy}");
     }
 }
+
+/// Rotation deletes what shows that the clock goes on, so the last hours are doubted again and again.
+#[test]
+fn where_a_policy_keeps_nothing_of_the_last_days_no_more_than_those_of_a_day_stay_besides() {
+    let policy = Policy::from_text(r#"{"keep_last": 2, "keep_weekly": 4}"#).unwrap();
+    let begin = clock::parse_rfc3339("2026-11-05T02:00:00Z").unwrap();
+    let (mut directory, mut most) = (Directory::default(), 0);
+    for hour in 0..24 * 40 {
+        let now = begin + TimeDelta::hours(hour);
+        directory.back_up(now, Some(hour), true);
+        directory.rotate(now, &policy, true);
+        most = most.max(directory.items.len());
+    }
+    assert!((7..2 + 4 + 24).contains(&most), "{most}");
+}
