@@ -27,7 +27,7 @@ LONG = os.environ.get("QUEUEKEEPER_PROOF") == "long"
 SOURCE = Path(__file__).resolve().parents[1] / "tests" / "allocations" / "allocations.c"
 SQLITE_NOMEM = 7
 REFUSED = 1
-#: What Rust's own library asks for when a thread begins, past every allocator, and cannot be refused.
+#: What Rust's own library asks for when a thread begins, past every allocator.
 #: Whether there is some memory is tried before; one refusal just there cannot be known.
 THREAD_RECORD = 48
 #: How many places are tried of each call.
