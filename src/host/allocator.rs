@@ -26,11 +26,7 @@ const LARGEST: usize = (1 << 20) + (64 << 10);
 const ALIGNMENT: usize = 128;
 
 #[global_allocator]
-static ALLOCATOR: Allocator = Allocator {
-    reserve: Reserve(UnsafeCell::new([0; RESERVE])),
-    used: AtomicU64::new(0),
-    refused: AtomicBool::new(false),
-};
+static ALLOCATOR: Allocator = Allocator::new();
 
 /// Whether something came from the reserve since [`forget`].
 pub fn was_refused() -> bool {
@@ -76,6 +72,14 @@ impl Used {
 }
 
 impl Allocator {
+    const fn new() -> Self {
+        Self {
+            reserve: Reserve(UnsafeCell::new([0; RESERVE])),
+            used: AtomicU64::new(0),
+            refused: AtomicBool::new(false),
+        }
+    }
+
     fn start(&self) -> *mut u8 {
         self.reserve.0.get().cast()
     }
@@ -195,21 +199,15 @@ unsafe impl GlobalAlloc for Allocator {
 mod tests {
     use super::*;
 
-    fn allocator() -> Box<Allocator> {
-        Box::new(Allocator {
-            reserve: Reserve(UnsafeCell::new([0; RESERVE])),
-            used: AtomicU64::new(0),
-            refused: AtomicBool::new(false),
-        })
-    }
-
     fn layout(size: usize, align: usize) -> Layout {
         Layout::from_size_align(size, align).unwrap()
     }
 
     #[test]
     fn pieces_of_the_reserve_are_apart_and_aligned_and_come_back() {
-        let own = allocator();
+        // The reserve is as large as a thread's stack.
+        static OWN: Allocator = Allocator::new();
+        let own = &OWN;
         let (first, second) = (own.take(layout(3, 1)), own.take(layout(40, 16)));
         assert!(own.refused.load(Ordering::Relaxed));
         assert_eq!(second.addr() % 16, 0);
@@ -232,7 +230,8 @@ mod tests {
 
     #[test]
     fn it_ends_and_begins_anew() {
-        let own = allocator();
+        static OWN: Allocator = Allocator::new();
+        let own = &OWN;
         let piece = layout(LARGEST, 8);
         let pieces: Vec<*mut u8> =
             std::iter::repeat_with(|| own.take(piece)).take_while(|one| !one.is_null()).collect();
