@@ -7,6 +7,8 @@ import re
 import pytest
 from conftest import MakeQueue, OpenPython
 
+from hosts import SqlError
+from hosts.protocol import SQLITE_INTERRUPT
 from hosts.python_host import PythonSession
 from support.eventually import until
 from support.interrupts import interrupted
@@ -77,3 +79,31 @@ def test_a_number_may_be_a_text(
     session = open_python(queue.path)
     default = 0 if "rotate" in call else 1
     assert session.value(call, *values) == expected.get(call, default)
+
+
+def test_an_interrupt_between_vacuum_and_analyze_says_that_the_one_is_done(
+    make: MakeQueue, open_python: OpenPython
+) -> None:
+    queue = make(Shape(tasks=60_000, journal_mode="delete"))
+    queue.query("CREATE INDEX many ON task_queue(payload, created_at_utc, id)")
+    session = open_python(queue.path)
+    for _ in range(10):
+        queue.query("CREATE TABLE gone AS SELECT zeroblob(3000000)")
+        queue.query("DROP TABLE gone")
+        queue.query("DROP TABLE IF EXISTS sqlite_stat1")
+        left, large = queue.snapshot(), queue.path.stat().st_size
+        session.start("SELECT queue_optimize(1)")
+        until(lambda large=large: queue.path.stat().st_size < large, "the VACUUM")
+        session.interrupt()
+        try:
+            # On a busy machine the interrupt may come too late.
+            session.result()
+        except SqlError as error:
+            assert error.primary_code == SQLITE_INTERRUPT
+            assert "the VACUUM is done" in error.message
+            break
+    else:
+        pytest.fail("no interrupt came before the end")
+    assert queue.snapshot() == left
+    assert queue.query("PRAGMA freelist_count") == [(0,)]
+    assert queue.query("SELECT name FROM sqlite_schema WHERE name = 'sqlite_stat1'") == []

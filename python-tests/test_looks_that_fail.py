@@ -1,4 +1,4 @@
-"""What the disk does not tell of a file is neither absent nor empty: a failed stat() is an error."""
+"""What the disk does not tell of a file is neither absent nor empty: a failed stat is an error."""
 
 from __future__ import annotations
 
