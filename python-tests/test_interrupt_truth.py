@@ -81,6 +81,11 @@ def test_a_number_may_be_a_text(
     assert session.value(call, *values) == expected.get(call, default)
 
 
+def until_shorter(queue: Queue, large: int) -> None:
+    """Waits for the end of a VACUUM."""
+    until(lambda: queue.path.stat().st_size < large, "the VACUUM")
+
+
 def test_an_interrupt_between_vacuum_and_analyze_says_that_the_one_is_done(
     make: MakeQueue, open_python: OpenPython
 ) -> None:
@@ -91,9 +96,10 @@ def test_an_interrupt_between_vacuum_and_analyze_says_that_the_one_is_done(
         queue.query("CREATE TABLE gone AS SELECT zeroblob(3000000)")
         queue.query("DROP TABLE gone")
         queue.query("DROP TABLE IF EXISTS sqlite_stat1")
-        left, large = queue.snapshot(), queue.path.stat().st_size
+        left = queue.snapshot()
+        large = queue.path.stat().st_size
         session.start("SELECT queue_optimize(1)")
-        until(lambda large=large: queue.path.stat().st_size < large, "the VACUUM")
+        until_shorter(queue, large)
         session.interrupt()
         try:
             # On a busy machine the interrupt may come too late.

@@ -281,7 +281,7 @@ MUTANTS = (
         "src/memory.rs",
         "Some(left) if left < length.saturating_add(MARGIN) =>",
         "Some(left) if left < length.min(0) =>",
-        "test_injected_memory.py",
+        "test_memory_rows.py -k may_be_written",
     ),
     Mutant(
         6,
