@@ -137,10 +137,29 @@ fn run(conn: &Connection, check: Check, table: Option<&str>, most: usize, found:
     let before = found.len();
     while let Some(row) = rows.next()? {
         // Names in a damaged schema may be no UTF-8.
-        found.extend(lines(&String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default())));
+        let message = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default());
+        let lines = lines(&message);
+        if let Some(error) = lines.iter().find_map(|line| unread(line)) {
+            return Err(error);
+        }
+        found.extend(lines);
         found.truncate(before.saturating_add(most));
     }
     Ok(())
+}
+
+/// The error of a page that was not checked, since it could not be read for want of memory or because of the disk: a finding in
+/// SQLite's words (`checkAppendMsg` in btree.c), and none about the content.
+fn unread(line: &str) -> Option<Error> {
+    let (page, code) = line.split_once(". error code=")?;
+    let code: i32 = code.trim().parse().ok()?;
+    let why = match code & 0xff {
+        ffi::SQLITE_NOMEM => "out of memory",
+        ffi::SQLITE_IOERR => "the file cannot be read",
+        ffi::SQLITE_INTERRUPT => "interrupted",
+        _ => return None,
+    };
+    Some(Error::new(code, format!("{why}: {page}")))
 }
 
 /// SQLite puts several findings about pages into one row, under a line that names the database.
@@ -152,6 +171,16 @@ fn lines(message: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_that_was_not_read_is_no_finding() {
+        let code = |line| unread(line).map(|error| error.code());
+        assert_eq!(code("Tree 4 page 7: unable to get the page. error code=7"), Some(ffi::SQLITE_NOMEM));
+        assert_eq!(code("Tree 4 page 7: unable to get the page. error code=8458"), Some(ffi::SQLITE_IOERR_CORRUPTFS));
+        assert_eq!(code("Tree 4 page 7: unable to get the page. error code=11"), None);
+        assert_eq!(code("Tree 4 page 7: btreeInitPage() returns error code 11"), None);
+        assert_eq!(code("Page 5 is never used"), None);
+    }
 
     #[test]
     fn each_line_is_a_finding_but_for_the_headline() {
