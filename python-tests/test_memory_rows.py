@@ -81,7 +81,7 @@ def check(scene: Scene, fault: Fault) -> None:
     )
     assert answer.status == 0, f"the host ended with {answer.status}"
     error = answer.error(1)
-    found = state_of(answer, 2)
+    found = state_of(answer, 2, scene.going)
     assert found.content in (scene.old.content, scene.new.content)
     if error is not None:
         assert error.primary_code == SQLITE_NOMEM, error
@@ -122,7 +122,9 @@ def test_a_limit_of_what_may_be_written_ends_the_action_and_not_the_host(
         assert answer.status == 0, f"{where}: the host ended with {answer.status}"
         error = answer.error(2)
         assert error is None or error.primary_code == SQLITE_NOMEM, f"{where}: {error}"
-        assert state_of(answer, 4).content in (scene.old.content, scene.new.content), where
+        assert state_of(answer, 4, scene.going).content in (scene.old.content, scene.new.content), (
+            where
+        )
         scene.check_next(answer, 4 + len(LOOK))
     assert error is None, "even the last level was not enough"
 
