@@ -59,6 +59,11 @@ ACTIONS = [
         before=["SELECT queue_backup('{dir}/backups/one.db')", *PLAIN],
     ),
     Action("verify", "SELECT queue_verify('latest', 'full')"),
+    Action(
+        "verify a chain",
+        "SELECT queue_verify('latest', 'full')",
+        before=[*PLAIN, OTHER.format('{"type": "incremental", "compression": "gzip"}')],
+    ),
     Action("rotate", "SELECT queue_rotate(1)"),
     Action(
         "delete_backup",

@@ -27,6 +27,7 @@ pub use self::apply::apply;
 use super::artifact::{self, HashList, PageHash};
 use super::sink::{Fill, Geometry, PageVisitor};
 use crate::error::{Error, Result};
+use crate::host::reading;
 use crate::memory;
 
 /// The format that this version writes, and the newest that it reads.
@@ -149,17 +150,14 @@ impl DeltaFile {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-        let open = || -> rusqlite::Result<Connection> {
-            let conn = Connection::open_with_flags(at, flags)?;
-            conn.execute_batch(
-                "PRAGMA page_size=65536; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;
-                 PRAGMA mmap_size=0; BEGIN;
-                 CREATE TABLE delta_page(pgno INTEGER PRIMARY KEY, content BLOB NOT NULL);
-                 CREATE TABLE delta_meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;",
-            )?;
-            Ok(conn)
-        };
-        let conn = open().map_err(|error| failed(error, path))?;
+        let conn = Connection::open_with_flags(at, flags).map_err(|error| failed(error.into(), path))?;
+        conn.execute_batch(
+            "PRAGMA page_size=65536; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;
+             PRAGMA mmap_size=0; BEGIN;
+             CREATE TABLE delta_page(pgno INTEGER PRIMARY KEY, content BLOB NOT NULL);
+             CREATE TABLE delta_meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;",
+        )
+        .map_err(|error| failed(reading::told(&conn, error.into()), path))?;
         let (parent_id, parent_digest) = (parent.id.clone(), parent.digest.clone());
         let (numbers, contents) = (Vec::new(), Vec::with_capacity(BATCH));
         Ok(Self { conn, path: path.to_path_buf(), parent_id, parent_digest, numbers, contents, stored: 0 })
@@ -181,7 +179,7 @@ impl DeltaFile {
             }
             Ok(())
         };
-        put().map_err(|error| failed(error, &self.path))?;
+        put().map_err(|error| failed(reading::told(&self.conn, error.into()), &self.path))?;
         self.stored += u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         self.numbers.clear();
         self.contents.clear();
@@ -206,11 +204,11 @@ impl DeltaFile {
             drop(insert);
             self.conn.execute_batch("COMMIT")
         };
-        put().map_err(|error| failed(error, &self.path))?;
+        put().map_err(|error| failed(reading::told(&self.conn, error.into()), &self.path))?;
         Ok(self.stored)
     }
 }
 
-fn failed(error: rusqlite::Error, path: &Path) -> Error {
-    Error::from(error).context(format!("cannot write the delta '{}'", path.display()))
+fn failed(error: Error, path: &Path) -> Error {
+    error.context(format!("cannot write the delta '{}'", path.display()))
 }

@@ -20,6 +20,8 @@ mod database;
 use std::fs::File;
 use std::path::Path;
 
+use rusqlite::ffi;
+
 pub use database::check_database;
 
 use super::catalog::Catalog;
@@ -29,6 +31,7 @@ use super::options::Kind;
 use super::{artifact, hashfile, newer, parent, rebuild, recognize, scratch};
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
+use crate::host::reading;
 use crate::progress::Watch;
 use crate::soundness::Soundness;
 
@@ -170,9 +173,12 @@ fn check_files(catalog: &Catalog<'_>, entry: &Entry, path: &Path, watch: &mut Wa
 fn check_hash_file(entry: &Entry, path: &Path, catalog: &Catalog<'_>, watch: &mut Watch<'_>) -> Result<()> {
     let Some(checksum) = &entry.hash_file_checksum else { return Ok(()) };
     let path = hashfile::path_of(path);
-    // Anything but a regular file in its place was not written by us.
-    let opened = files::open_own(&path, catalog.live()).map_err(|error| Error::corrupt(error.message()))?;
-    let Some(mut file) = opened else { return Ok(()) };
+    let opened = files::open_own(&path, catalog.live()).map_err(|error| match error.primary_code() {
+        // Anything but a regular file in its place was not written by us; what the disk refuses is no damage.
+        ffi::SQLITE_ERROR => Error::corrupt(error.message()),
+        _ => error,
+    });
+    let Some(mut file) = opened? else { return Ok(()) };
     if artifact::fingerprint(&mut file, &path, watch)?.checksum == *checksum {
         return Ok(());
     }
@@ -213,7 +219,7 @@ fn refuse_lone_delta(
         false => Some(rebuild_aside(catalog, entry, Some(path), watch)?),
     };
     let conn = artifact::open_immutable(expanded.as_ref().map_or(path, |expanded| expanded.path()))?;
-    match watch.over(&conn, || recognize::refuse_delta(&conn, path))? {
+    match watch.over(&conn, || recognize::refuse_delta(&conn, path))?.map_err(|error| reading::told(&conn, error)) {
         // Whether the content is sound is not the question at this level.
         Err(error) if is_damage(&error) => Ok(()),
         outcome => outcome,

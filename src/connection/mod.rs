@@ -32,7 +32,8 @@ pub use caller::Caller;
 pub use sidecar::Sidecar;
 pub use standing::Standing;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::host::reading;
 
 /// The time between two attempts at a lock.
 pub const RETRY: Duration = Duration::from_millis(10);
@@ -76,5 +77,5 @@ pub fn read_pragma<T: FromSql>(conn: &Connection, name: &str) -> Result<T> {
             (read, _) => Ok(read?),
         }
     });
-    value.map_err(|error| Error::from(error).explained().context("cannot read the database"))
+    value.map_err(|error| reading::told(conn, error.into()).explained().context("cannot read the database"))
 }

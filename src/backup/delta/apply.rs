@@ -12,6 +12,7 @@ use super::FORMAT;
 use crate::backup::sink::Geometry;
 use crate::backup::{artifact, bounds, snapshot};
 use crate::error::{Error, Result};
+use crate::host::reading;
 use crate::progress::Watch;
 
 /// Makes `base` (the parent's database) into the one that the plain delta at `delta` describes; its shape.
@@ -20,13 +21,23 @@ use crate::progress::Watch;
 ///
 /// A file that is no delta, one of a newer format, one for another parent, or what the disk says.
 pub fn apply(delta: &Path, base: &mut File, parent_digest: &str, watch: &mut Watch<'_>) -> Result<Geometry> {
+    let conn = artifact::open_immutable(delta)?;
+    apply_from(&conn, delta, base, parent_digest, watch).map_err(|error| reading::told(&conn, error))
+}
+
+fn apply_from(
+    conn: &Connection,
+    delta: &Path,
+    base: &mut File,
+    parent_digest: &str,
+    watch: &mut Watch<'_>,
+) -> Result<Geometry> {
     let damaged = |error: rusqlite::Error| {
         Error::from(error).context(format!("'{}' cannot be read as a delta", delta.display()))
     };
-    let conn = artifact::open_immutable(delta)?;
-    check_tables(&conn, delta)?;
-    let geometry = check_meta(&conn, delta, parent_digest)?;
-    check_growth(&conn, delta, base, geometry)?;
+    check_tables(conn, delta)?;
+    let geometry = check_meta(conn, delta, parent_digest)?;
+    check_growth(conn, delta, base, geometry)?;
     // What has the length of no page is not even read.
     let sql = "SELECT pgno, CASE WHEN typeof(content) = 'blob' AND length(content) = ?1 THEN content END FROM delta_page ORDER BY pgno";
     let mut pages = conn.prepare(sql).map_err(damaged)?;

@@ -43,6 +43,7 @@ use crate::clock;
 use crate::connection::{Caller, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, Likeness, LiveFiles, Placed, Staged};
+use crate::host::reading;
 use crate::progress::{Listener, Watch};
 use crate::queue::requeue;
 use crate::schema;
@@ -207,8 +208,7 @@ impl Job<'_> {
 
     fn requeue(&self, rebuilt: &Staged, outcome: &mut Outcome) -> Result<()> {
         if self.options.requeue_leases.unwrap_or(false) {
-            let conn = open_rebuilt(rebuilt.path())?;
-            let done = requeue::requeue_all(&conn, self.caller.now())?;
+            let done = change(rebuilt, |conn| requeue::requeue_all(conn, self.caller.now()))?;
             outcome.requeued = Some(done.requeued);
             if let Some(note) = done.note() {
                 outcome.add_note(note);
@@ -256,28 +256,30 @@ impl Job<'_> {
 /// Gives a copy of one page a second one, which is free: the first step of a copy of one page would be its commit, before what the
 /// target held was saved.
 fn grow(rebuilt: &Staged) -> Result<()> {
-    let conn = open_rebuilt(rebuilt.path())?;
-    conn.execute_batch("PRAGMA auto_vacuum=NONE; CREATE TABLE queuekeeper_page(x); DROP TABLE queuekeeper_page")
-        .map_err(|error| Error::from(error).context("cannot prepare the backup"))
+    let sql = "PRAGMA auto_vacuum=NONE; CREATE TABLE queuekeeper_page(x); DROP TABLE queuekeeper_page";
+    change(rebuilt, |conn| Ok(conn.execute_batch(sql)?)).map_err(|error| error.context("cannot prepare the backup"))
 }
 
-/// Opens the rebuilt copy for changes before it is used. It has no name yet, so nothing has to survive a crash.
-fn open_rebuilt(path: &Path) -> Result<Connection> {
+/// Changes the rebuilt copy before it is used. It has no name yet, so nothing has to survive a crash.
+fn change<T>(rebuilt: &Staged, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE
         | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX
         | rusqlite::OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-    let conn = Connection::open_with_flags(path, flags)?;
-    conn.execute_batch("PRAGMA mmap_size=0; PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF")?;
-    Ok(conn)
+    let conn = Connection::open_with_flags(rebuilt.path(), flags)?;
+    conn.execute_batch("PRAGMA mmap_size=0; PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF")
+        .map_err(Error::from)
+        .and_then(|()| work(&conn))
+        .map_err(|error| reading::told(&conn, error))
 }
 
 /// Gives the rebuilt copy another page size; a note about rows that may have got new rowids.
 fn convert(rebuilt: &Staged, page_size: u32) -> Result<String> {
-    let conn = open_rebuilt(rebuilt.path())?;
-    let tables = schema::tables_without_own_rowid(&conn)?;
-    conn.execute_batch(&format!("PRAGMA page_size={page_size}; VACUUM"))
-        .map_err(|error| Error::from(error).context("cannot give the backup the page size of the target"))?;
-    let reached: u32 = read_pragma(&conn, "page_size")?;
+    let (tables, reached) = change(rebuilt, |conn| {
+        let tables = schema::tables_without_own_rowid(conn)?;
+        conn.execute_batch(&format!("PRAGMA page_size={page_size}; VACUUM"))
+            .map_err(|error| Error::from(error).context("cannot give the backup the page size of the target"))?;
+        Ok((tables, read_pragma::<u32>(conn, "page_size")?))
+    })?;
     if reached != page_size {
         return Err(Error::usage(format!(
             "the backup has pages of {reached} bytes and the target of {page_size}, which cannot be reconciled; restore into a \
