@@ -12,7 +12,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = ROOT / "include" / "queuekeeper.h"
-CLIENT = (ROOT / "tests" / "c" / "client.c", ROOT / "tests" / "c" / "wrong_use.c")
+SOURCES = ROOT / "tests" / "c"
+#: What the programs share.
+SHARED = SOURCES / "shared.c"
+CLIENT = (SOURCES / "client.c", SOURCES / "wrong_use.c", SHARED)
 STRICT = ("-Wall", "-Wextra", "-Werror", "-Wpedantic", "-g")
 C99 = ("gcc", "-std=c99")
 CPP = ("g++", "-std=c++11", "-x", "c++")

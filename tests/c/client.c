@@ -7,21 +7,6 @@
 
 #include <inttypes.h>
 
-int failures = 0;
-
-void check_at(int line, const char *file, int holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "%s:%d: not so: %s (last message: %s)\n", file, line, what, qk_errmsg(NULL));
-        failures++;
-    }
-}
-
-int contains(const char *text, const char *part)
-{
-    return text != NULL && strstr(text, part) != NULL;
-}
-
 /* What a progress callback saw. */
 struct seen {
     uint64_t calls;
@@ -125,6 +110,5 @@ int main(int count, char **arguments)
     backups(queue, arguments[2]);
     CHECK(qk_close(queue) == OK);
     closed(queue);
-    printf("%d failures\n", failures);
-    return failures == 0 ? 0 : 1;
+    return tell_failures();
 }

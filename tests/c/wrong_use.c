@@ -1,51 +1,12 @@
 /* What nobody should do, and what happens then. */
 #include "client.h"
 
-#include <pthread.h>
 #include <time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* Latin-1: an e with an acute accent, and then nothing that UTF-8 would need behind it. */
 static const char not_utf8[] = "caf\xe9";
-
-/* Out-parameters hold these until a call succeeds. */
-static char untouched_text[] = "untouched";
-static const int64_t untouched_number = -77;
-
-/* Every function that takes a handle, on one that is none; each must answer with `code` and write nothing. */
-static void every_function(qk_queue *queue, int code)
-{
-    char *text = untouched_text;
-    int64_t number = untouched_number;
-    CHECK(qk_backup(queue, NULL, NULL, NULL, NULL, &text) == code);
-    CHECK(qk_restore(queue, "latest", NULL, NULL, NULL, NULL, &text) == code);
-    CHECK(qk_verify(queue, "latest", NULL, NULL, NULL, NULL, &text) == code);
-    CHECK(qk_delete_backup(queue, "latest", NULL, &text) == code);
-    CHECK(qk_backups(queue, NULL, &text) == code);
-    CHECK(qk_rotate(queue, "1", NULL, &number) == code);
-    CHECK(qk_rotation(queue, "1", NULL, &text) == code);
-    CHECK(qk_requeue_stale(queue, 60, &number) == code);
-    CHECK(qk_stale(queue, 60, &text) == code);
-    CHECK(qk_depth(queue, &text) == code);
-    CHECK(qk_stats(queue, &text) == code);
-    CHECK(qk_health(queue, &text) == code);
-    CHECK(qk_checkpoint(queue, NULL, &text) == code);
-    CHECK(qk_vacuum(queue, NULL, NULL, &text) == code);
-    CHECK(qk_analyze(queue, NULL, &text) == code);
-    CHECK(qk_optimize(queue, QK_DEFAULT, NULL, NULL, &text) == code);
-    CHECK(qk_integrity(queue, NULL, QK_DEFAULT, &text) == code);
-    CHECK(qk_set(queue, "keep", NULL, &text) == code);
-    CHECK(qk_settings(queue, &text) == code);
-    CHECK(qk_run_due(queue, NULL, &text) == code);
-    CHECK(qk_schedule(queue, &text) == code);
-    CHECK(qk_history(queue, &text) == code);
-    CHECK(qk_record(queue, "job", "step", "ok", NULL, NULL, &number) == code);
-    CHECK(qk_interrupt(queue) == code);
-    CHECK(text == untouched_text);
-    CHECK(number == untouched_number);
-    CHECK(contains(qk_errmsg(queue), "qk_"));
-}
 
 void before_anything(void)
 {
@@ -233,67 +194,24 @@ static void *many_calls(void *context)
     return NULL;
 }
 
-/* A backup whose callback says that it runs, and goes on when the main thread says so. */
-struct gate {
-    pthread_mutex_t mutex;
-    pthread_cond_t moved;
-    qk_queue *queue;
-    int running;
-    int open;
-    int code;
-};
-
-static int wait_at_gate(void *context, uint64_t pages_done, uint64_t pages_total)
-{
-    struct gate *gate = (struct gate *)context;
-    (void)pages_done;
-    (void)pages_total;
-    pthread_mutex_lock(&gate->mutex);
-    gate->running = 1;
-    pthread_cond_broadcast(&gate->moved);
-    while (!gate->open) {
-        pthread_cond_wait(&gate->moved, &gate->mutex);
-    }
-    pthread_mutex_unlock(&gate->mutex);
-    return 0;
-}
-
-static void *backup_at_gate(void *context)
-{
-    struct gate *gate = (struct gate *)context;
-    gate->code = qk_backup(gate->queue, NULL, NULL, wait_at_gate, gate, NULL);
-    return NULL;
-}
-
 static void *open_gate_later(void *context)
 {
-    struct gate *gate = (struct gate *)context;
     struct timespec moment = {0, 50000000};
     nanosleep(&moment, NULL);
-    pthread_mutex_lock(&gate->mutex);
-    gate->open = 1;
-    pthread_cond_broadcast(&gate->moved);
-    pthread_mutex_unlock(&gate->mutex);
+    open_gate((struct gate *)context);
     return NULL;
 }
 
 /* Runs a backup in a thread, does something to its handle meanwhile, and returns the backup's code. */
 static int meanwhile(qk_queue *queue, int (*act)(qk_queue *))
 {
-    struct gate gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, NULL, 0, 0, -1};
-    pthread_t worker, opener;
-    gate.queue = queue;
-    CHECK(pthread_create(&worker, NULL, backup_at_gate, &gate) == 0);
-    pthread_mutex_lock(&gate.mutex);
-    while (!gate.running) {
-        pthread_cond_wait(&gate.moved, &gate.mutex);
-    }
-    pthread_mutex_unlock(&gate.mutex);
+    struct gate gate;
+    pthread_t opener;
+    start_at_gate(&gate, queue, NULL, NULL);
     CHECK(pthread_create(&opener, NULL, open_gate_later, &gate) == 0);
     CHECK(act(queue) == OK);
-    CHECK(pthread_join(worker, NULL) == 0);
     CHECK(pthread_join(opener, NULL) == 0);
-    return gate.code;
+    return end_of(&gate);
 }
 
 static int ask_for_stats(qk_queue *queue)
