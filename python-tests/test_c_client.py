@@ -10,7 +10,7 @@ import pytest
 from conftest import MakeQueue
 
 from support import artifacts
-from support.compiling import C99, CLIENT, CPP, HEADER, ROOT, build, functions, run, tool
+from support.compiling import C99, CLIENT, CPP, HEADER, ROOT, SANITIZER, build, functions, run, tool
 from support.documented import FUNCTIONS, TABLES
 from support.queues import Queue, Shape
 
@@ -50,6 +50,7 @@ def test_the_client_finds_everything_as_the_header_says(
     assert run(program, *arguments) == "0 failures\n"
 
 
+@pytest.mark.skipif(bool(SANITIZER), reason="a sanitizer watches already")
 def test_the_client_is_clean_under_valgrind(
     arguments: tuple[Path, Path], library: Path, tmp_path: Path
 ) -> None:

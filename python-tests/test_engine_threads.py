@@ -13,7 +13,7 @@ from hosts import SqlError
 from hosts.protocol import SQLITE_FULL, SQLITE_IOERR, SQLITE_NOMEM
 from hosts.python_host import PythonSession
 from support import artifacts
-from support.compiling import tool
+from support.compiling import preloaded, tool
 from support.engine_artifacts import back_up, status_of
 from support.eventually import threads, until_threads
 from support.queues import Queue
@@ -61,7 +61,7 @@ def faults(shim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory = tmp_path / "faults"
     directory.mkdir()
     monkeypatch.setenv("FAULTS", str(directory))
-    monkeypatch.setenv("LD_PRELOAD", str(shim))
+    monkeypatch.setenv("LD_PRELOAD", preloaded(shim))
     return directory
 
 

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from hosts import find_host
 from support.artifacts import catalog
+from support.compiling import SANITIZER
 from support.documented import FUNCTIONS, TABLES
 from support.engine_artifacts import forge, hashes_of, write_catalog
 from support.faults import Faults
@@ -303,6 +304,7 @@ def test_every_function_and_table_is_called() -> None:
     assert len(names_of_settings()) > 40
 
 
+@pytest.mark.skipif(bool(SANITIZER), reason="a sanitizer takes addresses by the terabyte")
 def test_a_call_that_takes_all_memory_is_noticed(ground: Ground) -> None:
     ground.put_back()
     with pytest.raises(AssertionError, match="randomblob"):

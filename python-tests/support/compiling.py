@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +21,9 @@ STRICT = ("-Wall", "-Wextra", "-Werror", "-Wpedantic", "-g")
 C99 = ("gcc", "-std=c99")
 CPP = ("g++", "-std=c++11", "-x", "c++")
 SECONDS = 120
+#: The sanitizer that watches the library, "address" or "thread", and so each program, too; see
+#: scripts/sanitizers.py. It is empty where scripts/proof has not set it.
+SANITIZER = os.environ.get("QUEUEKEEPER_SANITIZER", "")
 
 
 def tool(name: str) -> str:
@@ -42,8 +46,7 @@ def build(
     if not sys.platform.startswith("linux"):
         pytest.skip("the C programs are built for Linux")
     command = [
-        tool(compiler[0]),
-        *compiler[1:],
+        *compiler_of(compiler),
         *STRICT,
         *more.split(),
         f"-I{HEADER.parent}",
@@ -61,6 +64,33 @@ def build(
     return program
 
 
+def compiler_of(compiler: tuple[str, ...]) -> tuple[str, ...]:
+    """The compiler, or the one that knows the sanitizer, and what that takes."""
+    named = os.environ.get("QUEUEKEEPER_CC")
+    program = named or tool(compiler[0])
+    watched = (f"-fsanitize={SANITIZER}", "-fno-omit-frame-pointer") if SANITIZER else ()
+    return (program, *compiler[1:], *watched)
+
+
+def preloaded(*libraries: Path) -> str:
+    """What LD_PRELOAD is to be, for these libraries behind a sanitizer's, which must come first."""
+    first = os.environ.get("LD_PRELOAD", "").split() if SANITIZER else []
+    return " ".join([*first, *map(str, libraries)])
+
+
+def environment() -> dict[str, str]:
+    """What the programs run in: a sanitizer sees more in them than in others' programs."""
+    found = dict(os.environ)
+    if SANITIZER == "address":
+        # Each leak is the library's or ours. It is told, and does not change how a program ends.
+        found["ASAN_OPTIONS"] += ":detect_leaks=1"
+        found["LSAN_OPTIONS"] = "exitcode=0"
+    if SANITIZER == "thread":
+        # Only in a program that it watches itself a library can be watched.
+        found["LD_LIBRARY_PATH"] = found["QUEUEKEEPER_LIBRARIES"]
+    return found
+
+
 def build_shared(target: Path, *sources: Path) -> Path:
     """Builds a library that is preloaded into a host, with warnings as errors."""
     command = [tool(C99[0]), *C99[1:], *STRICT, "-O1", "-shared", "-fPIC", *map(str, sources)]
@@ -70,11 +100,17 @@ def build_shared(target: Path, *sources: Path) -> Path:
     return target
 
 
-def run(*command: str | Path, cwd: Path | None = None) -> str:
+def run(*command: str | Path, cwd: Path | None = None, seconds: float = SECONDS) -> str:
     """What a program prints, if it exits with status 0."""
     words = [str(word) for word in command]
     done = subprocess.run(
-        words, capture_output=True, text=True, timeout=SECONDS, check=False, cwd=cwd
+        words,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+        cwd=cwd,
+        env=environment(),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -171,7 +171,10 @@ class Faults:
         """The environment that brings the injector into a process."""
         if self.injector is None:
             return {}
-        return {"LD_PRELOAD": str(self.injector), "QUEUEKEEPER_FAULTS": str(control)}
+        return {
+            "LD_PRELOAD": compiling.preloaded(self.injector),
+            "QUEUEKEEPER_FAULTS": str(control),
+        }
 
     def close(self) -> None:
         """Ends the host."""
