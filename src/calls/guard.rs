@@ -3,7 +3,7 @@
 //! # Promise
 //!
 //! Whatever happens behind it, the host gets an error message and a result code: a panic must not unwind into C (that
-//! aborts the host), and an error keeps the code that fits. Nothing begins without [some memory](crate::memory). Nothing behind
+//! aborts the host), nor must a cancelled thread unwind through it, and an error keeps the code that fits. Nothing begins without [some memory](crate::memory). Nothing behind
 //! the guard has to think of it.
 
 use std::any::Any;
@@ -12,10 +12,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rusqlite::ffi;
 
 use crate::error::{Error, Result};
+use crate::host::threads;
 use crate::memory;
 
 /// Runs `body`; errors and panics come back as errors that begin with the name of what was called.
 pub fn guarded<T>(called: &str, body: impl FnOnce() -> Result<T>) -> Result<T> {
+    let _uncancelled = threads::Uncancelled::begin();
     let outcome = catch_unwind(AssertUnwindSafe(|| memory::begin().and_then(|()| body())));
     let result = outcome.unwrap_or_else(|panic| Err(Error::internal(format!("panicked ({})", text_of(&*panic)))));
     result.map_err(|error| {

@@ -1,4 +1,4 @@
-//! Whether SQLite may be called from several threads.
+//! Threads: whether SQLite may be called from several, and what must not happen to the host's.
 
 use rusqlite::ffi;
 
@@ -12,5 +12,46 @@ pub fn allowed() -> bool {
         let mutex = ffi::sqlite3_mutex_alloc(ffi::SQLITE_MUTEX_FAST);
         ffi::sqlite3_mutex_free(mutex);
         !mutex.is_null()
+    }
+}
+
+/// Keeps the host from cancelling this thread (`pthread_cancel`) as long as it lives: that unwinds the thread's frames, which Rust's
+/// do not take, and the process would end. The thread is cancelled afterwards.
+pub struct Uncancelled(#[cfg(unix)] std::ffi::c_int);
+
+impl Uncancelled {
+    /// From now on.
+    pub fn begin() -> Self {
+        #[cfg(unix)]
+        return Self(posix::set_cancel_state(posix::DISABLE));
+        #[cfg(not(unix))]
+        return Self();
+    }
+}
+
+impl Drop for Uncancelled {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        posix::set_cancel_state(self.0);
+    }
+}
+
+#[cfg(unix)]
+mod posix {
+    use std::ffi::c_int;
+
+    /// `PTHREAD_CANCEL_DISABLE`.
+    pub const DISABLE: c_int = if cfg!(target_vendor = "apple") { 0 } else { 1 };
+
+    unsafe extern "C" {
+        fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
+    }
+
+    /// What it was before.
+    pub fn set_cancel_state(state: c_int) -> c_int {
+        let mut before = state;
+        // SAFETY: the state is a valid one, and the place is there.
+        unsafe { pthread_setcancelstate(state, &raw mut before) };
+        before
     }
 }

@@ -1,0 +1,69 @@
+"""Rule 6: what a C program may do with handles, callbacks, forks and texts, and what it should not.
+
+Each program of tests/c says what it tries; it ends by itself, and what it leaves is sound.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import MakeQueue, OpenPython
+
+from support import artifacts
+from support.compiling import SANITIZER, SHARED, SOURCES, build, run
+from support.queues import Queue, Shape
+
+pytestmark = [
+    pytest.mark.rule(6),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks and cancels as there"),
+]
+
+#: So many tasks that a backup calls back while it copies.
+SHAPE = Shape(tasks=400, stale_leased=5, stale_processing=3)
+
+
+@pytest.fixture
+def queue(make: MakeQueue) -> Queue:
+    """The database that the programs work on."""
+    return make(SHAPE)
+
+
+@pytest.fixture
+def try_out(
+    queue: Queue, library: Path, tmp_path: Path, open_python: OpenPython
+) -> Callable[..., None]:
+    """Runs a program; whatever it did, the queue and its backups are sound afterwards."""
+    directory = tmp_path / "backups of the program"
+    directory.mkdir()
+
+    def try_it(name: str, *more: Path) -> None:
+        program = build(tmp_path / name, library, SOURCES / f"{name}.c", SHARED)
+        assert run(program, queue.path, directory, *more) == "0 failures\n"
+        assert queue.query("PRAGMA integrity_check") == [("ok",)]
+        if SANITIZER == "thread":
+            # No Python can load what it watches.
+            return
+        session = open_python(queue.path)
+        for place in (directory, queue.backups):
+            session.value("SELECT queue_backup(?)", f"{place}/")
+            assert artifacts.temporaries_in(place) == []
+            for entry in artifacts.catalog(place):
+                artifacts.assert_sound(place / entry["backup_path"])
+
+    return try_it
+
+
+@pytest.fixture
+def copy(library: Path, tmp_path: Path) -> Path:
+    """Another copy of the library."""
+    return Path(shutil.copy(library, tmp_path / "another.so"))
+
+
+def test_ends_of_processes_threads_and_of_the_programs_interest(
+    try_out: Callable[..., None], copy: Path
+) -> None:
+    try_out("endings", copy)
