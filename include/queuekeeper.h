@@ -42,14 +42,14 @@
  * wanted. A table is a JSON array with an object for each row, whose keys are the columns; a BLOB in it is its
  * bytes in hexadecimal.
  *
- * MEMORY. Texts in out-parameters belong to the caller, who frees them with `qk_free`, and with nothing else. What
- * `qk_errmsg` and `qk_version` return belongs to the library. Handles belong to the caller, who closes them with
- * `qk_close`.
+ * MEMORY. Texts in out-parameters belong to the caller, who frees them with `qk_free`, and with nothing else; freeing
+ * one twice, or what is no such text, does nothing. What `qk_errmsg` and `qk_version` return belongs to the library.
+ * Handles belong to the caller, who closes them with `qk_close`.
  *
  * ERRORS. `qk_errmsg(queue)` says in words why the last call on that handle that failed did so, `qk_errmsg(NULL)`
  * why the last one of this thread did. A handle that is NULL, was closed, or never was one is SQLITE_MISUSE, and
- * so is closing one twice: handles are looked up, never followed. That cannot be done for other pointers; they
- * must be valid or NULL.
+ * so is closing one twice: handles are looked up, never followed, and so are texts that are freed. That cannot be
+ * done for other pointers; they must be valid or NULL.
  *
  * THREADS. Any thread may use any handle. Calls on one handle run one at a time: a second thread waits until the
  * first call is done. Calls on different handles run side by side. A progress callback runs in the thread that
@@ -208,9 +208,8 @@ int qk_interrupt(qk_queue *queue);
 const char *qk_errmsg(qk_queue *queue);
 
 /*
- Frees a text that a function of this library wrote to an out-parameter. NULL does nothing.
-
- Requires: `text` is NULL, or such a text, as it was given, and not freed yet.
+ Frees a text that a function of this library wrote to an out-parameter. NULL does nothing, and so does anything else that is no
+ such text or was freed already; `qk_errmsg(NULL)` then says so.
  */
 void qk_free(char *text);
 

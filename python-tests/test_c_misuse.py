@@ -63,6 +63,12 @@ def copy(library: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(library, tmp_path / "another.so"))
 
 
+def test_handles_and_texts_that_are_none(
+    try_out: Callable[..., None], library: Path, copy: Path
+) -> None:
+    try_out("strangers", library, copy)
+
+
 def test_ends_of_processes_threads_and_of_the_programs_interest(
     try_out: Callable[..., None], copy: Path
 ) -> None:

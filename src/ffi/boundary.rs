@@ -46,7 +46,8 @@ fn on<T>(
     }
 }
 
-fn words(error: &Error) -> CString {
+/// The message of an error, for C.
+pub fn words(error: &Error) -> CString {
     CString::new(reported_message(error)).unwrap_or_default()
 }
 

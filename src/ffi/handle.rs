@@ -7,7 +7,7 @@ use rusqlite::{Connection, ffi};
 
 use super::pointers::{self, QkQueue};
 use super::registry::{self, Database, misuse};
-use super::{boundary, messages};
+use super::{boundary, messages, texts};
 use crate::calls::arguments::Arguments;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
@@ -168,15 +168,16 @@ pub extern "C" fn qk_errmsg(queue: *mut QkQueue) -> *const c_char {
     messages::show(of_handle.map_or_else(messages::last, |handle| handle.message()))
 }
 
-/// Frees a text that a function of this library wrote to an out-parameter. NULL does nothing.
-///
-/// # Safety
-///
-/// `text` is NULL, or such a text, as it was given, and not freed yet.
+/// Frees a text that a function of this library wrote to an out-parameter. NULL does nothing, and so does anything else that is no
+/// such text or was freed already; `qk_errmsg(NULL)` then says so.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn qk_free(text: *mut c_char) {
-    // SAFETY: as the caller vouches.
-    unsafe { pointers::take_back(text) };
+pub extern "C" fn qk_free(text: *mut c_char) {
+    if !text.is_null()
+        && let Err(error) = texts::take_back(text.addr())
+    {
+        // Not through the guard, which would refuse to free anything when there is little memory.
+        messages::keep(boundary::words(&error.context("qk_free")));
+    }
 }
 
 #[cfg(test)]

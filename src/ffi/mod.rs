@@ -3,8 +3,8 @@
 //! # Promise
 //!
 //! Whatever a C program passes, apart from a pointer into nowhere, it gets a result or an error: NULL, a handle that was
-//! closed or never was one, a text that is not UTF-8, a call from a callback, from another thread, or after a fork. Nothing
-//! unwinds into C. Out-parameters are written on success only.
+//! closed or never was one, a text that is not UTF-8 or was freed already, a call from a callback, from another thread, or after a
+//! fork. Nothing unwinds into C. Out-parameters are written on success only.
 //!
 //! This door only converts: C's arguments into those that [`calls`](crate::calls) take, and its results into JSON text and
 //! numbers. The functions have the names, arguments and answers of the SQL functions and tables.
@@ -17,6 +17,7 @@
 //! | [`boundary`] | what happens around each call: the handle, the panic guard, the message, the result code |
 //! | [`registry`] | the handles: which are open, whose turn it is |
 //! | [`pointers`] | all that is done with C's pointers |
+//! | [`texts`] | the texts that C was given, until it frees them |
 //!
 //! To add a function: its body in `calls::functions`, or its description in `calls::rows`; here four lines with
 //! [`boundary::ask`] or [`boundary::list`]; then `scripts/header`.
@@ -32,6 +33,7 @@ pub mod queue;
 mod registry;
 pub mod schedule;
 pub mod settings;
+mod texts;
 pub mod upkeep;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
+use super::texts;
 use crate::calls::arguments::Argument;
 use crate::calls::functions::Output;
 use crate::calls::table;
@@ -78,7 +79,7 @@ pub unsafe fn give_text(output: Output, place: *mut *mut c_char) -> Result<()> {
     let text = CString::new(text).map_err(|_| Error::internal("the result contains a NUL"))?;
     if !place.is_null() {
         // SAFETY: the caller vouches for the place.
-        unsafe { place.write(text.into_raw()) };
+        unsafe { place.write(texts::give(text)) };
     }
     Ok(())
 }
@@ -107,16 +108,4 @@ pub unsafe fn give_number(output: &Output, place: *mut i64) -> Result<()> {
 pub unsafe fn give_handle(number: usize, place: *mut *mut QkQueue) {
     // SAFETY: the caller vouches for the place. A handle is never followed.
     unsafe { place.write(std::ptr::without_provenance_mut(number)) };
-}
-
-/// Takes back a text that was given.
-///
-/// # Safety
-///
-/// `text` is NULL or came from [`give_text`], and has not been taken back yet.
-pub unsafe fn take_back(text: *mut c_char) {
-    if !text.is_null() {
-        // SAFETY: the caller vouches for it.
-        drop(unsafe { CString::from_raw(text) });
-    }
 }
