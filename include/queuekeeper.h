@@ -54,8 +54,9 @@
  * THREADS. Any thread may use any handle. Calls on one handle run one at a time: a second thread waits until the
  * first call is done. Calls on different handles run side by side. A progress callback runs in the thread that
  * made the call. It must not use that call's handle (SQLITE_MISUSE), except for `qk_interrupt`, nor wait for a
- * thread that does. To end a long call: a progress callback that returns something other than 0, or
- * `qk_interrupt` from another thread. The work then undoes what it has begun.
+ * thread that does. It does not wait for other handles either: one that another thread is using is SQLITE_BUSY there.
+ * To end a long call: a progress callback that returns something other than 0, or `qk_interrupt` from another thread.
+ * The work then undoes what it has begun. A thread that is cancelled (`pthread_cancel`) in a call ends after it.
  *
  * FORKS. Handles do not survive a fork: in a child, every call on a handle of the parent's is SQLITE_MISUSE, and
  * `qk_close` only forgets it. A child may open handles of its own, on the same file, too: handles hold nothing
@@ -114,8 +115,9 @@ typedef struct qk_queue qk_queue;
  It is called in the thread that made the call, as long as the call lasts, about every 20 ms, and once more at the end of
  each pass over the pages; a call may make several passes (a restore checks the backup, saves the present database, and
  copies), and `pages_done` then begins again. While nothing can be counted, as during a wait for a lock, it is called with
- the numbers of last time, or 0 and 0. It may use other handles, but not this one, and must return: no `longjmp`, no C++
- exception.
+ the numbers of last time, or 0 and 0. It may use other handles, unless another thread is using them (`SQLITE_BUSY`), but not
+ this one. It must return, in the process that it was called in: no `longjmp`, no C++ exception, and a child that it forks ends
+ by `_exit` or `exec`.
  */
 typedef int (*qk_progress)(void *context, uint64_t pages_done, uint64_t pages_total);
 
@@ -182,7 +184,7 @@ int qk_wrap(struct sqlite3 *db,
  use the handle from then on.
 
  Returns `SQLITE_OK`, also for NULL. `SQLITE_MISUSE`: the handle is closed already or was none, or the call comes from a
- progress callback of this handle.
+ progress callback of this handle. `SQLITE_BUSY`: it comes from a callback of another, while a third call uses this one.
 
  In a child that was forked since the handle was opened, it only forgets the handle.
  */

@@ -63,6 +63,10 @@ def copy(library: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(library, tmp_path / "another.so"))
 
 
+def test_callbacks_that_call_back(try_out: Callable[..., None]) -> None:
+    try_out("callbacks")
+
+
 def test_handles_and_texts_that_are_none(
     try_out: Callable[..., None], library: Path, copy: Path
 ) -> None:

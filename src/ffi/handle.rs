@@ -132,7 +132,7 @@ pub unsafe extern "C" fn qk_wrap(db: *mut ffi::sqlite3, queue: *mut *mut QkQueue
 /// use the handle from then on.
 ///
 /// Returns `SQLITE_OK`, also for NULL. `SQLITE_MISUSE`: the handle is closed already or was none, or the call comes from a
-/// progress callback of this handle.
+/// progress callback of this handle. `SQLITE_BUSY`: it comes from a callback of another, while a third call uses this one.
 ///
 /// In a child that was forked since the handle was opened, it only forgets the handle.
 #[unsafe(no_mangle)]

@@ -22,8 +22,9 @@ pub struct QkQueue {
 /// It is called in the thread that made the call, as long as the call lasts, about every 20 ms, and once more at the end of
 /// each pass over the pages; a call may make several passes (a restore checks the backup, saves the present database, and
 /// copies), and `pages_done` then begins again. While nothing can be counted, as during a wait for a lock, it is called with
-/// the numbers of last time, or 0 and 0. It may use other handles, but not this one, and must return: no `longjmp`, no C++
-/// exception.
+/// the numbers of last time, or 0 and 0. It may use other handles, unless another thread is using them (`SQLITE_BUSY`), but not
+/// this one. It must return, in the process that it was called in: no `longjmp`, no C++ exception, and a child that it forks ends
+/// by `_exit` or `exec`.
 pub type QkProgress = Option<unsafe extern "C" fn(context: *mut c_void, pages_done: u64, pages_total: u64) -> c_int>;
 
 /// A progress callback and its context.

@@ -5,7 +5,8 @@
 //! - What a program passes as a handle is looked up, never followed: NULL, a handle that was closed, and a pointer to anything
 //!   else are `SQLITE_MISUSE`. A handle's value is never given out again.
 //! - Calls on one handle run one at a time: a second thread waits for its turn. A call from within a progress callback of the
-//!   same handle would wait for ever, so it is `SQLITE_MISUSE`; so is every call in a child that was forked since.
+//!   same handle would wait for ever, so it is `SQLITE_MISUSE`; so is every call in a child that was forked since. A callback's
+//!   call on another handle that is in use could wait for a thread that waits for this one, so it is `SQLITE_BUSY`.
 //! - A call works as if it were a function inside a statement of its connection, as in SQL, so that `sqlite3_interrupt` ends it.
 //!
 //! # How
@@ -23,11 +24,12 @@
 //! SQLite forgets an interrupt when no statement is running, hence the statement that is kept half-read for the time of a call;
 //! it reads no table and holds no lock.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, ThreadId};
 
 use rusqlite::{InterruptHandle, ffi};
@@ -63,12 +65,23 @@ struct Running {
     stop: Arc<AtomicBool>,
 }
 
-struct Registry {
+/// All handles.
+pub struct Registry {
     last: usize,
     open: Option<HashMap<usize, Arc<Handle>>>,
 }
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { last: 0, open: None });
+
+thread_local! {
+    /// How many calls this thread is in: the second comes from the first one's callback.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// All handles, for as long as the guard lives.
+pub fn registry() -> MutexGuard<'static, Registry> {
+    lock(&REGISTRY)
+}
 
 /// A lock that a panic of somebody else does not make unusable.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -92,7 +105,7 @@ pub fn add(database: Database) -> Result<usize> {
         message: Mutex::new(CString::default()),
         database: Mutex::new(Some(database)),
     };
-    let mut registry = lock(&REGISTRY);
+    let mut registry = registry();
     let last = if registry.last == 0 { process::address() | 1 } else { registry.last };
     let number = last.checked_add(2).ok_or_else(|| Error::internal("there are no handles left"))?;
     registry.last = number;
@@ -106,7 +119,7 @@ pub fn add(database: Database) -> Result<usize> {
 ///
 /// `SQLITE_MISUSE`.
 pub fn find(number: usize) -> Result<Arc<Handle>> {
-    let found = lock(&REGISTRY).open.as_ref().and_then(|open| open.get(&number).cloned());
+    let found = registry().open.as_ref().and_then(|open| open.get(&number).cloned());
     let handle = found.ok_or_else(|| no_handle(number))?;
     if handle.is_inherited() {
         return Err(misuse(
@@ -131,11 +144,14 @@ fn no_handle(number: usize) -> Error {
 /// `SQLITE_MISUSE`.
 pub fn close(number: usize) -> Result<()> {
     let handle = {
-        let mut registry = lock(&REGISTRY);
+        let mut registry = registry();
         let open = registry.open.get_or_insert_default();
         let handle = open.get(&number).cloned().ok_or_else(|| no_handle(number))?;
         if !handle.is_inherited() {
             handle.refuse_nested()?;
+            if DEPTH.get() > 0 {
+                drop(handle.turn()?);
+            }
         }
         open.remove(&number);
         handle
@@ -173,6 +189,20 @@ impl Handle {
         }
     }
 
+    /// Waits until nobody else uses the handle, unless this thread uses another, for which that one may be waiting.
+    fn turn(&self) -> Result<MutexGuard<'_, Option<Database>>> {
+        if DEPTH.get() == 0 {
+            return Ok(lock(&self.database));
+        }
+        match self.database.try_lock() {
+            Ok(turn) => Ok(turn),
+            Err(TryLockError::Poisoned(turn)) => Ok(turn.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::busy("another thread is using this handle, and a progress callback does not wait for it"))
+            }
+        }
+    }
+
     /// Runs `body` on the handle's database, when it is its turn.
     ///
     /// # Errors
@@ -180,7 +210,7 @@ impl Handle {
     /// Those of `body`, or `SQLITE_MISUSE`.
     pub fn run<T>(&self, body: impl FnOnce(&Caller) -> Result<T>) -> Result<T> {
         self.refuse_nested()?;
-        let database = lock(&self.database);
+        let database = self.turn()?;
         match database.as_ref() {
             None => Err(misuse("this handle was closed while the call waited for its turn")),
             Some(Database::Connection(caller)) => self.run_on(caller, &Arc::default(), body),
@@ -207,6 +237,7 @@ impl Handle {
         struct Ended<'a>(&'a Mutex<Option<Running>>);
         impl Drop for Ended<'_> {
             fn drop(&mut self) {
+                DEPTH.set(DEPTH.get() - 1);
                 *lock(self.0) = None;
             }
         }
@@ -215,6 +246,7 @@ impl Handle {
         let (thread, interrupt) = (thread::current().id(), conn.get_interrupt_handle());
         let running = Running { thread, interrupt, stop: Arc::clone(stop) };
         *lock(&self.running) = Some(running);
+        DEPTH.set(DEPTH.get() + 1);
         let _ended = Ended(&self.running);
         let mut carrier = conn.prepare(CARRIER).ok();
         let mut rows = carrier.as_mut().and_then(|carrier| carrier.query([]).ok());
