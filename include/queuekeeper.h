@@ -62,7 +62,8 @@
  * `qk_close` only forgets it. A child may open handles of its own, on the same file, too: handles hold nothing
  * between calls that it could inherit. That is not so for SQLite's connections: a program that forks must close its
  * own on that file first. As always in POSIX, a child of a program with several threads may do nothing but exec; a
- * fork in the middle of a call counts as that.
+ * fork in the middle of a call counts as that. This library keeps to its word even there: calls on the parent's
+ * handles are refused at once, and so is opening a file (SQLITE_MISUSE) that a call was using at the fork.
  *
  * LIFETIME. Handles last until they are closed, also beyond the thread that opened them. The library, once it is
  * bound to a SQLite, must stay loaded until the process ends (on Linux, `dlclose` does nothing to it). A process
@@ -155,7 +156,8 @@ int qk_bind(struct sqlite3_api_routines *api);
 
  Returns `SQLITE_OK`; `SQLITE_MISUSE`: `path` or `queue` is NULL; `SQLITE_CANTOPEN`: there is no such file, or it cannot be
  opened; `SQLITE_ERROR`: no SQLite to run on was found, or another SQLite in this process may have the file open. After an
- error `qk_errmsg(NULL)` has the message, and there is nothing to close.
+ error `qk_errmsg(NULL)` has the message, and there is nothing to close. `SQLITE_MISUSE`, too, in a child that was forked while
+ a call was using that file.
 
  Requires: `path` is NULL or a C string, `queue` NULL or a place for a pointer.
  */

@@ -73,6 +73,12 @@ def test_handles_and_texts_that_are_none(
     try_out("strangers", library, copy)
 
 
+def test_forks(try_out: Callable[..., None], make: MakeQueue) -> None:
+    another = make(SHAPE)
+    try_out("forks", another.path)
+    assert another.query("SELECT count(*) FROM task_queue WHERE status = 'leased'") == [(0,)]
+
+
 def test_ends_of_processes_threads_and_of_the_programs_interest(
     try_out: Callable[..., None], copy: Path
 ) -> None:

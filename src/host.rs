@@ -14,7 +14,7 @@
 //! - a SQLite older than [`OLDEST`], or one built without a function that is needed, is refused in words.
 //!
 //! Before `bind` has succeeded, no other part of the crate may call SQLite. Callers that are no SQLite have one found for them
-//! by [`discovery`], and [`sole`] watches that no file of theirs is open through another.
+//! by [`discovery`], [`sole`] watches that no file of theirs is open through another, and [`forks`] over their children.
 //!
 //! # How
 //!
@@ -28,6 +28,7 @@
 pub mod allocator;
 mod copies;
 pub mod discovery;
+pub mod forks;
 mod handlers;
 mod images;
 mod libraries;

@@ -32,6 +32,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use self::straight::Straight;
+pub use self::vfs::{Known as KnownReader, known as known_readers};
 use super::sink::{self, Geometry, PageVisitor, Sink};
 use crate::connection::{Caller, Sidecar, Standing, encrypted, read_pragma};
 use crate::error::{Error, Result};

@@ -7,7 +7,7 @@ use rusqlite::{Connection, ffi};
 
 use super::pointers::{self, QkQueue};
 use super::registry::{self, Database, misuse};
-use super::{boundary, messages, texts};
+use super::{boundary, forks, messages, texts};
 use crate::calls::arguments::Arguments;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
@@ -56,7 +56,8 @@ pub unsafe extern "C" fn qk_bind(api: *mut ffi::sqlite3_api_routines) -> c_int {
 ///
 /// Returns `SQLITE_OK`; `SQLITE_MISUSE`: `path` or `queue` is NULL; `SQLITE_CANTOPEN`: there is no such file, or it cannot be
 /// opened; `SQLITE_ERROR`: no SQLite to run on was found, or another SQLite in this process may have the file open. After an
-/// error `qk_errmsg(NULL)` has the message, and there is nothing to close.
+/// error `qk_errmsg(NULL)` has the message, and there is nothing to close. `SQLITE_MISUSE`, too, in a child that was forked while
+/// a call was using that file.
 ///
 /// # Safety
 ///
@@ -67,6 +68,7 @@ pub unsafe extern "C" fn qk_open(path: *const c_char, queue: *mut *mut QkQueue) 
         if path.is_null() || queue.is_null() {
             return Err(misuse("the path and the place for the handle must not be NULL"));
         }
+        forks::watch();
         // SAFETY: as the caller vouches.
         let arguments = Arguments::new(vec![unsafe { pointers::text(path) }]);
         let number = open(arguments.text(0, "path")?.unwrap_or_default())?;
@@ -113,6 +115,7 @@ pub unsafe extern "C" fn qk_wrap(db: *mut ffi::sqlite3, queue: *mut *mut QkQueue
         if db.is_null() || queue.is_null() {
             return Err(misuse("the connection and the place for the handle must not be NULL"));
         }
+        forks::watch();
         if !host::adopt()? {
             return Err(misuse(
                 "the connection's SQLite is not known yet; load queuekeeper into the connection as an extension, or call \

@@ -18,6 +18,7 @@
 //! | [`registry`] | the handles: which are open, whose turn it is |
 //! | [`pointers`] | all that is done with C's pointers |
 //! | [`texts`] | the texts that C was given, until it frees them |
+//! | [`forks`] | what a fork waits for |
 //!
 //! To add a function: its body in `calls::functions`, or its description in `calls::rows`; here four lines with
 //! [`boundary::ask`] or [`boundary::list`]; then `scripts/header`.
@@ -26,6 +27,7 @@
 
 pub mod backups;
 mod boundary;
+mod forks;
 pub mod handle;
 mod messages;
 pub mod pointers;

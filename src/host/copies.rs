@@ -20,7 +20,8 @@ use std::sync::{Mutex, PoisonError};
 const MARK_BACKWARDS: &[u8] = b"stnemetats evitca ot eud noitcnuf-resu yfidom/eteled ot elbanu";
 const BUFFER: usize = 1 << 20;
 
-static ANSWERS: Mutex<Option<HashMap<PathBuf, bool>>> = Mutex::new(None);
+/// What was found in which file.
+pub(super) static ANSWERS: Mutex<Option<HashMap<PathBuf, bool>>> = Mutex::new(None);
 
 /// A file with SQLite in it, other than the one that has a function of `ours` at that address.
 pub fn another(ours: usize) -> Option<PathBuf> {

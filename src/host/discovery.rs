@@ -33,7 +33,7 @@ use crate::error::{Error, Result};
 /// Names a SQLite where there is none in the process and none of the system.
 const VARIABLE: &str = "QUEUEKEEPER_SQLITE";
 
-static SEARCH: Mutex<()> = Mutex::new(());
+pub(super) static SEARCH: Mutex<()> = Mutex::new(());
 
 /// Sees to it that the process is bound. `file` is the database that is to be opened next, if it is a file.
 ///

@@ -8,12 +8,17 @@
 //! is a second copy of SQLite in the process, that may be its doing, and the call is refused. The embedder, who knows better, can say
 //! so with `qk_bind`.
 //!
+//! A child that is forked in the middle of a call inherits the call's connection, and with it SQLite's belief that this process holds
+//! the connection's locks, which are the parent's alone. What the child opened on that file would go without, so it is refused there.
+//!
 //! This is known on Linux alone, from `/proc/self`; nothing is opened for it, only `stat` is used on the database. What stays
 //! unseen: another copy that opens the file in the middle of a call. Windows needs none of it: there, locks belong to handles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::ffi;
 
 use super::copies;
 use crate::error::{Error, Result};
@@ -21,11 +26,26 @@ use crate::error::{Error, Result};
 /// Device and inode.
 type FileId = (u64, u64);
 
-/// How many calls are running on each file.
-static CALLS: Mutex<BTreeMap<FileId, usize>> = Mutex::new(BTreeMap::new());
+/// The calls that use files.
+pub(super) struct Calls {
+    /// How many are running on each file.
+    running: BTreeMap<FileId, usize>,
+    /// The files on which calls of the parent's were running when it forked this process.
+    inherited: BTreeSet<FileId>,
+}
 
-fn calls() -> MutexGuard<'static, BTreeMap<FileId, usize>> {
+static CALLS: Mutex<Calls> = Mutex::new(Calls { running: BTreeMap::new(), inherited: BTreeSet::new() });
+
+pub(super) fn calls() -> MutexGuard<'static, Calls> {
     CALLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Calls {
+    /// This process is a child: what was running runs in its parent.
+    pub(super) fn inherit(&mut self) {
+        self.inherited.extend(self.running.keys());
+        self.running.clear();
+    }
 }
 
 /// The time in which a call uses a file. What it has open belongs to us.
@@ -35,16 +55,19 @@ pub struct Call(Option<FileId>);
 ///
 /// # Errors
 ///
-/// Another SQLite may have it open.
+/// Another SQLite may have it open, or a call of the parent's.
 pub fn call(path: &Path) -> Result<Call> {
     let Some(id) = id_of(path) else { return Ok(Call(None)) };
     let mut calls = calls();
-    let running = calls.get(&id).copied().unwrap_or_default();
+    if calls.inherited.contains(&id) {
+        return Err(inherited(path));
+    }
+    let running = calls.running.get(&id).copied().unwrap_or_default();
     // What another call of ours has open cannot be told from what others have.
     if running == 0 && !super::process::is_told() && is_open(id) {
         refuse_copy(path, super::anchor())?;
     }
-    calls.insert(id, running + 1);
+    calls.running.insert(id, running + 1);
     Ok(Call(Some(id)))
 }
 
@@ -52,9 +75,9 @@ impl Drop for Call {
     fn drop(&mut self) {
         let Some(id) = self.0 else { return };
         let mut calls = calls();
-        match calls.get_mut(&id) {
+        match calls.running.get_mut(&id) {
             Some(running) if *running > 1 => *running -= 1,
-            _ => drop(calls.remove(&id)),
+            _ => drop(calls.running.remove(&id)),
         }
     }
 }
@@ -66,6 +89,9 @@ impl Drop for Call {
 ///
 /// See above.
 pub fn refuse_other(path: &Path) -> Result<()> {
+    if id_of(path).is_some_and(|id| calls().inherited.contains(&id)) {
+        return Err(inherited(path));
+    }
     if super::process::is_told() { Ok(()) } else { refuse_shared(path, super::anchor()) }
 }
 
@@ -97,6 +123,17 @@ fn refuse_copy(path: &Path, ours: usize) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+fn inherited(path: &Path) -> Error {
+    Error::new(
+        ffi::SQLITE_MISUSE,
+        format!(
+            "this process was forked while a call of its parent's was using '{}': SQLite believes here, too, in the locks of that call, \
+             which the parent alone holds; fork before the call or after it, or exec a program that opens the file",
+            path.display()
+        ),
+    )
 }
 
 fn refusal(path: &Path, how: &str) -> Error {
@@ -171,11 +208,11 @@ mod tests {
         drop(File::create(&path).unwrap());
         let id = id_of(&path).unwrap();
         let (first, second) = (call(&path).unwrap(), call(&path).unwrap());
-        assert_eq!(calls().get(&id), Some(&2));
+        assert_eq!(calls().running.get(&id), Some(&2));
         drop(first);
-        assert_eq!(calls().get(&id), Some(&1));
+        assert_eq!(calls().running.get(&id), Some(&1));
         drop(second);
-        assert_eq!(calls().get(&id), None);
+        assert_eq!(calls().running.get(&id), None);
         assert!(call(&directory.path().join("none.db")).is_ok());
     }
 }

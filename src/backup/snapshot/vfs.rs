@@ -15,7 +15,7 @@ mod file;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, ffi};
 
@@ -106,23 +106,29 @@ const PLAIN: [&CStr; 12] = [
 ];
 
 /// A VFS of ours and the one below it.
-struct Known {
+pub struct Known {
     base: usize,
     file_size: c_int,
     name: &'static CStr,
 }
 
+static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
+
+/// All of them, for as long as the guard lives.
+pub fn known() -> MutexGuard<'static, Vec<Known>> {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The name of the reader VFS over the one that serves `conn`, registered at the first call for the life of the process, as the
 /// library itself is. `None` when that VFS is none of SQLite's own, or SQLite has no memory: then there is nothing to be had but the VFS itself.
 pub fn over(conn: &Connection) -> Option<&'static CStr> {
-    static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
     let base_name = host::vfs_name(conn)?;
     if !PLAIN.contains(&base_name.as_c_str()) {
         return None;
     }
     // SAFETY: the name is a C string; a VFS that serves an open connection is alive.
     let base = unsafe { ffi::sqlite3_vfs_find(base_name.as_ptr()).as_mut()? };
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = known();
     let address = ptr::from_ref(base) as usize;
     if let Some(found) = known.iter().find(|known| known.base == address && known.file_size == base.szOsFile) {
         return Some(found.name);

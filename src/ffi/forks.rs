@@ -1,0 +1,62 @@
+//! Forks of a program that uses the C ABI: the locks of both parts of the library, see [`forks`](crate::host::forks).
+
+#[cfg(unix)]
+pub use self::posix::watch;
+
+/// There are no forks here.
+#[cfg(not(unix))]
+pub fn watch() {}
+
+#[cfg(unix)]
+mod posix {
+    use std::cell::UnsafeCell;
+    use std::sync::{MutexGuard, Once};
+
+    use crate::backup::snapshot;
+    use crate::ffi::{registry, texts};
+    use crate::host::forks::Held;
+
+    struct All {
+        _handles: MutexGuard<'static, registry::Registry>,
+        _texts: MutexGuard<'static, texts::Given>,
+        _readers: MutexGuard<'static, Vec<snapshot::KnownReader>>,
+        host: Held,
+    }
+
+    /// Where the locks are kept between the beginning and the end of a fork.
+    struct Place(UnsafeCell<Option<All>>);
+
+    // SAFETY: only the thread that holds the locks looks into it.
+    unsafe impl Sync for Place {}
+
+    static PLACE: Place = Place(UnsafeCell::new(None));
+
+    /// From now on, forks wait for the locks. A system without the memory for that forks as before.
+    pub fn watch() {
+        static ONCE: Once = Once::new();
+        // SAFETY: the functions stay: the library is never unloaded.
+        ONCE.call_once(|| unsafe {
+            libc::pthread_atfork(Some(before), Some(after_in_parent), Some(after_in_child));
+        });
+    }
+
+    unsafe extern "C" fn before() {
+        let (handles, texts, readers) = (registry::registry(), texts::given(), snapshot::known_readers());
+        let all = All { _handles: handles, _texts: texts, _readers: readers, host: Held::take() };
+        // SAFETY: this thread holds the locks.
+        unsafe { *PLACE.0.get() = Some(all) };
+    }
+
+    unsafe extern "C" fn after_in_parent() {
+        // SAFETY: this thread holds the locks, and gives them back only after that.
+        drop(unsafe { (*PLACE.0.get()).take() });
+    }
+
+    unsafe extern "C" fn after_in_child() {
+        // SAFETY: as in the parent; the thread that forked is the child's only one.
+        let all = unsafe { (*PLACE.0.get()).take() };
+        if let Some(mut all) = all {
+            all.host.inherit();
+        }
+    }
+}

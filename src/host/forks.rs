@@ -1,0 +1,46 @@
+//! Forks: what a child of this process inherits of the library.
+//!
+//! # Promise
+//!
+//! - No call in a child waits for a lock of the library's own that a thread of the parent held at the fork and that nobody gives back.
+//! - No call in a child opens a file that a call of the parent's was using at the fork, see [`sole`].
+//!
+//! # How
+//!
+//! A fork waits until none of these locks is held, holds them, and gives them back in both processes. Each is held for a
+//! look-up, none while a call runs. SQLite's and the allocator's locks are theirs to see to; the allocator does.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{BOUND, Bound, copies, discovery, sole};
+
+/// The locks, held. In the order in which they are taken elsewhere.
+pub struct Held {
+    _search: MutexGuard<'static, ()>,
+    calls: MutexGuard<'static, sole::Calls>,
+    _answers: MutexGuard<'static, Option<HashMap<PathBuf, bool>>>,
+    _bound: MutexGuard<'static, Option<Bound>>,
+}
+
+impl Held {
+    /// Waits for the locks of this part of the library.
+    pub fn take() -> Self {
+        Self {
+            _search: locked(&discovery::SEARCH),
+            calls: sole::calls(),
+            _answers: locked(&copies::ANSWERS),
+            _bound: locked(&BOUND),
+        }
+    }
+
+    /// This process is the child.
+    pub fn inherit(&mut self) {
+        self.calls.inherit();
+    }
+}
+
+fn locked<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
