@@ -19,12 +19,14 @@
 //! | [`files`] | files, locks, temporary names; all that differs between platforms |
 //! | [`settings`] | values that users set, in the database itself |
 //! | [`soundness`] | what SQLite's own checks find |
+//! | [`bounds`] | how much is read of what others may write |
 //! | [`schema`], [`clock`], [`memory`], [`progress`], [`error`] | what the rest needs |
 //!
 //! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::sink`], [`backup::snapshot`],
 //! [`extension`] and [`ffi`] alone; the compiler refuses it elsewhere.
 
 pub mod backup;
+pub mod bounds;
 pub mod calls;
 pub mod clock;
 pub mod connection;

@@ -23,9 +23,10 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use super::bounds::{self, Exceeded, Listed};
 use super::entry::Entry;
+use super::listed::{self, Exceeded, Listed};
 use super::recover;
+use crate::bounds;
 use crate::error::{Error, Result};
 use crate::files::{self, DirectoryLock, Likeness, LiveFiles};
 use crate::memory;
@@ -194,15 +195,15 @@ fn read(path: &Path, live: &LiveFiles) -> Result<Manifest> {
     let mut text = Vec::new();
     file.take(bounds::CATALOG_BYTES + 1).read_to_end(&mut text).map_err(|error| Error::io("read", path, &error))?;
     if text.len() as u64 > bounds::CATALOG_BYTES {
-        return Err(bounds::refusal(path, Exceeded::Length(bounds::CATALOG_BYTES)));
+        return Err(listed::refusal(path, Exceeded::Length(bounds::CATALOG_BYTES)));
     }
     // Its objects take more room than their text.
     memory::require(4 * text.len())?;
-    let entries = match bounds::each(&text, bounds::CATALOG_ENTRIES, |text| serde_json::from_str::<Entry>(text).ok())?
+    let entries = match listed::each(&text, bounds::CATALOG_ENTRIES, |text| serde_json::from_str::<Entry>(text).ok())?
     {
         Listed::All(entries) => entries,
         Listed::Foreign => return Ok(Manifest::Foreign),
-        Listed::Beyond(why) => return Err(bounds::refusal(path, why)),
+        Listed::Beyond(why) => return Err(listed::refusal(path, why)),
     };
     for entry in &entries {
         check_name(&entry.backup_path, path)?;

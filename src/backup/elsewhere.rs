@@ -22,12 +22,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{self, Listed};
 use super::catalog::{Catalog, MANIFEST};
 use super::entry::{Entry, LARGEST_SEQUENCE};
+use super::listed::{self, Listed};
 use super::restore::BEFORE_RESTORE;
 use super::source::{Key, Made, Source};
 use super::target;
+use crate::bounds;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
@@ -112,7 +113,7 @@ pub fn pointers(directory: &Path, live: &LiveFiles) -> Vec<Pointer> {
 }
 
 fn parse(text: &[u8]) -> Vec<Pointer> {
-    let listed = bounds::each(text, bounds::POINTERS, |text| serde_json::from_str::<Pointer>(text).ok());
+    let listed = listed::each(text, bounds::POINTERS, |text| serde_json::from_str::<Pointer>(text).ok());
     let Ok(Listed::All(mut found)) = listed else { return Vec::new() };
     found.retain(|pointer| {
         let path = Path::new(&pointer.backup_path);

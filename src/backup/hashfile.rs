@@ -17,10 +17,11 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::artifact::{self, PageHash};
-use super::bounds;
 use super::digesting::Digesting;
 use super::entry::Entry;
+use super::listed;
 use super::sink::Geometry;
+use crate::bounds;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
 use crate::memory;
@@ -175,7 +176,7 @@ fn parse(input: &mut Digesting<impl Read>, length: u64, keep: bool) -> io::Resul
 }
 
 fn entry_of(object: &[u8]) -> Option<Entry> {
-    let text = str::from_utf8(object).ok().filter(|text| !bounds::is_deep(text))?;
+    let text = str::from_utf8(object).ok().filter(|text| !listed::is_deep(text))?;
     serde_json::from_str(text).ok()
 }
 

@@ -23,10 +23,10 @@ use rusqlite::{Connection, ffi};
 use self::counting::Counts;
 use super::artifact::{self, Fingerprint, PageHash};
 use super::belt;
-use super::bounds;
 use super::catalog::Catalog;
 use super::early;
 use super::frames::{self, Compression};
+use super::listed;
 use super::options::{Kind, Wish};
 use super::sink::Geometry;
 use super::source::Source;
@@ -149,7 +149,7 @@ fn known(counted: Result<Counts>, notes: &mut Vec<String>) -> Result<Counts> {
             notes.push(format!("the tasks could not be counted: {error}"));
             Ok(None)
         }
-        Ok(Some(counts)) if bounds::has_too_many(&counts) => {
+        Ok(Some(counts)) if listed::has_too_many(&counts) => {
             notes.push(format!(
                 "the tasks are not counted: there are {} statuses; look whether column_status names the right column",
                 counts.len()

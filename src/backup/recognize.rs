@@ -18,9 +18,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::artifact;
 use super::frames::Compression;
 use super::newer::SQLITE_MAGIC;
-use super::{artifact, bounds};
+use crate::bounds;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
 use crate::schema;

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::artifact;
-use super::bounds;
 use super::catalog::MANIFEST;
 use super::entry::Entry;
 use super::{hashfile, orphans};
+use crate::bounds;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles, SetAside};

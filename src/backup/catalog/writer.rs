@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::deletion::{self, Deletions};
 use super::{Catalog, Listing, MANIFEST};
 use crate::backup::entry::Entry;
-use crate::backup::{bounds, recover};
+use crate::backup::{listed, recover};
 use crate::error::{Error, Result};
 use crate::files::{self, DirectoryLock, Likeness, Placed, Staged};
 
@@ -71,7 +71,7 @@ impl<'a> Writer<'a> {
         entries.retain(|other| other.backup_path != entry.backup_path);
         let mut sealed = entry.clone();
         sealed.seal();
-        bounds::check_new_entry(json(&sealed)?.len())?;
+        listed::check_new_entry(json(&sealed)?.len())?;
         entries.push(sealed.clone());
         let staged = self.write(&entries, like, true)?;
         Ok(StagedCatalog { staged, entry: sealed })
@@ -218,7 +218,7 @@ impl<'a> Writer<'a> {
     fn write(&self, entries: &[Entry], first: Option<Likeness>, new: bool) -> Result<Staged> {
         let path = self.manifest();
         let text = json(entries)?;
-        bounds::check_written(&self.catalog.directory, entries.len(), text.len(), new)?;
+        listed::check_written(&self.catalog.directory, entries.len(), text.len(), new)?;
         let old = Likeness::of_replaced(&path);
         self.staged(&path, &text, old.or(first).or_else(|| Likeness::of_writers(&self.catalog.directory)))
     }

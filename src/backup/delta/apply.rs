@@ -10,7 +10,8 @@ use rusqlite::types::Value;
 
 use super::FORMAT;
 use crate::backup::sink::Geometry;
-use crate::backup::{artifact, bounds, snapshot};
+use crate::backup::{artifact, snapshot};
+use crate::bounds;
 use crate::error::{Error, Result};
 use crate::host::reading;
 use crate::progress::Watch;

@@ -3,7 +3,7 @@
 # Promise
 
 What exceeds a bound is an error that names the file, the bound and the way out, before anything of
-it is parsed. The bounds of files and entries are the library's own (`src/backup/bounds.rs`).
+it is parsed. The bounds of files and entries are the library's own (`src/bounds.rs`).
 """
 
 from __future__ import annotations

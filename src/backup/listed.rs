@@ -1,8 +1,8 @@
-//! How much is read of a file that others may write: what no file of ours exceeds, and no reader takes more of.
+//! Lists that others may write, read up to the [bounds](crate::bounds).
 //!
 //! # Promise
 //!
-//! - A catalog, a list of pointers and a hash file's object are read up to these bounds. What exceeds them is told with the file, the bound
+//! - A catalog, a list of pointers and a hash file's object are read up to their bounds. What exceeds one is told with the file, the bound
 //!   and the way out, and costs memory in proportion to the bound, not to what the file makes of it.
 //! - What is written stays below them, with room for what is noted later: nothing is written that could not be read again.
 //!
@@ -18,31 +18,10 @@ use std::path::Path;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::bounds::{A_STATUS_BYTES, CATALOG_BYTES, CATALOG_ENTRIES, ENTRY_BYTES, NESTING, ROOM, STATUSES_BYTES};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::queue::counts::Counts;
-
-/// A catalog's file. A backup takes about a kilobyte in it: fifty thousand, one a minute for a month.
-pub const CATALOG_BYTES: u64 = 64 << 20;
-/// The entries of a catalog. The shortest possible ones take far less than a kilobyte as text, but as much memory as others.
-pub const CATALOG_ENTRIES: usize = 100_000;
-/// The text of one entry. Longest are the two paths (4096 bytes, six times as long where each byte is escaped) and the tasks by status.
-pub const ENTRY_BYTES: usize = 256 << 10;
-/// All statuses of a queue together: some five hundred words. With more, a column that is none of statuses was counted.
-const STATUSES_BYTES: usize = 16 << 10;
-/// What each has besides in JSON.
-const A_STATUS_BYTES: usize = 16;
-/// Objects and lists within each other in an entry. Ours has two; `serde_json` reads 127, and each takes room on the stack.
-pub const NESTING: usize = 64;
-/// A file of pointers: 256 of less than a kilobyte each, but for their paths.
-pub const POINTERS_BYTES: u64 = 4 << 20;
-/// Pointers in it. More than 256 are none of ours; those are cut off when they are in order.
-pub const POINTERS: usize = 4096;
-/// A text in a delta's table of properties. Ours are an id and digests.
-pub const DELTA_TEXT: u32 = 1024;
-
-/// What a new entry leaves of [`CATALOG_BYTES`] and [`ENTRY_BYTES`]: marks and errors of deletions are added to entries later.
-const ROOM: usize = 4;
 
 /// Why a file is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
