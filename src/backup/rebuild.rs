@@ -143,7 +143,11 @@ impl Job<'_> {
     }
 
     fn apply(&self, link: &Entry, path: &Path, parent: &Entry, base: &Staged, watch: &mut Watch<'_>) -> Result<()> {
-        let page_size = u64::from(geometry_of(link)?.page_size);
+        let geometry = geometry_of(link)?;
+        if Some(geometry.page_size) != parent.page_size {
+            return Err(Error::corrupt(format!("'{}' is for a database of another shape", path.display())));
+        }
+        let page_size = u64::from(geometry.page_size);
         let limit = if link.compressed {
             // A blob that does not fit its page beside others takes up to twice its size.
             let pages = u64::from(link.pages_stored.unwrap_or_default());
@@ -153,12 +157,8 @@ impl Job<'_> {
         };
         let plain = self.expand(link, path, limit, watch)?;
         let digest = parent.content_digest.as_deref().unwrap_or_default();
-        let geometry = delta::apply(plain.path(), &mut base.handle()?, digest, watch)
-            .map_err(|error| error.context(format!("cannot apply '{}'", path.display())))?;
-        if geometry != geometry_of(link)? || Some(geometry.page_size) != parent.page_size {
-            return Err(Error::corrupt(format!("'{}' is for a database of another shape", path.display())));
-        }
-        Ok(())
+        delta::apply(plain.path(), &mut base.handle()?, digest, geometry, watch)
+            .map_err(|error| error.context(format!("cannot apply '{}'", path.display())))
     }
 
     fn compare(&self, entry: &Entry, staged: &Staged, watch: &mut Watch<'_>) -> Result<()> {

@@ -15,15 +15,22 @@ use crate::bounds;
 use crate::error::{Error, Result};
 use crate::host::reading;
 use crate::progress::Watch;
+use crate::schema;
 
-/// Makes `base` (the parent's database) into the one that the plain delta at `delta` describes; its shape.
+/// Makes `base` (the parent's database) into the one of this shape that the plain delta at `delta` describes.
 ///
 /// # Errors
 ///
-/// A file that is no delta, one of a newer format, one for another parent, or what the disk says.
-pub fn apply(delta: &Path, base: &mut File, parent_digest: &str, watch: &mut Watch<'_>) -> Result<Geometry> {
+/// A file that is no delta, one of a newer format, one for another parent or of another shape, or what the disk says.
+pub fn apply(
+    delta: &Path,
+    base: &mut File,
+    parent_digest: &str,
+    geometry: Geometry,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
     let conn = artifact::open_immutable(delta)?;
-    apply_from(&conn, delta, base, parent_digest, watch).map_err(|error| reading::told(&conn, error))
+    apply_from(&conn, delta, base, parent_digest, geometry, watch).map_err(|error| reading::told(&conn, error))
 }
 
 fn apply_from(
@@ -31,13 +38,17 @@ fn apply_from(
     delta: &Path,
     base: &mut File,
     parent_digest: &str,
+    geometry: Geometry,
     watch: &mut Watch<'_>,
-) -> Result<Geometry> {
+) -> Result<()> {
     let damaged = |error: rusqlite::Error| {
         Error::from(error).context(format!("'{}' cannot be read as a delta", delta.display()))
     };
     check_tables(conn, delta)?;
-    let geometry = check_meta(conn, delta, parent_digest)?;
+    // There is space for that one alone.
+    if check_meta(conn, delta, parent_digest)? != geometry {
+        return Err(Error::corrupt(format!("'{}' is for a database of another shape", delta.display())));
+    }
     check_growth(conn, delta, base, geometry)?;
     // What has the length of no page is not even read.
     let sql = "SELECT pgno, CASE WHEN typeof(content) = 'blob' AND length(content) = ?1 THEN content END FROM delta_page ORDER BY pgno";
@@ -57,8 +68,7 @@ fn apply_from(
         watch.check()?;
     }
     let size = u64::from(geometry.page_size) * u64::from(geometry.page_count);
-    base.set_len(size).map_err(|error| Error::io("rebuild from", delta, &error))?;
-    Ok(geometry)
+    base.set_len(size).map_err(|error| Error::io("rebuild from", delta, &error))
 }
 
 /// A delta has each page by which the database grew: one that claims more would make a file of any length from nothing.
@@ -86,15 +96,24 @@ fn growth(before: u64, geometry: Geometry) -> u64 {
     after.saturating_sub(before).saturating_sub(u64::from((before + 1..=after).contains(&unused)))
 }
 
-/// Both tables are tables: a view could have rows without end.
+/// Both tables are tables: a view could have rows without end. Nothing in them is computed: that could be content that the file has not, and
+/// take any time.
 fn check_tables(conn: &Connection, delta: &Path) -> Result<()> {
     let sql = "SELECT count(*) FROM sqlite_schema
                WHERE type = 'table' AND rootpage > 0 AND name IN ('delta_page', 'delta_meta')";
     match conn.query_row(sql, [], |row| row.get::<_, i64>(0)) {
+        Ok(2) if computes(conn)? => {
+            Err(Error::corrupt(format!("'{}' is not a delta: its tables have generated columns", delta.display())))
+        }
         Ok(2) => Ok(()),
         Ok(_) => Err(Error::corrupt(format!("'{}' is not a delta: its tables are missing", delta.display()))),
         Err(error) => Err(Error::from(error).context(format!("'{}' cannot be read as a delta", delta.display()))),
     }
+}
+
+fn computes(conn: &Connection) -> Result<bool> {
+    let computes = |table: &str| schema::columns(conn, table).map(|found| found.iter().any(|column| !column.stored));
+    Ok(computes("delta_page")? || computes("delta_meta")?)
 }
 
 fn check_meta(conn: &Connection, delta: &Path, parent_digest: &str) -> Result<Geometry> {
