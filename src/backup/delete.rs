@@ -7,6 +7,7 @@
 //! database is never deleted. Rotation's other protections are about plans, not orders: what
 //! somebody names is deleted, the newest verified backup included.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::catalog::Catalog;
 use super::entry::Entry;
 use super::locate::{self, Found};
+use super::rotate::repeated;
 use crate::connection::Caller;
 use crate::error::{Error, Result, UNCHANGED};
 use crate::files::{self, LiveFiles};
@@ -95,10 +97,12 @@ fn delete_from(
             names.join(", ")
         )));
     }
+    let ids = repeated(entries.iter().map(|entry| entry.id.as_str()));
+    let files = repeated(entries.iter().map(|entry| entry.backup_path.as_str()));
     for entry in &doomed {
         let path = entry.place(catalog.directory());
         live.refuse(&path)?;
-        if entries.iter().filter(|other| other.id == entry.id || other.backup_path == entry.backup_path).count() > 1 {
+        if ids.contains(entry.id.as_str()) || files.contains(entry.backup_path.as_str()) {
             return Err(Error::usage(format!(
                 "the catalog lists '{}' or its id twice, so nothing is deleted on its word; delete the file yourself",
                 entry.backup_path
@@ -121,7 +125,8 @@ fn delete_from(
     let ids: Vec<String> = doomed.iter().map(|entry| entry.id.clone()).collect();
     let backup_paths = doomed.iter().map(|entry| entry.shown(catalog.directory()).backup_path).collect();
     writer.delete(&ids)?;
-    let deleted = writer.deletions().among(|entry| ids.contains(&entry.id)).count()?;
+    let these: HashSet<&str> = ids.iter().map(String::as_str).collect();
+    let deleted = writer.deletions().among(|entry| these.contains(entry.id.as_str())).count()?;
     Ok(Outcome { deleted, ids, backup_paths })
 }
 
@@ -133,15 +138,18 @@ fn has_journal(path: &Path) -> Result<bool> {
 
 /// `first` and everything that builds on it, however far.
 fn with_dependants<'a>(entries: &'a [Entry], first: &'a Entry) -> Vec<&'a Entry> {
+    let mut children: HashMap<&str, Vec<&Entry>> = HashMap::new();
+    for entry in entries {
+        if let Some(parent) = &entry.parent_id {
+            children.entry(parent).or_default().push(entry);
+        }
+    }
+    let mut seen = HashSet::from([first.id.as_str()]);
     let mut doomed = vec![first];
     let mut next = 0;
-    while let Some(parent) = doomed.get(next).map(|entry| entry.id.clone()) {
-        for entry in entries {
-            let is_child = entry.parent_id.as_ref() == Some(&parent);
-            if is_child && !doomed.iter().any(|known| known.id == entry.id) {
-                doomed.push(entry);
-            }
-        }
+    while let Some(parent) = doomed.get(next) {
+        let new = children.remove(parent.id.as_str()).unwrap_or_default();
+        doomed.extend(new.into_iter().filter(|child| seen.insert(&child.id)));
         next += 1;
     }
     doomed
@@ -167,5 +175,9 @@ mod tests {
         assert_eq!(ids(4), ["other"]);
         let circle = [child("x", "y"), child("y", "x")];
         assert_eq!(with_dependants(&circle, &circle[0]).len(), 2);
+        // Each is looked at once, however many there are.
+        let most = crate::bounds::CATALOG_ENTRIES / 5;
+        let long: Vec<Entry> = (0..most).map(|id| child(&id.to_string(), &(id + 1).to_string())).collect();
+        assert_eq!(with_dependants(&long, &long[most - 1]).len(), most);
     }
 }

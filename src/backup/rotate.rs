@@ -204,7 +204,7 @@ fn decide(
 }
 
 /// What occurs more than once.
-fn repeated<'a>(keys: impl Iterator<Item = &'a str>) -> HashSet<&'a str> {
+pub(super) fn repeated<'a>(keys: impl Iterator<Item = &'a str>) -> HashSet<&'a str> {
     let mut seen = HashSet::new();
     keys.filter(|key| !seen.insert(*key)).collect()
 }

@@ -135,16 +135,24 @@ def _made(entry: Entry) -> int:
     return max(0, (moment - UNIX) // timedelta(milliseconds=1))
 
 
-def chain_of(entry: Entry, by_id: Mapping[str, Entry]) -> list[Entry]:
-    """An entry with all that it builds on, the full backup first."""
-    chain = [entry]
-    while (parent := chain[0].get("parent_id")) is not None:
-        if parent not in by_id or by_id[parent] in chain:
-            raise damaged(
-                f"'{entry['backup_path']}' builds on the backup {parent}, which is not listed"
-            )
-        chain.insert(0, by_id[parent])
-    return chain
+def with_chains(wanted: Iterable[Entry], by_id: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Entries and all that they build on, by id; each is looked at once, however many there are."""
+    found: dict[str, Entry] = {}
+    for entry in wanted:
+        chain: dict[str, Entry] = {}
+        link = entry
+        while link["id"] not in found:
+            chain[link["id"]] = link
+            parent = link.get("parent_id")
+            if parent is None:
+                break
+            if not isinstance(parent, str) or parent not in by_id or parent in chain:
+                raise damaged(
+                    f"'{entry['backup_path']}' builds on the backup {parent}, which is not listed"
+                )
+            link = by_id[parent]
+        found.update(chain)
+    return found
 
 
 class RemoteCatalog:

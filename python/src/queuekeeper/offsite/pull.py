@@ -26,10 +26,10 @@ from queuekeeper.offsite.catalog import (
     BEFORE_RESTORE,
     Entry,
     RemoteCatalog,
-    chain_of,
     files_of,
     newest_first,
     oldest_first,
+    with_chains,
 )
 from queuekeeper.offsite.errors import damaged, missing, usage
 from queuekeeper.offsite.local import Local
@@ -49,8 +49,7 @@ def pull(local: Local, remote: Remote, what: str, progress: Progress | None) -> 
     catalog = RemoteCatalog.read(remote, objects)
     wanted = meant(local, remote, catalog, what)
     by_id = {entry["id"]: entry for entry in catalog.entries}
-    chained = {each["id"]: each for entry in wanted for each in chain_of(entry, by_id)}
-    entries = oldest_first(chained.values())
+    entries = oldest_first(with_chains(wanted, by_id).values())
     with local.lock():
         lacking = [file for entry in entries for file in _lacking(local, remote, entry)]
         absent = [name for name, _ in lacking if name not in objects]
