@@ -148,6 +148,39 @@ def fuzz_settings(ground: Ground, case: list[tuple[str, Any]]) -> None:
     )
 
 
+times = st.sampled_from(["2036-05-04 12:00:00", "", "9999-99-99", "x" * 5000]) | values
+jobs = st.tuples(
+    st.sampled_from(["hourly", "daily", "weekly", "monthly", "offsite"]) | values,
+    *(times | CRON for _ in range(7)),
+)
+steps = st.tuples(st.sampled_from(["hourly", "daily"]), *(times for _ in range(6)))
+
+
+def fuzz_schedules(ground: Ground, case: list[tuple[tuple[Any, ...], tuple[Any, ...]]]) -> None:
+    """Rows of the schedule's tables that nobody of ours wrote."""
+    with ground.queue.connect() as connection:
+        connection.execute(
+            "CREATE TABLE queuekeeper_jobs(job, done_utc, due_utc, attempts, began_behind, "
+            "last_run_utc, last_status, done_earlier_utc)"
+        )
+        connection.execute(
+            "CREATE TABLE queuekeeper_log(id INTEGER PRIMARY KEY, job, step, due_utc, started_utc, "
+            "finished_utc, status, detail)"
+        )
+        for job, step in case:
+            connection.execute("INSERT INTO queuekeeper_jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", job)
+            connection.execute(
+                "INSERT INTO queuekeeper_log VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", step
+            )
+    ground.try_out(
+        ("SELECT * FROM queue_schedule()", []),
+        ("SELECT * FROM queue_history()", []),
+        ("SELECT * FROM queue_health()", []),
+        ("SELECT queue_run_due('2036-05-04 12:00:00')", []),
+        ("SELECT * FROM queue_history()", []),
+    )
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 
@@ -276,6 +309,7 @@ TARGETS: dict[str, tuple[Body, st.SearchStrategy[Any]]] = {
     "options": (fuzz_options, objects(OPTIONS)),
     "policies": (fuzz_policies, policies),
     "settings": (fuzz_settings, some(rows)),
+    "schedules": (fuzz_schedules, some(st.tuples(jobs, steps))),
     "manifests": (fuzz_manifests, manifests()),
     "broken manifests": (fuzz_broken_manifests, mutations()),
     "hash files": (fuzz_hash_files, st.tuples(mutations(), st.booleans(), st.booleans())),

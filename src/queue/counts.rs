@@ -22,6 +22,7 @@
 use rusqlite::{Connection, Row};
 use serde_json::{Map, Value};
 
+use super::cells;
 use super::shape::{Role, Shape};
 use crate::error::{Error, Result};
 use crate::settings::registry::{STATUS_DEAD, STATUS_QUEUED};
@@ -132,7 +133,7 @@ fn add(counts: &mut Counts, status: String, tasks: i64) {
 /// A status need not be UTF-8.
 pub(super) fn status_of(row: &Row<'_>) -> rusqlite::Result<Option<String>> {
     let text = row.get_ref(0)?.as_bytes_or_null().ok().flatten();
-    Ok(text.map(|text| String::from_utf8_lossy(text).into_owned()))
+    Ok(text.map(cells::text))
 }
 
 fn cannot(error: rusqlite::Error) -> Error {

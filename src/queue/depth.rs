@@ -7,6 +7,7 @@
 
 use rusqlite::Connection;
 
+use super::cells::cell;
 use super::shape::{Role, Shape};
 use crate::error::{Error, Result};
 
@@ -41,7 +42,12 @@ pub fn depth(conn: &Connection) -> Result<Vec<Depth>> {
     let read = || -> rusqlite::Result<Vec<Depth>> {
         let mut statement = conn.prepare(&sql)?;
         let rows = statement.query_map([], |row| {
-            Ok(Depth { status: row.get(0)?, tasks: row.get(1)?, oldest_utc: row.get(2)?, newest_utc: row.get(3)? })
+            Ok(Depth {
+                status: cell(row, 0)?,
+                tasks: row.get(1)?,
+                oldest_utc: cell(row, 2)?,
+                newest_utc: cell(row, 3)?,
+            })
         })?;
         rows.collect()
     };

@@ -12,6 +12,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
 use super::blocked;
+use super::cells::cell;
 use super::patience;
 use super::shape::{Role, Shape};
 use super::stale::Pieces;
@@ -68,13 +69,13 @@ pub fn stale(conn: &Connection, grace: Option<i64>, now: DateTime<Utc>) -> Resul
         let mut statement = conn.prepare(&sql)?;
         let rows = statement.query_map(params![limit, now.timestamp()], |row| {
             Ok(StaleLease {
-                task_id: row.get(0)?,
-                status: row.get(1)?,
-                locked_by: row.get(2)?,
-                lease_until_utc: row.get(3)?,
+                task_id: cell(row, 0)?,
+                status: cell(row, 1)?,
+                locked_by: cell(row, 2)?,
+                lease_until_utc: cell(row, 3)?,
                 overdue_seconds: row.get(4)?,
-                attempts: row.get(5)?,
-                blocked: row.get(6)?,
+                attempts: cell(row, 5)?,
+                blocked: cell(row, 6)?,
             })
         })?;
         rows.collect()

@@ -1,6 +1,7 @@
 //! The queue itself: its shape, its leases, its depth.
 
 pub mod blocked;
+pub mod cells;
 pub mod changes;
 pub mod counts;
 pub mod depth;

@@ -242,6 +242,7 @@ pub fn set(conn: &Connection, name: &str, value: &Value) -> Result<Value> {
             setting.kind.allowed()
         )));
     };
+    table::check_length(setting.name, &accepted)?;
     let settings = Settings::of(conn)?;
     check_existence(conn, &settings, setting, &accepted)?;
     check_statuses(&settings, setting, &accepted)?;

@@ -3,13 +3,15 @@
 //! # Promise
 //!
 //! Reading takes what it finds: no table, a table with more columns, rows that mean nothing. Only a real table is read: a view
-//! of that name in a database made by somebody else would run their SQL. Writing belongs to the caller's transaction and is one
+//! of that name in a database made by somebody else would run their SQL. A value beyond its bound is one that cannot be used, and a table with
+//! more rows than anybody sets is an error: whoever writes the database decides how much memory it takes to read. Writing belongs to the caller's transaction and is one
 //! statement that stores a value, after one that makes the table where it is lacking.
 
-use rusqlite::types::Value;
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ffi, params};
 
 use super::exclusive;
+use crate::bounds;
 use crate::connection::execute;
 use crate::error::{Error, Result};
 use crate::schema;
@@ -17,14 +19,11 @@ use crate::schema;
 /// Its name.
 pub const TABLE: &str = "queuekeeper_settings";
 
-/// More rows than this are not read: nobody has set so much.
-const MOST: i64 = 10_000;
-
 /// All rows that have a name and a value.
 ///
 /// # Errors
 ///
-/// Whatever SQLite says, and a table without the columns `name` and `value`.
+/// Whatever SQLite says, a table without the columns `name` and `value`, or one with too many rows.
 pub fn rows(conn: &Connection) -> Result<Vec<(String, Value)>> {
     if !schema::has_table(conn, TABLE)? {
         return Ok(Vec::new());
@@ -33,16 +32,52 @@ pub fn rows(conn: &Connection) -> Result<Vec<(String, Value)>> {
                WHERE typeof(name) = 'text' AND value IS NOT NULL LIMIT ?1";
     let read = || -> rusqlite::Result<Vec<(String, Value)>> {
         let mut statement = conn.prepare(sql)?;
-        let mut rows = statement.query([MOST])?;
+        let mut rows = statement.query([bounds::SETTINGS + 1])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
+            let name = row.get_ref(0)?.as_bytes().unwrap_or_default();
             // A text need not be UTF-8.
-            let name = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default()).into_owned();
-            found.push((name, row.get(1).unwrap_or(Value::Blob(Vec::new()))));
+            let name = String::from_utf8_lossy(&name[..name.len().min(bounds::SETTING_NAME)]).into_owned();
+            found.push((name, value(row.get_ref(1)?)));
         }
         Ok(found)
     };
-    read().map_err(|error| Error::from(error).explained().context("cannot read the database's settings"))
+    let found =
+        read().map_err(|error| Error::from(error).explained().context("cannot read the database's settings"))?;
+    if found.len() <= bounds::SETTINGS as usize {
+        return Ok(found);
+    }
+    Err(Error::usage(format!(
+        "the table {TABLE} has more than {} rows, and queuekeeper has far fewer settings; delete the rows that are none, see \
+         queue_settings() of a sound database",
+        bounds::SETTINGS
+    )))
+}
+
+/// A value that can be used, or an empty BLOB, which no setting can.
+fn value(stored: ValueRef<'_>) -> Value {
+    match stored {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) if bytes.len() > bounds::SETTING_BYTES => {
+            Value::Blob(Vec::new())
+        }
+        stored => Value::try_from(stored).unwrap_or(Value::Blob(Vec::new())),
+    }
+}
+
+/// Refuses a value that could not be read again.
+///
+/// # Errors
+///
+/// Its length, and what it may be.
+pub fn check_length(name: &str, value: &Value) -> Result<()> {
+    match value {
+        Value::Text(text) if text.len() > bounds::SETTING_BYTES => Err(Error::usage(format!(
+            "the setting {name} cannot have {} bytes; the most is {}",
+            text.len(),
+            bounds::SETTING_BYTES
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Stores a value.

@@ -16,6 +16,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Local, TimeZone, Utc};
 
 use super::zone::ByUtc;
+use crate::bounds;
 
 /// When a job's times are.
 #[derive(Debug, Clone)]
@@ -43,6 +44,9 @@ impl Cron {
     /// What is wrong with it, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
+        if text.len() > bounds::CRON_BYTES {
+            return Err(format!("it is longer than {} bytes", bounds::CRON_BYTES));
+        }
         if text.eq_ignore_ascii_case("off") {
             return Ok(Self::Off);
         }

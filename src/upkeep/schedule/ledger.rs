@@ -22,6 +22,7 @@ use rusqlite::{Connection, Params, params};
 
 use super::due::{Past, Slot};
 use super::memory::{JOBS, LOG, explained, has_earlier};
+use crate::bounds;
 use crate::clock;
 use crate::connection::{Caller, RETRY, Sidecar};
 use crate::error::{Error, Result};
@@ -192,7 +193,7 @@ impl<'a> Ledger<'a> {
         Ok(self.sidecar.connection().last_insert_rowid())
     }
 
-    /// A step has ended.
+    /// A step has ended. Of what it came to as much is kept as is read again.
     ///
     /// # Errors
     ///
@@ -200,7 +201,7 @@ impl<'a> Ledger<'a> {
     pub fn end_step(&self, number: i64, status: &str, detail: &str, now: DateTime<Utc>) -> Result<()> {
         self.write(
             "UPDATE main.queuekeeper_log SET finished_utc = ?2, status = ?3, detail = ?4 WHERE id = ?1",
-            params![number, clock::sqlite_text(now), status, detail],
+            params![number, clock::sqlite_text(now), status, bounds::beginning(detail, bounds::LOG_DETAIL)],
         )?;
         Ok(())
     }

@@ -4,13 +4,16 @@
 //!
 //! A database that nobody has run the schedule in has neither table, and that is no error. Only real tables are read: a view of
 //! such a name would run somebody else's SQL. Rows that somebody edited by hand are taken for what can be understood of them:
-//! what is no time, or no number, counts as absent, so that at worst a job is run once more.
+//! what is no time, or no number, counts as absent, so that at worst a job is run once more. Of a text the beginning is read, up to its
+//! bound, and a log that is larger as a whole is an error.
 
 use rusqlite::{Connection, Row, params};
 
 use super::due::{Failing, MOST_EARLIER, Past, Slot};
+use crate::bounds;
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::schema;
 
 pub use crate::schema::JOBS;
@@ -75,13 +78,13 @@ pub fn recall(conn: &Connection, job: &str) -> Result<Memory> {
         let mut statement = conn.prepare(&sql)?;
         let mut rows = statement.query([job])?;
         let Some(row) = rows.next()? else { return Ok(Memory::default()) };
-        let time = |column| text(row, column).map(|text| text.as_deref().and_then(clock::parse));
+        let time = |column| word(row, column).map(|text| text.as_deref().and_then(clock::parse));
         let attempts = row.get_ref(2)?.as_i64().ok().and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(0);
         let failing = time(1)?.zip(time(3)?).filter(|_| attempts > 0);
         Ok(Memory {
             past: Past {
                 done: time(0)?,
-                earlier: text(row, 5)?
+                earlier: word(row, 5)?
                     .iter()
                     .flat_map(|times| times.split(','))
                     .filter_map(clock::parse)
@@ -89,8 +92,8 @@ pub fn recall(conn: &Connection, job: &str) -> Result<Memory> {
                     .collect(),
                 failing: failing.map(|(due, tried)| Failing { due, attempts, tried }),
             },
-            last_run: text(row, 3)?,
-            last_status: text(row, 4)?,
+            last_run: word(row, 3)?,
+            last_status: word(row, 4)?,
         })
     };
     read().map_err(unreadable)
@@ -100,28 +103,54 @@ pub fn recall(conn: &Connection, job: &str) -> Result<Memory> {
 ///
 /// # Errors
 ///
-/// Whatever SQLite says.
+/// Whatever SQLite says, or a log that is too large.
 pub fn history(conn: &Connection) -> Result<Vec<Record>> {
     if !schema::has_table(conn, LOG)? {
         return Ok(Vec::new());
     }
     let sql =
         "SELECT job, step, started_utc, finished_utc, status, detail FROM main.queuekeeper_log ORDER BY id DESC";
-    let read = || -> rusqlite::Result<Vec<Record>> {
-        let mut statement = conn.prepare(sql)?;
-        let rows = statement.query_map([], |row| {
-            Ok(Record {
-                job: text(row, 0)?.unwrap_or_default(),
-                step: text(row, 1)?.unwrap_or_default(),
-                started: text(row, 2)?.unwrap_or_default(),
-                finished: text(row, 3)?,
-                status: text(row, 4)?.unwrap_or_default(),
-                detail: text(row, 5)?,
-            })
-        })?;
-        rows.collect()
-    };
-    read().map_err(unreadable)
+    let mut statement = conn.prepare(sql).map_err(unreadable)?;
+    let mut rows = statement.query([]).map_err(unreadable)?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next().map_err(unreadable)? {
+        let record = record(row).map_err(unreadable)?;
+        bytes += bounds::LOG_ROW + record.length();
+        if bytes > bounds::LOG_BYTES {
+            return Err(too_large());
+        }
+        memory::grow(&mut found, 1)?;
+        found.push(record);
+    }
+    Ok(found)
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    Ok(Record {
+        job: word(row, 0)?.unwrap_or_default(),
+        step: word(row, 1)?.unwrap_or_default(),
+        started: word(row, 2)?.unwrap_or_default(),
+        finished: word(row, 3)?,
+        status: word(row, 4)?.unwrap_or_default(),
+        detail: text(row, 5, bounds::LOG_DETAIL)?,
+    })
+}
+
+impl Record {
+    /// The bytes of all its texts.
+    fn length(&self) -> usize {
+        let some = [&self.finished, &self.detail].map(|text| text.as_ref().map_or(0, String::len));
+        let others = [&self.job, &self.step, &self.started, &self.status].map(String::len);
+        some.into_iter().chain(others).sum()
+    }
+}
+
+fn too_large() -> Error {
+    Error::usage(format!(
+        "the table {LOG} holds more than the {} bytes that are read of it; lower the setting history_rows, which the next queue_run_due() \
+         goes by, or delete rows that queuekeeper did not write",
+        bounds::LOG_BYTES
+    ))
 }
 
 /// What a step came to that an earlier attempt at the same time has done. What was done before the first attempt does not count:
@@ -137,17 +166,21 @@ pub fn done_before(conn: &Connection, slot: Slot<'_>, step: &str) -> Result<Opti
     let read = || -> rusqlite::Result<Option<String>> {
         let mut statement = conn.prepare(sql)?;
         let mut rows = statement.query(params![slot.job, step, clock::sqlite_text(slot.due)])?;
-        rows.next()?.map_or(Ok(None), |row| text(row, 0))
+        rows.next()?.map_or(Ok(None), |row| text(row, 0, bounds::LOG_DETAIL))
     };
     read().map_err(unreadable)
 }
 
-/// A text need not be UTF-8, and need not be one.
-fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+fn word(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    text(row, column, bounds::LOG_WORD)
+}
+
+/// The beginning of a text, which need not be UTF-8, and need not be one.
+fn text(row: &Row<'_>, column: usize, most: usize) -> rusqlite::Result<Option<String>> {
     let value = row.get_ref(column)?;
     let is_text = value.data_type() == rusqlite::types::Type::Text;
     let bytes = if is_text { value.as_bytes().ok() } else { None };
-    Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned()))
 }
 
 fn unreadable(error: rusqlite::Error) -> Error {
