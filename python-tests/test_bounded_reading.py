@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import json
 import os
 import resource
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import OpenPython
 
-from hosts.protocol import SQLITE_CORRUPT
+from hosts.protocol import SQLITE_CORRUPT, SQLITE_NOTADB
 from hosts.python_host import PythonSession
 from support.artifacts import CATALOG, catalog
 from support.engine_artifacts import digest_of, hashes_of, make_chain, write_catalog
@@ -228,6 +230,73 @@ def test_a_delta_with_long_properties_is_not_read_whole(
     assert peak(session) - start < LIMIT
 
 
+def zstd_frame(content: bytes, window: int) -> bytes:
+    """A zstd frame of blocks as they are that takes a window of so many bits (RFC 8878)."""
+    blocks = [content[at : at + 65_536] for at in range(0, len(content), 65_536)]
+    frame = b"\x28\xb5\x2f\xfd\x00" + bytes([(window - 10) << 3])
+    for place, block in enumerate(blocks):
+        frame += (len(block) << 3 | (place + 1 == len(blocks))).to_bytes(3, "little") + block
+    return frame
+
+
+@pytest.mark.parametrize(("window", "fine"), [(17, True), (27, True), (28, False), (31, False)])
+def test_a_frame_that_takes_more_memory_than_any_is_not_read(
+    window: int, fine: bool, queue: Queue, open_python: OpenPython
+) -> None:
+    session = open_python(queue.path)
+    plain = queue.directory / "plain.db"
+    with queue.connect() as connection:
+        connection.execute("VACUUM INTO ?", (str(plain),))
+    packed = queue.directory / "packed.db.zst"
+    packed.write_bytes(zstd_frame(plain.read_bytes(), window))
+    if fine:
+        assert session.object("SELECT queue_verify(?)", str(packed))["status"] == "ok"
+        return
+    error = session.error("SELECT queue_verify(?)", str(packed))
+    assert error.primary_code in (SQLITE_CORRUPT, SQLITE_NOTADB), error
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_frames_without_content_are_read_up_to_a_bound(
+    ending: str, queue: Queue, open_python: OpenPython
+) -> None:
+    """Behind a backup they are harmless; before it there may be a megabyte of them."""
+    session = open_python(queue.path)
+    packed = queue.directory / f"packed.db{ending}"
+    plain = queue.directory / "plain.db"
+    with queue.connect() as connection:
+        connection.execute("VACUUM INTO ?", (str(plain),))
+    content, nothing = zstd_frame(plain.read_bytes(), 17), b"\x50\x2a\x4d\x18" + bytes(4)
+    if ending == ".gz":
+        content, nothing = gzip.compress(plain.read_bytes()), gzip.compress(b"")
+    many = nothing * (MEGABYTE // len(nothing) + 1)
+    packed.write_bytes(content + many)
+    assert session.object("SELECT queue_verify(?)", str(packed))["status"] == "ok"
+    if ending == ".gz":
+        packed.write_bytes(nothing + content)
+        assert session.object("SELECT queue_verify(?)", str(packed))["status"] == "ok"
+        packed.write_bytes(many + content)
+        assert session.error("SELECT queue_verify(?)", str(packed)).primary_code == SQLITE_NOTADB
+
+
+@pytest.mark.slow
+def test_files_that_have_names_of_backups_are_counted(
+    queue: Queue, open_python: OpenPython
+) -> None:
+    session = open_python(queue.path)
+    session.rows("SELECT queue_backup()")
+    for number in range(100_000):
+        (queue.backups / f"queue_backup_20260101_000000_{number}.db").touch()
+    assert session.value("SELECT count(*) FROM queue_backups()") == 100_001
+    (queue.backups / "queue_backup_20260101_000000.db").touch()
+    for sql in (READERS[0], READERS[1]):
+        error = session.error(sql)
+        assert "more than 100000 files" in error.message
+        assert str(queue.backups) in error.message
+    # What needs no list of them works.
+    session.rows("SELECT queue_verify('latest')")
+
+
 @pytest.mark.parametrize("spoil", [one_field, deep])
 def test_the_packages_reader_has_the_same_bounds(
     spoil: Any, queue: Queue, open_python: OpenPython
@@ -248,5 +317,35 @@ def test_the_packages_reader_has_the_same_bounds(
     many = b"[" + b",".join([compact(SMALL).encode()] * WHOLE) + b"]"
     with pytest.raises(errors.OffsiteError, match="objects and lists"):
         offsite.check(many, "it")
+    values = b"[" + b",".join([b"1.5"] * 4_000_002) + b"]"
+    with pytest.raises(errors.OffsiteError, match="values"):
+        offsite.check(values, "it")
     # A text without an end is looked at once.
     assert reader.parse(b'["' + b'\\"' * MEGABYTE, "it") is None
+
+
+def test_the_package_reads_an_answer_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    offsite = pytest.importorskip("queuekeeper.offsite.bounds")
+    errors = pytest.importorskip("queuekeeper.offsite.errors")
+    monkeypatch.setattr(offsite, "ANSWER_BYTES", 1000)
+    assert offsite.answer(io.BytesIO(bytes(1000)), "it") == bytes(1000)
+    with pytest.raises(errors.OffsiteError, match="it: the answer is longer than 1000 bytes"):
+        offsite.answer(io.BytesIO(bytes(1001)), "it")
+
+
+def test_the_package_follows_chains_as_long_as_a_catalog() -> None:
+    catalogs = pytest.importorskip("queuekeeper.offsite.catalog")
+    errors = pytest.importorskip("queuekeeper.offsite.errors")
+    entries: list[dict[str, Any]] = [
+        {"id": str(number), "backup_path": f"{number}.db"} for number in range(100_000)
+    ]
+    for child, parent in zip(entries[1:], entries):
+        child["parent_id"] = parent["id"]
+    by_id = {entry["id"]: entry for entry in entries}
+    for wanted in (entries[-1:], entries, entries[::-1]):
+        assert catalogs.with_chains(wanted, by_id) == by_id
+    assert set(catalogs.with_chains(entries[2:3], by_id)) == {"0", "1", "2"}
+    for wrong in ("7", "none", ["7"]):
+        entries[7]["parent_id"] = wrong
+        with pytest.raises(errors.OffsiteError, match="not listed"):
+            catalogs.with_chains(entries[9:], by_id)

@@ -22,15 +22,21 @@ use super::entry::Entry;
 use super::frames::Compression;
 use super::hashfile;
 use super::object::Object;
+use crate::bounds;
 use crate::clock;
+use crate::error::{Error, Result};
 use crate::files::LiveFiles;
 
 /// The word for it in `backup_type`.
 pub const ADOPTED: &str = "adopted";
 
 /// The adopted files of a directory whose catalog has `entries`, those included that are being deleted.
-pub fn list<'e>(directory: &Path, live: &LiveFiles, entries: impl Iterator<Item = &'e Entry>) -> Vec<Entry> {
-    let Ok(listing) = fs::read_dir(directory) else { return Vec::new() };
+///
+/// # Errors
+///
+/// More of them than a catalog may have.
+pub fn list<'e>(directory: &Path, live: &LiveFiles, entries: impl Iterator<Item = &'e Entry>) -> Result<Vec<Entry>> {
+    let Ok(listing) = fs::read_dir(directory) else { return Ok(Vec::new()) };
     let listed: HashSet<&str> = entries.map(|entry| entry.backup_path.as_str()).collect();
     let mut found: Vec<Entry> = listing
         .flatten()
@@ -43,9 +49,17 @@ pub fn list<'e>(directory: &Path, live: &LiveFiles, entries: impl Iterator<Item 
             let fine = metadata.is_file() && !known && !live.contains(&file.path());
             fine.then(|| describe(name, time, metadata.len()))
         })
+        .take(bounds::CATALOG_ENTRIES + 1)
         .collect();
+    if found.len() > bounds::CATALOG_ENTRIES {
+        return Err(Error::usage(format!(
+            "'{}' has more than {} files beside its catalog that have names of backups; move those away that are none",
+            directory.display(),
+            bounds::CATALOG_ENTRIES
+        )));
+    }
     found.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| b.backup_path.cmp(&a.backup_path)));
-    found
+    Ok(found)
 }
 
 fn describe(name: String, time: DateTime<Utc>, size_bytes: u64) -> Entry {

@@ -29,6 +29,7 @@ use twox_hash::XxHash3_128;
 
 use super::frames::{self, Compression};
 use super::sink::Geometry;
+use crate::bounds;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::memory;
@@ -184,7 +185,7 @@ pub fn plain_beginning(file: File, compression: Compression, path: &Path) -> Res
     const LARGEST_PAGE: u64 = 65_536;
     let failed = |error: std::io::Error| Error::io("read", path, &frames::told(error));
     let mut beginning = Vec::new();
-    let plain = frames::reader(file, compression).map_err(failed)?;
+    let plain = frames::reader(file.take(bounds::BEGINNING), compression).map_err(failed)?;
     match plain.take(LARGEST_PAGE).read_to_end(&mut beginning) {
         Err(error) if frames::is_no_damage(&error) => Err(failed(error)),
         _ => Ok(beginning),

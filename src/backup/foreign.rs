@@ -11,7 +11,7 @@
 //!   descriptor of one drops its locks.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::path::Path;
 
 use super::artifact;
@@ -22,10 +22,10 @@ use super::newer;
 use super::object::Object;
 use super::options::Kind;
 use super::scratch;
+use crate::bounds;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
-use crate::memory;
 use crate::progress::Watch;
 
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -108,7 +108,7 @@ pub fn describe(path: &Path, live: &LiveFiles, targets: &[&Path], watch: &mut Wa
 fn beside(path: &Path, live: &LiveFiles) -> Result<Option<Entry>> {
     let hash_path = hashfile::path_of(path);
     let Some(file) = files::open_own(&hash_path, live)? else { return Ok(None) };
-    let Some(found) = hashfile::read(file, &hash_path)? else { return Ok(None) };
+    let Some(found) = hashfile::read_entry(file, &hash_path)? else { return Ok(None) };
     let mut entry = found.entry;
     if entry.parent_id.is_some() {
         return Err(Error::usage(format!(
@@ -139,7 +139,8 @@ fn compression_of(file: &mut File, path: &Path) -> Result<Compression> {
 fn page_size_of(file: &mut File, compression: Compression, path: &Path) -> Result<u32> {
     let mut header = [0; HEADER];
     artifact::read_at_start(file, &mut [], path)?;
-    let read = frames::reader(file, compression).and_then(|mut plain| plain.read_exact(&mut header));
+    let beginning = Read::take(file, bounds::BEGINNING);
+    let read = frames::reader(beginning, compression).and_then(|mut plain| plain.read_exact(&mut header));
     let not_one = || {
         Error::new(
             rusqlite::ffi::SQLITE_NOTADB,
@@ -147,7 +148,7 @@ fn page_size_of(file: &mut File, compression: Compression, path: &Path) -> Resul
         )
     };
     match read {
-        Err(error) if error.raw_os_error().is_some() => return Err(Error::io("read", path, &error)),
+        Err(error) if frames::is_no_damage(&error) => return Err(Error::io("read", path, &frames::told(error))),
         Err(_) => return Err(not_one()),
         Ok(()) => {}
     }
@@ -172,28 +173,22 @@ fn plain_length(
 ) -> Result<u64> {
     let limit = scratch::most_room(path, targets)?;
     artifact::read_at_start(file, &mut [], path)?;
-    let mut plain = frames::reader(file, compression).map_err(|error| Error::io("read", path, &error))?;
-    let mut buffer = memory::zeros(1 << 20).map_err(|error| Error::io("read", path, &error))?;
     let mut length = 0;
-    loop {
-        watch.check()?;
-        match plain.read(&mut buffer) {
-            Ok(0) => return Ok(length),
-            Ok(more) => length += more as u64,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if frames::is_no_damage(&error) => return Err(Error::io("read", path, &frames::told(error))),
-            Err(error) => return Err(Error::corrupt(format!("'{}' is damaged ({error})", path.display()))),
+    frames::expand(file, compression, path, watch, |piece| {
+        length += piece.len() as u64;
+        if length <= limit {
+            return Ok(());
         }
-        if length > limit {
-            return Err(Error::new(
-                rusqlite::ffi::SQLITE_FULL,
-                format!(
-                    "'{}' expands to more than {limit} bytes, the most that is free where it could be rebuilt; free some space",
-                    path.display()
-                ),
-            ));
-        }
-    }
+        Err(Error::new(
+            rusqlite::ffi::SQLITE_FULL,
+            format!(
+                "'{}' expands to more than {limit} bytes, the most that there is for it where it could be rebuilt, with a margin of the disk that a \
+                 file in no catalog leaves to others; free some space, or expand it yourself",
+                path.display()
+            ),
+        ))
+    })?;
+    Ok(length)
 }
 
 fn modified(file: &File) -> String {

@@ -14,11 +14,13 @@
 //! and RFC 1951/1952 (gzip: stored blocks, 18 bytes and 5 for each begun 65,535).
 
 mod compressor;
+mod expanding;
 mod zstandard;
 
 use std::io::{self, Read};
 
 pub use compressor::{Compressor, compress_file};
+pub use expanding::expand;
 
 use crate::memory;
 

@@ -126,9 +126,8 @@ impl Job<'_> {
         let file = open(path, self.catalog)?;
         let staged = Staged::new(self.directory)?;
         let mut digesting = Checked { inner: file, digest: Sha256::new(), size: 0 };
-        let out = staged.handle()?;
-        copy(&mut digesting, compression, &out, limit, path, watch)?;
-        let found = digesting.finish().map_err(|error| Error::io("read", path, &error))?;
+        copy(&mut digesting, compression, &staged.handle()?, limit, path, watch)?;
+        let found = digesting.finish(path, watch)?;
         if found != (entry.size_bytes, entry.checksum.clone()) {
             return Err(Error::corrupt(format!(
                 "'{}' is not what was written: {} bytes with SHA-256 {}, not {} bytes with {}",
@@ -198,43 +197,39 @@ impl Read for Checked {
 }
 
 impl Checked {
-    /// Reads what the decoder has left; the length and the SHA-256 of the file.
-    fn finish(mut self) -> io::Result<(u64, String)> {
-        let mut rest = memory::zeros(BUFFER)?;
-        while self.read(&mut rest)? > 0 {}
+    /// Reads what the decoder has left; the length and the SHA-256 of the file, which lies at `path`.
+    fn finish(mut self, path: &Path, watch: &mut Watch<'_>) -> Result<(u64, String)> {
+        let failed = |error: io::Error| Error::io("read", path, &error);
+        let mut rest = memory::zeros(BUFFER).map_err(failed)?;
+        while self.read(&mut rest).map_err(failed)? > 0 {
+            watch.check()?;
+        }
         Ok((self.size, artifact::hex(&self.digest.finalize())))
     }
 }
 
-fn copy(
-    from: &mut Checked,
+/// Writes the plain content of an artifact, which lies at `path`, if that is no longer than `limit`.
+///
+/// # Errors
+///
+/// One that is longer or damaged, or what the disk says.
+pub(crate) fn copy(
+    from: impl Read,
     compression: Compression,
-    mut to: &File,
+    mut to: impl Write,
     limit: u64,
     path: &Path,
     watch: &mut Watch<'_>,
 ) -> Result<()> {
-    let mut plain = frames::reader(from, compression).map_err(|error| Error::io("read", path, &error))?;
-    let mut buffer = memory::zeros(BUFFER).map_err(|error| Error::io("read", path, &error))?;
     let mut size = 0;
-    loop {
-        watch.check()?;
-        let length = match plain.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if frames::is_no_damage(&error) => return Err(Error::io("read", path, &frames::told(error))),
-            Err(error) => {
-                return Err(Error::corrupt(format!("'{}' is damaged ({error})", path.display())));
-            }
-        };
-        size += length as u64;
+    frames::expand(from, compression, path, watch, |piece| {
+        size += piece.len() as u64;
         if size > limit {
             return Err(Error::corrupt(format!(
                 "'{}' expands to more than the {limit} bytes that its catalog entry allows",
                 path.display()
             )));
         }
-        to.write_all(&buffer[..length]).map_err(|error| Error::io("rebuild from", path, &error))?;
-    }
+        to.write_all(piece).map_err(|error| Error::io("rebuild from", path, &error))
+    })
 }

@@ -89,7 +89,7 @@ pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Res
     let resisting: Vec<Entry> =
         listing.resisting().filter(|entry| !source.is_known() || source.owns(*entry)).cloned().collect();
     let wish = Wish { policy, source, now: caller.now(), just_made: None };
-    let mut planned = decide_here(listing, &catalog, &live, &wish);
+    let mut planned = decide_here(listing, &catalog, &live, &wish)?;
     planned.extend(resisting.iter().map(|entry| tried_again(entry, catalog.directory())));
     planned.sort_by_key(|one| Reverse(one.entry.made()));
     Ok(planned)
@@ -127,7 +127,7 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_ma
     let catalog = Catalog::of(&place, &live)?;
     files::sweep(catalog.directory(), &live);
     // Where nothing is, there is nothing to lock, and no lock file to leave.
-    let nothing_adopted = !policy.adopted || Listing::default().adopted(&catalog).is_empty();
+    let nothing_adopted = !policy.adopted || Listing::default().adopted(&catalog)?.is_empty();
     if nothing_adopted && catalog.is_untouched() {
         return Ok(0);
     }
@@ -135,7 +135,7 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_ma
     let listing = writer.listing();
     let source = source_among(caller, &listing.backups, &mut watch)?;
     let wish = Wish { policy, source, now: caller.now(), just_made };
-    let planned = decide_here(listing, &catalog, &live, &wish);
+    let planned = decide_here(listing, &catalog, &live, &wish)?;
     let wrong = planned.iter().filter(|one| one.wrong_clock && !one.entry.has_wrong_clock());
     writer.mark_wrong_clocks(&wrong.map(|one| one.entry.id.clone()).collect::<HashSet<_>>())?;
     let (adopted, catalogued): (Vec<Planned>, Vec<Planned>) =
@@ -162,12 +162,12 @@ fn check(policy: &Policy) -> Result<()> {
 }
 
 /// Decides on the backups of a directory, and on the files in it that could be adopted.
-fn decide_here(listing: Listing, catalog: &Catalog<'_>, live: &LiveFiles, wish: &Wish<'_>) -> Vec<Planned> {
-    let adopted = listing.adopted(catalog);
+fn decide_here(listing: Listing, catalog: &Catalog<'_>, live: &LiveFiles, wish: &Wish<'_>) -> Result<Vec<Planned>> {
+    let adopted = listing.adopted(catalog)?;
     let mut entries = listing.backups;
     entries.extend(adopted);
     newest_first(&mut entries);
-    decide(entries, |entry| unfit(entry, catalog, live), |entry| entry.shown(catalog.directory()), wish)
+    Ok(decide(entries, |entry| unfit(entry, catalog, live), |entry| entry.shown(catalog.directory()), wish))
 }
 
 fn decide(

@@ -9,6 +9,7 @@
 use super::{Catalog, newest_first, ordered};
 use crate::backup::adopted;
 use crate::backup::entry::Entry;
+use crate::error::Result;
 
 /// The entries of a catalog.
 #[derive(Debug, Default)]
@@ -40,7 +41,11 @@ impl Listing {
     }
 
     /// The files in the catalog's directory that could be adopted.
-    pub fn adopted(&self, catalog: &Catalog<'_>) -> Vec<Entry> {
+    ///
+    /// # Errors
+    ///
+    /// Too many of them.
+    pub fn adopted(&self, catalog: &Catalog<'_>) -> Result<Vec<Entry>> {
         adopted::list(catalog.directory(), catalog.live(), self.backups.iter().chain(&self.going))
     }
 }

@@ -4,11 +4,15 @@ use std::io::{self, BufReader, Read};
 
 use zstd::stream::raw::{InBuffer, Operation, OutBuffer};
 use zstd::stream::zio;
-use zstd::zstd_safe::{CCtx, CParameter, DCtx, ResetDirective, SafeResult, WriteBuf, get_error_name};
+use zstd::zstd_safe::{CCtx, CParameter, DCtx, DParameter, ResetDirective, SafeResult, WriteBuf, get_error_name};
+
+use crate::bounds;
 
 /// A reader of all frames of a file, one behind the other.
 pub fn reader<R: Read>(file: R) -> io::Result<impl Read> {
-    let context = DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
+    let mut context = DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
+    // Each frame says how much memory it takes.
+    told(context.set_parameter(DParameter::WindowLogMax(bounds::ZSTD_WINDOW_LOG)))?;
     Ok(zio::Reader::new(BufReader::with_capacity(DCtx::in_size(), file), Decoding(context)))
 }
 

@@ -65,7 +65,7 @@ fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let live = LiveFiles::of(caller)?;
     let catalog = Catalog::of(&directory, &live)?;
     let listing = catalog.listing(&mut watch)?;
-    let adopted = listing.adopted(&catalog);
+    let adopted = listing.adopted(&catalog)?;
     let mut entries = listing.known();
     entries.extend(adopted);
     newest_first(&mut entries);

@@ -1,17 +1,19 @@
-"""How much is read of a catalog that others may write.
+"""How much is read of what others may write: catalogs, and what a remote lists.
 
 # Promise
 
 What exceeds a bound is an error that names the file, the bound and the way out, before anything of
-it is parsed. The bounds of files and entries are the library's own (`src/bounds.rs`).
+it is parsed. The bounds of files and entries are the library's own (`src/bounds.rs`). A text that
+exceeds none of them takes some hundred megabytes of memory at most.
 """
 
 from __future__ import annotations
 
 import re
+from http.client import HTTPResponse
 from pathlib import Path
 
-from queuekeeper.offsite.errors import OffsiteError, damaged
+from queuekeeper.offsite.errors import OffsiteError, damaged, usage
 
 #: Fifty thousand backups; one takes about a kilobyte.
 CATALOG_BYTES = 64 << 20
@@ -20,6 +22,14 @@ NESTING = 64
 #: Objects and lists in a catalog; an entry of ours has two. Each takes 200 bytes of memory, however
 #: short it is as text.
 CONTAINERS = 400_000
+#: Commas in a catalog; an entry of ours has 27, and each status of a queue one. Each ends a value,
+#: which may take 60 bytes.
+COMMAS = 4_000_000
+#: An answer of rclone. The longest lists a remote with a full catalog: an artifact and its hash
+#: file for each entry, with a name and a hash of 300 bytes in all.
+ANSWER_BYTES = 128 << 20
+#: A line of what rclone says besides.
+LINE = 4096
 
 #: A text, a bracket, or the beginning of a text without an end.
 TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]|"', re.DOTALL)
@@ -34,8 +44,21 @@ def read(path: Path, shown: str) -> bytes:
     return content
 
 
+def answer(found: HTTPResponse, what: str) -> bytes:
+    """What rclone answers."""
+    content = found.read(ANSWER_BYTES + 1)
+    if len(content) > ANSWER_BYTES:
+        raise usage(
+            f"{what}: the answer is longer than {ANSWER_BYTES} bytes; a remote is a directory for "
+            "the backups of queues alone: name another one, or move away what else is in it"
+        )
+    return content
+
+
 def check(content: bytes, shown: str) -> None:
     """Refuses a catalog that would take far more memory than any of ours."""
+    if content.count(b",") > COMMAS:
+        raise _refusal(shown, f"has more than {COMMAS} values")
     depth = containers = begin = 0
     for found in TOKEN.finditer(content):
         token = found.group()

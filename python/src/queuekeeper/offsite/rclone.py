@@ -49,6 +49,7 @@ from typing import Any
 
 from queuekeeper._arguments import PathLike
 from queuekeeper.errors import SQLITE_INTERRUPT, InterruptError
+from queuekeeper.offsite import bounds
 from queuekeeper.offsite.errors import OffsiteError, Scrubber, from_rclone, missing
 
 #: The program's own word; a path, or a name to look for on PATH.
@@ -164,7 +165,7 @@ class Session:
         try:
             connection.request("POST", f"/{operation}", json.dumps(parameters), headers)
             answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
+            return answer.status, json.loads(bounds.answer(answer, what))
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise from_rclone(what, f"rclone ended ({error}): {self._last_words()}") from None
@@ -211,7 +212,9 @@ class Session:
 
     def _listen(self, process: subprocess.Popen[str], ports: SimpleQueue[int | None]) -> None:
         """Reads what it writes, lest it wait; first of all, where it listens."""
-        for line in process.stderr or ():
+        # What a remote says is in it, as long as that may be.
+        lines = iter(lambda: process.stderr.readline(bounds.LINE) if process.stderr else "", "")
+        for line in lines:
             self._said.append(self._scrub(line.strip()))
             found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
             if found:

@@ -1,0 +1,70 @@
+//! Expanding the frames of a file, piece by piece.
+//!
+//! # Promise
+//!
+//! The caller's interrupt ends it at any time, also where a file is frames without content, of which a decoder reads any number before it
+//! answers.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::Compression;
+use crate::error::{Error, Result};
+use crate::memory;
+use crate::progress::Watch;
+
+const BUFFER: usize = 1 << 20;
+
+/// Hands the plain content of a file, which lies at `path`, to `take`.
+///
+/// # Errors
+///
+/// A file that is damaged, `SQLITE_INTERRUPT`, what the disk says, or an error of `take`.
+pub fn expand(
+    file: impl Read,
+    compression: Compression,
+    path: &Path,
+    watch: &mut Watch<'_>,
+    take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut file = Watched { file, watch, ended: None };
+    let outcome = pieces(&mut file, compression, path, take);
+    file.ended.map_or(outcome, Err)
+}
+
+fn pieces(
+    file: impl Read,
+    compression: Compression,
+    path: &Path,
+    mut take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let unreadable = |error: io::Error| Error::io("read", path, &error);
+    let mut plain = super::reader(file, compression).map_err(unreadable)?;
+    let mut buffer = memory::zeros(BUFFER).map_err(unreadable)?;
+    loop {
+        match plain.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(length) => take(&buffer[..length])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if super::is_no_damage(&error) => return Err(unreadable(super::told(error))),
+            Err(error) => return Err(Error::corrupt(format!("'{}' is damaged ({error})", path.display()))),
+        }
+    }
+}
+
+/// Asks before each reading whether to go on.
+struct Watched<'w, 'a, R> {
+    file: R,
+    watch: &'w mut Watch<'a>,
+    ended: Option<Error>,
+}
+
+impl<R: Read> Read for Watched<'_, '_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Err(error) = self.watch.check() {
+            self.ended = Some(error);
+            return Err(io::Error::other("ended"));
+        }
+        self.file.read(buffer)
+    }
+}
