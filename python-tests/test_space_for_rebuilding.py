@@ -150,6 +150,64 @@ def test_space_nowhere_is_a_full_disk_and_no_damage(
     assert artifacts.temporaries_in(disk) == []
 
 
+DOORS = {
+    "verify": ("SELECT queue_verify(?)", 1),
+    "verify fully": ("SELECT queue_verify(?, 'full')", 1),
+    "restore into a new file": ("SELECT queue_restore(?, '{disk}/new.db')", 1),
+    # The new pages go into the WAL, too.
+    "restore into a live database": (
+        "SELECT queue_restore(?, '{disk}/live.db', '{{\"overwrite\": true}}')",
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_compressed_file_in_no_catalog_leaves_a_margin_of_the_disk(
+    door: str, make: MakeQueue, make_disk: MakeDisk, open_python: OpenPython, library: Path
+) -> None:
+    """A twentieth; half of that is left when it is expanded as often as the call does that."""
+    sql, times = DOORS[door]
+    size = 40 * MB
+    disk = make_disk(size)
+    queue = make(Shape())
+    grow(queue, 8)
+    plain = disk / "foreign.db"
+    with queue.connect() as connection:
+        connection.execute("VACUUM INTO ?", (str(plain),))
+    content = plain.read_bytes()
+    plain.unlink()
+    packed = disk / "foreign.db.gz"
+    packed.write_bytes(gzip.compress(content))
+    small = make()
+    with small.connect() as connection:
+        connection.execute("VACUUM INTO ?", (str(disk / "live.db"),))
+        connection.execute("ATTACH ? AS live", (str(disk / "live.db"),))
+        connection.execute("PRAGMA live.journal_mode = WAL")
+        connection.execute("DETACH live")
+    own = back_up(open_python(queue.path), compression="gzip")
+    room = times * len(content) + size // 40
+    sql = sql.format(disk=disk)
+    session = session_with_temporary(find_host("apsw"), library, small.path, disk)
+    try:
+        (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free - room))
+        before = sorted(path.name for path in disk.iterdir())
+        error = session.error(sql, str(packed))
+        assert error.primary_code == SQLITE_FULL, error
+        assert "margin" in error.message or "left for it" in error.message, error
+        assert sorted(path.name for path in disk.iterdir() if "live" not in path.name) == [
+            name for name in before if "live" not in name
+        ]
+        # Of what a catalog lists it is known how large it is.
+        if door.startswith("restore into a new"):
+            session.object(sql, own["backup_path"])
+            (disk / "new.db").unlink()
+        (disk / "filler").write_bytes(bytes((disk / "filler").stat().st_size - size // 20))
+        session.object(sql, str(packed))
+    finally:
+        session.close()
+
+
 def test_the_space_of_the_safety_backup_is_taken_where_it_goes(
     make: MakeQueue, make_disk: MakeDisk, open_python: OpenPython
 ) -> None:

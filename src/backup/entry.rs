@@ -36,7 +36,7 @@ use crate::files;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Entry {
-    /// A UUID.
+    /// A UUID; empty for a file that no catalog lists.
     pub id: String,
     /// `full`, `snapshot` or `incremental`.
     pub backup_type: String,

@@ -140,7 +140,7 @@ pub fn findings(
 /// Rebuilds the database where there is space for it.
 fn rebuild_aside(catalog: &Catalog<'_>, entry: &Entry, file: Option<&Path>, watch: &mut Watch<'_>) -> Result<Staged> {
     let needed = rebuild::space_for(&catalog.known()?, entry)?;
-    let directory = scratch::directory(catalog.directory(), needed, catalog.live())?;
+    let directory = scratch::directory(catalog.directory(), needed, entry, catalog.live())?;
     rebuild::rebuild(catalog, entry, file, &directory, watch)
 }
 

@@ -43,6 +43,7 @@ pub use temporary::{can_be_written, may_share_space, sqlite_directory};
 pub use text::{paths_of_text, text_of};
 pub use trust::{refusal as refusal_of_stranger, stranger};
 
+use crate::bounds;
 use crate::error::{Error, Result};
 use crate::memory;
 
@@ -129,6 +130,25 @@ pub fn immutable_uri(path: &Path) -> String {
 /// What the operating system says.
 pub fn free_space(path: &Path) -> Result<u64> {
     fs4::available_space(path).map_err(|error| Error::io("ask for the free space at", path, &error))
+}
+
+/// What of it may be taken by a file of whose size nobody but itself says anything: all but a [margin](bounds::margin).
+///
+/// # Errors
+///
+/// What the operating system says.
+pub fn spare_space(path: &Path) -> Result<u64> {
+    Ok(free_space(path)?.saturating_sub(margin_of(path)?))
+}
+
+/// The margin of the file system of `path`.
+///
+/// # Errors
+///
+/// What the operating system says.
+pub fn margin_of(path: &Path) -> Result<u64> {
+    let total = fs4::total_space(path).map_err(|error| Error::io("ask for the size of the disk at", path, &error))?;
+    Ok(bounds::margin(total))
 }
 
 /// Refuses a work (`what`) that needs more bytes than are free in `directory`.

@@ -145,7 +145,7 @@ impl Job<'_> {
         let mut outcome = self.outcome(place.path())?;
         match place {
             Place::New(path) => {
-                space::for_new(directory, rebuild::geometry_of(self.entry)?)?;
+                space::for_new(directory, self.entry)?;
                 let rebuilt = self.rebuilt(directory, &mut outcome, watch)?;
                 self.requeue(&rebuilt, &mut outcome)?;
                 self.put(rebuilt, path, self.likeness())?;
@@ -157,10 +157,9 @@ impl Job<'_> {
 
     fn replace(&self, path: &Path, directory: &Path, outcome: &mut Outcome, watch: &mut Watch<'_>) -> Result<()> {
         let target = live::Target::open(self.caller, path, watch)?;
-        let geometry = rebuild::geometry_of(self.entry)?;
         match &target {
-            Some(target) => space::for_live(directory, geometry, target, &target.safety_directory(watch)?)?,
-            None => space::for_new(directory, geometry)?,
+            Some(target) => space::for_live(directory, self.entry, target, &target.safety_directory(watch)?)?,
+            None => space::for_new(directory, self.entry)?,
         }
         let rebuilt = self.rebuilt(directory, outcome, watch)?;
         self.requeue(&rebuilt, outcome)?;

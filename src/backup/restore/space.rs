@@ -4,29 +4,39 @@
 //!
 //! Before anything is written: in the target's directory for the rebuilt copy, and for a live target's WAL or journal; in the directory of
 //! the safety backup for that, wherever it is; in SQLite's directory for temporary files if the page size is to be converted. What lies on
-//! one file system is added up.
+//! one file system is added up. A compressed file that no catalog lists leaves a margin of the disk on which it is rebuilt.
 
 use std::path::{Path, PathBuf};
 
 use super::live::Target;
+use crate::backup::entry::Entry;
 use crate::backup::sink::Geometry;
+use crate::backup::{rebuild, scratch};
 use crate::error::Result;
 use crate::files;
 
 const ADVICE: &str = "free some space there";
+const SPARING: &str = "restore of a compressed file that no catalog lists, with a margin of the disk,";
 
 /// Bytes of a database of this shape.
 pub fn size_of(geometry: Geometry) -> u64 {
     u64::from(geometry.page_size) * u64::from(geometry.page_count)
 }
 
-/// Space for a rebuilt copy in `directory`, that of a target that is not there or is moved aside.
+/// Space for a rebuilt copy of the backup of `entry` in `directory`, that of a target that is not there or is moved aside.
 ///
 /// # Errors
 ///
 /// `SQLITE_FULL`.
-pub fn for_new(directory: &Path, geometry: Geometry) -> Result<()> {
-    files::require_space(directory, size_of(geometry), "restore", ADVICE)
+pub fn for_new(directory: &Path, entry: &Entry) -> Result<()> {
+    let (what, margin) = sparing(directory, entry)?;
+    let bytes = size_of(rebuild::geometry_of(entry)?).saturating_add(margin);
+    files::require_space(directory, bytes, what, ADVICE)
+}
+
+/// What the restore is called, and the margin that it leaves.
+fn sparing(directory: &Path, entry: &Entry) -> Result<(&'static str, u64)> {
+    Ok(if scratch::is_vouched_for(entry) { ("restore", 0) } else { (SPARING, files::margin_of(directory)?) })
 }
 
 /// Space for a restore into a live target in `directory`, of which a backup is saved in `safety` first.
@@ -34,11 +44,13 @@ pub fn for_new(directory: &Path, geometry: Geometry) -> Result<()> {
 /// # Errors
 ///
 /// `SQLITE_FULL`, or what SQLite says to the target.
-pub fn for_live(directory: &Path, geometry: Geometry, target: &Target<'_>, safety: &Path) -> Result<()> {
+pub fn for_live(directory: &Path, entry: &Entry, target: &Target<'_>, safety: &Path) -> Result<()> {
+    let geometry = rebuild::geometry_of(entry)?;
     let (new, old) = (size_of(geometry), target.size());
     // A WAL takes all new pages; a journal takes the old ones, and the file grows.
     let log = if target.is_wal() { new } else { old.saturating_add(new.saturating_sub(old)) };
-    let mut needs = vec![(directory.to_path_buf(), "restore", new.saturating_add(log))];
+    let (what, margin) = sparing(directory, entry)?;
+    let mut needs = vec![(directory.to_path_buf(), what, new.saturating_add(log).saturating_add(margin))];
     needs.push((existing(safety)?, "backup of what the target holds", old));
     if target.page_size() != geometry.page_size {
         needs.extend(files::sqlite_directory(None).map(|place| (place, "conversion of the page size", new)));
