@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The Rust tests are a crate of their own, so that the library's has none of their dependencies.
 RUST_TESTS = Path("tests") / "Cargo.toml"
+# The fuzzers are one, too: they need libFuzzer, and a compiler's hidden options.
+FUZZERS = Path("fuzz") / "Cargo.toml"
 
 
 @dataclass(frozen=True)

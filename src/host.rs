@@ -45,6 +45,8 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::ffi;
 
 pub use self::handlers::{interruptible, while_busy};
+#[cfg(all(any(test, feature = "fuzzing"), unix, not(target_vendor = "apple")))]
+pub use self::images::find_in;
 pub use self::questions::{
     Alias, Transaction, alias, data_version, database_file, has_moved, has_violations, is_immutable, is_same,
     is_unlocked, longest_value, transaction, transaction_on, vfs_name,

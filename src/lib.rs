@@ -34,6 +34,8 @@ pub mod error;
 pub mod extension;
 pub mod ffi;
 pub mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod host;
 pub mod memory;
 pub mod progress;

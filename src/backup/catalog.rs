@@ -197,18 +197,27 @@ fn read(path: &Path, live: &LiveFiles) -> Result<Manifest> {
     if text.len() as u64 > bounds::CATALOG_BYTES {
         return Err(listed::refusal(path, Exceeded::Length(bounds::CATALOG_BYTES)));
     }
+    Ok(parsed(&text, path)?.map_or(Manifest::Foreign, |entries| Manifest::Catalog(entries, stranger)))
+}
+
+/// The entries in the text of a manifest, which lies at `path`; `None` if it is none.
+///
+/// # Errors
+///
+/// One that exceeds a bound, or names a file of another directory.
+pub(crate) fn parsed(text: &[u8], path: &Path) -> Result<Option<Vec<Entry>>> {
     // Its objects take more room than their text.
     memory::require(4 * text.len())?;
-    let entries = match listed::each(&text, bounds::CATALOG_ENTRIES, |text| serde_json::from_str::<Entry>(text).ok())?
+    let entries = match listed::each(text, bounds::CATALOG_ENTRIES, |text| serde_json::from_str::<Entry>(text).ok())?
     {
         Listed::All(entries) => entries,
-        Listed::Foreign => return Ok(Manifest::Foreign),
+        Listed::Foreign => return Ok(None),
         Listed::Beyond(why) => return Err(listed::refusal(path, why)),
     };
     for entry in &entries {
         check_name(&entry.backup_path, path)?;
     }
-    Ok(Manifest::Catalog(entries, stranger))
+    Ok(Some(entries))
 }
 
 /// What lies at the manifest's name.

@@ -112,7 +112,8 @@ pub fn pointers(directory: &Path, live: &LiveFiles) -> Vec<Pointer> {
     }
 }
 
-fn parse(text: &[u8]) -> Vec<Pointer> {
+/// The pointers in the text of their file.
+pub(crate) fn parse(text: &[u8]) -> Vec<Pointer> {
     let listed = listed::each(text, bounds::POINTERS, |text| serde_json::from_str::<Pointer>(text).ok());
     let Ok(Listed::All(mut found)) = listed else { return Vec::new() };
     found.retain(|pointer| {

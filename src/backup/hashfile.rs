@@ -70,19 +70,19 @@ pub fn is_one(path: &Path, live: &LiveFiles) -> Result<bool> {
     Ok(beginning[..length] == MAGIC[..length])
 }
 
-/// Writes to `file`, which is empty; the SHA-256 of the whole file. Errors speak of `path`.
+/// Writes to `out`, which is empty; the SHA-256 of the whole file. Errors speak of `path`.
 ///
 /// # Errors
 ///
 /// What the disk says.
-pub fn write(file: File, path: &Path, entry: &Entry, geometry: Geometry, hashes: &[PageHash]) -> Result<String> {
+pub fn write(out: impl Write, path: &Path, entry: &Entry, geometry: Geometry, hashes: &[PageHash]) -> Result<String> {
     let mut bare = entry.clone();
     bare.object_digest = None;
     bare.hash_file_checksum = None;
     let object = serde_json::to_vec(&bare)
         .map_err(|error| Error::internal(format!("the catalog object cannot be written as JSON ({error})")))?;
     let length = u32::try_from(object.len()).map_err(|_| Error::internal("the catalog object is too long"))?;
-    let mut out = Digesting::new(BufWriter::new(file));
+    let mut out = Digesting::new(BufWriter::new(out));
     let mut put = || -> io::Result<String> {
         out.write_all(MAGIC)?;
         out.write_all(&length.to_le_bytes())?;
@@ -125,15 +125,20 @@ pub fn read_entry(file: File, path: &Path) -> Result<Option<HashFile>> {
 fn parsed(file: File, path: &Path, keep: bool) -> Result<Option<HashFile>> {
     // Taken for damaged, it would count as missing, and be replaced.
     let length = file.metadata().map_err(|error| Error::io("look at", path, &error))?.len();
-    let mut input = Digesting::new(BufReader::new(file));
-    match parse(&mut input, length, keep) {
+    match parse(BufReader::new(file), length, keep) {
         Ok(found) => Ok(found),
         Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) => Ok(None),
         Err(error) => Err(Error::io("read the hash file", path, &error)),
     }
 }
 
-fn parse(input: &mut Digesting<impl Read>, length: u64, keep: bool) -> io::Result<Option<HashFile>> {
+/// Reads a hash file of this length, with its hashes or without; `None` when it is damaged.
+///
+/// # Errors
+///
+/// What the disk says, `UnexpectedEof` for one that ends too early, and `InvalidData`.
+pub(crate) fn parse(input: impl Read, length: u64, keep: bool) -> io::Result<Option<HashFile>> {
+    let input = &mut Digesting::new(input);
     if array::<20>(input)? != *MAGIC {
         return Ok(None);
     }

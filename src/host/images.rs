@@ -8,6 +8,8 @@
 
 #[cfg(all(unix, not(target_vendor = "apple")))]
 mod elf;
+#[cfg(all(any(test, feature = "fuzzing"), unix, not(target_vendor = "apple")))]
+pub use elf::find_in;
 #[cfg(all(unix, not(target_vendor = "apple")))]
 pub use elf::{Image, each};
 

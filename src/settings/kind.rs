@@ -97,7 +97,7 @@ impl Kind {
             Self::Real(from, to) => {
                 let number = real(value).filter(|number| (from..=to).contains(number))?;
                 // 64 is shown as it was given, not as 64.0.
-                Some(whole(value).map_or(Value::Real(number), Value::Integer))
+                Some(whole(value).or_else(|| whole(&Value::Real(number))).map_or(Value::Real(number), Value::Integer))
             }
             Self::Columns => texts(&text(value)?).map(|names| Value::from(serde_json::json!(names).to_string())),
             Self::Status => match value {
@@ -190,6 +190,7 @@ mod tests {
         }
         assert_eq!(Kind::Real(0.0, 100.0).accept(&given("12.5")), Some(Value::Real(12.5)));
         assert_eq!(Kind::Real(0.0, 100.0).accept(&given("12")), Some(Value::Integer(12)));
+        assert_eq!(Kind::Real(0.0, 100.0).accept(&given("1e1")), Some(Value::Integer(10)));
         assert_eq!(Kind::Real(0.0, f64::MAX).accept(&Value::Real(f64::INFINITY)), None);
         assert_eq!(Kind::Real(0.0, f64::MAX).accept(&given("nan")), None);
         assert_eq!(Kind::Flag.accept(&Value::Integer(2)), None);

@@ -187,8 +187,18 @@ impl Image {
 
     fn in_sysv_table(&self, table: usize, tables: &Tables, name: &CStr) -> Option<u32> {
         let symbols = self.half(table, 1)?;
-        (1..symbols).find(|index| self.is_called(tables, *index, name))
+        // What claims more symbols than it has ends where the image does.
+        let mut there = (1..symbols).take_while(|index| self.symbol(tables, *index).is_some());
+        there.find(|index| self.is_called(tables, *index, name))
     }
+}
+
+/// Where an image that lies in this memory, with its dynamic section at `dynamic`, says that it has a symbol.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn find_in(memory: &[u8], dynamic: usize, name: &CStr) -> Option<usize> {
+    let base = memory.as_ptr().expose_provenance();
+    let ranges = vec![(base, base + memory.len())];
+    Image { base, name: String::new(), ranges, dynamic: base.wrapping_add(dynamic) }.find(name)
 }
 
 struct Tables {
