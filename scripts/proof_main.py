@@ -14,9 +14,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import parts
+import proof_targets
 import venv
 from proof_page import Run, page
-from proof_parts import PARTS, Part
+from proof_parts import PARTS, Part, Targets
 from proof_run import TESTS, Runner
 
 PAGE = parts.ROOT / "PROOF.md"
@@ -43,7 +44,13 @@ def arguments() -> argparse.Namespace:
         " is 1 if there was one. Needs what scripts/test needs.",
         epilog=f"Parts: {', '.join(names)}.",
     )
-    parser.add_argument("--minutes", type=float, default=40, help="for all parts together; 40")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=40,
+        help="for all parts together, but for the fuzz targets, which without --only take ten "
+        "minutes each besides, as many at once as there are cores; 40",
+    )
     parser.add_argument("--seed", type=int, help="of all random choices, if not a new one")
     parser.add_argument(
         "--only", metavar="PART,…", help="these parts; then PROOF.md stays as it is"
@@ -94,6 +101,19 @@ def facts(python: Path) -> dict[str, str]:
     }
 
 
+def durations(chosen: Sequence[Part], seconds: float, *, every: bool) -> list[float]:
+    """What each part takes; a fuzz target its own time if these are all, else what there is."""
+    beside = [isinstance(part.how, Targets) for part in chosen]
+    shares = sum(part.share for part, own in zip(chosen, beside) if not (own and every))
+    times = []
+    for part, own in zip(chosen, beside):
+        share = max(LEAST_SECONDS, seconds * part.share / shares)
+        if own:
+            share = proof_targets.LEAST_SECONDS if every else proof_targets.seconds_each(share)
+        times.append(share)
+    return times
+
+
 def prove(options: argparse.Namespace) -> int:
     if not options.no_build:
         built = subprocess.run([parts.cargo(), "build", "--release"], cwd=parts.ROOT, check=False)
@@ -103,11 +123,11 @@ def prove(options: argparse.Namespace) -> int:
     runner = Runner(venv.ensure(), target / "release" / "libqueuekeeper.so", options.seed)
     begun, described = datetime.now(timezone.utc), facts(runner.python)
     whole: list[Part] = options.parts
-    shares = sum(part.share for part in whole)
+    times = durations(whole, options.minutes * 60, every=not options.only)
     results = []
-    for part in whole:
-        seconds = max(LEAST_SECONDS, options.minutes * 60 * part.share / shares)
-        say(f"== {part.name}: {seconds / 60:.1f} minutes, seed {options.seed}")
+    for part, seconds in zip(whole, times):
+        each = " each" if isinstance(part.how, Targets) else ""
+        say(f"== {part.name}: {seconds / 60:.1f} minutes{each}, seed {options.seed}")
         result = runner.run(part, seconds)
         results.append(result)
         for failure in result.failures:

@@ -7,7 +7,9 @@ A new part is one more `Part` in `PARTS`. Each is one of
 - `Tests`: files of python-tests/ that pytest runs with QUEUEKEEPER_PROOF=long, in an order that
   depends on the seed; after QUEUEKEEPER_PROOF_OVER (seconds since 1970) no other test begins;
 - `Tests` with `own_clock`: files of tests that end by themselves after QUEUEKEEPER_PROOF_SECONDS,
-  and take their random choices from QUEUEKEEPER_PROOF_SEED.
+  and take their random choices from QUEUEKEEPER_PROOF_SEED;
+- `Targets`: the fuzzers in fuzz/, see proof_targets.py. With all other parts each takes ten
+  minutes, besides their shares; alone, or among some that were asked for, they take their share.
 
 Tests print their figures; a regular expression with one group says where a number stands, and the
 numbers of all tests are added up.
@@ -36,6 +38,11 @@ class Tests:
 
 
 @dataclass(frozen=True)
+class Targets:
+    """The fuzzers in fuzz/."""
+
+
+@dataclass(frozen=True)
 class Part:
     """A line of the results."""
 
@@ -44,7 +51,7 @@ class Part:
     share: int
     #: What the results page says about it.
     text: str
-    how: Workload | Tests
+    how: Workload | Tests | Targets
 
 
 PARTS = (
@@ -104,6 +111,17 @@ PARTS = (
             {"cases": r"(\d+) cases", "calls": r"(\d+) calls"},
             own_clock=True,
         ),
+    ),
+    Part(
+        "fuzz targets",
+        5,
+        "Each reader of what others may write (manifests and pointers, their objects, hash files, "
+        "deltas, gzip and zstd frames, settings and policies, cron expressions, the memory of "
+        "loaded libraries) is fed by a fuzzer that sees which code an input reaches, with "
+        "AddressSanitizer: no crash, no bad access, no hang, memory within the bounds; what is "
+        "read can be written and is then read as the same; nothing expands beyond its limit; a "
+        "delta that is accepted makes exactly the pages that its catalog says.",
+        Targets(),
     ),
     Part(
         "deaths by design",

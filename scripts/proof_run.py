@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import proof_targets
 from parts import ROOT
-from proof_parts import Part, Tests, Workload
+from proof_parts import Part, Targets, Tests, Workload
 
 TESTS = ROOT / "python-tests"
 #: What a part may take longer than it was told, before it counts as hanging: the tests that have
@@ -56,6 +57,9 @@ class Runner:
         try:
             if isinstance(part.how, Workload):
                 self._workload(part.how, seconds, result)
+            elif isinstance(part.how, Targets):
+                outcome = proof_targets.fuzz(seconds, self.seed)
+                result.counts, result.failures = outcome.counts, outcome.failures
             else:
                 self._tests(part.how, seconds, result)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
