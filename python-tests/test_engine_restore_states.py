@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,23 @@ def test_a_target_that_another_process_has_locked_keeps_its_content(
     assert content_of_live(queue.path, tmp_path / "copy.db") == before
     assert artifacts.temporaries_in(queue.directory) == []
     session.object("SELECT queue_restore(?)", made)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="VFSes of Unix")
+@pytest.mark.parametrize("vfs", ["unix-dotfile", "unix-excl"])
+def test_a_restore_by_locks_that_keep_readers_out(
+    vfs: str, make: MakeQueue, open_python: OpenPython
+) -> None:
+    queue = make(Shape(journal_mode="delete"))
+    session = open_python(queue.path)
+    made = back_up(session)["backup_path"]
+    session.close()
+    content = queue.snapshot()
+    change(queue)
+    changed = queue.snapshot()
+    session = open_python(f"file:{queue.path}?vfs={vfs}")
+    answer = session.object("SELECT queue_restore(?)", made)
+    session.object("SELECT queue_restore(?, ?)", answer["safety_backup"], str(queue.path) + "2")
+    session.close()
+    assert queue.snapshot() == content
+    assert Queue(Path(f"{queue.path}2")).snapshot() == changed

@@ -49,7 +49,7 @@ pub use self::handlers::{interruptible, while_busy};
 pub use self::images::find_in;
 pub use self::questions::{
     Alias, Transaction, alias, data_version, database_file, has_moved, has_violations, is_immutable, is_same,
-    is_unlocked, longest_value, transaction, transaction_on, vfs_name,
+    is_unlocked, locks_alone, longest_value, transaction, transaction_on, vfs_name,
 };
 pub use self::statements::{Running, running};
 use crate::error::{Error, Result};

@@ -78,6 +78,12 @@ pub fn is_unlocked(conn: &Connection) -> bool {
     is_asked(conn, c"nolock") || vfs_name(conn).is_some_and(|vfs| without_locks.contains(&vfs.as_c_str()))
 }
 
+/// Whether any lock of the connection keeps everybody else out, readers included: SQLite's VFSes with a single lock.
+pub fn locks_alone(conn: &Connection) -> bool {
+    let with_one_lock = [c"unix-dotfile", c"unix-flock", c"unix-namedsem"];
+    vfs_name(conn).is_some_and(|vfs| with_one_lock.contains(&vfs.as_c_str()))
+}
+
 /// Whether the connection takes its database for one that nobody changes (`immutable=1`), and so looks at no journal and no WAL.
 pub fn is_immutable(conn: &Connection) -> bool {
     is_asked(conn, c"immutable")

@@ -162,18 +162,25 @@ impl<'a> Target<'a> {
         watch: &mut Watch<'_>,
     ) -> Result<PathBuf> {
         let mut outdated: Option<PathBuf> = None;
+        let alone = host::locks_alone(self.writer.connection());
         for _ in 0..MOST_ATTEMPTS {
             self.writer.begin_immediate(self.deadline(), watch)?;
+            let version = host::data_version(self.writer.connection());
+            if alone {
+                // Our own lock would keep the backup from reading.
+                self.writer.connection().execute_batch("ROLLBACK")?;
+            }
             let saved = save(self.caller, &self.path);
             // Still under the lock: between it and the copy, every moment invites somebody to commit.
             if let Some(outdated) = outdated.take_if(|_| saved.is_ok()) {
                 notes.extend(discard(self.caller, &outdated));
             }
-            let version = host::data_version(self.writer.connection());
             // While SQLite itself waits for readers to leave it holds the lock that keeps writers out; between our own attempts it
             // would not.
             self.writer.connection().busy_timeout(self.caller.patience().min(LONGEST_WAIT))?;
-            self.writer.connection().execute_batch("ROLLBACK")?;
+            if !alone {
+                self.writer.connection().execute_batch("ROLLBACK")?;
+            }
             let saved = saved?;
             let deadline = self.deadline();
             let mut target = host::alias(self.writer.connection())?;
