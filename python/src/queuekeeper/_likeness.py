@@ -10,6 +10,7 @@ owners, or refuses, the file is used as it is.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ READ_AND_WRITE = 0o666
 #: Who may read the queue may read its backups; where there is no queue, its owner may.
 PRIVATE = 0o600
 ROOT = 0
+#: For a file that must be no link.
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 #: Elsewhere a file is its maker's, and permissions work in another way.
 POSIX = hasattr(os, "fchown")
 
@@ -154,3 +157,37 @@ def _opened(directory: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def opened_own(directory: Path) -> Iterator[int]:
+    """A directory that was just made for this user alone, and not one that somebody has put in its
+    place; -1 where directories cannot be opened."""
+    if not POSIX:
+        yield -1
+        return
+    swapped = OSError(
+        errno.EPERM,
+        "somebody who may write the directory around it, which belongs to user "
+        f"{directory.parent.stat().st_uid}, has put something else in its place",
+        str(directory),
+    )
+    with contextlib.ExitStack() as stack:
+        try:
+            descriptor = stack.enter_context(_opened(directory))
+        except OSError:
+            raise swapped from None
+        found = os.fstat(descriptor)
+        listed = os.listdir(descriptor)  # noqa: PTH208 - by the descriptor, not by a name
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077 or listed:
+            raise swapped
+        yield descriptor
+
+
+def others_rename(directory: Path) -> bool:
+    """Whether anybody but this user and root may rename what lies in a directory."""
+    if not POSIX:
+        return False
+    found = directory.stat()
+    shared = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+    return bool(shared) or found.st_uid not in (ROOT, os.geteuid())

@@ -1,10 +1,21 @@
 """Putting a file that was pulled into the backup directory: whole, durable, over nothing.
 
+# Promise
+
+Whoever owns the backup directory can rename everything in it at any time, and put links there. What
+rclone writes or reads by a name is no such name: nothing is written outside of the directory, and
+no other file is sent.
+
 # How
 
 It is fetched into a directory of its own inside the backup directory, checked there, and then gets
 its name by a link, which fails where there is something already. File systems without links get it
 by a rename behind a file that was made exclusively.
+
+That directory is for this user alone, and its path goes by its descriptor (`/proc/PID/fd/N`), which
+no renaming changes; without `/proc` (macOS, Windows) it goes by its name. What is to be sent is
+linked into it first, if anybody else may rename what lies in the backup directory, or copied where
+that cannot be done.
 """
 
 from __future__ import annotations
@@ -13,7 +24,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from queuekeeper import _likeness as likeness
@@ -29,8 +40,42 @@ def staging(directory: Path) -> Iterator[Path]:
     """A directory for what is on its way."""
     for old in directory.glob(STAGING + "*"):
         shutil.rmtree(old, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=STAGING, dir=directory) as place:
-        yield Path(place)
+    made = Path(tempfile.mkdtemp(prefix=STAGING, dir=directory))
+    try:
+        with likeness.opened_own(made) as descriptor:
+            way = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+            yield way if way.is_dir() else made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def to_send(directory: Path) -> Iterator[Callable[[str], Path]]:
+    """The way to a file of the backup directory by its name, on which no link is met."""
+    if not likeness.others_rename(directory):
+        yield lambda name: directory / name
+        return
+    with staging(directory) as staged:
+
+        def way(name: str) -> Path:
+            with contextlib.suppress(FileNotFoundError):
+                _take(directory / name, staged / name)
+            return staged / name
+
+        yield way
+
+
+def _take(path: Path, target: Path) -> None:
+    """Gives a regular file another name, or copies it."""
+    with contextlib.suppress(FileExistsError):
+        try:
+            os.link(path, target, follow_symlinks=False)
+        except (PermissionError, NotImplementedError, OSError) as error:
+            if isinstance(error, (FileExistsError, FileNotFoundError)):
+                raise
+            source = os.open(path, os.O_RDONLY | likeness.NO_FOLLOW)
+            with os.fdopen(source, "rb") as read, target.open("xb") as written:
+                shutil.copyfileobj(read, written)
 
 
 def require(directory: Path, needed: int) -> None:
@@ -46,7 +91,7 @@ def require(directory: Path, needed: int) -> None:
 
 def put(staged: Path, target: Path, like: Path | None) -> None:
     """Gives a file its name, and the permissions and owner of its database."""
-    descriptor = os.open(staged, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    descriptor = os.open(staged, os.O_RDWR | getattr(os, "O_BINARY", 0) | likeness.NO_FOLLOW)
     try:
         found = likeness.of(like) or likeness.private(target.parent)
         if found is not None:

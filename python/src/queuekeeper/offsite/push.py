@@ -22,9 +22,11 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 
 from queuekeeper._arguments import Keep
 from queuekeeper._calls import Progress
+from queuekeeper.offsite import place
 from queuekeeper.offsite.catalog import Entry, RemoteCatalog, fault_of, files_of, oldest_first
 from queuekeeper.offsite.errors import OffsiteError, damaged
 from queuekeeper.offsite.local import Local
@@ -149,27 +151,28 @@ class _Push:
 
     def _send(self, entry: Entry) -> str | None:
         """Pushes the files of a backup; why not, if the local ones are not what was written."""
-        files = []
-        for name, checksum in files_of(entry):
-            path = self.local.directory / name
-            found = self.remote.local(path)
-            if found is None:
-                return f"'{path}' is missing"
-            if found.sha256 != checksum:
-                return f"'{path}' is damaged: its SHA-256 is not that in the catalog"
-            files.append(found)
-        for found in files:
-            self._put(found)
+        with place.to_send(self.local.directory) as way:
+            files = []
+            for name, checksum in files_of(entry):
+                found = self.remote.local(way(name))
+                path = self.local.directory / name
+                if found is None:
+                    return f"'{path}' is missing"
+                if found.sha256 != checksum:
+                    return f"'{path}' is damaged: its SHA-256 is not that in the catalog"
+                files.append(found)
+            for found in files:
+                self._put(found, way(found.name))
         return None
 
-    def _put(self, file: Stored) -> None:
+    def _put(self, file: Stored, way: Path) -> None:
         """Pushes one file, unless it has arrived before."""
         before = self.objects.get(file.name)
         if before is not None and before.size == file.size and self.remote.confirm(file) is None:
             self.meter.add(file.size, moved=False)
             return
         path = self.local.directory / file.name
-        self.remote.upload(path, file.name, self.meter.moved)
+        self.remote.upload(way, file.name, self.meter.moved)
         self.meter.add(file.size)
         fault = self.remote.confirm(file)
         if fault is not None:
