@@ -151,6 +151,20 @@ PARTS = (
         ),
     ),
     Part(
+        "swapped names",
+        2,
+        "Root makes compact and incremental backups, restores, and pushes and pulls in a directory "
+        "whose owner exchanges what is made there with links to other files and directories, as "
+        "fast as a process can, and sometimes back. Nothing outside of that directory changes, to "
+        "the byte, the owner and the time of the last change, and each result is a right backup or "
+        "an error.",
+        Tests(
+            ("test_symlink_races.py",),
+            {"rounds": r"(\d+) rounds", "swaps": r"(\d+) swaps"},
+            own_clock=True,
+        ),
+    ),
+    Part(
         "memory",
         2,
         "Each action with less and less memory for SQLite (hard heap limit) and for the process "

@@ -189,11 +189,13 @@ pub fn delta(bytes: &[u8]) {
         if fs::write(&path, file).is_err() || base.set_len(before).is_err() {
             return;
         }
-        let applied = deltas::apply(&path, &mut base, PARENT, geometry, watch);
+        let Ok(delta) = File::open(&path) else { return };
+        let Ok(again) = delta.try_clone() else { return };
+        let applied = deltas::apply(delta, &path, &mut base, PARENT, geometry, watch);
         let length = base.metadata().map_or(0, |found| found.len());
         assert!(length <= before.max(after), "{length} bytes: {applied:?}");
         assert!(applied.is_err() || length == after, "{length} bytes instead of {after}");
-        if let Ok(conn) = artifact::open_immutable(&path) {
+        if let Ok(conn) = artifact::open_immutable(again, &path) {
             let _ = watch.over(&conn, || recognize::refuse_delta(&conn, &path));
         }
     });

@@ -1,5 +1,5 @@
-//! Binding to the one SQLite of this process; below it, what rusqlite does not wrap of its API ([`questions`], [`handlers`])
-//! and the [`allocator`].
+//! Binding to the one SQLite of this process; below it, what rusqlite does not wrap of its API ([`questions`], [`handlers`]),
+//! the [`allocator`], and the VFS of databases without a name ([`unnamed`]).
 //!
 //! # Promise
 //!
@@ -38,6 +38,7 @@ pub mod reading;
 pub mod sole;
 mod statements;
 pub mod threads;
+pub mod unnamed;
 
 use std::ffi::{CStr, CString};
 use std::sync::{Mutex, PoisonError};

@@ -23,7 +23,7 @@ use std::io::{ErrorKind, Read, Seek};
 use std::ops::Range;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 use twox_hash::XxHash3_128;
 
@@ -31,7 +31,7 @@ use super::frames::{self, Compression};
 use super::sink::Geometry;
 use crate::bounds;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::host::unnamed::{self, Access};
 use crate::memory;
 use crate::progress::Watch;
 
@@ -192,21 +192,14 @@ pub fn plain_beginning(file: File, compression: Compression, path: &Path) -> Res
     }
 }
 
-/// Opens a plain artifact as it lies there: nothing is locked, nothing is written.
+/// Reads a plain artifact, a file that is open, as a database (see [`unnamed`]): nothing is locked, nothing is written. Errors speak of
+/// `path`.
 ///
 /// # Errors
 ///
 /// What SQLite says.
-pub fn open_immutable(path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_URI
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-    let conn = Connection::open_with_flags(files::immutable_uri(path), flags)
-        .map_err(|error| Error::from(error).context(format!("cannot open '{}'", path.display())))?;
-    // A mapped file would turn an I/O error into a SIGBUS of the host.
-    conn.execute_batch("PRAGMA mmap_size=0")?;
-    Ok(conn)
+pub fn open_immutable(file: File, path: &Path) -> Result<Connection> {
+    unnamed::connect(file, Access::Read).map_err(|error| error.context(format!("cannot open '{}'", path.display())))
 }
 
 /// The hashes of all pages of a plain artifact; a broken last page counts as one.

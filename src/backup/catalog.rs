@@ -28,7 +28,7 @@ use super::listed::{self, Exceeded, Listed};
 use super::recover;
 use crate::bounds;
 use crate::error::{Error, Result};
-use crate::files::{self, DirectoryLock, Likeness, LiveFiles};
+use crate::files::{self, Directory, DirectoryLock, Likeness, LiveFiles};
 use crate::memory;
 use crate::progress::Watch;
 pub use deletion::told as told_of_deletions;
@@ -88,7 +88,7 @@ impl<'a> Catalog<'a> {
     }
 
     fn unsettled(&self) -> Result<Listing> {
-        let entries = match self.read()? {
+        let entries = match self.read(None)? {
             Manifest::Catalog(entries, _) => entries,
             Manifest::Missing | Manifest::Foreign => recover::all(&self.directory, self.live)?,
         };
@@ -132,15 +132,20 @@ impl<'a> Catalog<'a> {
         // Not that of one database: others' backups may come into the same directory.
         let like = Likeness::of_writers(&self.directory);
         let lock = DirectoryLock::take(&lock_path, self.live, like.as_ref(), PATIENCE, watch)?;
+        // All that is changed lies where the lock does, and the catalog that was read.
+        let directory = Directory::open(&self.directory)?;
+        if !lock.is_in(&directory)? {
+            return Err(files::swapped(&lock_path));
+        }
         files::sweep(&self.directory, self.live);
-        let manifest = self.read()?;
+        let manifest = self.read(Some(&directory))?;
         let foreign = matches!(manifest, Manifest::Foreign);
         let mut notes = Vec::new();
         let mut stranger = None;
         let (entries, changed) = match manifest {
             Manifest::Catalog(mut entries, owner) => {
                 stranger = owner;
-                let settled = recover::settle(&self.directory, self.live, &mut entries, watch)?;
+                let settled = recover::settle(&directory, self.live, &mut entries, watch)?;
                 let unlisted = recover::unlisted(&self.directory, self.live, &entries, watch)?;
                 let changed = settled.is_some() || !unlisted.is_empty();
                 notes = settled.unwrap_or_default();
@@ -154,9 +159,9 @@ impl<'a> Catalog<'a> {
             }
         };
         if foreign {
-            recover::set_aside(&self.directory)?;
+            recover::set_aside(&directory)?;
         }
-        let mut writer = Writer::new(self, entries, notes, lock, stranger);
+        let mut writer = Writer::new(self, directory, entries, notes, lock, stranger);
         if changed {
             writer.save()?;
         }
@@ -166,8 +171,8 @@ impl<'a> Catalog<'a> {
         Ok(writer)
     }
 
-    fn read(&self) -> Result<Manifest> {
-        read(&self.directory.join(MANIFEST), self.live)
+    fn read(&self, directory: Option<&Directory>) -> Result<Manifest> {
+        read(&self.directory.join(MANIFEST), self.live, directory)
     }
 }
 
@@ -178,7 +183,7 @@ impl<'a> Catalog<'a> {
 ///
 /// A file that cannot be read or is no catalog.
 pub fn elsewhere(path: &Path, live: &LiveFiles) -> Result<Vec<Entry>> {
-    let Manifest::Catalog(entries, _) = read(path, live)? else {
+    let Manifest::Catalog(entries, _) = read(path, live, None)? else {
         return Err(Error::usage(format!(
             "'{}' is no catalog; pass a backup directory, or a copy of a {MANIFEST}",
             path.display()
@@ -187,10 +192,15 @@ pub fn elsewhere(path: &Path, live: &LiveFiles) -> Result<Vec<Entry>> {
     Ok(Listing::of(entries).backups)
 }
 
-fn read(path: &Path, live: &LiveFiles) -> Result<Manifest> {
-    let Some(file) = files::open_own(path, live)? else {
-        return Ok(Manifest::Missing);
-    };
+/// The catalog at `path`, which must lie in this very directory, if one is given.
+fn read(path: &Path, live: &LiveFiles, directory: Option<&Directory>) -> Result<Manifest> {
+    let file = files::open_own(path, live)?;
+    if let Some(directory) = directory
+        && !directory.agrees(Path::new(MANIFEST), file.as_ref())?
+    {
+        return Err(files::swapped(path));
+    }
+    let Some(file) = file else { return Ok(Manifest::Missing) };
     let stranger = files::stranger(&file, path)?;
     let mut text = Vec::new();
     file.take(bounds::CATALOG_BYTES + 1).read_to_end(&mut text).map_err(|error| Error::io("read", path, &error))?;

@@ -168,7 +168,7 @@ fn check(
 ) -> Result<Option<(String, verify::Level)>> {
     let Some(level) = wish.verify else { return Ok(None) };
     let entry = publish::entry_of(produced, wish, source);
-    let found = verify::findings(catalog, &entry, Some(produced.staged.path()), level, watch)?.soundness;
+    let found = verify::findings(catalog, &entry, Some(&produced.staged), level, watch)?.soundness;
     notes.extend(found.verification_note());
     match found.findings.as_slice() {
         [] => Ok(Some((clock::rfc3339(caller.now()), found.level(level)))),

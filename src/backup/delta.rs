@@ -18,16 +18,18 @@
 
 mod apply;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, params};
 
 pub use self::apply::apply;
 use super::artifact::{self, HashList, PageHash};
 use super::sink::{Fill, Geometry, PageVisitor};
 use crate::error::{Error, Result};
 use crate::host::reading;
+use crate::host::unnamed::{self, Access};
 use crate::memory;
 
 /// The format that this version writes, and the newest that it reads.
@@ -67,14 +69,14 @@ pub struct DeltaWriter {
 }
 
 impl DeltaWriter {
-    /// Writes to the empty file at `at`; errors speak of `path`.
+    /// Writes to `file`, which is empty; errors speak of `path`.
     ///
     /// # Errors
     ///
     /// What SQLite says, or `SQLITE_NOMEM`.
-    pub fn start(at: &Path, path: &Path, parent: Parent) -> Result<Self> {
+    pub fn start(file: File, path: &Path, parent: Parent) -> Result<Self> {
         memory::require(PIECE + BATCH)?;
-        let file = DeltaFile::create(at, path, &parent)?;
+        let file = DeltaFile::create(file, path, &parent)?;
         let comparing = Comparing { hashes: HashList::replacing(parent.hashes), file };
         Ok(Self { piece: vec![0; PIECE], comparing })
     }
@@ -146,14 +148,10 @@ struct DeltaFile {
 }
 
 impl DeltaFile {
-    fn create(at: &Path, path: &Path, parent: &Parent) -> Result<Self> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-        let conn = Connection::open_with_flags(at, flags).map_err(|error| failed(error.into(), path))?;
+    fn create(file: File, path: &Path, parent: &Parent) -> Result<Self> {
+        let conn = unnamed::connect(file, Access::Write).map_err(|error| failed(error, path))?;
         conn.execute_batch(
-            "PRAGMA page_size=65536; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;
-             PRAGMA mmap_size=0; BEGIN;
+            "PRAGMA page_size=65536; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE; BEGIN;
              CREATE TABLE delta_page(pgno INTEGER PRIMARY KEY, content BLOB NOT NULL);
              CREATE TABLE delta_meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;",
         )

@@ -19,7 +19,7 @@
 //! backup in its entry.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
@@ -88,14 +88,14 @@ pub fn refuse_format(header: &[u8], path: &Path) -> Result<()> {
     )))
 }
 
-/// Whether a newer SQLite than this one took the backup, or wrote the plain database at `path` last.
-pub fn is_newer(path: &Path, entry: &Entry) -> bool {
-    newest(path, entry) > ours()
+/// Whether a newer SQLite than this one took the backup, or wrote the plain database in `file` last.
+pub fn is_newer(file: &File, entry: &Entry) -> bool {
+    newest(file, entry) > ours()
 }
 
 /// The refusal of a backup with such a schema.
-pub fn refusal_of_backup(path: &Path, entry: &Entry, error: &Error) -> Error {
-    let by = match newest(path, entry) {
+pub fn refusal_of_backup(file: &File, entry: &Entry, error: &Error) -> Error {
+    let by = match newest(file, entry) {
         number if number > ours() => format!("was made by a newer SQLite ({})", text_of(number)),
         number if number > 0 => format!("was made by another SQLite ({})", text_of(number)),
         _ => "was made by another SQLite".to_owned(),
@@ -118,9 +118,9 @@ fn ours() -> u32 {
 }
 
 /// The number of the newest SQLite that is known to have had a hand in it, 0 if none is.
-fn newest(path: &Path, entry: &Entry) -> u32 {
+fn newest(mut file: &File, entry: &Entry) -> u32 {
     let mut header = [0; HEADER];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    let read = file.rewind().and_then(|()| file.read_exact(&mut header));
     let wrote = read.map_or(0, |()| wrote_last(&header));
     let took = entry.database_version.as_deref().and_then(number_of).unwrap_or_default();
     wrote.max(took)

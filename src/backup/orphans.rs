@@ -23,18 +23,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::hashfile;
 use crate::clock;
 use crate::error::Result;
-use crate::files::{self, LiveFiles, SetAside};
+use crate::files::{self, Directory, LiveFiles, SetAside};
 
 /// How long a hash file waits for its artifact.
 const WAITS: TimeDelta = TimeDelta::hours(48);
 
-/// Sets a hash file aside; a note that says so.
+/// Sets a hash file in `directory` aside; a note that says so.
 ///
 /// # Errors
 ///
 /// What the file system says; it has its name then.
-pub fn set_aside(path: &Path) -> Result<String> {
-    let aside = SetAside::orphan(path, &clock::file_stamp(clock::now()))?;
+pub fn set_aside(directory: &Directory, path: &Path) -> Result<String> {
+    let aside = SetAside::orphan(directory, path, &clock::file_stamp(clock::now()))?;
     aside.sync()?;
     Ok(format!(
         "the hash file '{}' has no artifact that it fits, and was set aside as '{}'",
@@ -43,18 +43,18 @@ pub fn set_aside(path: &Path) -> Result<String> {
     ))
 }
 
-/// Sets the hash file of the artifact at `path` aside, if there is one; a note that says so.
+/// Sets the hash file of the artifact at `path`, in `directory`, aside, if there is one; a note that says so.
 ///
 /// # Errors
 ///
 /// What the file system says.
-pub fn clear(path: &Path, live: &LiveFiles) -> Result<Option<String>> {
+pub fn clear(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Option<String>> {
     let path = hashfile::path_of(path);
     if files::look(&path)?.is_none() {
         return Ok(None);
     }
     live.refuse(&path)?;
-    set_aside(&path).map(Some)
+    set_aside(directory, &path).map(Some)
 }
 
 /// Whether a hash file has waited long enough: neither it nor what lies in its artifact's place was changed lately. What cannot be looked at
@@ -117,10 +117,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let live = LiveFiles::among(Vec::new());
         let artifact = directory.path().join("a.db");
-        assert_eq!(clear(&artifact, &live).unwrap(), None);
+        assert_eq!(clear(&Directory::open(directory.path()).unwrap(), &artifact, &live).unwrap(), None);
         for content in ["first", "second"] {
             fs::write(directory.path().join("a.db.hashes"), content).unwrap();
-            let note = clear(&artifact, &live).unwrap().unwrap();
+            let note = clear(&Directory::open(directory.path()).unwrap(), &artifact, &live).unwrap().unwrap();
             let aside = note.rsplit('\'').nth(1).unwrap();
             assert!(aside.contains("a.db.hashes.orphan-"), "{note}");
             assert_eq!(fs::read_to_string(aside).unwrap(), content);

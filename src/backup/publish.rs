@@ -7,7 +7,6 @@
 //! artifact, which is set aside later (see [`orphans`]). An artifact that others build on is never replaced; the entry of one that is to be
 //! replaced is marked first, so that the next writer looks which of the two lies there, if a crash comes in between.
 
-use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
@@ -24,7 +23,7 @@ use super::{hashfile, orphans};
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::files::{self, Placed, Staged};
+use crate::files::{self, Directory, Placed, Staged};
 use crate::progress::Watch;
 
 /// What is to be published, and where.
@@ -98,6 +97,9 @@ impl Job<'_> {
         {
             return Ok(None);
         }
+        if !produced.staged.directory().is_same(writer.directory())? {
+            return Err(files::swapped(produced.staged.path()));
+        }
         let mut entry = entry_of(&produced, self.wish, self.source);
         entry.backup_path = self.free_name(&produced, &entries)?;
         entry.follow(&entries);
@@ -114,7 +116,7 @@ impl Job<'_> {
             entry.verified_level = Some(level.word().into());
         }
         let path = entry.place(self.catalog.directory());
-        let hashes = self.stage_hashes(&produced, &mut entry, &path)?;
+        let hashes = self.stage_hashes(writer.directory(), &produced, &mut entry, &path)?;
         let staged = writer.stage(&entry, self.caller.likeness())?;
         let hash_path = hashfile::path_of(&path);
         writer.announce_replacement(&entry.backup_path)?;
@@ -127,7 +129,7 @@ impl Job<'_> {
             Err(error) => Some((error, vec![hash_path.as_path()])),
         };
         if let Some((error, placed)) = refused {
-            self.take_back(&placed);
+            self.take_back(writer.directory(), &placed);
             return Err(error);
         }
         match writer.commit(staged) {
@@ -137,7 +139,7 @@ impl Job<'_> {
                 path.display()
             ))),
             Err(error) => {
-                self.take_back(&[&path, &hash_path]);
+                self.take_back(writer.directory(), &[&path, &hash_path]);
                 Err(error)
             }
         }
@@ -147,13 +149,14 @@ impl Job<'_> {
     fn place_hashes(&self, hashes: Staged, path: &Path, replaces: bool, notes: &mut Vec<String>) -> Result<()> {
         let hash_path = hashfile::path_of(path);
         if !replaces {
-            notes.extend(orphans::clear(path, self.catalog.live())?);
+            notes.extend(orphans::clear(hashes.directory(), path, self.catalog.live())?);
         }
+        let directory = hashes.directory().clone();
         match hashes.place(&hash_path, replaces)? {
             Placed::Durable => Ok(()),
             Placed::Taken => Err(target::taken(&hash_path)),
             Placed::Fragile(error) => {
-                self.take_back(&[&hash_path]);
+                self.take_back(&directory, &[&hash_path]);
                 Err(error)
             }
         }
@@ -163,10 +166,16 @@ impl Job<'_> {
         self.wish.overwrite && self.target.file_name.is_some()
     }
 
-    fn stage_hashes(&self, produced: &Produced, entry: &mut Entry, path: &Path) -> Result<Staged> {
+    fn stage_hashes(
+        &self,
+        directory: &Directory,
+        produced: &Produced,
+        entry: &mut Entry,
+        path: &Path,
+    ) -> Result<Staged> {
         let hash_path = hashfile::path_of(path);
         self.check_hash_path(&hash_path)?;
-        let staged = Staged::new(self.catalog.directory())?;
+        let staged = Staged::new_in(directory)?;
         let checksum = hashfile::write(staged.handle()?, &hash_path, entry, produced.geometry, &produced.hashes)?;
         if let Some(like) = self.caller.likeness() {
             staged.permit(&like)?;
@@ -189,10 +198,10 @@ impl Job<'_> {
     }
 
     /// Undoes what was placed. An artifact that replaced another stays: it is all there is, and the next writer lists it.
-    fn take_back(&self, placed: &[&Path]) {
+    fn take_back(&self, directory: &Directory, placed: &[&Path]) {
         if !self.overwrites() {
             for path in placed {
-                let _ = fs::remove_file(path);
+                let _ = directory.remove(Path::new(path.file_name().unwrap_or_default()));
             }
         }
     }

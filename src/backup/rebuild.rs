@@ -9,7 +9,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -30,7 +30,7 @@ const BUFFER: usize = 1 << 20;
 const DELTA_EXTRA_A_PAGE: u64 = 8192;
 const DELTA_EXTRA: u64 = 1 << 20;
 
-/// Rebuilds the database of `entry` in `directory`. `file` is where its artifact lies, if that is not its place yet.
+/// Rebuilds the database of `entry` in `directory`. `staged` is its artifact, if that has no name yet.
 ///
 /// # Errors
 ///
@@ -38,32 +38,28 @@ const DELTA_EXTRA: u64 = 1 << 20;
 pub fn rebuild(
     catalog: &Catalog<'_>,
     entry: &Entry,
-    file: Option<&Path>,
+    staged: Option<&Staged>,
     directory: &Path,
     watch: &mut Watch<'_>,
 ) -> Result<Staged> {
     let entries = catalog.known()?;
     let mut chain = parent::chain(&entries, entry).map_err(Error::corrupt)?;
     chain.reverse();
-    let job = Job { catalog, directory };
-    let path_of = |link: &Entry| match file {
-        Some(file) if link.id == entry.id => file.to_path_buf(),
-        _ => link.place(catalog.directory()),
-    };
+    let job = Job { catalog, directory, own: staged.map(|staged| (entry, staged)) };
     let mut links = chain.into_iter();
     let Some(first) = links.next() else {
         return Err(Error::internal("a chain of no backups"));
     };
     let geometry = geometry_of(first)?;
     let size = u64::from(geometry.page_size) * u64::from(geometry.page_count);
-    let staged = job.expand(first, &path_of(first), size, watch)?;
+    let rebuilt = job.expand(first, size, watch)?;
     let mut parent = first;
     for link in links {
-        job.apply(link, &path_of(link), parent, &staged, watch)?;
+        job.apply(link, parent, &rebuilt, watch)?;
         parent = link;
     }
-    job.compare(entry, &staged, watch)?;
-    Ok(staged)
+    job.compare(entry, &rebuilt, watch)?;
+    Ok(rebuilt)
 }
 
 /// About as many bytes as [`rebuild`] writes at a time: the database as large as it ever is in its chain, and one expanded delta.
@@ -115,15 +111,18 @@ pub fn geometry_of(entry: &Entry) -> Result<Geometry> {
 struct Job<'a> {
     catalog: &'a Catalog<'a>,
     directory: &'a Path,
+    /// The backup whose artifact has no name yet, and that artifact.
+    own: Option<(&'a Entry, &'a Staged)>,
 }
 
 impl Job<'_> {
     /// The plain content of an artifact, in a temporary file.
-    fn expand(&self, entry: &Entry, path: &Path, limit: u64, watch: &mut Watch<'_>) -> Result<Staged> {
+    fn expand(&self, entry: &Entry, limit: u64, watch: &mut Watch<'_>) -> Result<Staged> {
+        let (path, file) = self.open(entry)?;
+        let path = path.as_path();
         let compression = Compression::from_word(&entry.compression).ok_or_else(|| {
             Error::usage(format!("'{}' has the unknown compression {}", path.display(), entry.compression))
         })?;
-        let file = open(path, self.catalog)?;
         let staged = Staged::new(self.directory)?;
         let mut digesting = Checked { inner: file, digest: Sha256::new(), size: 0 };
         copy(&mut digesting, compression, &staged.handle()?, limit, path, watch)?;
@@ -141,7 +140,8 @@ impl Job<'_> {
         Ok(staged)
     }
 
-    fn apply(&self, link: &Entry, path: &Path, parent: &Entry, base: &Staged, watch: &mut Watch<'_>) -> Result<()> {
+    fn apply(&self, link: &Entry, parent: &Entry, base: &Staged, watch: &mut Watch<'_>) -> Result<()> {
+        let path = link.place(self.catalog.directory());
         let geometry = geometry_of(link)?;
         if Some(geometry.page_size) != parent.page_size {
             return Err(Error::corrupt(format!("'{}' is for a database of another shape", path.display())));
@@ -154,10 +154,22 @@ impl Job<'_> {
         } else {
             link.size_bytes
         };
-        let plain = self.expand(link, path, limit, watch)?;
+        let plain = self.expand(link, limit, watch)?;
         let digest = parent.content_digest.as_deref().unwrap_or_default();
-        delta::apply(plain.path(), &mut base.handle()?, digest, geometry, watch)
+        delta::apply(plain.handle()?, plain.path(), &mut base.handle()?, digest, geometry, watch)
             .map_err(|error| error.context(format!("cannot apply '{}'", path.display())))
+    }
+
+    /// An artifact, from its beginning, and what errors call it.
+    fn open(&self, link: &Entry) -> Result<(PathBuf, File)> {
+        if let Some((_, staged)) = self.own.filter(|(entry, _)| entry.id == link.id) {
+            return Ok((staged.path().to_path_buf(), staged.from_start()?));
+        }
+        let path = link.place(self.catalog.directory());
+        let file = files::open_own(&path, self.catalog.live())?.ok_or_else(|| {
+            Error::new(rusqlite::ffi::SQLITE_CANTOPEN, format!("the backup '{}' is missing", path.display()))
+        })?;
+        Ok((path, file))
     }
 
     fn compare(&self, entry: &Entry, staged: &Staged, watch: &mut Watch<'_>) -> Result<()> {
@@ -172,12 +184,6 @@ impl Job<'_> {
         }
         Err(Error::corrupt(format!("the pages of '{}' are not those of the snapshot", entry.backup_path)))
     }
-}
-
-fn open(path: &Path, catalog: &Catalog<'_>) -> Result<File> {
-    files::open_own(path, catalog.live())?.ok_or_else(|| {
-        Error::new(rusqlite::ffi::SQLITE_CANTOPEN, format!("the backup '{}' is missing", path.display()))
-    })
 }
 
 /// Counts and digests what is read.

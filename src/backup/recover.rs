@@ -20,7 +20,7 @@ use super::{hashfile, orphans};
 use crate::bounds;
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::files::{self, LiveFiles, SetAside};
+use crate::files::{self, Directory, LiveFiles, SetAside};
 use crate::progress::Watch;
 
 /// A hash file whose artifact the catalog does not list.
@@ -77,13 +77,18 @@ pub fn unlisted(directory: &Path, live: &LiveFiles, entries: &[Entry], watch: &m
 }
 
 /// Sets aside the hash files that have waited for their artifact long enough; `entries` are all that the catalog has. Notes that say so.
-pub fn set_orphans_aside(directory: &Path, live: &LiveFiles, entries: &[Entry], now: DateTime<Utc>) -> Vec<String> {
-    let overdue = strays(directory, live, entries)
+pub fn set_orphans_aside(
+    directory: &Directory,
+    live: &LiveFiles,
+    entries: &[Entry],
+    now: DateTime<Utc>,
+) -> Vec<String> {
+    let overdue = strays(directory.path(), live, entries)
         .unwrap_or_default()
         .into_iter()
-        .filter(|stray| orphans::is_overdue(&stray.path, &stray.entry.place(directory), now));
+        .filter(|stray| orphans::is_overdue(&stray.path, &stray.entry.place(directory.path()), now));
     // One that cannot be moved is tried again by the next backup.
-    overdue.filter_map(|stray| orphans::set_aside(&stray.path).ok()).collect()
+    overdue.filter_map(|stray| orphans::set_aside(directory, &stray.path).ok()).collect()
 }
 
 /// Settles the entries whose artifact was about to be replaced when a writer crashed: the new artifact has the entry of its hash
@@ -93,17 +98,18 @@ pub fn set_orphans_aside(directory: &Path, live: &LiveFiles, entries: &[Entry], 
 ///
 /// `SQLITE_INTERRUPT`, or a file that cannot be read.
 pub fn settle(
-    directory: &Path,
+    directory: &Directory,
     live: &LiveFiles,
     entries: &mut [Entry],
     watch: &mut Watch<'_>,
 ) -> Result<Option<Vec<String>>> {
-    let stale = look(directory, live, entries, watch)?;
+    let stale = look(directory.path(), live, entries, watch)?;
     if stale.is_empty() {
         return Ok(None);
     }
     // Its artifact was never placed. Where it cannot be moved, it is no entry's hash file any more.
-    Ok(Some(stale.iter().flatten().filter_map(|hash_path| orphans::set_aside(hash_path).ok()).collect()))
+    let set_aside = |hash_path: &PathBuf| orphans::set_aside(directory, hash_path).ok();
+    Ok(Some(stale.iter().flatten().filter_map(set_aside).collect()))
 }
 
 /// The same without touching a file, for those who only read: for each such entry there was, the hash file that has no artifact.
@@ -208,7 +214,7 @@ fn too_many(directory: &Path) -> Error {
 /// # Errors
 ///
 /// What the file system says.
-pub fn set_aside(directory: &Path) -> Result<()> {
-    let manifest = directory.join(MANIFEST);
-    SetAside::of(&manifest, &[], &clock::file_stamp(clock::now()))?.sync()
+pub fn set_aside(directory: &Directory) -> Result<()> {
+    let manifest = directory.path().join(MANIFEST);
+    SetAside::of(directory, &manifest, &[], &clock::file_stamp(clock::now()))?.sync()
 }

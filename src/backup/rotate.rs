@@ -22,7 +22,6 @@ mod groups;
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
-use std::fs;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -37,7 +36,7 @@ use super::target;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result, UNCHANGED};
-use crate::files::{self, LiveFiles};
+use crate::files::{self, Directory, LiveFiles};
 use crate::progress::Watch;
 use crate::retention::plan::Item;
 use crate::retention::policy::Policy;
@@ -143,18 +142,18 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_ma
     let doomed: Vec<String> = catalogued.into_iter().map(|one| one.entry.id).collect();
     writer.delete(&doomed)?;
     let done = writer.deletions().among(|entry| !wish.source.is_known() || wish.source.owns(entry));
-    let adopted = adopted.iter().map(|one| delete_adopted(&catalog, &one.entry, &live));
+    let adopted = adopted.iter().map(|one| delete_adopted(writer.directory(), &one.entry, &live));
     let (gone, errors): (Vec<_>, Vec<_>) = adopted.partition(|outcome: &Result<()>| outcome.is_ok());
     let gone = done.gone.len() + gone.len();
     let errors = done.resisted.into_iter().map(|(_, error)| error).chain(errors.into_iter().filter_map(Result::err));
     catalog::told_of_deletions(gone, errors).map_or(Ok(gone), Err)
 }
 
-fn delete_adopted(catalog: &Catalog<'_>, entry: &Entry, live: &LiveFiles) -> Result<()> {
+fn delete_adopted(directory: &Directory, entry: &Entry, live: &LiveFiles) -> Result<()> {
     // Its id is its name; its path is text that results show.
-    let path = catalog.directory().join(&entry.id);
+    let path = directory.path().join(&entry.id);
     live.refuse(&path)?;
-    fs::remove_file(&path).map_err(|error| Error::io("delete the adopted backup", &path, &error))
+    directory.remove(Path::new(&entry.id)).map_err(|error| Error::io("delete the adopted backup", &path, &error))
 }
 
 fn check(policy: &Policy) -> Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! # Promise
 //!
-//! SQLite's backup API copies a database into any other; if that other lives on this VFS, its pages are handed to the
+//! SQLite's backup API copies a database into any other; if that other is one of ours (see [`unnamed`]), its pages are handed to the
 //! visitor instead of a disk. The visitor sees every page exactly once: pages 2, 3, … in ascending order, then page 1
 //! as the last. The lock-byte page (at byte 1,073,741,824) holds no content and never comes. Page 1 comes with the
 //! WAL marks (bytes 18 and 19) cleared, so that a copy opens anywhere, read-only directories included, without a
@@ -18,13 +18,13 @@
 //! `SQLITE_BUSY` and `SQLITE_LOCKED` from `xWrite` would be swallowed by the backup API, so a visitor's error becomes
 //! `SQLITE_FULL` or `SQLITE_IOERR_WRITE` there, and the true error waits beside it.
 
-mod vfs;
-
+use std::ffi::c_int;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::error::{Error, Result};
+use crate::host::unnamed;
 
 /// Takes the pages of one snapshot.
 pub trait PageVisitor: Send {
@@ -102,19 +102,16 @@ impl Sink {
     ///
     /// When SQLite cannot register the VFS or open the connection (out of memory).
     pub fn connect(&self) -> Result<Connection> {
-        let vfs = vfs::registered()?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-        let ready = vfs::offer(&self.flow, |name| -> rusqlite::Result<Connection> {
-            let conn = Connection::open_with_flags_and_vfs(name, flags, vfs)?;
+        let flow: unnamed::Shared = self.flow.clone();
+        let ready = || -> Result<Connection> {
+            let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+            let conn = unnamed::connect_to(&flow, access)?;
             conn.execute_batch(
                 "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=16",
             )?;
             Ok(conn)
-        });
-        ready.map_err(|error| Error::from(error).context("cannot set up the page walk"))
+        };
+        ready().map_err(|error| error.context("cannot set up the page walk"))
     }
 
     /// The visitor's error, if it had one. A walk that failed with an I/O error of the sink failed because of it.
@@ -177,7 +174,7 @@ fn clear_wal_marks(page_one: &mut [u8]) {
 }
 
 impl Flow {
-    fn write(&mut self, offset: u64, content: &[u8]) -> Result<()> {
+    fn put(&mut self, offset: u64, content: &[u8]) -> Result<()> {
         if self.page_size == 0 {
             self.page_size = content.len();
         }
@@ -201,7 +198,7 @@ impl Flow {
     }
 
     /// Fills `target` as far as page 1 is known; true when all of it was.
-    fn read(&self, offset: u64, target: &mut [u8]) -> bool {
+    fn peek(&self, offset: u64, target: &mut [u8]) -> bool {
         target.fill(0);
         let Ok(start) = usize::try_from(offset) else {
             return false;
@@ -215,10 +212,31 @@ impl Flow {
     }
 }
 
+impl unnamed::Content for Flow {
+    fn read(&mut self, offset: u64, target: &mut [u8]) -> std::result::Result<bool, c_int> {
+        Ok(self.peek(offset, target))
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> std::result::Result<(), c_int> {
+        self.put(offset, bytes).map_err(|error| {
+            let full = error.primary_code() == ffi::SQLITE_FULL;
+            self.error.get_or_insert(error);
+            if full { ffi::SQLITE_FULL } else { ffi::SQLITE_IOERR_WRITE }
+        })
+    }
+
+    fn set_length(&mut self, length: u64) -> std::result::Result<(), c_int> {
+        self.length = length;
+        Ok(())
+    }
+
+    fn length(&mut self) -> std::result::Result<u64, c_int> {
+        Ok(self.length)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use rusqlite::ffi;
-
     use super::*;
 
     type Seen = Arc<Mutex<Vec<(u32, usize)>>>;
@@ -249,11 +267,11 @@ mod tests {
         let (sink, seen) = sink();
         let mut first = vec![7; 512];
         first[18..20].fill(2);
-        lock(&sink.flow).write(0, &first).unwrap();
-        lock(&sink.flow).write(512, &[1; 512]).unwrap();
-        lock(&sink.flow).write(2048, &[1; 512]).unwrap();
+        lock(&sink.flow).put(0, &first).unwrap();
+        lock(&sink.flow).put(512, &[1; 512]).unwrap();
+        lock(&sink.flow).put(2048, &[1; 512]).unwrap();
         let mut header = [0; 100];
-        assert!(lock(&sink.flow).read(0, &mut header));
+        assert!(lock(&sink.flow).peek(0, &mut header));
         assert_eq!(header[18], 2, "SQLite must read what it wrote");
         let geometry = sink.finish().unwrap();
         assert_eq!(geometry, Geometry { page_size: 512, page_count: 5 });
@@ -266,10 +284,10 @@ mod tests {
     fn a_page_out_of_order_or_of_another_size_is_an_error() {
         let (sink, _) = sink();
         let mut flow = lock(&sink.flow);
-        flow.write(1024, &[0; 512]).unwrap();
-        assert!(flow.write(512, &[0; 512]).is_err());
-        assert!(flow.write(1536, &[0; 100]).is_err());
-        assert!(flow.write(1700, &[0; 512]).is_err());
+        flow.put(1024, &[0; 512]).unwrap();
+        assert!(flow.put(512, &[0; 512]).is_err());
+        assert!(flow.put(1536, &[0; 100]).is_err());
+        assert!(flow.put(1700, &[0; 512]).is_err());
     }
 
     #[test]
@@ -277,7 +295,7 @@ mod tests {
         let (empty, _) = sink();
         assert!(empty.finish().is_err());
         let (sink, _) = sink();
-        let error = lock(&sink.flow).write(12 * 512, &[0; 512]).unwrap_err();
+        let error = lock(&sink.flow).put(12 * 512, &[0; 512]).unwrap_err();
         assert_eq!(error.code(), ffi::SQLITE_FULL);
     }
 
@@ -285,7 +303,7 @@ mod tests {
     fn reads_beyond_page_one_are_short_and_zero() {
         let (sink, _) = sink();
         let mut target = [9; 16];
-        assert!(!lock(&sink.flow).read(0, &mut target));
+        assert!(!lock(&sink.flow).peek(0, &mut target));
         assert_eq!(target, [0; 16]);
     }
 }

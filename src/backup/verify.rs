@@ -18,7 +18,8 @@
 mod database;
 
 use std::fs::File;
-use std::path::Path;
+use std::io::Seek;
+use std::path::PathBuf;
 
 use rusqlite::ffi;
 
@@ -93,8 +94,7 @@ impl From<Error> for Verdict {
     }
 }
 
-/// What is wrong with the backup of `entry`, and what could not be judged. `file` is where its artifact lies, if that is not
-/// its place in the directory yet.
+/// What is wrong with the backup of `entry`, and what could not be judged. `staged` is its artifact, if that has no name yet.
 ///
 /// # Errors
 ///
@@ -102,127 +102,157 @@ impl From<Error> for Verdict {
 pub fn findings(
     catalog: &Catalog<'_>,
     entry: &Entry,
-    file: Option<&Path>,
+    staged: Option<&Staged>,
     level: Level,
     watch: &mut Watch<'_>,
 ) -> Result<Verdict> {
-    let place = entry.place(catalog.directory());
-    let path = file.unwrap_or(&place);
+    let job = Job { catalog, entry, staged };
     let plain = entry.compression == Compression::None.word() && entry.backup_type != Kind::Incremental.word();
     let proved = if level == Level::Checksum {
-        check_files(catalog, entry, path, watch)
-            .and_then(|()| refuse_lone_delta(catalog, entry, path, plain, watch))
-            .map(|()| None)
+        job.check_files(watch).and_then(|file| job.refuse_lone_delta(file, plain, watch)).map(|()| None)
     } else if plain {
-        check_files(catalog, entry, path, watch).and_then(|()| check_pages(entry, path, watch)).map(|()| None)
+        job.check_files(watch).and_then(|file| job.check_pages(file, watch)).map(Some)
     } else {
-        check_hash_file(entry, path, catalog, watch)
-            .and_then(|()| rebuild_aside(catalog, entry, file, watch))
-            .map(Some)
+        job.check_hash_file(entry, watch).and_then(|()| job.rebuild_aside(watch)).map(Some)
     };
-    let rebuilt = match proved {
+    let database = match proved {
         Err(error) if is_damage(&error) => return Ok(Verdict::from(error)),
-        proved => proved?,
+        Ok(None) => return Ok(Verdict::default()),
+        Ok(Some(database)) => database,
+        Err(error) => return Err(error),
     };
-    if level == Level::Checksum {
-        return Ok(Verdict::default());
-    }
-    let database = rebuilt.as_ref().map_or(path, |rebuilt| rebuilt.path());
-    let mut verdict = match check_database(database, entry, level, watch) {
+    let mut verdict = match check_database(&database.file, &database.path, entry, level, watch) {
         Err(error) if is_damage(&error) => Verdict::from(error),
         outcome => Verdict { soundness: outcome?, by_older: false },
     };
     let faulty = !verdict.soundness.findings.is_empty();
-    verdict.by_older = faulty && entry.content_digest.is_some() && newer::is_newer(database, entry);
+    verdict.by_older = faulty && entry.content_digest.is_some() && newer::is_newer(&database.file, entry);
     Ok(verdict)
 }
 
-/// Rebuilds the database where there is space for it.
-fn rebuild_aside(catalog: &Catalog<'_>, entry: &Entry, file: Option<&Path>, watch: &mut Watch<'_>) -> Result<Staged> {
-    let needed = rebuild::space_for(&catalog.known()?, entry)?;
-    let directory = scratch::directory(catalog.directory(), needed, entry, catalog.live())?;
-    rebuild::rebuild(catalog, entry, file, &directory, watch)
+/// A backup that is being verified. Each of its files is opened once: what SQLite reads is what was compared.
+struct Job<'a> {
+    catalog: &'a Catalog<'a>,
+    entry: &'a Entry,
+    staged: Option<&'a Staged>,
 }
 
-/// Every artifact of the chain is what was written.
-fn check_files(catalog: &Catalog<'_>, entry: &Entry, path: &Path, watch: &mut Watch<'_>) -> Result<()> {
-    let entries = catalog.known()?;
-    for link in parent::chain(&entries, entry).map_err(Error::corrupt)? {
-        let place = link.place(catalog.directory());
-        let path = if link.id == entry.id { path } else { &place };
-        let Some(mut file) = files::open_own(path, catalog.live())? else {
-            return Err(Error::corrupt(format!("the backup '{}' is missing", path.display())));
-        };
-        check_hash_file(link, path, catalog, watch)?;
-        let found = artifact::fingerprint(&mut file, path, watch)?;
-        if found.size != link.size_bytes || found.checksum != link.checksum {
-            return Err(Error::corrupt(format!(
-                "'{}' has {} bytes with SHA-256 {}, but {} bytes with {} were written",
-                path.display(),
-                found.size,
-                found.checksum,
-                link.size_bytes,
-                link.checksum
-            )));
+/// A plain database that is open.
+struct Database {
+    file: File,
+    /// What errors call it.
+    path: PathBuf,
+    /// It is deleted when this is dropped.
+    _rebuilt: Option<Staged>,
+}
+
+impl Job<'_> {
+    /// Where the artifact of the backup, or of one that it builds on, lies.
+    fn path_of(&self, link: &Entry) -> PathBuf {
+        match self.staged {
+            Some(staged) if link.id == self.entry.id => staged.path().to_path_buf(),
+            _ => link.place(self.catalog.directory()),
         }
     }
-    Ok(())
-}
 
-/// The hash file is what was written. Without it nothing is wrong with the backup; only the next incremental has to be full.
-fn check_hash_file(entry: &Entry, path: &Path, catalog: &Catalog<'_>, watch: &mut Watch<'_>) -> Result<()> {
-    let Some(checksum) = &entry.hash_file_checksum else { return Ok(()) };
-    let path = hashfile::path_of(path);
-    let opened = files::open_own(&path, catalog.live()).map_err(|error| match error.primary_code() {
-        // Anything but a regular file in its place was not written by us; what the disk refuses is no damage.
-        ffi::SQLITE_ERROR => Error::corrupt(error.message()),
-        _ => error,
-    });
-    let Some(mut file) = opened? else { return Ok(()) };
-    if artifact::fingerprint(&mut file, &path, watch)?.checksum == *checksum {
-        return Ok(());
+    fn open(&self, link: &Entry) -> Result<File> {
+        if let Some(staged) = self.staged.filter(|_| link.id == self.entry.id) {
+            return staged.from_start();
+        }
+        let path = self.path_of(link);
+        files::open_own(&path, self.catalog.live())?
+            .ok_or_else(|| Error::corrupt(format!("the backup '{}' is missing", path.display())))
     }
-    Err(Error::corrupt(format!("the hash file '{}' is not what was written", path.display())))
-}
 
-fn check_pages(entry: &Entry, path: &Path, watch: &mut Watch<'_>) -> Result<()> {
-    if entry.content_digest.is_none() {
-        // Nobody recorded what a foreign backup should be.
-        return Ok(());
+    /// Rebuilds the database where there is space for it.
+    fn rebuild_aside(&self, watch: &mut Watch<'_>) -> Result<Database> {
+        let needed = rebuild::space_for(&self.catalog.known()?, self.entry)?;
+        let directory = scratch::directory(self.catalog.directory(), needed, self.entry, self.catalog.live())?;
+        let rebuilt = rebuild::rebuild(self.catalog, self.entry, self.staged, &directory, watch)?;
+        Ok(Database { file: rebuilt.handle()?, path: rebuilt.path().to_path_buf(), _rebuilt: Some(rebuilt) })
     }
-    let geometry = rebuild::geometry_of(entry)?;
-    let mut file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
-    let hashes = artifact::page_hashes(&mut file, path, geometry.page_size, watch)?;
-    if Some(artifact::content_digest(geometry, &hashes)) == entry.content_digest {
-        return Ok(());
-    }
-    Err(Error::corrupt(format!("the pages of '{}' are not those of the snapshot", path.display())))
-}
 
-/// Refuses a delta of which nothing but the file itself says what it is, without expanding files that are none.
-fn refuse_lone_delta(
-    catalog: &Catalog<'_>,
-    entry: &Entry,
-    path: &Path,
-    plain: bool,
-    watch: &mut Watch<'_>,
-) -> Result<()> {
-    let Some(file) = files::open_own(path, catalog.live())? else { return Ok(()) };
-    let compression = Compression::from_word(&entry.compression).unwrap_or(Compression::None);
-    if entry.content_digest.is_some()
-        || !recognize::may_be_delta(&artifact::plain_beginning(file, compression, path)?)
-    {
-        return Ok(());
+    /// Every artifact of the chain is what was written; that of the backup itself.
+    fn check_files(&self, watch: &mut Watch<'_>) -> Result<File> {
+        let entries = self.catalog.known()?;
+        let mut own = None;
+        for link in parent::chain(&entries, self.entry).map_err(Error::corrupt)? {
+            let (path, mut file) = (self.path_of(link), self.open(link)?);
+            self.check_hash_file(link, watch)?;
+            let found = artifact::fingerprint(&mut file, &path, watch)?;
+            if found.size != link.size_bytes || found.checksum != link.checksum {
+                return Err(Error::corrupt(format!(
+                    "'{}' has {} bytes with SHA-256 {}, but {} bytes with {} were written",
+                    path.display(),
+                    found.size,
+                    found.checksum,
+                    link.size_bytes,
+                    link.checksum
+                )));
+            }
+            own = own.or(Some(file));
+        }
+        own.ok_or_else(|| Error::internal("a chain of no backups"))
     }
-    let expanded = match plain {
-        true => None,
-        false => Some(rebuild_aside(catalog, entry, Some(path), watch)?),
-    };
-    let conn = artifact::open_immutable(expanded.as_ref().map_or(path, |expanded| expanded.path()))?;
-    match watch.over(&conn, || recognize::refuse_delta(&conn, path))?.map_err(|error| reading::told(&conn, error)) {
-        // Whether the content is sound is not the question at this level.
-        Err(error) if is_damage(&error) => Ok(()),
-        outcome => outcome,
+
+    /// The hash file is what was written. Without it nothing is wrong with the backup; only the next incremental has to be full.
+    fn check_hash_file(&self, link: &Entry, watch: &mut Watch<'_>) -> Result<()> {
+        let Some(checksum) = &link.hash_file_checksum else { return Ok(()) };
+        let path = hashfile::path_of(&self.path_of(link));
+        let opened = files::open_own(&path, self.catalog.live()).map_err(|error| match error.primary_code() {
+            // Anything but a regular file in its place was not written by us; what the disk refuses is no damage.
+            ffi::SQLITE_ERROR => Error::corrupt(error.message()),
+            _ => error,
+        });
+        let Some(mut file) = opened? else { return Ok(()) };
+        if artifact::fingerprint(&mut file, &path, watch)?.checksum == *checksum {
+            return Ok(());
+        }
+        Err(Error::corrupt(format!("the hash file '{}' is not what was written", path.display())))
+    }
+
+    /// The pages of a plain artifact are those of the snapshot.
+    fn check_pages(&self, mut file: File, watch: &mut Watch<'_>) -> Result<Database> {
+        let path = self.path_of(self.entry);
+        // Of a foreign backup nobody recorded what it should be.
+        if self.entry.content_digest.is_some() {
+            let geometry = rebuild::geometry_of(self.entry)?;
+            let hashes = artifact::page_hashes(&mut file, &path, geometry.page_size, watch)?;
+            if Some(artifact::content_digest(geometry, &hashes)) != self.entry.content_digest {
+                return Err(Error::corrupt(format!(
+                    "the pages of '{}' are not those of the snapshot",
+                    path.display()
+                )));
+            }
+        }
+        Ok(Database { file, path, _rebuilt: None })
+    }
+
+    /// Refuses a delta of which nothing but the file itself says what it is, without expanding files that are none.
+    fn refuse_lone_delta(&self, mut file: File, plain: bool, watch: &mut Watch<'_>) -> Result<()> {
+        let path = self.path_of(self.entry);
+        let compression = Compression::from_word(&self.entry.compression).unwrap_or(Compression::None);
+        if self.entry.content_digest.is_some() {
+            return Ok(());
+        }
+        file.rewind().map_err(|error| Error::io("read", &path, &error))?;
+        if !recognize::may_be_delta(&artifact::plain_beginning(files::duplicate(&file, &path)?, compression, &path)?)
+        {
+            return Ok(());
+        }
+        let database = match plain {
+            true => Database { file, path: path.clone(), _rebuilt: None },
+            false => self.rebuild_aside(watch)?,
+        };
+        let conn = artifact::open_immutable(files::duplicate(&database.file, &path)?, &database.path)?;
+        match watch
+            .over(&conn, || recognize::refuse_delta(&conn, &path))?
+            .map_err(|error| reading::told(&conn, error))
+        {
+            // Whether the content is sound is not the question at this level.
+            Err(error) if is_damage(&error) => Ok(()),
+            outcome => outcome,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The second connection.
 
 use std::ffi::CStr;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,12 +9,12 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::{Caller, RETRY, Standing, encrypted, read_pragma};
 use crate::error::{Error, Result};
-use crate::host::{self, reading};
+use crate::files;
+use crate::host::{self, reading, unnamed};
 use crate::progress::Watch;
 
 /// A transaction begins with the first read.
@@ -35,7 +36,10 @@ pub(super) fn connect_writer(caller: &Caller, file: &Path) -> Result<Connection>
 }
 
 fn connect(vfs: Option<&CStr>, file: &Path, access: OpenFlags) -> Result<Connection> {
-    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
+    // URIs are for `vacuum_into`: a file's own name is absolute, and none.
+    let flags =
+        access | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
+    let before = files::identity(file)?;
     let conn = match vfs {
         Some(vfs) => Connection::open_with_flags_and_vfs(file, flags, vfs),
         None => Connection::open_with_flags(file, flags),
@@ -43,6 +47,14 @@ fn connect(vfs: Option<&CStr>, file: &Path, access: OpenFlags) -> Result<Connect
     let conn = conn.map_err(|error| {
         Error::from(error).context(format!("cannot open a second connection to '{}'", file.display()))
     })?;
+    // SQLite opens by name, follows links, and says nothing of it.
+    let opened = host::database_file(&conn, host::MAIN);
+    let elsewhere = opened.is_some_and(|opened| !files::same_name(&opened, file)) && files::look(file)?.is_some();
+    // What could not be looked at counts as moved, so it is asked again when that is known.
+    let moved = host::has_moved(&conn, host::MAIN);
+    if elsewhere || files::identity(file)? != before || (moved && host::has_moved(&conn, host::MAIN)) {
+        return Err(files::swapped(file));
+    }
     prepare(&conn, Duration::ZERO)?;
     Ok(conn)
 }
@@ -190,17 +202,16 @@ impl Sidecar {
         }
     }
 
-    /// Writes a compact copy of the database to `path`, an empty file.
+    /// Writes a compact copy of the database to `file`, which is empty; errors speak of `path`.
     ///
     /// # Errors
     ///
     /// What SQLite says, or `SQLITE_INTERRUPT`.
-    pub fn vacuum_into(&self, caller: &Caller, path: &Path, watch: &mut Watch<'_>) -> Result<()> {
+    pub fn vacuum_into(&self, caller: &Caller, file: File, path: &Path, watch: &mut Watch<'_>) -> Result<()> {
         // Somebody else may begin to hold the database between the caller's check and this.
         self.conn.busy_timeout(caller.patience())?;
-        // SQLite takes a name as it is, UTF-8 or not.
-        let target = ToSqlOutput::Borrowed(ValueRef::Text(path.as_os_str().as_encoded_bytes()));
-        let done = watch.over(&self.conn, || self.conn.execute("VACUUM INTO ?1", [target]))?;
+        let into = |uri: &str| watch.over(&self.conn, || self.conn.execute("VACUUM INTO ?1", [uri]));
+        let done = unnamed::with_uri(file, into)??;
         done.map(|_| ()).map_err(|error| {
             let doing = format!("cannot write a compact copy (VACUUM INTO '{}')", path.display());
             reading::told(&self.conn, error.into()).context(doing)

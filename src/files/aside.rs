@@ -8,32 +8,31 @@
 //!
 //! # How
 //!
-//! `RENAME_NOREPLACE` (Linux) or `RENAME_EXCL` (macOS); where a file system has neither, and on Windows, a hard link and the removal of
-//! the old name. Where it has no links either, the name is looked up before it is given.
+//! [`Directory::rename_new`]: all of them stay in the directory that was opened.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{look, sync_directory, with_suffix};
+use super::{Directory, look, with_suffix};
 use crate::error::{Error, Result};
 
 /// A set of files that were moved out of the way.
 pub struct SetAside {
     path: PathBuf,
-    /// Old and new names, in the order of the moving.
+    directory: Directory,
+    /// Old and new paths, in the order of the moving.
     moved: Vec<(PathBuf, PathBuf)>,
 }
 
 impl SetAside {
-    /// Moves `path` and what has its name with one of `companions` behind it. The companions go first: a WAL that stayed would be
+    /// Moves `path`, which lies in `directory`, and what has its name with one of `companions` behind it. The companions go first: a WAL that stayed would be
     /// replayed over what comes to its database's place.
     ///
     /// # Errors
     ///
     /// What the file system says, or so many such names are taken that something is wrong. All files have their old names then.
-    pub fn of(path: &Path, companions: &[&str], stamp: &str) -> Result<Self> {
-        Self::called("corrupt", path, companions, stamp)
+    pub fn of(directory: &Directory, path: &Path, companions: &[&str], stamp: &str) -> Result<Self> {
+        Self::called("corrupt", directory, path, companions, stamp)
     }
 
     /// The same for a single file that belongs to nothing.
@@ -41,16 +40,16 @@ impl SetAside {
     /// # Errors
     ///
     /// As for [`SetAside::of`].
-    pub fn orphan(path: &Path, stamp: &str) -> Result<Self> {
-        Self::called("orphan", path, &[], stamp)
+    pub fn orphan(directory: &Directory, path: &Path, stamp: &str) -> Result<Self> {
+        Self::called("orphan", directory, path, &[], stamp)
     }
 
-    fn called(word: &str, path: &Path, companions: &[&str], stamp: &str) -> Result<Self> {
+    fn called(word: &str, directory: &Directory, path: &Path, companions: &[&str], stamp: &str) -> Result<Self> {
         for attempt in 1..1000u32 {
             let number = if attempt == 1 { String::new() } else { format!("_{attempt}") };
             let aside = with_suffix(path, &format!(".{word}-{stamp}{number}"));
-            if let Some(moved) = move_set(path, &aside, companions)? {
-                return Ok(Self { path: aside, moved });
+            if let Some(moved) = move_set(directory, path, &aside, companions)? {
+                return Ok(Self { path: aside, directory: directory.clone(), moved });
             }
         }
         Err(Error::usage(format!("'{}' cannot be moved aside; move it away yourself", path.display())))
@@ -67,7 +66,7 @@ impl SetAside {
     ///
     /// What the disk says.
     pub fn sync(&self) -> Result<()> {
-        sync_directory(super::parent_of(&self.path))
+        self.directory.sync()
     }
 
     /// Gives all files their old names again.
@@ -76,12 +75,17 @@ impl SetAside {
     ///
     /// What the file system says, or an old name that was taken; the error says where the file is.
     pub fn put_back(self) -> Result<()> {
-        put_back(&self.moved)
+        put_back(&self.directory, &self.moved)
     }
 }
 
 /// Moves the set; `None` if one of the new names is taken.
-fn move_set(path: &Path, aside: &Path, companions: &[&str]) -> Result<Option<Vec<(PathBuf, PathBuf)>>> {
+fn move_set(
+    directory: &Directory,
+    path: &Path,
+    aside: &Path,
+    companions: &[&str],
+) -> Result<Option<Vec<(PathBuf, PathBuf)>>> {
     let mut set = Vec::new();
     for companion in companions.iter().chain(&[""]) {
         let (from, to) = (with_suffix(path, companion), with_suffix(aside, companion));
@@ -94,8 +98,8 @@ fn move_set(path: &Path, aside: &Path, companions: &[&str]) -> Result<Option<Vec
         }
     }
     for (place, (from, to)) in set.iter().enumerate() {
-        if let Err(error) = rename_new(from, to) {
-            put_back(set.get(..place).unwrap_or_default())?;
+        if let Err(error) = rename(directory, from, to) {
+            put_back(directory, set.get(..place).unwrap_or_default())?;
             return match error.kind() {
                 io::ErrorKind::AlreadyExists => Ok(None),
                 _ => Err(refused(from, &error)),
@@ -105,9 +109,14 @@ fn move_set(path: &Path, aside: &Path, companions: &[&str]) -> Result<Option<Vec
     Ok(Some(set))
 }
 
-fn put_back(moved: &[(PathBuf, PathBuf)]) -> Result<()> {
+fn rename(directory: &Directory, from: &Path, to: &Path) -> io::Result<()> {
+    let name = |path: &'_ Path| PathBuf::from(path.file_name().unwrap_or_default());
+    directory.rename_new(&name(from), &name(to))
+}
+
+fn put_back(directory: &Directory, moved: &[(PathBuf, PathBuf)]) -> Result<()> {
     for (from, to) in moved.iter().rev() {
-        rename_new(to, from)
+        rename(directory, to, from)
             .map_err(|error| Error::io("move back", to, &error).advice(format!("it was '{}'", from.display())))?;
     }
     Ok(())
@@ -124,47 +133,10 @@ fn refused(path: &Path, error: &io::Error) -> Error {
     Error::io("move aside", path, error)
 }
 
-/// Gives a file another name, which must be free.
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    match exclusive_rename(from, to) {
-        Some(outcome) => outcome,
-        None => link_and_remove(from, to),
-    }
-}
-
-/// `None` where the system or the file system cannot do that.
-#[cfg(any(target_os = "linux", target_vendor = "apple"))]
-fn exclusive_rename(from: &Path, to: &Path) -> Option<io::Result<()>> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    use rustix::io::Errno;
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => None,
-        outcome => Some(outcome.map_err(io::Error::from)),
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-fn exclusive_rename(_from: &Path, _to: &Path) -> Option<io::Result<()>> {
-    None
-}
-
-fn link_and_remove(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::hard_link(from, to) {
-        Ok(()) => fs::remove_file(from).inspect_err(|_| {
-            // The file keeps its old name alone.
-            let _ = fs::remove_file(to);
-        }),
-        Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => Err(error),
-        Err(_) => match fs::symlink_metadata(to) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(from, to),
-            Err(error) => Err(error),
-            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -182,7 +154,7 @@ mod tests {
             fs::write(with_suffix(&path, "-wal"), "wal").unwrap();
             let other = directory.path().join(format!("q.db.corrupt-S{taken}"));
             fs::write(&other, "other").unwrap();
-            let aside = SetAside::of(&path, &COMPANIONS, "S").unwrap();
+            let aside = SetAside::of(&Directory::open(directory.path()).unwrap(), &path, &COMPANIONS, "S").unwrap();
             assert_eq!(aside.path(), directory.path().join("q.db.corrupt-S_2"));
             assert_eq!(text(&other), "other");
             assert_eq!(text(aside.path()), "database");
@@ -198,27 +170,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("q.db");
         fs::write(&path, "old").unwrap();
-        let aside = SetAside::of(&path, &COMPANIONS, "S").unwrap();
+        let aside = SetAside::of(&Directory::open(directory.path()).unwrap(), &path, &COMPANIONS, "S").unwrap();
         let kept = aside.path().to_path_buf();
         fs::write(&path, "new").unwrap();
         let error = aside.put_back().unwrap_err();
         assert!(error.message().contains("q.db.corrupt-S"), "{error}");
         assert_eq!((text(&path), text(&kept)), ("new".into(), "old".into()));
-    }
-
-    #[test]
-    fn neither_way_replaces_a_name() {
-        let directory = tempfile::tempdir().unwrap();
-        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
-        for rename in [rename_new, link_and_remove] {
-            fs::write(&from, "from").unwrap();
-            fs::write(&to, "to").unwrap();
-            assert_eq!(rename(&from, &to).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-            assert_eq!((text(&from), text(&to)), ("from".into(), "to".into()));
-            fs::remove_file(&to).unwrap();
-            rename(&from, &to).unwrap();
-            assert_eq!(text(&to), "from");
-            assert!(!from.exists());
-        }
     }
 }

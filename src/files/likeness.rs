@@ -108,7 +108,7 @@ impl Likeness {
 
 #[cfg(not(unix))]
 impl Likeness {
-    pub(super) fn give(&self, file: &File, _directory: &Path) -> io::Result<()> {
+    pub(super) fn give(&self, file: &File, _directory: &super::Directory) -> io::Result<()> {
         file.set_permissions(self.permissions.clone())
     }
 

@@ -41,6 +41,30 @@ pub fn same_file(one: &Path, other: &Path) -> bool {
     resolved(one) == resolved(other) || file_id(one).is_some_and(|id| file_id(other) == Some(id))
 }
 
+/// The device and the inode of a file.
+pub type Identity = (u64, u64);
+
+/// What lies at a path: the identity of a regular file, no link; `None` of anything else, and where there is no such thing.
+///
+/// # Errors
+///
+/// When that cannot be said.
+#[cfg(unix)]
+pub fn identity(path: &Path) -> Result<Option<Identity>> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(look(path)?.filter(fs::Metadata::is_file).map(|found| (found.dev(), found.ino())))
+}
+
+#[cfg(not(unix))]
+pub fn identity(_path: &Path) -> Result<Option<Identity>> {
+    Ok(None)
+}
+
+/// Whether two paths are spellings of one name.
+pub fn same_name(one: &Path, other: &Path) -> bool {
+    resolved(one) == resolved(other)
+}
+
 /// The files that must not be touched.
 pub struct LiveFiles {
     /// The databases as they were when they were listed.
@@ -146,10 +170,32 @@ pub fn open_own(path: &Path, live: &LiveFiles) -> Result<Option<File>> {
         )));
     }
     match no_follow(OpenOptions::new().read(true)).open(path) {
-        Ok(file) => Ok(Some(file)),
+        Ok(file) => match is_same(&file, &found) {
+            Ok(true) => Ok(Some(file)),
+            Ok(false) => {
+                // It may be a live database by now, and closing it would drop its locks.
+                std::mem::forget(file);
+                Err(super::swapped(path))
+            }
+            Err(error) => Err(Error::io("look at", path, &error)),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("open", path, &error)),
     }
+}
+
+/// Whether a file that was opened is the one that was looked at before; a rename may have put another one in its place, which is as
+/// good unless it is no regular file, or one with other names.
+#[cfg(unix)]
+fn is_same(opened: &File, found: &fs::Metadata) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let own = opened.metadata()?;
+    Ok((own.dev(), own.ino()) == (found.dev(), found.ino()) || (own.is_file() && !has_other_names(&own)))
+}
+
+#[cfg(not(unix))]
+fn is_same(_opened: &File, _found: &fs::Metadata) -> io::Result<bool> {
+    Ok(true)
 }
 
 #[cfg(unix)]

@@ -2,10 +2,10 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{Likeness, LiveFiles, open_own};
+use super::{Directory, Likeness, LiveFiles, open_own};
 use crate::connection::RETRY;
 use crate::error::{Error, Result};
 use crate::progress::Watch;
@@ -13,6 +13,7 @@ use crate::progress::Watch;
 /// An OS lock on a lock file, held until dropped. The file stays: deleting it would let two holders in.
 pub struct DirectoryLock {
     file: File,
+    name: PathBuf,
 }
 
 impl Drop for DirectoryLock {
@@ -31,10 +32,23 @@ impl DirectoryLock {
     pub fn take_if_free(path: &Path, live: &LiveFiles, like: Option<&Likeness>) -> Result<Option<Self>> {
         let file = open(path, live, like)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { file })),
+            Ok(()) => Ok(Some(Self::of(file, path))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(Error::io("lock", path, &error)),
         }
+    }
+
+    fn of(file: File, path: &Path) -> Self {
+        Self { file, name: path.file_name().unwrap_or_default().into() }
+    }
+
+    /// Whether the lock file lies in that directory.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be said.
+    pub fn is_in(&self, directory: &Directory) -> Result<bool> {
+        directory.holds(&self.name, &self.file)
     }
 
     /// Notes in the lock file that it was taken now. What the file system refuses is nobody's harm.
@@ -70,7 +84,7 @@ impl DirectoryLock {
         let deadline = Instant::now() + patience;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { file }),
+                Ok(()) => return Ok(Self::of(file, path)),
                 Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, &error)),
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
                     return Err(Error::busy(format!(

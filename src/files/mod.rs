@@ -15,9 +15,10 @@
 //!
 //! Locks are `std`'s (`flock` on Unix, `LockFileEx` on Windows): they belong to the open file, so threads exclude each
 //! other as processes do, and they do not interfere with SQLite's own (`fcntl`) locks. Temporary names, placing and
-//! renaming come from the `tempfile` crate (`RENAME_NOREPLACE` where there is one, else a hard link).
+//! renaming are done in a [`Directory`] that is open.
 
 mod aside;
+mod directory;
 mod holders;
 mod likeness;
 mod live;
@@ -27,21 +28,20 @@ mod temporary;
 mod text;
 mod trust;
 
-use std::fs;
-#[cfg(unix)]
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use aside::SetAside;
+pub use directory::Directory;
 pub use holders::holder;
 pub use likeness::Likeness;
-pub use live::{COMPANIONS, LiveFiles, open_in_this_process, open_own, same_file};
+pub use live::{COMPANIONS, Identity, LiveFiles, identity, open_in_this_process, open_own, same_file, same_name};
 pub use lock::DirectoryLock;
 pub use staged::{Placed, Staged, abandoned, sweep};
 pub use temporary::{can_be_written, may_share_space, sqlite_directory};
 pub use text::{paths_of_text, text_of};
-pub use trust::{refusal as refusal_of_stranger, stranger};
+pub use trust::{refusal as refusal_of_stranger, stranger, swapped};
 
 use crate::bounds;
 use crate::error::{Error, Result};
@@ -54,39 +54,13 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A directory, to make the names in it durable.
-pub struct Names {
-    #[cfg(unix)]
-    directory: File,
-    path: PathBuf,
-}
-
-impl Names {
-    /// Opens the directory.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
-    pub fn of(path: &Path) -> Result<Self> {
-        Ok(Self {
-            #[cfg(unix)]
-            directory: File::open(path).map_err(|error| Error::io("open the directory", path, &error))?,
-            path: path.to_path_buf(),
-        })
-    }
-
-    /// Makes its names durable. Windows makes names durable with the file, and has no such call for directories.
-    ///
-    /// # Errors
-    ///
-    /// What the disk says.
-    pub fn sync(&self) -> Result<()> {
-        #[cfg(unix)]
-        let synced = self.directory.sync_all();
-        #[cfg(not(unix))]
-        let synced: io::Result<()> = Ok(());
-        synced.map_err(|error| Error::io("write to disk the directory", &self.path, &error))
-    }
+/// A second handle to an open file; errors speak of `path`.
+///
+/// # Errors
+///
+/// When the process has no descriptor left.
+pub fn duplicate(file: &File, path: &Path) -> Result<File> {
+    file.try_clone().map_err(|error| Error::io("duplicate the handle of", path, &error))
 }
 
 /// Makes names in a directory durable.
@@ -95,7 +69,7 @@ impl Names {
 ///
 /// What the disk says.
 pub fn sync_directory(directory: &Path) -> Result<()> {
-    Names::of(directory)?.sync()
+    Directory::open(directory)?.sync()
 }
 
 /// The directory of a file, `.` for a bare name.
@@ -104,23 +78,6 @@ pub fn parent_of(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
-}
-
-/// A SQLite URI that opens `path` as it lies there: no locks, no journal, no WAL, nothing written.
-pub fn immutable_uri(path: &Path) -> String {
-    let text = path.as_os_str().as_encoded_bytes();
-    // With an authority, even an empty one, a path that begins with two slashes is still a path.
-    let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file://" });
-    for &byte in text {
-        match byte {
-            b'\\' if cfg!(windows) => uri.push('/'),
-            b'/' | b'-' | b'_' | b'.' | b'~' | b':' => uri.push(char::from(byte)),
-            _ if byte.is_ascii_alphanumeric() => uri.push(char::from(byte)),
-            _ => uri.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    uri.push_str("?immutable=1");
-    uri
 }
 
 /// Bytes that this process may still write on the file system of `path`.

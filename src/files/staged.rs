@@ -1,13 +1,18 @@
 //! Files that appear whole or not at all, and the sweeping of what a crash left of them.
+//!
+//! Everything is done in the directory that was opened when the file was made ([`Directory`]), and to the file by its descriptor, so
+//! nobody who swaps names on the way leads it elsewhere (see [`trust`]).
+
+mod temp;
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
+use self::temp::Temp;
 use super::live::COMPANIONS;
-use super::{Likeness, LiveFiles, Names, look, open_own, parent_of, with_suffix};
+use super::trust;
+use super::{Directory, Likeness, LiveFiles, duplicate, look, open_own};
 use crate::error::{Error, Result};
 
 const TEMP_PREFIX: &str = ".queuekeeper-";
@@ -26,7 +31,7 @@ pub enum Placed {
 
 /// A file that is being written under a temporary name; dropping it deletes it.
 pub struct Staged {
-    temp: NamedTempFile,
+    temp: Temp,
 }
 
 impl Staged {
@@ -36,25 +41,33 @@ impl Staged {
     ///
     /// A directory that is not there, cannot be written, or is full.
     pub fn new(directory: &Path) -> Result<Self> {
+        Self::new_in(&Directory::open(directory)?)
+    }
+
+    /// The same in a directory that is open.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Staged::new`].
+    pub fn new_in(directory: &Directory) -> Result<Self> {
+        let failed = |error: io::Error| Error::io("create a file in", directory.path(), &error);
         // A sweeper may take a file for abandoned between its creation and its lock; then it is made anew.
         for _ in 0..16 {
-            let temp = tempfile::Builder::new()
-                .prefix(TEMP_PREFIX)
-                .suffix(TEMP_SUFFIX)
-                .rand_bytes(12)
-                .tempfile_in(directory)
-                .map_err(|error| Error::io("create a file in", directory, &error))?;
-            match temp.as_file().try_lock() {
+            let temp = Temp::new(directory).map_err(failed)?;
+            match temp.file.try_lock() {
                 Err(TryLockError::WouldBlock) => {}
                 // A file system without locks: the sweeper cannot lock there either, so it leaves the file alone.
                 Ok(()) | Err(TryLockError::Error(_)) => {
-                    if temp.path().exists() {
+                    if temp.is_there()? {
                         return Ok(Self { temp });
                     }
                 }
             }
         }
-        Err(Error::busy(format!("temporary files in '{}' disappear as soon as they are made", directory.display())))
+        Err(Error::busy(format!(
+            "temporary files in '{}' disappear as soon as they are made",
+            directory.path().display()
+        )))
     }
 
     /// A second handle to the file, for a writer that lives elsewhere.
@@ -63,13 +76,33 @@ impl Staged {
     ///
     /// When the process has no descriptor left.
     pub fn handle(&self) -> Result<File> {
-        let copy = self.temp.as_file().try_clone();
-        copy.map_err(|error| Error::io("duplicate the handle of", self.path(), &error))
+        duplicate(&self.temp.file, self.path())
     }
 
-    /// Where it lies for the time being.
+    /// The same, to be read from the beginning.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Staged::handle`].
+    pub fn from_start(&self) -> Result<File> {
+        let mut file = self.handle()?;
+        file.rewind().map_err(|error| Error::io("read", self.path(), &error))?;
+        Ok(file)
+    }
+
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    pub fn length(&self) -> Result<u64> {
+        let found = self.temp.file.metadata();
+        Ok(found.map_err(|error| Error::io("look at", self.path(), &error))?.len())
+    }
+
+    /// Where it lies for the time being, for errors: what has that name may be another file by now.
     pub fn path(&self) -> &Path {
-        self.temp.path()
+        &self.temp.path
     }
 
     /// Gives the file the permissions, and as root the owner, that a [`Likeness`] says.
@@ -78,16 +111,8 @@ impl Staged {
     ///
     /// When the file system refuses the permissions.
     pub fn permit(&self, like: &Likeness) -> Result<()> {
-        let set = like.give(self.temp.as_file(), parent_of(self.path()));
+        let set = like.give(&self.temp.file, &self.temp.directory);
         set.map_err(|error| Error::io("set the permissions of", self.path(), &error))
-    }
-
-    /// Deletes what SQLite left beside it when it could not write it.
-    pub fn discard_companions(&self) {
-        for companion in COMPANIONS {
-            // What resists is swept with the next run.
-            let _ = fs::remove_file(with_suffix(self.path(), companion));
-        }
     }
 
     /// Makes the content durable.
@@ -96,7 +121,7 @@ impl Staged {
     ///
     /// What the disk says.
     pub fn sync(&self) -> Result<()> {
-        let file = self.temp.as_file();
+        let file = &self.temp.file;
         let synced = file.sync_all();
         synced.map_err(|error| Error::io("write to disk", self.path(), &error))?;
         // An exclusive lock keeps even this process's other handles from reading on Windows. The content is
@@ -106,19 +131,32 @@ impl Staged {
         Ok(())
     }
 
-    /// Gives a synced file its name, durably. Without `overwrite`, nothing is ever replaced.
+    /// The directory in which it gets its name.
+    pub fn directory(&self) -> &Directory {
+        &self.temp.directory
+    }
+
+    /// Gives a synced file its name, that of `target`, in its directory, durably. Without `overwrite`, nothing is ever replaced.
     ///
     /// # Errors
     ///
-    /// What the file system says; the file is gone then, and the name as it was.
-    pub fn place(self, target: &Path, overwrite: bool) -> Result<Placed> {
-        // Whatever can fail about the directory should do so before the file has its name.
-        let names = Names::of(parent_of(target))?;
-        let placed = if overwrite { self.temp.persist(target) } else { self.temp.persist_noclobber(target) };
-        match placed {
-            Ok(_) => Ok(names.sync().map_or_else(Placed::Fragile, |()| Placed::Durable)),
-            Err(refused) if !overwrite && refused.error.kind() == io::ErrorKind::AlreadyExists => Ok(Placed::Taken),
-            Err(refused) => Err(Error::io("put in place", target, &refused.error)),
+    /// What the file system says; the file is gone then, and the name as it was. Or somebody has swapped the file meanwhile: the name is
+    /// theirs.
+    pub fn place(mut self, target: &Path, overwrite: bool) -> Result<Placed> {
+        let name = Path::new(target.file_name().unwrap_or_default());
+        match self.temp.rename(name, overwrite) {
+            // By its temporary name somebody else's file may have come here.
+            Ok(()) => match trust::is_named(&self.temp.file, &self.temp.directory, name) {
+                Ok(false) => Err(trust::swapped(target)),
+                named => Ok(named
+                    .and_then(|_| self.temp.directory.sync())
+                    .map_or_else(Placed::Fragile, |()| Placed::Durable)),
+            },
+            Err(error) if !overwrite && error.kind() == io::ErrorKind::AlreadyExists => Ok(Placed::Taken),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !trust::is_safe(&self.temp.directory) => {
+                Err(trust::swapped(target))
+            }
+            Err(error) => Err(Error::io("put in place", target, &error)),
         }
     }
 }
@@ -126,10 +164,14 @@ impl Staged {
 /// Deletes the temporary files that crashed runs left in `directory`, and what SQLite left beside them. What cannot be looked at
 /// is left for later.
 pub fn sweep(directory: &Path, live: &LiveFiles) {
+    let Ok(opened) = Directory::open(directory) else { return };
     let names = temporary_names(directory);
-    for (path, _lock) in abandoned_among(&names, directory, live) {
-        // A failure leaves the file for the next sweep; nobody else is hurt by it.
-        let _ = fs::remove_file(&path);
+    for (path, lock) in abandoned_among(&names, directory, live) {
+        let name = Path::new(path.file_name().unwrap_or_default());
+        if matches!(opened.holds(name, &lock), Ok(true)) {
+            // A failure leaves the file for the next sweep; nobody else is hurt by it.
+            let _ = opened.remove(name);
+        }
     }
     for companion in COMPANIONS {
         let beside = |name: &&String| name.strip_suffix(companion).is_some_and(|name| name.ends_with(TEMP_SUFFIX));
@@ -140,7 +182,7 @@ pub fn sweep(directory: &Path, live: &LiveFiles) {
             let alone = matches!(look(&owner), Ok(None));
             let plain = matches!(look(&path), Ok(Some(found)) if found.is_file());
             if alone && plain && !live.contains(&path) {
-                let _ = fs::remove_file(&path);
+                let _ = opened.remove(Path::new(name));
             }
         }
     }

@@ -8,10 +8,23 @@
 //! # How
 //!
 //! Asked of the opened file: its name may lead to another one a moment later.
+//!
+//! # Names
+//!
+//! Whoever may write a directory can give any name in it to another file at any time, unless it has the sticky bit. So what this process
+//! makes there is written through its descriptor, SQLite included (see [`unnamed`](crate::host::unnamed)); the last component of a
+//! path is never followed as a link where it is ours to make; and what got a name, or was opened by one, is compared by device and inode
+//! afterwards. What was swapped is an error that names the directory and its owner ([`swapped`]). A directory itself may be a link to
+//! another one: people put backups on other disks that way.
 
 use std::fs::File;
+#[cfg(unix)]
+use std::fs::Metadata;
 use std::path::Path;
 
+use rusqlite::ffi::SQLITE_CANTOPEN;
+
+use super::Directory;
 use crate::error::{Error, Result};
 
 /// The number of the stranger whose file it is, if so.
@@ -43,4 +56,52 @@ pub fn refusal(path: &Path, owner: u32) -> Error {
          those may write who share the queue, or make the catalog your own (chown) if you believe it",
         path.display()
     ))
+}
+
+/// Whether a file that was just given `name` has it. Where nobody else may rename what lies there, it does.
+///
+/// # Errors
+///
+/// When that cannot be said.
+pub(super) fn is_named(file: &File, directory: &Directory, name: &Path) -> Result<bool> {
+    // Some file systems give a file another inode with each name.
+    Ok(directory.holds(name, file)? || is_safe(directory))
+}
+
+/// Whether nobody but the caller and root may rename what the caller has made there, as far as that is known.
+pub(super) fn is_safe(directory: &Directory) -> bool {
+    #[cfg(unix)]
+    return directory.metadata().is_ok_and(|around| renamer(&around).is_none());
+    #[cfg(not(unix))]
+    {
+        let _ = directory;
+        true
+    }
+}
+
+/// The owner of a directory, if anybody but the caller and root may rename what the caller has made there.
+#[cfg(unix)]
+fn renamer(around: &Metadata) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let shared = around.mode() & 0o022 != 0 && around.mode() & 0o1000 == 0;
+    let foreign = ![0, rustix::process::geteuid().as_raw()].contains(&around.uid());
+    (shared || foreign).then_some(around.uid())
+}
+
+/// The refusal of a file that is another one than it was a moment before.
+pub fn swapped(path: &Path) -> Error {
+    let directory = super::parent_of(path);
+    #[cfg(unix)]
+    let owner = std::fs::metadata(directory).ok().and_then(|around| renamer(&around));
+    #[cfg(not(unix))]
+    let owner: Option<u32> = None;
+    let why = match owner {
+        Some(owner) => format!(
+            "somebody who may write the directory '{}', which belongs to user {owner}, has put something else in its place; nothing outside \
+             of that directory was changed; use a directory that only those may write whom you trust",
+            directory.display()
+        ),
+        None => "it was moved, replaced or deleted meanwhile; call again".to_owned(),
+    };
+    Error::new(SQLITE_CANTOPEN, format!("'{}' is not the file that it was: {why}", path.display()))
 }

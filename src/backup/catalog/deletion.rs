@@ -14,13 +14,12 @@
 //! Children first: a backup is removed when nothing that is marked and still there builds on it.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use crate::backup::entry::Entry;
 use crate::backup::{hashfile, recognize};
 use crate::error::{Error, Result};
-use crate::files::LiveFiles;
+use crate::files::{Directory, LiveFiles};
 
 /// What became of the entries that were marked for deletion.
 #[derive(Debug, Default)]
@@ -74,12 +73,12 @@ pub fn told(gone: usize, errors: impl IntoIterator<Item = Error>) -> Option<Erro
 }
 
 /// Removes the files of these entries as far as that can be done.
-pub fn remove(going: Vec<Entry>, directory: &Path, live: &LiveFiles) -> Deletions {
+pub fn remove(going: Vec<Entry>, directory: &Directory, live: &LiveFiles) -> Deletions {
     let mut order = Order::of(&going);
     let mut errors: HashMap<usize, Error> = HashMap::new();
     let mut waiting: HashMap<usize, Error> = HashMap::new();
     while let Some(place) = order.next() {
-        match remove_files(&going[place].place(directory), live) {
+        match remove_files(directory, &going[place].place(directory.path()), live) {
             Ok(()) => order.gone(place),
             Err(error) => {
                 let waits = |parent: usize| (parent, waits(&going[parent], &going[place], &error));
@@ -172,8 +171,8 @@ impl Order {
     }
 }
 
-/// Removes an artifact, then its hash file.
-fn remove_files(path: &Path, live: &LiveFiles) -> Result<()> {
+/// Removes an artifact, then its hash file, from the directory in which the catalog lies.
+fn remove_files(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<()> {
     if !recognize::is_artifact(path, live)? {
         return Err(Error::usage(format!(
             "'{}' is no backup, whatever the catalog says: it is neither a SQLite database nor a compressed one, so it is not deleted; if it is \
@@ -185,7 +184,7 @@ fn remove_files(path: &Path, live: &LiveFiles) -> Result<()> {
     let has_hashes = hashfile::is_one(&hash_path, live)?;
     for path in [path, &hash_path].into_iter().take(if has_hashes { 2 } else { 1 }) {
         live.refuse(path)?;
-        match fs::remove_file(path) {
+        match directory.remove(Path::new(path.file_name().unwrap_or_default())) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::io("delete the backup", path, &error));
             }
@@ -197,6 +196,8 @@ fn remove_files(path: &Path, live: &LiveFiles) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::super::entry::tests::entry;
     use super::*;
 
@@ -213,7 +214,8 @@ mod tests {
             let parent_id = (!parent.is_empty()).then(|| parent.to_owned());
             Entry { parent_id, ..entry(name, "2026-01-01T00:00:00.000Z") }
         };
-        let done = remove(parents.iter().map(child).collect(), directory.path(), &LiveFiles::among(Vec::new()));
+        let opened = Directory::open(directory.path()).unwrap();
+        let done = remove(parents.iter().map(child).collect(), &opened, &LiveFiles::among(Vec::new()));
         for entry in &done.gone {
             assert!(!entry.place(directory.path()).exists());
         }

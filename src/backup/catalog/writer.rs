@@ -12,11 +12,13 @@ use super::{Catalog, Listing, MANIFEST};
 use crate::backup::entry::Entry;
 use crate::backup::{listed, recover};
 use crate::error::{Error, Result};
-use crate::files::{self, DirectoryLock, Likeness, Placed, Staged};
+use crate::files::{self, Directory, DirectoryLock, Likeness, Placed, Staged};
 
 /// The catalog while its lock is held.
 pub struct Writer<'a> {
     catalog: &'a Catalog<'a>,
+    /// The directory in which the lock and the catalog lie, whatever its path leads to meanwhile.
+    directory: Directory,
     entries: Vec<Entry>,
     deletions: Deletions,
     /// What was set aside.
@@ -29,17 +31,23 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     pub(super) fn new(
         catalog: &'a Catalog<'a>,
+        directory: Directory,
         entries: Vec<Entry>,
         notes: Vec<String>,
         lock: DirectoryLock,
         stranger: Option<u32>,
     ) -> Self {
-        Self { catalog, entries, deletions: Deletions::default(), notes, stranger, _lock: lock }
+        Self { catalog, directory, entries, deletions: Deletions::default(), notes, stranger, _lock: lock }
     }
 
     /// Whether a deletion has begun that was not completed.
     pub(super) fn has_deletions(&self) -> bool {
         self.entries.iter().any(Entry::is_going)
+    }
+
+    /// The directory that is written to.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// What the catalog lists.
@@ -54,9 +62,8 @@ impl<'a> Writer<'a> {
 
     /// Sets aside the hash files that have waited too long for their artifact. Notes of all that was set aside by this writer.
     pub fn set_orphans_aside(&mut self, now: DateTime<Utc>) -> Vec<String> {
-        let Catalog { directory, live } = self.catalog;
         let mut notes = std::mem::take(&mut self.notes);
-        notes.extend(recover::set_orphans_aside(directory, live, &self.entries, now));
+        notes.extend(recover::set_orphans_aside(&self.directory, self.catalog.live, &self.entries, now));
         notes
     }
 
@@ -129,7 +136,7 @@ impl<'a> Writer<'a> {
     pub(super) fn complete_deletions(&mut self) -> Result<()> {
         let (going, mut kept): (Vec<Entry>, Vec<Entry>) =
             self.entries.drain(..).partition(|entry| entry.is_going() && entry.is_intact());
-        let mut done = deletion::remove(going, &self.catalog.directory, self.catalog.live);
+        let mut done = deletion::remove(going, &self.directory, self.catalog.live);
         let mut changed = !done.gone.is_empty();
         for (entry, error) in &mut done.resisted {
             if entry.deletion_error().as_deref() != Some(error.message()) {
@@ -144,7 +151,7 @@ impl<'a> Writer<'a> {
         if !changed {
             return Ok(());
         }
-        files::sync_directory(&self.catalog.directory)?;
+        self.directory.sync()?;
         self.save()
     }
 
@@ -224,7 +231,7 @@ impl<'a> Writer<'a> {
     }
 
     fn staged(&self, path: &Path, text: &[u8], like: Option<Likeness>) -> Result<Staged> {
-        let staged = Staged::new(&self.catalog.directory)?;
+        let staged = Staged::new_in(&self.directory)?;
         let mut file = staged.handle()?;
         file.write_all(text)
             .and_then(|()| file.write_all(b"\n"))

@@ -17,19 +17,20 @@ use crate::host::reading;
 use crate::progress::Watch;
 use crate::schema;
 
-/// Makes `base` (the parent's database) into the one of this shape that the plain delta at `delta` describes.
+/// Makes `base` (the parent's database) into the one of this shape that the plain delta in `file` describes. Errors speak of `delta`.
 ///
 /// # Errors
 ///
 /// A file that is no delta, one of a newer format, one for another parent or of another shape, or what the disk says.
 pub fn apply(
+    file: File,
     delta: &Path,
     base: &mut File,
     parent_digest: &str,
     geometry: Geometry,
     watch: &mut Watch<'_>,
 ) -> Result<()> {
-    let conn = artifact::open_immutable(delta)?;
+    let conn = artifact::open_immutable(file, delta)?;
     apply_from(&conn, delta, base, parent_digest, geometry, watch).map_err(|error| reading::told(&conn, error))
 }
 

@@ -36,10 +36,10 @@ impl Order<'_> {
         conn.execute_batch("COMMIT; PRAGMA query_only=OFF")?;
         let plain = Staged::new(self.catalog.directory())?;
         let (taken_at, since) = (self.caller.now(), Instant::now());
-        sidecar.vacuum_into(self.caller, plain.path(), watch).inspect_err(|_| plain.discard_companions())?;
+        sidecar.vacuum_into(self.caller, plain.handle()?, plain.path(), watch)?;
         let held = if standing.wal() { Duration::ZERO } else { since.elapsed() };
         drop(sidecar);
-        let copy = artifact::open_immutable(plain.path())?;
+        let copy = artifact::open_immutable(plain.handle()?, plain.path())?;
         let task_counts = counts(&copy, &mut notes, watch)?;
         let page_size: u32 = read_pragma(&copy, "page_size")?;
         drop(copy);

@@ -120,7 +120,7 @@ impl Order<'_> {
     ) -> Result<Walked> {
         let parent_id = parent.id.clone();
         let plain = Staged::new(self.catalog.directory())?;
-        let writer = Arc::new(Mutex::new(DeltaWriter::start(plain.path(), self.shown, parent)?));
+        let writer = Arc::new(Mutex::new(DeltaWriter::start(plain.handle()?, self.shown, parent)?));
         let counting = self.count(&snapshot);
         let geometry = snapshot.walk(Box::new(Arc::clone(&writer)), watch)?;
         let noted = note(snapshot, counting, notes, watch)?;

@@ -5,12 +5,11 @@
 //! The setting `queue_name` is part of what is restored: after it, the database may have the name that it had when the backup was made, or
 //! that of another queue. By that name all its backups are found from then on, so a change is told, with the way back.
 
-use std::path::Path;
-
 use rusqlite::{Connection, ffi};
 
 use crate::backup::artifact;
 use crate::error::Result;
+use crate::files::Staged;
 use crate::settings::{QUEUE_NAME, Settings};
 
 /// The setting `queue_name`, which may be unset.
@@ -29,10 +28,11 @@ pub fn name(conn: &Connection) -> Result<Option<Name>> {
     }
 }
 
-/// What is to be told, if the database at `restored` has another name than the one before.
-pub fn change(before: Option<&Name>, restored: &Path) -> Option<String> {
+/// What is to be told, if the database that is restored has another name than the one before.
+pub fn change(before: Option<&Name>, restored: &Staged) -> Option<String> {
     let before = before?;
-    let after = name(&artifact::open_immutable(restored).ok()?).ok()??;
+    let restored = artifact::open_immutable(restored.handle().ok()?, restored.path()).ok()?;
+    let after = name(&restored).ok()??;
     let words = |name: &Name| name.as_ref().map_or("no queue_name".into(), |name| format!("the queue_name '{name}'"));
     (*before != after).then(|| {
         let again = before.as_ref().map_or("NULL".into(), |name| format!("'{name}'"));

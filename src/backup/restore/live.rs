@@ -14,7 +14,7 @@ use crate::backup::verify::is_damage;
 use crate::backup::{artifact, create, delete, target};
 use crate::connection::{Caller, RETRY, Sidecar, encrypted, read_pragma};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Staged};
 use crate::host::{self, Transaction, reading};
 use crate::progress::Watch;
 use crate::upkeep::checkpoint::{self, Mode};
@@ -95,9 +95,9 @@ impl<'a> Target<'a> {
     /// # Errors
     ///
     /// See above, or what SQLite says.
-    pub fn refuse_encoding(&self, source: &Path, entry: &Entry) -> Result<()> {
+    pub fn refuse_encoding(&self, source: &Staged, entry: &Entry) -> Result<()> {
         let own = &self.state.encoding;
-        let other: String = read_pragma(&artifact::open_immutable(source)?, "encoding")?;
+        let other: String = read_pragma(&artifact::open_immutable(source.handle()?, source.path())?, "encoding")?;
         if *own == other || self.state.empty {
             return Ok(());
         }
@@ -118,14 +118,14 @@ impl<'a> Target<'a> {
         as_caller(self.caller, &self.path, |holder| target::default_directory(holder, watch))
     }
 
-    /// Saves what the database holds, then gives it the content of the plain database at `source`; the path of what was
+    /// Saves what the database holds, then gives it the content of the plain database `source`; the path of what was
     /// saved. `notes` get what else the caller should know.
     ///
     /// # Errors
     ///
     /// What the parts say; the database then has its old content.
-    pub fn receive(mut self, source: &Path, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<PathBuf> {
-        let source = artifact::open_immutable(source)?;
+    pub fn receive(mut self, source: &Staged, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<PathBuf> {
+        let source = artifact::open_immutable(source.handle()?, source.path())?;
         let saved = match self.state.wal {
             true => self.receive_wal(&source, watch)?,
             false => self.receive_rollback(&source, notes, watch)?,

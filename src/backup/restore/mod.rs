@@ -44,6 +44,7 @@ use crate::connection::{Caller, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, Likeness, LiveFiles, Placed, Staged};
 use crate::host::reading;
+use crate::host::unnamed::{self, Access};
 use crate::progress::{Listener, Watch};
 use crate::queue::requeue;
 use crate::schema;
@@ -156,6 +157,7 @@ impl Job<'_> {
     }
 
     fn replace(&self, path: &Path, directory: &Path, outcome: &mut Outcome, watch: &mut Watch<'_>) -> Result<()> {
+        let seen = files::identity(path)?;
         let target = live::Target::open(self.caller, path, watch)?;
         match &target {
             Some(target) => space::for_live(directory, self.entry, target, &target.safety_directory(watch)?)?,
@@ -165,24 +167,23 @@ impl Job<'_> {
         self.requeue(&rebuilt, outcome)?;
         let Some(target) = target else {
             rebuilt.sync()?;
-            let aside = place::move_aside(self.caller, path, watch)?;
+            let aside = place::move_aside(self.caller, path, seen, watch)?;
             outcome.moved_aside = Some(files::text_of(&aside));
             let like = Likeness::of_replaced(&aside).or_else(|| self.likeness());
             return self.put(rebuilt, path, like).map_err(|error| error.advice(place::whereabouts(&aside)));
         };
-        target.refuse_encoding(rebuilt.path(), self.entry)?;
+        target.refuse_encoding(&rebuilt, self.entry)?;
         if outcome.page_count == 1 {
             grow(&rebuilt)?;
         }
         let page_size = target.page_size();
         if page_size != outcome.page_size {
             outcome.add_note(convert(&rebuilt, page_size)?);
-            outcome.page_count =
-                u32::try_from(files::length(rebuilt.path())? / u64::from(page_size)).unwrap_or(u32::MAX);
+            outcome.page_count = u32::try_from(rebuilt.length()? / u64::from(page_size)).unwrap_or(u32::MAX);
             outcome.page_size = page_size;
         }
-        let mut notes = Vec::from_iter(identity::change(target.state.name.as_ref(), rebuilt.path()));
-        outcome.safety_backup = Some(files::text_of(&target.receive(rebuilt.path(), &mut notes, watch)?));
+        let mut notes = Vec::from_iter(identity::change(target.state.name.as_ref(), &rebuilt));
+        outcome.safety_backup = Some(files::text_of(&target.receive(&rebuilt, &mut notes, watch)?));
         notes.into_iter().for_each(|note| outcome.add_note(note));
         Ok(())
     }
@@ -194,7 +195,7 @@ impl Job<'_> {
         let mut file = rebuilt.handle()?;
         let marked = file.seek(SeekFrom::Start(18)).and_then(|_| file.write_all(&[1, 1]));
         marked.map_err(|error| Error::io("rebuild", rebuilt.path(), &error))?;
-        let found = verify::check_database(rebuilt.path(), self.entry, Level::Quick, watch)?;
+        let found = verify::check_database(&rebuilt.handle()?, rebuilt.path(), self.entry, Level::Quick, watch)?;
         outcome.note = found.verification_note();
         match found.findings.first() {
             None => Ok(rebuilt),
@@ -261,11 +262,8 @@ fn grow(rebuilt: &Staged) -> Result<()> {
 
 /// Changes the rebuilt copy before it is used. It has no name yet, so nothing has to survive a crash.
 fn change<T>(rebuilt: &Staged, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE
-        | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | rusqlite::OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-    let conn = Connection::open_with_flags(rebuilt.path(), flags)?;
-    conn.execute_batch("PRAGMA mmap_size=0; PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF")
+    let conn = unnamed::connect(rebuilt.handle()?, Access::Write)?;
+    conn.execute_batch("PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF")
         .map_err(Error::from)
         .and_then(|()| work(&conn))
         .map_err(|error| reading::told(&conn, error))

@@ -8,7 +8,7 @@ use crate::backup::target;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::files::{self, LiveFiles, SetAside};
+use crate::files::{self, Directory, LiveFiles, SetAside};
 use crate::progress::Watch;
 
 /// The time between two looks at who has a broken database open.
@@ -84,19 +84,29 @@ pub fn whereabouts(aside: &Path) -> String {
     format!("what was there lies at '{}' now", aside.display())
 }
 
-/// Moves a file that is no database any more out of the way, with what SQLite keeps beside it; where it is now. Waits as long as the
+/// Moves a file that is no database any more, and was `seen` to be none, out of the way, with what SQLite keeps beside it; where it is
+/// now. Waits as long as the
 /// caller would wait for a lock while anybody else has one of them open or locked, as far as the system shows.
 ///
 /// # Errors
 ///
 /// `SQLITE_BUSY` when the wait was in vain, or what the file system says. All files are in their places then.
-pub fn move_aside(caller: &Caller, path: &Path, watch: &mut Watch<'_>) -> Result<PathBuf> {
+pub fn move_aside(
+    caller: &Caller,
+    path: &Path,
+    seen: Option<files::Identity>,
+    watch: &mut Watch<'_>,
+) -> Result<PathBuf> {
     // What the caller itself has open cannot be told from what another connection of this process has.
     let own = caller.file().is_some_and(|own| files::same_file(&own, path));
     let deadline = Instant::now() + caller.patience();
+    let directory = Directory::open(files::parent_of(path))?;
+    if directory.identity(Path::new(path.file_name().unwrap_or_default()))? != seen {
+        return Err(files::swapped(path));
+    }
     loop {
         let Some(holder) = files::holder(&set(path), !own) else {
-            let aside = SetAside::of(path, &files::COMPANIONS, &clock::file_stamp(clock::now()))?;
+            let aside = SetAside::of(&directory, path, &files::COMPANIONS, &clock::file_stamp(clock::now()))?;
             // Who came between the look and the move works on files that are about to be given up.
             let Some(holder) = files::holder(&set(aside.path()), !own) else {
                 let place = aside.path().to_path_buf();

@@ -7,6 +7,7 @@
 //! - What only another SQLite can read is no finding either (see [`newer`]).
 //! - A read that the disk refuses is an error, never a finding.
 
+use std::fs::File;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -17,6 +18,7 @@ use crate::backup::entry::Entry;
 use crate::backup::object::Object;
 use crate::backup::{artifact, canonical, newer, recognize};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::host::reading;
 use crate::progress::Watch;
 use crate::queue::counts::{self, Counts};
@@ -25,13 +27,19 @@ use crate::soundness::{self, Check, Soundness};
 /// More findings than this help nobody.
 const MOST_FINDINGS: usize = 20;
 
-/// What SQLite, and at level `full` the count of the tasks, find in a plain database.
+/// What SQLite, and at level `full` the count of the tasks, find in a plain database, a file that is open. Errors speak of `path`.
 ///
 /// # Errors
 ///
 /// When the question could not be answered.
-pub fn check_database(path: &Path, entry: &Entry, level: Level, watch: &mut Watch<'_>) -> Result<Soundness> {
-    let conn = artifact::open_immutable(path)?;
+pub fn check_database(
+    file: &File,
+    path: &Path,
+    entry: &Entry,
+    level: Level,
+    watch: &mut Watch<'_>,
+) -> Result<Soundness> {
+    let conn = artifact::open_immutable(files::duplicate(file, path)?, path)?;
     let outcome: Result<Soundness> = watch.over(&conn, || {
         recognize::refuse_delta(&conn, Path::new(&entry.backup_path))?;
         let mut found = pragma_findings(&conn, level)?;
@@ -51,7 +59,7 @@ pub fn check_database(path: &Path, entry: &Entry, level: Level, watch: &mut Watc
         return Err(Error::io("read", path, &cause));
     }
     match outcome {
-        Err(error) if newer::is_of_schema(&error) => check_without_schema(&conn, path, entry, error, watch),
+        Err(error) if newer::is_of_schema(&error) => check_without_schema(&conn, file, entry, error, watch),
         outcome => outcome,
     }
 }
@@ -60,12 +68,12 @@ pub fn check_database(path: &Path, entry: &Entry, level: Level, watch: &mut Watc
 /// which is an error; `error` is returned if there is no reason to think that another SQLite made it.
 fn check_without_schema(
     conn: &Connection,
-    path: &Path,
+    file: &File,
     entry: &Entry,
     error: Error,
     watch: &mut Watch<'_>,
 ) -> Result<Soundness> {
-    let another = entry.content_digest.is_some() || newer::is_newer(path, entry);
+    let another = entry.content_digest.is_some() || newer::is_newer(file, entry);
     if !another || !newer::can_be_read(conn) {
         return Err(error);
     }
@@ -76,7 +84,7 @@ fn check_without_schema(
             return Ok(found);
         }
     }
-    Err(newer::refusal_of_backup(path, entry, &error))
+    Err(newer::refusal_of_backup(file, entry, &error))
 }
 
 /// Adds what a part of the check found, unless the connection lacks what it needs.

@@ -1,6 +1,6 @@
 //! Owners and permission bits, where there are any.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions, metadata};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -9,7 +9,7 @@ use rustix::fs::{Dir, Gid, Mode, OFlags, Uid, fchown};
 use rustix::process::geteuid;
 
 use super::super::live::no_follow;
-use super::super::parent_of;
+use super::super::{Directory, parent_of};
 use super::{Likeness, READ_AND_WRITE};
 
 const STICKY: u32 = 0o1000;
@@ -17,10 +17,10 @@ const SET_GROUP: u32 = 0o2000;
 
 impl Likeness {
     /// Gives a file that this process has just made in `directory` the bits and, as root, the owner.
-    pub(in crate::files) fn give(&self, file: &File, directory: &Path) -> io::Result<()> {
+    pub(in crate::files) fn give(&self, file: &File, directory: &Directory) -> io::Result<()> {
         file.set_permissions(Permissions::from_mode(self.mode))?;
         if geteuid().is_root() {
-            self.give_away(file, directory);
+            self.give_away(file, directory.metadata());
         }
         Ok(())
     }
@@ -35,7 +35,7 @@ impl Likeness {
         let file = no_follow(&mut options).open(path)?;
         let Some(like) = like else { return Ok(file) };
         if as_root {
-            like.give_away(&file, parent_of(path));
+            like.give_away(&file, metadata(parent_of(path)));
         }
         if like.fits(&file.metadata()?) {
             // Where that is refused, the lock is as good a lock.
@@ -47,7 +47,7 @@ impl Likeness {
     /// Makes a directory in one that is there.
     pub(in crate::files) fn make_directory(like: Option<&Self>, path: &Path) -> io::Result<()> {
         let as_root = geteuid().is_root();
-        let Some(like) = like.filter(|like| !as_root || like.may_be_given(parent_of(path))) else {
+        let Some(like) = like.filter(|like| !as_root || like.may_be_given(&metadata(parent_of(path)))) else {
             return std::fs::create_dir(path);
         };
         let mine = as_root || like.is_for_its_owner_alone();
@@ -64,7 +64,7 @@ impl Likeness {
             return Ok(());
         }
         if as_root {
-            self.give_away(&file, parent_of(path));
+            self.give_away(&file, metadata(parent_of(path)));
         }
         let found = file.metadata()?;
         if as_root || self.fits(&found) {
@@ -89,17 +89,17 @@ impl Likeness {
     }
 
     /// Where that is refused, by a file system without owners, say, the file stays root's.
-    fn give_away(&self, file: &File, directory: &Path) {
-        if self.owner == 0 || !self.may_be_given(directory) {
+    fn give_away(&self, file: &File, directory: io::Result<Metadata>) {
+        if self.owner == 0 || !self.may_be_given(&directory) {
             return;
         }
-        let inherited = std::fs::metadata(directory).is_ok_and(|found| found.mode() & SET_GROUP != 0);
+        let inherited = directory.is_ok_and(|found| found.mode() & SET_GROUP != 0);
         let group = (!inherited).then(|| Gid::from_raw(self.group));
         let _ = fchown(file, Some(Uid::from_raw(self.owner)), group);
     }
 
-    fn may_be_given(&self, directory: &Path) -> bool {
-        self.anywhere || std::fs::metadata(directory).is_ok_and(|found| self.may_write(&found))
+    fn may_be_given(&self, directory: &io::Result<Metadata>) -> bool {
+        self.anywhere || directory.as_ref().is_ok_and(|found| self.may_write(found))
     }
 
     /// Whether the owner may put a file into this directory, and take any out of it.
@@ -141,7 +141,7 @@ mod tests {
         for mode in [0o4755, 0o6777, 0o1600] {
             File::create(&database).unwrap().set_permissions(Permissions::from_mode(mode)).unwrap();
             let made = File::create(&copy).unwrap();
-            Likeness::of(&database).unwrap().give(&made, directory.path()).unwrap();
+            Likeness::of(&database).unwrap().give(&made, &Directory::open(directory.path()).unwrap()).unwrap();
             assert_eq!(mode_of(&copy), mode & 0o666);
         }
     }

@@ -1,0 +1,389 @@
+"""Rule 4: whoever owns a backup directory cannot lead root's work out of it by swapping names.
+
+A directory belongs to another user, who exchanges what root makes in it with links: to a database
+of root's, to a file that is not there, to a directory, in a loop or at the very moment. After each
+round nothing outside has changed, and the result is a right backup or an error.
+
+QUEUEKEEPER_PROOF_SECONDS=N lets the races go on for that long in all, QUEUEKEEPER_PROOF_SEED=N
+makes others of them; -s shows how many rounds there were, and how many swaps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import users
+from support.artifacts import CATALOG, sha256
+from support.queues import SCHEMA
+from support.races import look, swapping, victim
+from support.remotes import environment
+from support.users import BOB, ROOT, Place
+
+pytestmark = [
+    pytest.mark.rule(4),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="exchanges names"),
+]
+
+SEED = int(os.environ.get("QUEUEKEEPER_PROOF_SEED", "1"))
+#: Four races, as many at a time as there are processors.
+SECONDS = float(os.environ.get("QUEUEKEEPER_PROOF_SECONDS", "0"))
+SHARE = SECONDS * min(1.0, (os.cpu_count() or 1) / 4)
+SHORT, LEAST = 4.0, 6
+TASKS = 20
+RACES = ("snapshot", "incremental", "restore", "archive")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A queue of root's, a directory of somebody else's, and what must not change."""
+
+    place: Place
+    queue: Path
+    directory: Path
+    sentinel: Path
+
+    @property
+    def foreign(self) -> Path:
+        """A database of root's."""
+        return self.sentinel / "foreign.db"
+
+    def backup(self, target: str, options: str = "{}") -> None:
+        """A backup by root, while nobody is at work."""
+        self.place.run(self.queue, ROOT, f"SELECT queue_backup('{target}', '{options}')")
+
+
+@pytest.fixture
+def scene(library: Path) -> Iterator[Scene]:
+    """Where nothing has happened yet."""
+    for place in users.make_place(library):
+        path = place.make_queue(SCHEMA.read_text(), ROOT, 0o600)
+        tasks = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {TASKS})"
+        insert = f"{tasks} INSERT INTO task_queue(type, payload) SELECT 't', '{{}}' FROM n"
+        place.run(path, ROOT, insert)
+        directory, sentinel = place.path / "theirs", place.path / "outside"
+        directory.mkdir()
+        os.chown(directory, BOB.uid, BOB.gid)
+        sentinel.mkdir()
+        with contextlib.closing(sqlite3.connect(sentinel / "foreign.db")) as connection:
+            connection.execute("CREATE TABLE precious(x)")
+            connection.execute("INSERT INTO precious VALUES ('mine')")
+            connection.commit()
+        (sentinel / "empty").touch()
+        (sentinel / "below").mkdir()
+        yield Scene(place, path, directory, sentinel)
+
+
+# --- races ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("work", RACES)
+def test_a_race_leads_nothing_out_of_the_directory(work: str, scene: Scene, tmp_path: Path) -> None:
+    source, chain = scene.queue.parent / "source.db", scene.directory / "z2.db.zst"
+    scene.backup(str(source))
+    for name in ("z0", "z1", "z2"):
+        scene.place.run(scene.queue, ROOT, "UPDATE task_queue SET priority = priority + 1")
+        options = '{"type": "incremental", "compression": "zstd"}'
+        scene.backup(f"{scene.directory}/{name}.db.zst", options)
+    order: dict[str, Any] = {
+        "work": work,
+        "queue": str(scene.queue),
+        "library": str(scene.place.library),
+        "directory": str(scene.directory),
+        "sentinel": str(scene.sentinel),
+        "source": str(source),
+        "chain": str(chain),
+        "remote": str(scene.place.path / "remote"),
+        "copy": str(tmp_path / "copy"),
+        "seconds": SHARE or SHORT,
+        "least": LEAST,
+        "seed": SEED,
+    }
+    attack = {
+        "uid": BOB.uid,
+        "gid": BOB.gid,
+        "directory": str(scene.directory),
+        "files": [str(scene.foreign), str(scene.sentinel / "made"), str(scene.sentinel / "empty")],
+        "directories": [str(scene.sentinel / "below"), str(scene.sentinel)],
+        "seed": SEED,
+    }
+    outcomes: Counter[str] = Counter()
+    variables = environment(QUEUEKEEPER_LIBRARY=str(scene.place.library))
+    with swapping(attack) as swapper:
+        for outcome in victim(order, variables):
+            assert "changed" not in outcome, outcome
+            outcomes[judged(outcome, tmp_path / "copy")] += 1
+        swaps = swapper.stop()
+    left = [path for path in scene.directory.iterdir() if not path.is_symlink() and path.is_file()]
+    for path in left:
+        assert b"precious" not in path.read_bytes(), path
+    rounds = sum(outcomes.values())
+    print(f"{work}: {rounds} rounds, {swaps} swaps, {dict(outcomes)}")
+    assert rounds >= LEAST
+    assert swaps > 0 or work == "restore"
+
+
+def judged(outcome: dict[str, Any], copy: Path) -> str:
+    """The outcome in a word; what is neither right nor an error fails."""
+    if "error" in outcome:
+        assert outcome["error"].strip(), outcome
+        return "error"
+    result = outcome["result"]
+    if "status" in result:
+        assert result["status"] == "ok", outcome
+        return "verified"
+    assert outcome.get("is_file"), outcome
+    if "checksum" in result:
+        assert sha256(copy) == result["checksum"], outcome
+    else:
+        assert sound(copy), outcome
+    return "made"
+
+
+def sound(path: Path) -> bool:
+    """Whether it is the queue, whole."""
+    with contextlib.closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:
+        try:
+            (check,) = connection.execute("PRAGMA integrity_check").fetchall()
+            (count,) = connection.execute("SELECT count(*) FROM task_queue").fetchall()
+        except sqlite3.DatabaseError:
+            return False
+        return (check, count) == (("ok",), (TASKS,))
+
+
+# --- the very moment ------------------------------------------------------------------------------
+
+
+def held(
+    scene: Scene,
+    calls: str,
+    statement: str,
+    ready: Callable[[], bool],
+    meanwhile: Callable[[], object],
+) -> str | None:
+    """Runs a statement as root, which is held behind each of these calls, while somebody does
+    something else as soon as it is possible; its error, if any."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("needs strace")
+    code = (
+        "import apsw, sys; c = apsw.Connection(sys.argv[1]); c.enableloadextension(True); "
+        "c.loadextension(sys.argv[2]); c.execute(sys.argv[3]).fetchall()"
+    )
+    traced = [strace, "-f", "-o", os.devnull, "-e", f"trace={calls}"]
+    traced += ["-e", f"inject={calls}:delay_exit=500000"]
+    program = [sys.executable, "-c", code, str(scene.queue), str(scene.place.library), statement]
+    process = subprocess.Popen([*traced, *program], stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while process.poll() is None and not ready():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        meanwhile()
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    if "ptrace" in errors and "not permitted" in errors:
+        pytest.skip("no process may be traced here")
+    return errors.strip() if process.returncode else None
+
+
+def temporary(directory: Path, size: int = 0) -> list[Path]:
+    """What root is making there, if it is that large."""
+    found = [path for path in directory.glob(".queuekeeper-*.tmp") if not path.is_symlink()]
+    return [path for path in found if path.stat().st_size >= size]
+
+
+def swap(directory: Path, target: Path) -> None:
+    """Puts links in the place of what root is making."""
+    for path in temporary(directory):
+        path.rename(directory / f"stolen-{path.name[1:]}")
+        path.symlink_to(target)
+
+
+TYPES = [
+    '{"type": "snapshot"}',
+    '{"type": "incremental"}',
+    '{"type": "incremental", "compression": "zstd"}',
+    '{"compression": "gzip"}',
+    "{}",
+]
+
+
+@pytest.mark.parametrize("target", ["foreign.db", "made", "empty"])
+@pytest.mark.parametrize("options", TYPES)
+def test_a_temporary_file_that_is_swapped_as_soon_as_it_is_made(
+    options: str, target: str, scene: Scene
+) -> None:
+    scene.backup(f"{scene.directory}/one.db")
+    before = look(scene.sentinel)
+    statement = f"SELECT queue_backup('{scene.directory}/two.db', '{options}')"
+    if "compression" in options:
+        statement = statement.replace("two.db", "two.db." + ("zst" if "zstd" in options else "gz"))
+    error = held(
+        scene,
+        "flock",
+        statement,
+        lambda: bool(temporary(scene.directory)),
+        lambda: swap(scene.directory, scene.sentinel / target),
+    )
+    assert look(scene.sentinel) == before
+    made = scene.directory / statement.split("'")[1].rsplit("/", 1)[1]
+    assert (error is None) == made.is_file()
+    assert not made.is_symlink()
+
+
+@pytest.mark.parametrize("options", TYPES[:2] + TYPES[-1:])
+def test_what_was_swapped_before_it_gets_its_name_is_an_error_that_says_who(
+    options: str, scene: Scene
+) -> None:
+    before = look(scene.sentinel)
+    target = scene.directory / "one.db"
+    error = held(
+        scene,
+        "fsync,fdatasync",
+        f"SELECT queue_backup('{target}', '{options}')",
+        lambda: bool(temporary(scene.directory, 4096)),
+        lambda: swap(scene.directory, scene.foreign),
+    )
+    assert look(scene.sentinel) == before
+    assert error is not None
+    assert str(scene.directory) in error
+    assert f"belongs to user {BOB.uid}" in error
+    assert not scene.place.run(
+        scene.queue, ROOT, f"SELECT count(*) FROM queue_backups('{scene.directory}')"
+    )[0][0][0]
+
+
+def test_a_directory_that_is_swapped_has_nothing_deleted_elsewhere(scene: Scene) -> None:
+    for name in ("one", "two"):
+        scene.backup(f"{scene.directory}/{name}.db")
+    # A database of root's, with the name of a backup.
+    shutil.copy(scene.foreign, scene.sentinel / "one.db")
+    before = look(scene.sentinel)
+    manifest, moved = scene.directory / CATALOG, scene.place.path / "moved"
+
+    def move() -> None:
+        scene.directory.rename(moved)
+        scene.directory.symlink_to(scene.sentinel)
+
+    held(
+        scene,
+        "fsync",
+        f"SELECT queue_rotate(1, '{scene.directory}')",
+        lambda: b'"deleting"' in manifest.read_bytes(),
+        move,
+    )
+    assert scene.directory.is_symlink()
+    assert look(scene.sentinel) == before
+    assert not (moved / "one.db").exists()
+
+
+def test_a_target_that_becomes_a_link_is_not_restored_into(scene: Scene) -> None:
+    source, target = scene.queue.parent / "source.db", scene.directory / "target.db"
+    scene.backup(str(source))
+    shutil.copy(source, target)
+    before = look(scene.sentinel)
+
+    def move() -> None:
+        target.rename(scene.directory / "moved.db")
+        target.symlink_to(scene.foreign)
+
+    options = '{"overwrite": true}'
+    error = held(
+        scene,
+        "flock",
+        f"SELECT queue_restore('{source}', '{target}', '{options}')",
+        lambda: bool(temporary(scene.directory)),
+        move,
+    )
+    assert look(scene.sentinel) == before
+    assert error is not None
+    assert str(target) in error
+    assert b"precious" not in b"".join(path.read_bytes() for path in scene.directory.glob("*/*"))
+
+
+def test_a_catalog_that_becomes_a_link_behind_the_look_at_it_is_not_read(scene: Scene) -> None:
+    scene.backup(f"{scene.directory}/one.db")
+    for name in ("one", "two", "three"):
+        scene.backup(f"{scene.sentinel}/{name}.db")
+    strace, manifest = shutil.which("strace"), scene.directory / CATALOG
+    if strace is None:
+        pytest.skip("needs strace")
+    link = scene.directory / "link"
+    link.symlink_to(scene.sentinel / CATALOG)
+    code = (
+        "import apsw, sys; c = apsw.Connection(sys.argv[1]); c.enableloadextension(True); "
+        "c.loadextension(sys.argv[2])\nfor _ in range(40):\n"
+        "    try: print(c.execute('SELECT count(*) FROM queue_backups(?)', sys.argv[3:]).get)\n"
+        "    except apsw.Error as error: print('refused')"
+    )
+    traced = [strace, "-f", "-o", os.devnull, "-P", str(manifest)]
+    traced += ["-e", "trace=%%stat", "-e", "inject=%%stat:delay_exit=20000"]
+    program = [sys.executable, "-c", code, str(scene.queue), str(scene.place.library)]
+    process = subprocess.Popen(
+        [*traced, *program, str(scene.directory)], stdout=subprocess.PIPE, text=True
+    )
+    libc = ctypes.CDLL(None)
+    try:
+        while process.poll() is None:
+            libc.renameat2(-100, bytes(link), -100, bytes(manifest), 2)
+            time.sleep(0.007)
+        assert process.stdout is not None
+        outcomes = Counter(process.stdout.read().split())
+    finally:
+        process.kill()
+        process.wait()
+    assert sum(outcomes.values()) == 40, outcomes
+    assert set(outcomes) <= {"1", "refused"}, outcomes
+
+
+# --- what lies there before -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", [CATALOG, CATALOG + ".lock", "one.db", "one.db.hashes", "one.db-journal", "one.db-wal"]
+)
+@pytest.mark.parametrize("target", ["foreign.db", "made", "empty"])
+def test_a_link_that_waits_there_is_not_followed(name: str, target: str, scene: Scene) -> None:
+    before = look(scene.sentinel)
+    link = scene.directory / name
+    link.symlink_to(scene.sentinel / target)
+    for options in ('{"type": "snapshot"}', '{"type": "incremental"}', '{"overwrite": true}'):
+        statement = f"SELECT queue_backup('{scene.directory}/one.db', '{options}')"
+        users.run(scene.place, scene.queue, ROOT, [statement])
+    for statement in (
+        f"SELECT queue_restore('latest', '{scene.directory}/one.db')",
+        f"SELECT queue_rotate(1, '{scene.directory}')",
+        f"SELECT queue_verify('{scene.directory}/one.db', 'full')",
+    ):
+        users.run(scene.place, scene.queue, ROOT, [statement])
+    assert look(scene.sentinel) == before
+
+
+def test_a_backup_directory_may_be_a_link(scene: Scene) -> None:
+    """To another disk, say."""
+    disk = scene.place.path / "disk"
+    disk.mkdir()
+    (scene.queue.parent / "backups").symlink_to(disk)
+    for options in TYPES:
+        scene.place.run(scene.queue, ROOT, f"SELECT queue_backup(NULL, '{options}')")
+    scene.place.run(
+        scene.queue, ROOT, "SELECT queue_verify('latest', 'full')", "SELECT queue_rotate(2)"
+    )
+    scene.place.run(scene.queue, ROOT, "SELECT queue_restore('latest')")
+    assert list(disk.glob("queue_backup_*.db"))
