@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource  # noqa: F401 - for the code
 import sys
 
 import apsw

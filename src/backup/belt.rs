@@ -6,6 +6,7 @@
 //! - Memory is bounded: at most [`BATCHES`] batches of [`BATCH`] bytes exist; who walks faster than the worker works, waits.
 //! - An error of the worker, or a panic, is an error of the next [`Belt::put`] or of [`Belt::wait`].
 //! - A belt that is dropped stops its worker after the batch that it is at, and waits for that.
+//! - Where the system gives no thread (`ulimit -u`), the walking thread does the work itself.
 //!
 //! # How
 //!
@@ -13,16 +14,14 @@
 //! its own. A batch goes round: filled by the walker, worked on by the worker and by whoever it hands the batch on to, and sent
 //! back to the walker.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::ffi;
-
 use super::batch::{BATCH, Batch};
-use super::sink::{Fill, Geometry};
+use super::sink::{Fill, Geometry, lock};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::progress::Watch;
@@ -62,10 +61,21 @@ enum Parcel {
     End(Geometry),
 }
 
+/// What a worker does with a parcel; whether it takes more.
+type Attend = Box<dyn FnMut(Parcel) -> bool + Send>;
+
+/// Where parcels go.
+enum To {
+    Thread(SyncSender<Parcel>),
+    /// There is no thread.
+    Hand(Attend),
+    Nobody,
+}
+
 /// The walker's end.
 pub struct Belt<T> {
     current: Option<Batch>,
-    to: Option<SyncSender<Parcel>>,
+    to: To,
     from: Receiver<Batch>,
     made: usize,
     stop: Arc<AtomicBool>,
@@ -78,20 +88,24 @@ impl<T: Send + 'static> Belt<T> {
     ///
     /// # Errors
     ///
-    /// When the system gives no thread.
+    /// When there is no memory for a thread.
     pub fn start(worker: impl Worker<Outcome = T>) -> Result<Self> {
         let (to, parcels) = sync_channel(BATCHES);
         let (back, from) = channel();
         let (answer, outcome) = sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        // A thread that cannot be had takes what it was given with it, so the worker is handed over when it runs.
+        let waiting = Arc::new(Mutex::new(Some(attending(worker, back, answer))));
+        let (stopped, handed) = (Arc::clone(&stop), Arc::clone(&waiting));
         let thread = spawn("queuekeeper-backup", move || {
-            if let Some(end) = attend(worker, &parcels, &back, &stopped) {
-                // Nobody listens any more when the walk was given up.
-                let _ = answer.send(end);
-            }
+            let Some(mut attend) = lock(&handed).take() else { return };
+            let _ = parcels.iter().all(|parcel| !stopped.load(Ordering::Relaxed) && attend(parcel));
         })?;
-        Ok(Self { current: None, to: Some(to), from, made: 0, stop, outcome, thread: Some(thread) })
+        let to = match &thread {
+            Some(_) => To::Thread(to),
+            None => lock(&waiting).take().map_or(To::Nobody, To::Hand),
+        };
+        Ok(Self { current: None, to, from, made: 0, stop, outcome, thread })
     }
 
     /// Puts a page on the belt.
@@ -135,7 +149,7 @@ impl<T: Send + 'static> Belt<T> {
     pub fn end(&mut self, geometry: Geometry) -> Result<()> {
         self.send_current()?;
         self.send(Parcel::End(geometry))?;
-        self.to = None;
+        self.to = To::Nobody;
         Ok(())
     }
 
@@ -178,8 +192,17 @@ impl<T: Send + 'static> Belt<T> {
     }
 
     fn send(&mut self, parcel: Parcel) -> Result<()> {
-        let sent = self.to.as_ref().is_some_and(|to| to.send(parcel).is_ok());
-        if sent { Ok(()) } else { Err(self.failure()) }
+        let is_last = matches!(parcel, Parcel::End(_));
+        let sent = match &mut self.to {
+            To::Thread(to) => to.send(parcel).is_ok(),
+            To::Hand(attend) => attend(parcel) || is_last,
+            To::Nobody => false,
+        };
+        if sent {
+            return Ok(());
+        }
+        self.to = To::Nobody;
+        Err(self.failure())
     }
 
     /// Why the worker is no longer there.
@@ -194,7 +217,7 @@ impl<T: Send + 'static> Belt<T> {
 impl<T> Drop for Belt<T> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.to = None;
+        self.to = To::Nobody;
         if let Some(thread) = self.thread.take() {
             // A panic was an error already, or the work was given up anyway.
             let _ = thread.join();
@@ -202,38 +225,33 @@ impl<T> Drop for Belt<T> {
     }
 }
 
-/// The worker's thread; `None` when the work was given up.
-fn attend<W: Worker>(
-    mut worker: W,
-    parcels: &Receiver<Parcel>,
-    back: &Return,
-    stop: &AtomicBool,
-) -> Option<Result<W::Outcome>> {
-    for parcel in parcels {
-        if stop.load(Ordering::Relaxed) {
-            return None;
-        }
-        match parcel {
-            Parcel::End(geometry) => return Some(worker.end(geometry)),
-            Parcel::Pages(batch) => {
-                if let Err(error) = worker.work(batch, back) {
-                    return Some(Err(error));
-                }
-            }
-        }
-    }
-    None
+/// Takes parcels to `worker`, and what it comes to, or its error, to `answer`.
+fn attending<W: Worker>(worker: W, back: Return, answer: SyncSender<Result<W::Outcome>>) -> Attend {
+    let mut worker = Some(worker);
+    Box::new(move |parcel| {
+        let outcome = match (parcel, &mut worker) {
+            (Parcel::Pages(batch), Some(worker)) => worker.work(batch, &back).err().map(Err),
+            (Parcel::End(geometry), worker) => worker.take().map(|worker| worker.end(geometry)),
+            (Parcel::Pages(_), None) => return false,
+        };
+        let Some(outcome) = outcome else { return true };
+        // Nobody listens any more when the walk was given up.
+        let _ = answer.send(outcome);
+        false
+    })
 }
 
-/// A thread of ours.
+/// A thread of ours. `None` when the system gives none; what it should have done is then dropped.
 ///
 /// # Errors
 ///
-/// When the system gives none.
-pub fn spawn<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+/// When there is no memory for its stack.
+pub fn spawn<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<Option<JoinHandle<T>>> {
     memory::require(STACK)?;
-    let thread = std::thread::Builder::new().name(name.into()).stack_size(STACK).spawn(body);
-    thread.map_err(|error| Error::new(ffi::SQLITE_NOMEM, format!("no thread for the backup: {error}")))
+    Ok(std::thread::Builder::new().name(name.into()).stack_size(STACK).spawn(body).ok())
 }
 
 /// Waits for a thread's answer.
@@ -265,6 +283,8 @@ pub fn panicked() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::ffi;
+
     use super::*;
 
     #[derive(Default)]

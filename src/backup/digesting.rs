@@ -84,18 +84,18 @@ pub struct DigestThread {
 }
 
 impl DigestThread {
-    /// Begins with the first page of the file.
+    /// Begins with the first page of the file. `None` when the system gives no thread.
     ///
     /// # Errors
     ///
-    /// When the system gives no thread.
-    pub fn start(first: &[u8]) -> Result<Self> {
+    /// When there is no memory for one.
+    pub fn start(first: &[u8]) -> Result<Option<Self>> {
         let mut digest = Digesting::new(io::sink());
         digest.count(first);
         // More than there are batches: the writer never waits here.
         let (pieces, incoming) = sync_channel(64);
         let thread = belt::spawn("queuekeeper-digest", move || digest_all(digest, &incoming))?;
-        Ok(Self { pieces: Some(pieces), thread: Some(thread) })
+        Ok(thread.map(|thread| Self { pieces: Some(pieces), thread: Some(thread) }))
     }
 
     /// Takes a batch that stands at `offset` in the file; each stands behind the one before.

@@ -3,7 +3,8 @@
 //! # Promise
 //!
 //! After [`EarlySync::finish`] without an error, nothing was lost of what had been written before the last time that the disk
-//! was busy with it. It does not replace the sync at the end, but leaves it little to do.
+//! was busy with it. It does not replace the sync at the end, but leaves it little to do; where the system gives no thread, it leaves it
+//! everything.
 //!
 //! # How
 //!
@@ -40,12 +41,12 @@ impl EarlySync {
     ///
     /// # Errors
     ///
-    /// When the system gives no thread.
+    /// When there is no memory for a thread.
     pub fn start(file: Arc<File>) -> Result<Self> {
         let (ask, asked) = sync_channel::<()>(1);
         let synced = Arc::clone(&file);
         let thread = belt::spawn("queuekeeper-sync", move || asked.iter().try_for_each(|()| synced.sync_data()))?;
-        Ok(Self { file, ask: Some(ask), thread: Some(thread), unsynced: 0 })
+        Ok(Self { file, ask: Some(ask), thread, unsynced: 0 })
     }
 
     /// Hears that so much more was written.

@@ -3,7 +3,8 @@
 //! # Promise
 //!
 //! The plain content of the file is the database. No copy of it is made on the way: pages go straight into the file or into
-//! the compressor. A writer that is dropped before [`FullWriter::wait`] has answered leaves an empty file and no thread.
+//! the compressor. A writer that is dropped before [`FullWriter::wait`] has answered leaves an empty file and no thread. Each thread is
+//! a matter of speed alone: where the system gives none, the walking thread does its work.
 //!
 //! # How
 //!
@@ -54,7 +55,7 @@ impl FullWriter {
     ///
     /// # Errors
     ///
-    /// When the system gives no threads.
+    /// When there is no memory for threads and buffers.
     pub fn start(
         file: File,
         path: &Path,
@@ -66,7 +67,7 @@ impl FullWriter {
         let early = EarlySync::start(Arc::clone(&shared))?;
         let form = match compression {
             Compression::None => {
-                let digest = expected.as_deref().map(DigestThread::start).transpose()?;
+                let digest = expected.as_deref().map(DigestThread::start).transpose()?.flatten();
                 Form::Plain { file, digest }
             }
             _ => {

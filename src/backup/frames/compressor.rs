@@ -3,7 +3,8 @@
 //! # Promise
 //!
 //! The output is the same for the same input, whatever the number of processors. Memory is bounded, also where there are many
-//! processors: [`MOST_THREADS`] threads and two more chunks than threads, with their frames.
+//! processors: [`MOST_THREADS`] threads and two more chunks than threads, with their frames. Where the system gives no thread, chunks are
+//! compressed by the caller's.
 //!
 //! # How
 //!
@@ -50,6 +51,8 @@ pub struct Compressor {
     jobs: Option<SyncSender<Job>>,
     waiting: VecDeque<Receiver<Answer>>,
     threads: Vec<JoinHandle<()>>,
+    /// What compresses without threads.
+    own: Option<io::Result<Frames>>,
     piece: Piece,
     spare: Vec<Piece>,
     stop: Arc<AtomicBool>,
@@ -60,7 +63,7 @@ impl Compressor {
     ///
     /// # Errors
     ///
-    /// When the system gives no thread.
+    /// When there is no memory for threads.
     pub fn new(compression: Compression, level: i32) -> Result<Self> {
         let count = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         let (jobs, queue) = sync_channel::<Job>(count);
@@ -70,6 +73,7 @@ impl Compressor {
             jobs: Some(jobs),
             waiting: VecDeque::new(),
             threads: Vec::with_capacity(count),
+            own: None,
             piece: Piece::default(),
             spare: Vec::new(),
             stop: Arc::clone(&stop),
@@ -78,8 +82,9 @@ impl Compressor {
             let (queue, stop) = (Arc::clone(&queue), Arc::clone(&stop));
             // When this fails, those that have begun are ended.
             let thread = belt::spawn("queuekeeper-compress", move || work(&queue, &stop, compression, level))?;
-            started.threads.push(thread);
+            started.threads.extend(thread);
         }
+        started.own = started.threads.is_empty().then(|| Frames::new(compression, level));
         Ok(started)
     }
 
@@ -118,6 +123,12 @@ impl Compressor {
     }
 
     fn send(&mut self, out: &mut impl Write) -> io::Result<()> {
+        if let Some(frames) = &mut self.own {
+            frames.as_mut().map_err(|error| copy(error))?.make(&mut self.piece)?;
+            out.write_all(&self.piece.frame)?;
+            self.piece.chunk.clear();
+            return Ok(());
+        }
         // One for each thread, one that is next, and one that is being written.
         if self.waiting.len() >= self.threads.len() + 2 {
             self.receive(out)?;

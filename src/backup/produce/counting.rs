@@ -42,7 +42,7 @@ impl Counting {
             // Nobody listens any more when the backup was given up.
             let _ = send.send(counts);
         });
-        Some(Self { answer, interrupt, thread: Some(thread.ok()?) })
+        Some(Self { answer, interrupt, thread: Some(thread.ok()??) })
     }
 
     /// Waits for the answer.
