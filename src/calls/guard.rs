@@ -43,9 +43,19 @@ pub fn reported_code(error: &Error) -> i32 {
     }
 }
 
+/// The letters that are reported of a message's begin, and as many of its end. What makes one longer (names, a value) stands between.
+const MOST_LETTERS: usize = 5_000;
+
 /// The message to report for `error`; C strings end at a NUL.
 pub fn reported_message(error: &Error) -> String {
-    error.message().replace('\0', "\\0")
+    let message = error.message().replace('\0', "\\0");
+    let letters = message.chars().count();
+    if letters <= 2 * MOST_LETTERS {
+        return message;
+    }
+    let begin = message.chars().take(MOST_LETTERS);
+    let end = message.chars().skip(letters - MOST_LETTERS);
+    begin.chain(" […] ".chars()).chain(end).collect()
 }
 
 /// The error in rusqlite's words, for the callbacks that rusqlite wraps.
@@ -81,5 +91,12 @@ mod tests {
         assert_eq!(reported_code(&snapshot), ffi::SQLITE_BUSY_SNAPSHOT);
         assert_eq!(reported_code(&Error::new(ffi::SQLITE_IOERR_CORRUPTFS, "x")), ffi::SQLITE_IOERR_READ);
         assert_eq!(reported_message(&Error::usage("a\0b")), "a\\0b");
+        let long = reported_message(&Error::usage(format!("cannot: {}; do", "é".repeat(1 << 20))));
+        assert!(
+            long.starts_with("cannot: é") && long.contains("é […] é") && long.ends_with("é; do"),
+            "{}",
+            long.len()
+        );
+        assert_eq!(long.chars().count(), 2 * MOST_LETTERS + 5);
     }
 }

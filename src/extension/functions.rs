@@ -5,7 +5,8 @@
 //! No view, trigger, constraint, index or default of a database file can call a function: each is `DIRECTONLY`, and where SQLite
 //! does not hold that, [`direct`] does. JSON results carry
 //! the JSON subtype, so that they nest in SQLite's JSON functions. Each function exists with exactly the numbers of
-//! arguments that are documented; SQLite itself refuses others. What could not tell its result does nothing.
+//! arguments that are documented; SQLite itself refuses others. What could not tell its result does nothing; where that shows only in the
+//! end, the error says that it is done.
 //!
 //! # How
 //!
@@ -33,7 +34,8 @@ const JSON_SUBTYPE: u32 = 74;
 /// `SQLITE_RESULT_SUBTYPE` (3.45), which older hosts ignore and newer ones require of who sets a subtype.
 const RESULT_SUBTYPE: i32 = 0x0100_0000;
 
-/// More bytes than any result has: a run of all jobs with the longest error in each step has about half of it.
+/// More bytes than results have whose length is known beforehand: a run of all jobs with the longest error in each step has about half
+/// of it. What lists much (a deletion with hundreds of dependants, statuses of a thousand odd letters) may be longer.
 const LONGEST_RESULT: i32 = 100_000;
 
 type Body = fn(&Caller, &Arguments) -> Result<Output>;
@@ -102,7 +104,9 @@ fn call(name: &str, body: Body, context: *mut sqlite3_context, values: &[*mut sq
         let caller = Caller::new(conn);
         direct::require(&caller, name)?;
         require_room(&caller)?;
-        caller.serve(|caller| body(caller, &Arguments::new(arguments)))
+        let output = caller.serve(|caller| body(caller, &Arguments::new(arguments)))?;
+        require_told(&caller, &output)?;
+        Ok(output)
     });
     // SAFETY: the context is live until this callback returns.
     unsafe {
@@ -124,6 +128,25 @@ fn require_room(caller: &Caller) -> Result<()> {
         format!(
             "this connection allows values of {longest} bytes, and the result may have {LONGEST_RESULT}, so nothing was done; raise \
              SQLITE_LIMIT_LENGTH (sqlite3_limit)"
+        ),
+    ))
+}
+
+/// Says of a result that cannot be told what SQLite would not: that it is one.
+fn require_told(caller: &Caller, output: &Output) -> Result<()> {
+    let length = match output {
+        Output::Text(text) | Output::Json(text) | Output::Value(Value::Text(text)) => text.len(),
+        Output::Integer(_) | Output::Value(_) => 0,
+    };
+    let longest = host::longest_value(caller.connection());
+    if i32::try_from(length).is_ok_and(|length| length <= longest) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ffi::SQLITE_TOOBIG,
+        format!(
+            "it is done, but the result of {length} bytes cannot be told, because this connection allows values of {longest}; raise \
+             SQLITE_LIMIT_LENGTH (sqlite3_limit) to be told the next one"
         ),
     ))
 }

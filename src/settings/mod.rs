@@ -198,7 +198,9 @@ impl Settings {
         let (value, fault) = match (self.value(setting), self.stored(setting)) {
             (Ok(value), _) => (value, None),
             (Err(_), Some(stored)) => {
-                (stored.clone(), Some(format!("this value cannot be used: it must be {}", setting.kind.allowed())))
+                // No setting is a BLOB, which others would take for a text.
+                let shown = if matches!(stored, Value::Blob(_)) { Value::Null } else { stored.clone() };
+                (shown, Some(format!("this value cannot be used: it must be {}", setting.kind.allowed())))
             }
             // The preset is what cannot be used.
             (Err(_), None) => (Value::Null, Some("unknown until the setting preset is corrected".into())),
