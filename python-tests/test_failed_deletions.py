@@ -175,7 +175,7 @@ def test_an_adopted_file_that_resists_keeps_no_other_from_going(
     old = [queue.backups / f"queue_2025-01-0{day}.db" for day in (1, 2, 3)]
     made = backups(session, 2)
     for path in old:
-        path.write_text("of another tool")
+        path.write_bytes(b"SQLite format 3\0 of another tool")
     policy = '{"keep_last": 1, "adopted": true}'
     with immutable(old[1]):
         for others in ("3 other backups were deleted", "no other backup was deleted"):

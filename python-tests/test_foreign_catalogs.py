@@ -14,27 +14,14 @@ from conftest import OpenPython
 
 from support import users
 from support.artifacts import CATALOG, catalog
-from support.engine_artifacts import digest_of, hashes_of, write_catalog
+from support.engine_artifacts import hashes_of, write_catalog
+from support.manifests import sealed
 from support.queues import SCHEMA, Queue
 from support.users import ALICE, BOB, ROOT, Place, User
 
 pytestmark = pytest.mark.rule(5)
 
 CHANGE = "UPDATE task_queue SET priority = priority + 1"
-#: Fields of the library that its digest covers, and that need no value.
-EMPTY = (
-    "name",
-    "database_version",
-    "page_count",
-    "page_size",
-    "parent_id",
-    "content_digest",
-    "hash_file_checksum",
-    "pages_stored",
-    "duration_ms",
-    "verified_at",
-    "verified_level",
-)
 DATABASE = b"SQLite format 3\0" + bytes(1000)
 
 
@@ -44,22 +31,19 @@ def place(library: Path) -> Iterator[Place]:
     yield from users.make_place(library)
 
 
-def listed(path: Path, source: Path, number: int) -> dict[str, Any]:
-    """What a catalog could say of a file, with the right size and checksum."""
+def listed(path: Path, source: Path, number: int, **marks: Any) -> dict[str, Any]:
+    """What a catalog could say of a file, with the right size, checksum and digest."""
     content = path.read_bytes()
-    return {
-        **dict.fromkeys(EMPTY),
-        "id": f"00000000-0000-4000-8000-{number:012}",
-        "backup_type": "full",
-        "source_path": str(source),
-        "backup_path": path.name,
-        "created_at": f"2020-01-0{number}T00:00:00.000Z",
-        "size_bytes": len(content),
-        "compressed": False,
-        "compression": "none",
-        "checksum": hashlib.sha256(content).hexdigest(),
-        "task_counts": {"queued": 1},
-    }
+    made = {"created_at": f"2020-01-0{number}T00:00:00.000Z", **marks}
+    return sealed(
+        number,
+        source_path=str(source),
+        backup_path=path.name,
+        size_bytes=len(content),
+        checksum=hashlib.sha256(content).hexdigest(),
+        task_counts={"queued": 1},
+        **made,
+    )
 
 
 def hash_file(entry: dict[str, Any]) -> bytes:
@@ -93,9 +77,8 @@ def plant(path: Path, content: bytes, user: User) -> None:
 def plant_catalog(shared: Path, source: Path, user: User, **marks: Any) -> list[Path]:
     """A catalog of that user's that lists root's files."""
     paths = victims(shared)
-    entries = [{**listed(path, source, n), **marks} for n, path in enumerate(paths, 1)]
-    sealed = [{**entry, "object_digest": digest_of(entry)} for entry in entries]
-    plant(shared / CATALOG, json.dumps(sealed).encode(), user)
+    entries = [listed(path, source, n, **marks) for n, path in enumerate(paths, 1)]
+    plant(shared / CATALOG, json.dumps(entries).encode(), user)
     return paths
 
 
@@ -167,9 +150,9 @@ def test_what_is_no_backup_is_not_deleted_whatever_the_catalog_says(
     victim = queue.backups / "victim.txt"
     victim.write_bytes(content)
     entries = catalog(queue.backups)
-    planted = listed(victim, Path(entries[0]["source_path"]), 1)
     # A time that no clock rule doubts.
-    planted["created_at"] = entries[0]["created_at"]
+    made = entries[0]["created_at"]
+    planted = listed(victim, Path(entries[0]["source_path"]), 1, created_at=made)
     write_catalog(queue.backups, [planted, *entries])
     for _ in range(2):
         error = session.error("SELECT queue_rotate(1)")
@@ -178,6 +161,24 @@ def test_what_is_no_backup_is_not_deleted_whatever_the_catalog_says(
     assert victim.read_bytes() == content
     assert len(list(queue.backups.glob("queue_backup_*.db"))) == 1
     assert str(victim) in session.error(f"SELECT queue_delete_backup('{victim}')").message
+
+
+@pytest.mark.parametrize("content", [b"dear diary", b"SQLite", b"\x28\xb5\x2f\xfd no database"])
+def test_what_only_bears_the_name_of_a_backup_is_not_deleted_either(
+    content: bytes, queue: Queue, open_python: OpenPython
+) -> None:
+    session = open_python(queue.path)
+    session.rows("SELECT queue_backup()")
+    victim, other = (queue.backups / f"backup_2025010{n}_010101_x.db" for n in (1, 2))
+    victim.write_bytes(content)
+    other.write_bytes(DATABASE)
+    policy = '{"keep_last": 1, "adopted": true}'
+    for gone in ("1 other backup was", "no other backup was"):
+        message = session.error("SELECT queue_rotate(?)", policy).message
+        for word in (str(victim), "is no backup", "not deleted", gone):
+            assert word in message
+    assert victim.read_bytes() == content
+    assert not other.exists()
 
 
 def test_a_file_beside_a_backup_that_is_no_hash_file_stays(

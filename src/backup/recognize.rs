@@ -50,6 +50,15 @@ pub fn is_artifact(path: &Path, live: &LiveFiles) -> Result<bool> {
     Ok(artifact::plain_beginning(file, compression, path)?.starts_with(SQLITE_MAGIC))
 }
 
+/// The error of what is to be deleted as a backup and is none.
+pub fn not_one(path: &Path, says: &str) -> Error {
+    Error::usage(format!(
+        "'{}' is no backup, whatever {says} says: it is neither a SQLite database nor a compressed one, so it is not deleted; if it is \
+         a damaged backup, delete it yourself",
+        path.display()
+    ))
+}
+
 /// Whether page 1 may have the schema of a delta; false if it is none for sure.
 pub fn may_be_delta(page_one: &[u8]) -> bool {
     let page = page_one.to_ascii_lowercase();

@@ -31,6 +31,7 @@ use super::adopted::ADOPTED;
 use super::catalog::{self, Catalog, Listing, newest_first};
 use super::entry::Entry;
 use super::missing;
+use super::recognize;
 use super::source::{Key, Made, Source};
 use super::target;
 use crate::clock;
@@ -152,6 +153,9 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_ma
 fn delete_adopted(directory: &Directory, entry: &Entry, live: &LiveFiles) -> Result<()> {
     // Its id is its name; its path is text that results show.
     let path = directory.path().join(&entry.id);
+    if !recognize::is_artifact(&path, live)? {
+        return Err(recognize::not_one(&path, "its name"));
+    }
     live.refuse(&path)?;
     directory.remove(Path::new(&entry.id)).map_err(|error| Error::io("delete the adopted backup", &path, &error))
 }

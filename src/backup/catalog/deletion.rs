@@ -174,11 +174,7 @@ impl Order {
 /// Removes an artifact, then its hash file, from the directory in which the catalog lies.
 fn remove_files(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<()> {
     if !recognize::is_artifact(path, live)? {
-        return Err(Error::usage(format!(
-            "'{}' is no backup, whatever the catalog says: it is neither a SQLite database nor a compressed one, so it is not deleted; if it is \
-             a damaged backup, delete it yourself",
-            path.display()
-        )));
+        return Err(recognize::not_one(path, "the catalog"));
     }
     let hash_path = hashfile::path_of(path);
     let has_hashes = hashfile::is_one(&hash_path, live)?;
