@@ -721,3 +721,54 @@ def test_what_another_source_builds_on_stays(planning: tuple[Session, Path]) -> 
     sql = "SELECT decision, reasons, source FROM queue_rotation(1, ?) WHERE backup_path = '0.db'"
     (row,) = nobody.rows(sql, str(place / "catalog.json"))
     assert row == ("keep", "needed by 2.db", "/a.db")
+
+
+def claimed(place: Open, memory: Path, name: str | None) -> tuple[Session, list[dict[str, Any]]]:
+    """A queue with three backups, and another whose settings claim them."""
+    victim = place("victim")
+    named(victim, name)
+    made = [back_up(victim) for _ in range(3)]
+    thief = place("thief")
+    with Queue(memory / "thief" / "queue.db").connect() as connection:
+        rows = {
+            "queue_name": name,
+            "former_paths": json.dumps([str(memory / "victim" / "queue.db")]),
+            "keep": '{"keep_last": 1, "adopted": true}',
+        }
+        connection.executemany("REPLACE INTO queuekeeper_settings VALUES (?, ?)", rows.items())
+    return thief, made
+
+
+@pytest.mark.parametrize("name", [None, "orders"])
+def test_settings_that_claim_another_databases_backups_delete_none(
+    place: Open, memory: Path, name: str | None
+) -> None:
+    thief, made = claimed(place, memory, name)
+    for day in range(4):
+        thief.rows('SELECT queue_backup(NULL, \'{"verify": "quick"}\')')
+        schedules.run_due(thief, datetime(2036, 5, 4 + day, 2))
+        thief.rows("SELECT queue_rotate(1)")
+    with Queue(memory / "thief" / "queue.db").connect() as connection:
+        connection.execute("DELETE FROM queuekeeper_settings WHERE name = 'former_paths'")
+    thief.rows("SELECT queue_rotate(1)")
+    assert all(Path(each["backup_path"]).exists() for each in made)
+    if name is None:
+        assert thief.object(LATEST)["id"] not in {each["id"] for each in made}
+        return
+    # Nor do they count. Who takes the other's name is told why they stay.
+    plan = thief.dicts("SELECT * FROM queue_rotation(1)")
+    reasons = {row["backup_path"]: row["reasons"] for row in plan}
+    for each in made:
+        assert "another database lies now" in str(reasons[each["backup_path"]])
+
+
+def test_a_database_that_moved_goes_on_to_rotate_what_it_made_before(
+    place: Open, memory: Path
+) -> None:
+    session = place("a")
+    named(session, "orders")
+    made = [back_up(session) for _ in range(3)]
+    session.close()
+    move(memory, "a", "moved")
+    assert place("moved").value("SELECT queue_rotate(1)") == 2
+    assert [Path(each["backup_path"]).exists() for each in made] == [False, False, True]

@@ -7,7 +7,8 @@
 //! - `planned` also plans for a catalog that is a file of its own, and whose artifacts lie elsewhere: an off-site copy's. Then
 //!   it goes by the word of the catalog alone. `rotate` refuses such a file: there is nothing here that it could delete.
 //! - A plan is of one [`source`](super::source): the caller's own. Who has none, such as a database in memory, plans for each source
-//!   that there is, apart ([`groups`]). Backups of other sources are neither counted nor shown nor deleted.
+//!   that there is, apart ([`groups`]). Backups of other sources are neither counted nor shown nor deleted, nor is one deleted that may
+//!   be another's ([`Source::doubts`]).
 //! - Only artifacts that the directory's catalog lists are ever deleted, and never one that [`plan`] protects. Deleting
 //!   is crash-safe (see [`catalog`](super::catalog)).
 //! - What the caller has just made is not deleted, whatever others have made since.
@@ -183,7 +184,9 @@ fn decide(
     let files = repeated(entries.iter().map(|entry| entry.backup_path.as_str()));
     let item = |entry: &Entry| {
         let doubled = ids.contains(entry.id.as_str()) || files.contains(entry.backup_path.as_str());
-        let item = item(entry, if doubled { Some("listed twice in the catalog") } else { unfit(entry) });
+        let doubt = || wish.source.doubts(entry).then_some("made of a path at which another database lies now");
+        let item =
+            item(entry, if doubled { Some("listed twice in the catalog") } else { unfit(entry).or_else(doubt) });
         Item { just_made: wish.just_made == Some(entry.id.as_str()), ..item }
     };
     let items: Vec<Item> = entries.iter().map(item).collect();

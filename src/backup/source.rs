@@ -12,7 +12,9 @@
 //! - **A copy has the name of its original.** If the newest backup of the caller's name was made at another path, and something
 //!   else than the caller's own file still lies there, the call is refused: else two databases would take each other's backups.
 //!   If nothing lies there the database has moved (a container's path does not exist on its host), and goes on. A path in
-//!   `former_paths` is not asked about: something else may lie there by now.
+//!   `former_paths` is not asked about: something else may lie there by now. But settings are rows, and whoever writes them could claim
+//!   another database's name and path: what was made of a path at which another file lies now is
+//!   [in doubt](Source::doubts), and neither deleted by rotation nor pushed.
 //! - A database without a file and without a name has **no source** ([`Source::is_known`]): it stands for nobody.
 //!
 //! # Who asks
@@ -55,6 +57,8 @@ pub struct Source {
     paths: HashSet<String>,
     /// The setting `former_paths`.
     former: HashSet<String>,
+    /// Paths at which other files lie.
+    others: HashSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +157,8 @@ impl Source {
         let path = path_of(file);
         // As SQLite calls it, too: so did version 0.1.0.
         let called = file.map_or_else(String::new, files::text_of);
-        Self { name: Name::None, paths: HashSet::from([path.clone(), called]), path, former: HashSet::new() }
+        let (former, others) = (HashSet::new(), HashSet::new());
+        Self { name: Name::None, paths: HashSet::from([path.clone(), called]), path, former, others }
     }
 
     /// The same, when this catalog has been looked at; `entries` are newest first.
@@ -186,6 +191,8 @@ impl Source {
                 self.paths.insert((*path).to_owned());
             }
         }
+        self.others =
+            asked.iter().filter(|(_, there)| **there == There::Another).map(|(path, _)| (*path).into()).collect();
         let unread = self.name == Name::Unread;
         if unread {
             self.name = self.name_among(made.clone())?;
@@ -251,6 +258,11 @@ impl Source {
     /// What it is called: its name, else its path.
     pub fn label(&self) -> &str {
         self.name().unwrap_or(&self.path)
+    }
+
+    /// Whether a backup that is its own may be of another database, which lies where it was made.
+    pub fn doubts<'e>(&self, backup: impl Into<Made<'e>>) -> bool {
+        self.others.contains(backup.into().path)
     }
 
     /// Whether a backup is its own.

@@ -16,6 +16,7 @@ fn source(name: Option<&str>, path: &str, former: &[&str]) -> Source {
         path: path.into(),
         paths: HashSet::from([path.to_owned()]),
         former: former.iter().map(|&path| path.to_owned()).collect(),
+        others: HashSet::new(),
     }
 }
 
