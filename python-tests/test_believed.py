@@ -73,6 +73,14 @@ def test_no_row_starts_a_program(
     assert (tmp_path / "mark").exists()
 
 
+@pytest.mark.parametrize("value", [b"gdrive:", 1.5, float("inf")])
+def test_a_remote_that_is_no_text_is_none(value: object) -> None:
+    found = Configuration(environment={}, settings=lambda: {"remote": value})
+    assert found.has("remote")
+    with pytest.raises(queuekeeper.Error, match="the setting remote in the database is neither"):
+        found.text("remote")
+
+
 def test_package_and_library_agree_on_what_is_believed(
     queue: Queue, open_python: OpenPython
 ) -> None:
@@ -134,6 +142,25 @@ def test_an_env_file_of_another_user_or_group_is_refused(
     os.chown(path, 0, 0)
     path.chmod(0o664)
     assert Configuration(environment={}).text("remote") is not None
+
+
+@pytest.mark.skipif(not hasattr(os, "chown"), reason="links have no such owners here")
+def test_an_env_file_that_is_another_users_link_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leads to a file of ours that others put words into, such as a mailbox."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a link away")
+    mailbox = env_file(tmp_path).rename(tmp_path / "mailbox")
+    mailbox.chmod(0o600)
+    link = tmp_path / ".env"
+    link.symlink_to(mailbox)
+    monkeypatch.chdir(tmp_path)
+    assert Configuration(environment={}).text("remote") is not None
+    os.chown(link, 12345, -1, follow_symlinks=False)
+    for named in (None, link):
+        with pytest.raises(queuekeeper.Error, match=r"is a link .* another user \(uid 12345\)"):
+            Configuration(env_file=named, environment={})
 
 
 def test_root_may_own_anybodys_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@
 
 A file that another user owns, or may write, is refused: it names the programs' arguments, and the
 current directory may be anybody's. root may own it, as root may do anything. The file that was
-looked at is the one that is read.
+looked at is the one that is read. So is a link that another user made: it could lead to a file of
+ours that others put words into, such as a mailbox.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TextIO
 
 from queuekeeper.errors import SQLITE_CANTOPEN, Error, from_code
 
@@ -38,7 +40,7 @@ def read(named: str | os.PathLike[str] | None) -> Mapping[str, str]:
         message = "to read an .env file, one more package is needed: pip install python-dotenv"
         raise Error(f"{message} ({error})") from error
     try:
-        with path.open(encoding="utf-8") as file:
+        with _opened(path) as file:
             _check_owner(path, os.fstat(file.fileno()))
             values = dotenv_values(stream=file)
     except (OSError, UnicodeDecodeError) as error:
@@ -46,20 +48,35 @@ def read(named: str | os.PathLike[str] | None) -> Mapping[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
+def _opened(path: Path) -> TextIO:
+    no_link = getattr(os, "O_NOFOLLOW", 0)
+    try:
+        return open(os.open(path, os.O_RDONLY | no_link), encoding="utf-8")  # noqa: PTH123
+    except OSError:
+        if not path.is_symlink():
+            raise
+    _check_user(path, path.lstat(), "is a link that ")
+    return path.open(encoding="utf-8")
+
+
+def _check_user(path: Path, found: os.stat_result, what: str) -> None:
+    if os.name != "nt" and found.st_uid not in (os.geteuid(), 0):
+        raise _refusal(path, f"{what}belongs to another user (uid {found.st_uid})")
+
+
+def _refusal(path: Path, fault: str) -> Error:
+    advice = f"if it is yours, 'chown' it and 'chmod go-w {path}'"
+    return from_code(SQLITE_PERM, f"{path} {fault}, and is not believed; {advice}")
+
+
 def _check_owner(path: Path, found: os.stat_result) -> None:
     if os.name == "nt":
         return
-    own = os.geteuid()
-    if found.st_uid not in (own, 0):
-        fault = f"belongs to another user (uid {found.st_uid})"
-    elif found.st_mode & stat.S_IWOTH:
-        fault = "may be written by everybody"
-    elif found.st_mode & stat.S_IWGRP and not _is_private_group(found.st_gid, found.st_uid):
-        fault = f"may be written by a group of other users (gid {found.st_gid})"
-    else:
-        return
-    advice = f"if it is yours, 'chown' it and 'chmod go-w {path}'"
-    raise from_code(SQLITE_PERM, f"{path} {fault}, and is not believed; {advice}")
+    _check_user(path, found, "")
+    if found.st_mode & stat.S_IWOTH:
+        raise _refusal(path, "may be written by everybody")
+    if found.st_mode & stat.S_IWGRP and not _is_private_group(found.st_gid, found.st_uid):
+        raise _refusal(path, f"may be written by a group of other users (gid {found.st_gid})")
 
 
 def _is_private_group(group: int, user: int) -> bool:

@@ -98,6 +98,11 @@ class Configuration:
         found, stored = self._found(name)
         if found in (None, ""):
             return None
+        if stored and not isinstance(found, (str, int)):
+            raise Error(
+                f"the setting {KNOWN[name].setting} in the database is neither a text nor a whole "
+                "number, and cannot be used; see 'queuekeeper settings'"
+            )
         return stored_remote(str(found)) if stored and name == "remote" else str(found)
 
     def has(self, name: str) -> bool:
