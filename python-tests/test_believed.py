@@ -7,6 +7,7 @@ import random
 import sqlite3
 import stat
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,17 @@ def test_no_row_starts_a_program(
     assert done.returncode == 0, done.stderr
     own.cli("offsite", "list", "--remote", f":sftp,ssh={evil}:x", env=env)
     assert (tmp_path / "mark").exists()
+
+
+def test_of_a_row_no_more_is_believed_than_a_name_and_a_path() -> None:
+    for address in (":sftp,ssh=/tmp/evil.sh:x", "gdrive,ssh=/tmp/evil.sh:x", ":local:/tmp", "-v"):
+        found = Configuration(environment={}, settings=partial(dict, remote=address))
+        with pytest.raises(queuekeeper.Error, match="not believed"):
+            found.text("remote")
+        # The environment and a flag win, and may say what they like.
+        named = {"QUEUEKEEPER_REMOTE": address}
+        assert Configuration(environment=named, settings=dict).text("remote") == address
+        assert Configuration({"remote": address}, environment={}).text("remote") == address
 
 
 @pytest.mark.parametrize("value", [b"gdrive:", 1.5, float("inf")])

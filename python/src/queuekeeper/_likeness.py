@@ -87,6 +87,15 @@ def of(database: Path | None) -> Likeness | None:
     return Likeness(found.st_mode & READ_AND_WRITE, found.st_uid, found.st_gid)
 
 
+def umask_of(database: Path | None) -> int:
+    """With which another program makes what only those may read who may read a database; -1 where
+    its own umask will do."""
+    like = of(database)
+    if like is None or like.mode & stat.S_IROTH:
+        return -1
+    return 0o027 if like.mode & stat.S_IRGRP else 0o077
+
+
 def beside(database: Path) -> Likeness | None:
     """The same for a file that belongs beside its database, wherever that lies."""
     like = of(database)

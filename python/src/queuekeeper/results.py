@@ -104,9 +104,12 @@ class Backup(Result):
 
     @property
     def created(self) -> datetime:
-        """When it was made, in UTC."""
-        moment = datetime.fromisoformat(self.created_at.replace("Z", "+00:00"))
-        return moment.astimezone(timezone.utc)
+        """When it was made, in UTC; 1970 of one whose catalog entry has no time."""
+        try:
+            moment = datetime.fromisoformat(self.created_at.replace("Z", "+00:00"))
+            return moment.astimezone(timezone.utc)
+        except (ValueError, OverflowError):
+            return datetime.fromtimestamp(0, timezone.utc)
 
 
 @dataclass(frozen=True)

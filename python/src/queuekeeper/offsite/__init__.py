@@ -35,6 +35,7 @@ from types import TracebackType
 from queuekeeper import configuration
 from queuekeeper._arguments import Keep, PathLike
 from queuekeeper._calls import Progress
+from queuekeeper._likeness import umask_of
 from queuekeeper._queue import Queue
 from queuekeeper.offsite.catalog import RemoteCatalog, newest_first
 from queuekeeper.offsite.check import check
@@ -91,7 +92,7 @@ class Offsite:
                     "queue_set('remote', …)"
                 )
             self._refuse_itself(address)
-            self._remote = Remote(address, rclone)
+            self._remote = Remote(address, rclone, umask_of(self._local.database))
         except BaseException:
             self._local.close()
             raise

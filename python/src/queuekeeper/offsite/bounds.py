@@ -35,12 +35,17 @@ LINE = 4096
 TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]|"', re.DOTALL)
 
 
+def check_size(size: int, shown: str) -> None:
+    """Refuses a catalog's file that is longer than any of ours."""
+    if size > CATALOG_BYTES:
+        raise _refusal(shown, f"is longer than {CATALOG_BYTES} bytes")
+
+
 def read(path: Path, shown: str) -> bytes:
     """What a catalog's file holds."""
     with path.open("rb") as file:
         content = file.read(CATALOG_BYTES + 1)
-    if len(content) > CATALOG_BYTES:
-        raise _refusal(shown, f"is longer than {CATALOG_BYTES} bytes")
+    check_size(len(content), shown)
     return content
 
 

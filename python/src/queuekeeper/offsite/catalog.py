@@ -52,6 +52,12 @@ UNREACHABLE = (SQLITE_AUTH, SQLITE_BUSY, SQLITE_CANTOPEN)
 LARGEST_SEQUENCE = 1 << 53
 UNIX = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
+#: No file is as large.
+LARGEST_SIZE = 1 << 63
+#: Fields that an entry must have, and those that it may have, whose values others are looked up by.
+TEXTS = ("id", "backup_path", "created_at", "checksum", "backup_type")
+OPTIONAL_TEXTS = ("name", "queue_name", "source_path", "parent_id", "hash_file_checksum")
+
 Entry = Mapping[str, Any]
 
 
@@ -87,13 +93,14 @@ def parse(content: bytes, shown: str) -> list[Entry] | None:
 def _is_entry(entry: object) -> bool:
     if not isinstance(entry, dict):
         return False
-    texts = ("id", "backup_path", "created_at", "checksum", "backup_type")
     size = entry.get("size_bytes")
     return (
-        all(isinstance(entry.get(name), str) for name in texts)
+        all(isinstance(entry.get(name), str) for name in TEXTS)
+        and all(isinstance(entry.get(name), (str, type(None))) for name in OPTIONAL_TEXTS)
         and isinstance(size, int)
         and not isinstance(size, bool)
-        and entry.get("hash_file_checksum", "") is not False
+        and 0 <= size < LARGEST_SIZE
+        and isinstance(entry.get("task_counts"), (dict, type(None)))
     )
 
 
@@ -107,7 +114,7 @@ def files_of(entry: Entry) -> list[tuple[str, str]]:
     name = check_name(entry["backup_path"])
     files = [(name, entry["checksum"])]
     if entry.get("hash_file_checksum"):
-        files.append((name + HASHES, entry["hash_file_checksum"]))
+        files.append((check_name(name + HASHES), entry["hash_file_checksum"]))
     return files
 
 
@@ -171,10 +178,11 @@ class RemoteCatalog:
         with tempfile.TemporaryDirectory(prefix="queuekeeper-") as place:
             entries: list[Entry] | None = None
             for name in present:
-                entries = parse(_fetched(remote, name, Path(place)), remote.on(name))
+                entries = parse(_fetched(remote, objects[name], Path(place)), remote.on(name))
                 if entries is not None:
                     break
-            leaving = _fetched(remote, LEAVING, Path(place)) if LEAVING in objects else b"[]"
+            noted = objects.get(LEAVING)
+            leaving = b"[]" if noted is None else _fetched(remote, noted, Path(place))
         if entries is None and present:
             raise damaged(
                 f"{remote.on(MANIFEST)} is no catalog; nothing was done; look at it, and move it "
@@ -239,10 +247,11 @@ class RemoteCatalog:
             raise damaged(f"{self._remote.on(name)} did not arrive as it was sent: {fault}")
 
 
-def _fetched(remote: Remote, name: str, place: Path) -> bytes:
-    path = place / name
-    remote.download(name, path)
-    return bounds.read(path, remote.on(name))
+def _fetched(remote: Remote, stored: Stored, place: Path) -> bytes:
+    bounds.check_size(stored.size, remote.on(stored.name))
+    path = place / stored.name
+    remote.download(stored.name, path)
+    return bounds.read(path, remote.on(stored.name))
 
 
 def _names(content: bytes) -> list[str]:

@@ -24,7 +24,7 @@ from queuekeeper._calls import Progress
 from queuekeeper.offsite.catalog import OWN, Entry, RemoteCatalog, fault_of, files_of
 from queuekeeper.offsite.local import Local
 from queuekeeper.offsite.meter import Meter
-from queuekeeper.offsite.planning import decide
+from queuekeeper.offsite.planning import decide, doubted
 from queuekeeper.offsite.remote import SHA256, Remote, Stored
 from queuekeeper.offsite.results import Checked, Finding
 from queuekeeper.offsite.source import own
@@ -48,8 +48,9 @@ class _Check:
         self.remote = remote
         self.meter = Meter(progress)
         self.download = download
+        # A directory's hashes are made when they are asked for, however long its files are.
+        self.catalog = RemoteCatalog.read(remote, remote.objects())
         self.objects = remote.objects(hashes=True)
-        self.catalog = RemoteCatalog.read(remote, self.objects)
         self.compared = 0
         self.by_size = 0
 
@@ -117,6 +118,9 @@ class _Check:
         lacking = [
             each for each in own(self.local, self.local.entries()) if each["id"] not in listed
         ]
+        if lacking:
+            others = doubted(self.local, lacking)
+            lacking = [each for each in lacking if each["backup_path"] not in others]
         plan: dict[str, Decision] = {}
         if policy is not None:
             plan = decide(self.local, [*self.catalog.entries, *lacking], policy)

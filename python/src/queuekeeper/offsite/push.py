@@ -2,7 +2,9 @@
 
 # Promise
 
-- Only backups of this queue are pushed (`source`), whatever else the directory holds.
+- Only backups of this queue are pushed (`source`), whatever else the directory holds. What its
+  settings claim, but was made of a path at which another database lies, is left out and named:
+  whoever writes the settings shall not read other databases.
 - A backup is pushed whole: its artifact, then its hash file, each checked after it arrived by the
   remote's own hash, or by reading it back. Only then the remote's catalog lists it.
 - What it builds on is there before it; what is damaged here, or builds on something that is
@@ -31,7 +33,7 @@ from queuekeeper.offsite.catalog import Entry, RemoteCatalog, fault_of, files_of
 from queuekeeper.offsite.errors import OffsiteError, damaged
 from queuekeeper.offsite.local import Local
 from queuekeeper.offsite.meter import Meter
-from queuekeeper.offsite.planning import decide
+from queuekeeper.offsite.planning import DOUBT, decide, doubted
 from queuekeeper.offsite.remote import Remote, Stored
 from queuekeeper.offsite.results import Pushed, Skipped
 from queuekeeper.offsite.source import own
@@ -59,6 +61,7 @@ class _Push:
         self.listed = {each["id"]: each for each in self.catalog.entries}
         #: The ids of the backups that the remote has whole.
         self.there = {each["id"] for each in self.catalog.entries if self._is_whole(each)}
+        self.doubted: set[str] = set()
         self.present = 0
         self.pushed: list[str] = []
         self.unwanted: list[str] = []
@@ -70,6 +73,7 @@ class _Push:
         """All of it."""
         entries = own(self.local, self.local.entries())
         lacking = [entry for entry in entries if not self._is_there(entry)]
+        self.doubted = doubted(self.local, lacking) if lacking else set()
         if policy is not None and lacking:
             lacking = self._wanted(lacking, policy)
         self.meter.total = sum(entry["size_bytes"] for entry in lacking)
@@ -138,6 +142,8 @@ class _Push:
         fault = fault_of(entry)
         if fault is not None:
             return fault
+        if entry["backup_path"] in self.doubted:
+            return f"it was {DOUBT} ('{entry.get('source_path')}'), and may be of that one"
         parent = entry.get("parent_id")
         if parent is not None and parent not in self.there:
             return f"it builds on the backup {parent}, which is not on the remote"

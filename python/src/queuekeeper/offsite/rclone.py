@@ -96,9 +96,10 @@ def inherited() -> dict[str, str]:
 class Session:
     """One rclone process, started when it is first called."""
 
-    def __init__(self, scrub: Scrubber, named: PathLike | None = None) -> None:
+    def __init__(self, scrub: Scrubber, named: PathLike | None = None, umask: int = -1) -> None:
         self._scrub = scrub
         self._named = named
+        self._umask = umask
         self._process: subprocess.Popen[str] | None = None
         self._said: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
         self._port = 0
@@ -192,6 +193,7 @@ class Session:
                 encoding="utf-8",
                 errors="replace",
                 env=environment,
+                umask=self._umask,
             )
         except OSError as error:
             raise missing(f"'{program}' cannot be started: {error}") from None

@@ -45,6 +45,8 @@ from queuekeeper.offsite.rclone import Moved, Session
 SHA256 = "sha256"
 #: rclone's words for a remote that is no directory.
 A_FILE = "is a file not a directory"
+#: Of a file, in bytes, nearly everywhere.
+LONGEST_NAME = 255
 #: The strongest first.
 PREFERRED = (SHA256, "blake3", "sha512", "sha1", "md5")
 
@@ -72,11 +74,11 @@ class Stored:
 class Remote:
     """One directory of a remote."""
 
-    def __init__(self, address: str, rclone: PathLike | None = None) -> None:
+    def __init__(self, address: str, rclone: PathLike | None = None, umask: int = -1) -> None:
         check(address)
         self._address = address
         self.shown = shown(address)
-        self._session = Session(Scrubber(address), rclone)
+        self._session = Session(Scrubber(address), rclone, umask)
         self._info: Mapping[str, Any] | None = None
 
     def close(self) -> None:
@@ -283,6 +285,7 @@ def shown(address: str) -> str:
 def check_name(name: Any) -> str:
     """An object's name, unless it could become that of a file elsewhere, or of ours."""
     fine = isinstance(name, str) and name not in ("", ".", "..")
+    fine = fine and len(name.encode("utf-8", "surrogatepass")) <= LONGEST_NAME
     # On Windows a colon leads to another stream of a file.
     foreign = r"[/\\\0:]" if os.name == "nt" else r"[/\\\0]"
     own = (".queuekeeper-", "backup_manifest.")

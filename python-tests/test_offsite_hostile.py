@@ -1,0 +1,170 @@
+"""A remote that somebody else writes: what it says is an error in words, and leads nowhere."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+
+import pytest
+from test_offsite_copies import run
+
+from support.package import Package
+from support.queues import Queue
+
+pytestmark = [pytest.mark.rule(5), pytest.mark.slow]
+
+#: What stands in the entry of a catalog that the library wrote. Those that it must not believe.
+FIELDS = {
+    "parent_id": [[], {}, 7, True, "x" * 100_000],
+    "source_path": [[], {"a": 1}, 7, None, "\x1b[2J"],
+    "queue_name": [[], {}, 7, "\x1b[2J", ""],
+    "name": [[], {}, 7, "../..", "\x1b[2J"],
+    "id": [[], None, "", "../../x", "\x1b[2J"],
+    "backup_path": [None, [], 7, "\x1b]0;x\x07.db", "x" * 300, ".queuekeeper-pull-x", "a\nb.db"],
+    "created_at": [None, [], "soon", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"],
+    "size_bytes": [-1, 1.5, True, None, "7", 10**400, 2**63],
+    "checksum": [None, [], "", "00"],
+    "hash_file_checksum": [False, [], 7, "00"],
+    "sequence": [[], "x", -1, 10**400, True],
+    "backup_type": [[], None, "\x1b[2J"],
+    "task_counts": [[], 7, {"a": "b"}, "x"],
+    "deleting": [True, "x"],
+}
+
+PROGRAM = """
+import copy, hashlib, io
+from queuekeeper import Error
+from queuekeeper.cli import run
+def digest_of(entry):
+    others = {key: each for key, each in entry.items() if key != "object_digest"}
+    text = json.dumps(others, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def told(*command):
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        status = run([*command, "--db", str(path), "--remote", str(remote)])
+    said = output.getvalue() + errors.getvalue()
+    assert status in (0, 1, 3) and "Traceback" not in said, (command, status, said)
+    assert all(each.isprintable() or each == "\\n" for each in said), (command, said)
+    assert len(said) < 1_000_000
+    return said
+def put(entries):
+    for name in ("backup_manifest.json", "backup_manifest.copy.json"):
+        (remote / name).write_text(json.dumps(entries))
+def rotated():
+    copies.rotate(1, dry_run=True)
+chain("daily", 2)
+copies.push()
+good = json.loads((remote / "backup_manifest.json").read_text())
+outside = path.parent.parent / "outside"
+"""
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_an_entry_of_any_content_is_an_error_in_words(
+    field: str, own: Package, queue: Queue
+) -> None:
+    before = queue.snapshot()
+    run(
+        own,
+        queue,
+        PROGRAM
+        + textwrap.dedent(f"""
+        for value in {FIELDS[field]!r}:
+            for sealed in (True, False):
+                entries = copy.deepcopy(good)
+                entries[-1][{field!r}] = value
+                if sealed:
+                    entries[-1]["object_digest"] = digest_of(entries[-1])
+                put(entries)
+                calls = [copies.list, copies.check, copies.pull, copies.push, copies.link]
+                for call in (*calls, lambda: copies.pull("all"), rotated):
+                    with contextlib.suppress(Error):
+                        call()
+            told("offsite", "list")
+        finish()
+        """),
+    )
+    assert queue.snapshot() == before
+
+
+def test_what_is_no_catalog_or_too_large_is_refused_before_it_is_fetched(
+    own: Package, queue: Queue
+) -> None:
+    run(
+        own,
+        queue,
+        PROGRAM
+        + textwrap.dedent("""
+        def refused_by_all(words):
+            for call in (copies.list, copies.check, copies.pull, copies.push):
+                assert words in refused(call), call
+        for content in (b"", b"[", b"{}", b"[[]]", b"null", b"\\xff", b"[" * 100_000):
+            for name in ("backup_manifest.json", "backup_manifest.copy.json"):
+                (remote / name).write_bytes(content)
+            refused_by_all(str(remote))
+        # A file of zeros takes no room there; here it would.
+        for name in ("backup_manifest.json", "backup_manifest.copy.json"):
+            os.truncate(remote / name, 1 << 40)
+        refused_by_all("longer than 67108864 bytes")
+        put(good)
+        os.truncate(remote / good[-1]["backup_path"], 1 << 42)
+        shutil.rmtree(path.parent / "backups")
+        assert "bytes left" in refused(copies.pull)
+        assert list((path.parent / "backups").glob("*.db*")) == []
+        finish()
+        """),
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files have no such permissions here")
+@pytest.mark.parametrize(("mode", "others"), [(0o600, 0o077), (0o640, 0o027), (0o644, 0)])
+def test_a_copy_in_a_directory_is_read_by_nobody_who_may_not_read_the_queue(
+    mode: int, others: int, own: Package, queue: Queue
+) -> None:
+    queue.path.chmod(mode)
+    run(
+        own,
+        queue,
+        """
+        os.umask(0o022)
+        queue.backup()
+        copies.push()
+        finish()
+        """,
+    )
+    made = list((queue.directory / "remote").rglob("*"))
+    assert len(made) == 4
+    for each in [queue.directory / "remote", *made]:
+        assert not each.stat().st_mode & others, each
+
+
+def test_what_the_settings_claim_of_another_database_is_not_pushed(
+    own: Package, queue: Queue
+) -> None:
+    """Whoever writes the rows of one database reads no other by that."""
+    run(
+        own,
+        queue,
+        """
+        victim = path.parent / "victim" / "queue.db"
+        victim.parent.mkdir()
+        with queuekeeper.open(path) as source:
+            source.backup(str(path.parent / "copy.db"))
+        (path.parent / "copy.db").rename(victim)
+        with queuekeeper.open(victim) as other:
+            other.set("queue_name", "orders")
+            made = {other.backup().path.name for _ in range(2)}
+        queue.set("queue_name", "orders")
+        queue.set("former_paths", json.dumps([str(victim)]))
+        queue.set("backup_dir", str(victim.parent / "backups"))
+        own = queue.backup().path.name
+        with Offsite(queue, str(remote)) as thief:
+            done = thief.push()
+        assert done.pushed == [own], done
+        assert {each.backup_path for each in done.skipped} == made, done
+        assert all("another database lies now" in each.reason for each in done.skipped)
+        assert names() and not made & set(names())
+        finish()
+        """,
+    )
