@@ -21,6 +21,7 @@ from hosts.protocol import SQLITE_CORRUPT, SQLITE_NOTADB
 from hosts.python_host import PythonSession
 from support.artifacts import CATALOG, catalog
 from support.engine_artifacts import digest_of, hashes_of, make_chain, write_catalog
+from support.eventually import peak
 from support.queues import Queue
 
 pytestmark = [
@@ -42,14 +43,6 @@ READERS = [
     "SELECT queue_verify('latest')",
 ]
 WRITERS = ["SELECT queue_rotate(100)", "SELECT queue_backup()"]
-
-
-def peak(session: PythonSession) -> int:
-    """The most memory that the process had so far, in bytes."""
-    for line in Path(f"/proc/{session.process.pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) << 10
-    raise AssertionError("no VmHWM")
 
 
 def compact(value: Any) -> str:

@@ -12,6 +12,7 @@ import pytest
 from conftest import OpenPython
 
 from hosts.python_host import PythonSession
+from support.eventually import peak
 from support.queues import Queue, Shape, make_queue
 
 pytestmark = [
@@ -59,14 +60,6 @@ def large(tmp_path: Path) -> Iterator[Queue]:
 def reset_peak(session: PythonSession) -> None:
     """Makes the kernel forget the peak so far."""
     Path(f"/proc/{session.process.pid}/clear_refs").write_text("5")
-
-
-def peak(session: PythonSession) -> int:
-    """The most memory that the process had since then, in bytes."""
-    for line in Path(f"/proc/{session.process.pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) << 10
-    raise AssertionError("no VmHWM")
 
 
 def test_memory_is_bounded_for_every_kind_of_work(

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+README = Path(__file__).parents[2] / "README.md"
+
+#: The names of all settings; a test compares the README's table with the library.
+SETTINGS = re.findall(
+    r"^\| `(\w+)` \|",
+    README.read_text("utf-8").split("\n## Settings\n")[1].split("\n## ")[0],
+    re.MULTILINE,
+)
+
 #: Each scalar function, and the numbers of arguments that it takes.
 FUNCTIONS = {
     "queue_analyze": (0, 1),

@@ -1,4 +1,4 @@
-"""Waiting for something that another process does."""
+"""Waiting for something that another process does, and what it takes."""
 
 from __future__ import annotations
 
@@ -38,6 +38,14 @@ def threads(session: PythonSession) -> int:
     """How many threads the host has, where that can be told."""
     tasks = Path(f"/proc/{session.process.pid}/task")
     return len(list(tasks.iterdir())) if tasks.exists() else 0
+
+
+def peak(session: PythonSession) -> int:
+    """The most memory that the host had so far, in bytes."""
+    for line in Path(f"/proc/{session.process.pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) << 10
+    raise AssertionError("no VmHWM")
 
 
 def until_threads(session: PythonSession, number: int) -> None:
