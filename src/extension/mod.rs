@@ -18,6 +18,7 @@ mod functions;
 mod tables;
 
 use std::ffi::{CString, c_char, c_int};
+use std::sync::Once;
 
 use rusqlite::{Connection, ffi};
 use sqlite_loadable::entrypoints::register_entrypoint;
@@ -77,6 +78,10 @@ static ALL: Offer = Offer { tables: rows::TABLES, functions: functions::define }
 static READONLY: Offer =
     Offer { tables: &[&rows::DEPTH, &rows::STALE, &rows::STATS], functions: functions::define_readonly };
 
+/// sqlite-loadable keeps the API table in a static without a lock, while threads that call functions read it. The table is the same at each
+/// load, so it is told once.
+static TOLD: Once = Once::new();
+
 /// # Safety
 ///
 /// As for the entry point.
@@ -112,16 +117,13 @@ unsafe fn initialize(
     // SAFETY: SQLite is bound, and the connection is open.
     let conn = unsafe { Connection::from_handle(db) }?;
     tables::define(&conn, offer.tables).map_err(|error| Error::from(error).context("cannot define the tables"))?;
-    let code = register_entrypoint(
-        db.cast::<ext::sqlite3>(),
-        error_message,
-        api.cast::<ext::sqlite3_api_routines>(),
-        offer.functions,
-    );
-    match code {
-        0 => Ok(()),
-        _ => Err(Error::usage("cannot define the functions; is one of their names in use by a running statement?")),
-    }
+    let (db, api) = (db.cast::<ext::sqlite3>(), api.cast::<ext::sqlite3_api_routines>());
+    TOLD.call_once(|| {
+        register_entrypoint(db, error_message, api, |_| Ok(()));
+    });
+    (offer.functions)(db).map_err(|_| {
+        Error::usage("cannot define the functions; is one of their names in use by a running statement?")
+    })
 }
 
 /// Hands out a message in memory of the SQLite that is to free it, which may not be the one we are bound to.
