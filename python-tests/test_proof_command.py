@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,3 +75,68 @@ def test_an_unknown_part_is_refused() -> None:
     done = proof("--only", "unheard of", target=Path("nowhere"))
     assert done.returncode == 2
     assert "there is no part unheard of; there are crash, corruption" in done.stderr
+
+
+def test_the_parts_are_well_formed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    proof_parts = importlib.import_module("proof_parts")
+    sanitizers = importlib.import_module("sanitizers")
+    for part in proof_parts.PARTS:
+        if not isinstance(part.how, proof_parts.Tests):
+            continue
+        for name in part.how.files:
+            assert (Path(__file__).parent / name).exists(), (part.name, name)
+        for pattern in part.how.figures.values():
+            assert re.compile(pattern).groups == 1, (part.name, pattern)
+        assert part.how.sanitizer in {"", *sanitizers.KINDS}
+
+
+def test_the_sanitizers_builds_are_well_formed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    sanitizers = importlib.import_module("sanitizers")
+    try:
+        tools = sanitizers.address()
+    except sanitizers.UnavailableError as error:
+        pytest.skip(str(error))
+    command = tools.library()
+    assert Path(command[0]).name == "cargo"
+    assert command[1:] == ["build", "--release", "--target", sanitizers.TARGET]
+    assert "-Zsanitizer=address" in tools.environment["RUSTFLAGS"]
+    source, reports = sanitizers.amalgamation(), Path("reports")
+    assert source.stat().st_size > 1_000_000
+    assert str(source) in tools.sqlite(source, Path("made.so"))
+    watched = sanitizers.Watched(tools, Path("libqueuekeeper.so"), Path("sqlite/libsqlite3.so.0"))
+    environment = watched.environment(reports)
+    assert Path(environment["LD_PRELOAD"]).exists()
+    assert "log_path=reports/report" in environment["ASAN_OPTIONS"]
+
+
+def test_reports_of_the_sanitizers_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    sanitizers = importlib.import_module("sanitizers")
+    bad = "=================================================================\n==7==ERROR: "
+    leaks = "ERROR: LeakSanitizer: detected memory leaks\n\n"
+    theirs = "Direct leak of 3 byte(s) in 1 object(s) allocated from:\n    #0 malloc\n\n"
+    ours = theirs + "Indirect leak of 9 byte(s) in 1 object(s) allocated from:\n    #0 malloc\n"
+    ours += "    #1 give (libqueuekeeper.so+0x1)\n\nSUMMARY: AddressSanitizer: 12 byte(s) leaked\n"
+    reports = {
+        "report.a.7": bad + "AddressSanitizer: heap-use-after-free on address 0x1\n    #0 f\n",
+        "report.b.8": "==8==" + leaks + theirs,
+        "report.c.9": "==9==" + leaks + ours,
+        "report.d.10": "WARNING: ThreadSanitizer: data race (pid=10)\n  Write\n" * 2,
+        "other": bad,
+    }
+    for name, text in reports.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    found = list(sanitizers.findings(tmp_path))
+    assert [report.split(": ")[0] for report in found] == [
+        "report.a.7",
+        "report.c.9",
+        "report.d.10",
+        "report.d.10",
+    ]
+    assert "heap-use-after-free" in found[0]
+    assert "give (libqueuekeeper.so" in found[1]
+    assert "SUMMARY" not in found[1]

@@ -132,6 +132,8 @@ def prove(options: argparse.Namespace) -> int:
         results.append(result)
         for failure in result.failures:
             say(f"FAILED {failure}")
+        if result.missing:
+            say(f"not run on this machine: {result.missing}")
         figures = ", ".join(f"{count} {what}" for what, count in sorted(result.counts.items()))
         say(f"{part.name}: {len(result.failures)} failures in {result.seconds:.0f} s; {figures}")
     place = options.page or (None if options.only else PAGE)

@@ -74,6 +74,8 @@ def section(result: Result) -> list[str]:
         *textwrap.wrap(result.part.text, 118, break_on_hyphens=False),
         "",
     ]
+    if result.missing:
+        lines += [f"Not run on this machine: {result.missing}", ""]
     counts = sorted(result.counts.items())
     lines += table(("what", "how often"), [(what, f"{count:,}") for what, count in counts])
     if result.failures:

@@ -8,6 +8,7 @@ A new part is one more `Part` in `PARTS`. Each is one of
   depends on the seed; after QUEUEKEEPER_PROOF_OVER (seconds since 1970) no other test begins;
 - `Tests` with `own_clock`: files of tests that end by themselves after QUEUEKEEPER_PROOF_SECONDS,
   and take their random choices from QUEUEKEEPER_PROOF_SEED;
+- `Tests` with `sanitizer`: files of either kind, on the library that scripts/sanitizers.py builds;
 - `Targets`: the fuzzers in fuzz/, see proof_targets.py. With all other parts each takes ten
   minutes, besides their shares; alone, or among some that were asked for, they take their share.
 
@@ -35,6 +36,8 @@ class Tests:
     files: tuple[str, ...]
     figures: Mapping[str, str] = field(default_factory=dict)
     own_clock: bool = False
+    #: One of sanitizers.KINDS, or none.
+    sanitizer: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,5 +173,77 @@ PARTS = (
         "Each action with less and less memory for SQLite (hard heap limit) and for the process "
         "(address space): an error, never a crash of the host, and success afterwards.",
         Tests(("test_injected_memory.py",)),
+    ),
+    Part(
+        "AddressSanitizer",
+        5,
+        "The library, its C code and a SQLite are built with AddressSanitizer and with all "
+        "assertions, and tests from all over the suite run on them: every function and table, "
+        "rightly and wrongly, in SQLite's shell, in Python (as an extension of each SQLite, and "
+        "through ctypes), and in C programs that fork, cancel, reenter, interrupt and forget; all "
+        "types of backups, damaged, hostile and made-up artifacts, I/O errors at each operation. A "
+        "report of any process is a failure, and so is a leak of a C program's that is the "
+        "library's. Tests of their own see that the sanitizer finds what was done wrong on "
+        "purpose.",
+        Tests(
+            (
+                "test_analyze.py",
+                "test_bad_input.py",
+                "test_c_client.py",
+                "test_c_locks.py",
+                "test_c_misuse.py",
+                "test_c_threads.py",
+                "test_caller_states.py",
+                "test_checkpoint.py",
+                "test_direct.py",
+                "test_engine_damage.py",
+                "test_engine_frames.py",
+                "test_engine_histories.py",
+                "test_engine_hostile.py",
+                "test_engine_incremental.py",
+                "test_engine_restore.py",
+                "test_engine_restore_live.py",
+                "test_engine_threads.py",
+                "test_fuzz.py",
+                "test_health.py",
+                "test_hostile.py",
+                "test_hostile_backups.py",
+                "test_hosts.py",
+                "test_hosts_handlers.py",
+                "test_injected_errors.py",
+                "test_integrity.py",
+                "test_interrupt.py",
+                "test_interrupt_truth.py",
+                "test_requeue.py",
+                "test_requeue_blocked.py",
+                "test_rotate.py",
+                "test_same_answers.py",
+                "test_sanitizers.py",
+                "test_schedule.py",
+                "test_schedule_failures.py",
+                "test_settings.py",
+                "test_snapshot.py",
+                "test_sources.py",
+                "test_vacuum.py",
+            ),
+            {"made-up cases": r"(\d+) cases", "calls of threads": r"(\d+) calls, \d+ interrupted"},
+            sanitizer="address",
+        ),
+    ),
+    Part(
+        "ThreadSanitizer",
+        3,
+        "The library, Rust's standard library, the C code and a SQLite are built with "
+        "ThreadSanitizer. Eleven threads of a C program back up (every type and compression), "
+        "verify, restore, requeue, rotate, checkpoint, vacuum, set and look, through handles that "
+        "they share, through their own, and through SQLite's connections that the library is "
+        "loaded into; another interrupts them at random. A race that any of this has is a failure, "
+        "and a test of its own sees that the sanitizer finds one that was made on purpose.",
+        Tests(
+            ("test_c_misuse.py", "test_c_threads.py", "test_sanitizers.py"),
+            {"calls": r"(\d+) calls", "interrupted": r"(\d+) interrupted"},
+            own_clock=True,
+            sanitizer="thread",
+        ),
     ),
 )

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import proof_targets
+import sanitizers
 from parts import ROOT
 from proof_parts import Part, Targets, Tests, Workload
 
@@ -40,6 +41,8 @@ class Result:
     seconds: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    #: Why it could not be run on this machine, if so.
+    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Runner:
                 result.counts, result.failures = outcome.counts, outcome.failures
             else:
                 self._tests(part.how, seconds, result)
+        except sanitizers.UnavailableError as error:
+            result.missing = str(error)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             result.failures.append(f"it could not be run: {type(error).__name__}: {error}")
         result.seconds = time.monotonic() - begun
@@ -82,16 +87,14 @@ class Runner:
         result.failures += record["failures"]
 
     def _tests(self, how: Tests, seconds: float, result: Result) -> None:
-        environment = {
-            "QUEUEKEEPER_PROOF": "long",
-            "QUEUEKEEPER_PROOF_OVER": "" if how.own_clock else str(time.time() + seconds),
-            "QUEUEKEEPER_PROOF_SECONDS": f"{seconds:.0f}",
-            "QUEUEKEEPER_PROOF_SEED": str(self.seed),
-            "QUEUEKEEPER_LIBRARY": str(self.library),
-        }
+        watched = sanitizers.build(how.sanitizer) if how.sanitizer else None
+        environment = self._environment(how, seconds)
         pytest = [str(self.python), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         with tempfile.TemporaryDirectory(prefix="queuekeeper-proof-") as name:
-            report, listed = Path(name, "report.xml"), Path(name, "tests")
+            report, listed, found = (Path(name, part) for part in ("report.xml", "tests", "found"))
+            found.mkdir()
+            if watched is not None:
+                environment |= watched.environment(found)
             tests = self._shuffled(pytest, how, environment)
             listed.write_text("\n".join(tests), "utf-8")
             command = [*pytest, f"@{listed}", "-n", str(os.cpu_count() or 1), "--junitxml"]
@@ -105,11 +108,26 @@ class Runner:
                 f"{name}/tmp",
             ]
             status = wait(command, environment, seconds + GRACE_SECONDS, sys.stderr.fileno())
-            if not report.exists():
+            if report.exists():
+                read_report(report, how, result)
+            else:
                 result.failures.append(f"pytest ended with status {status} and no report")
-                return
-            read_report(report, how, result)
+            if watched is not None:
+                reports = [TEMPORARY.sub("…", report) for report in sanitizers.findings(found)]
+                result.failures += reports
+                result.counts["reports of the sanitizer"] = len(reports)
         result.counts["tests that there are"] = len(tests)
+
+    def _environment(self, how: Tests, seconds: float) -> dict[str, str]:
+        """What the tests go by."""
+        return {
+            "QUEUEKEEPER_PROOF": "long",
+            "QUEUEKEEPER_PROOF_OVER": "" if how.own_clock else str(time.time() + seconds),
+            # Among others, a test with a clock of its own gets a tenth of the time.
+            "QUEUEKEEPER_PROOF_SECONDS": f"{seconds if how.own_clock else seconds / 10:.0f}",
+            "QUEUEKEEPER_PROOF_SEED": str(self.seed),
+            "QUEUEKEEPER_LIBRARY": str(self.library),
+        }
 
     def _shuffled(self, pytest: list[str], how: Tests, more: Mapping[str, str]) -> list[str]:
         """The names of the tests, in an order that depends on the seed."""

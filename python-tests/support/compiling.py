@@ -68,8 +68,8 @@ def compiler_of(compiler: tuple[str, ...]) -> tuple[str, ...]:
     """The compiler, or the one that knows the sanitizer, and what that takes."""
     named = os.environ.get("QUEUEKEEPER_CC")
     program = named or tool(compiler[0])
-    watched = (f"-fsanitize={SANITIZER}", "-fno-omit-frame-pointer") if SANITIZER else ()
-    return (program, *compiler[1:], *watched)
+    watched = (f"-fsanitize={SANITIZER}", "-fno-omit-frame-pointer", "-DSANITIZED")
+    return (program, *compiler[1:], *(watched if SANITIZER else ()))
 
 
 def preloaded(*libraries: Path) -> str:
