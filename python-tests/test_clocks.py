@@ -13,6 +13,7 @@ from conftest import OpenPython
 
 from hosts import Session
 from support.artifacts import CATALOG, catalog
+from support.engine_artifacts import write_catalog
 from support.queues import Queue, Shape, make_queue
 from support.schedules import NOON, Ran, detail, jobs, only, run_due
 
@@ -263,3 +264,19 @@ def test_any_clock_leaves_what_a_right_one_does(seed: int, opened: Open) -> None
                 story.append((day, clock + hour * HOUR))
                 call_by_a_wrong_clock(chance, wrong, clock + hour * HOUR)
             right_since = day + 1
+
+
+def test_no_entry_of_a_catalog_is_the_newest_for_ever(
+    queue: Queue, open_python: OpenPython
+) -> None:
+    """Behind the last number that counts, what was made last is still the newest."""
+    session = open_python(queue.path)
+    first = session.object("SELECT queue_backup()")["id"]
+    (entry,) = catalog(queue.backups)
+    write_catalog(queue.backups, [{**entry, "sequence": (1 << 53) - 1}])
+    for _ in range(3):
+        made = session.object("SELECT queue_backup()")
+        assert made["id"] != first
+        assert session.object("SELECT queue_verify('latest')")["id"] == made["id"]
+        listed = session.value("SELECT id FROM queue_backups() LIMIT 1")
+        assert listed == made["id"]

@@ -293,6 +293,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_newer_for_ever() {
+        use super::super::entry::LARGEST_SEQUENCE;
+        let last = Entry { sequence: Some(LARGEST_SEQUENCE - 1), ..entry("last", "2026-01-01T00:00:00.000Z") };
+        let mut next = entry("next", "2026-01-02T00:00:00.000Z");
+        next.follow(std::slice::from_ref(&last));
+        let mut third = entry("third", "2026-01-03T00:00:00.000Z");
+        third.follow(&[last.clone(), next.clone()]);
+        let entries = ordered(vec![last, next, third]);
+        let names: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!(names, ["third", "next", "last"]);
+    }
+
+    #[test]
     fn newest_is_last_made_not_last_by_the_clock() {
         let numbered = |name: &str, created_at: &str, sequence| Entry { sequence, ..entry(name, created_at) };
         let entries = vec![

@@ -120,6 +120,8 @@ pub(crate) fn parse(text: &[u8]) -> Vec<Pointer> {
         let path = Path::new(&pointer.backup_path);
         path.is_absolute() && !pointer.backup_path.contains('\0') && pointer.sequence < LARGEST_SEQUENCE
     });
+    // Of one number the last in the file is the newest.
+    found.reverse();
     found.sort_by_key(|pointer| Reverse(pointer.sequence));
     found.truncate(MOST);
     found
@@ -193,7 +195,7 @@ fn leave_pointer(
 
 /// The sequence number, or the first behind all pointers.
 pub fn after(sequence: u64, pointers: &[Pointer]) -> u64 {
-    pointers.iter().map(|pointer| pointer.sequence + 1).fold(sequence, u64::max)
+    pointers.iter().map(|pointer| pointer.sequence + 1).fold(sequence, u64::max).min(LARGEST_SEQUENCE - 1)
 }
 
 /// What entries and pointers were made of, each the newest first.
@@ -232,6 +234,10 @@ mod tests {
         }
     }
 
+    fn pointer_with(number: usize, sequence: u64) -> Pointer {
+        Pointer { sequence, ..pointer(number, None) }
+    }
+
     #[test]
     fn one_source_pushes_no_pointer_of_another_out() {
         let mut pointers: Vec<Pointer> = (0..20).rev().map(|number| pointer(number, Some("busy"))).collect();
@@ -253,6 +259,10 @@ mod tests {
         let lost = [br#"{"a":1}"#.as_slice(), b"[1]", b"[{}]", b"\xff\xfe", b"null"];
         assert!(lost.into_iter().all(|text| parse(text).is_empty()));
         let relative = Pointer { backup_path: "b.db".into(), ..pointer(1, None) };
+        let last = |id| pointer_with(id, LARGEST_SEQUENCE - 1);
+        let both = [last(1), last(2)];
+        assert_eq!(after(0, &both), LARGEST_SEQUENCE - 1);
+        assert_eq!(parse(&serde_json::to_vec(&both).unwrap())[0].id, "2");
         let endless = Pointer { sequence: u64::MAX, ..pointer(1, None) };
         assert!(parse(&serde_json::to_vec(&[relative, endless]).unwrap()).is_empty());
     }

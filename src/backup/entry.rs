@@ -189,7 +189,8 @@ impl Entry {
     /// Makes it the last one made among `others`.
     pub fn follow(&mut self, others: &[Self]) {
         let greatest = others.iter().map(|other| other.made() + 1).max().unwrap_or(0);
-        self.sequence = Some(greatest.max(self.created_milliseconds()));
+        // Behind the last number of all it is the last in the catalog that counts.
+        self.sequence = Some(greatest.max(self.created_milliseconds()).min(LARGEST_SEQUENCE - 1));
     }
 
     fn created_milliseconds(&self) -> u64 {
