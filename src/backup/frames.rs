@@ -132,7 +132,8 @@ pub fn stored_frame(compression: Compression, content: &[u8]) -> Vec<u8> {
             // Deflate, no name, no time, no hint, system unknown.
             frame.extend_from_slice(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
             let blocks = content.len().div_ceil(0xffff).max(1);
-            for (place, block) in content.chunks(0xffff).enumerate() {
+            // Also what is empty takes a block.
+            for (place, block) in content.chunks(0xffff).chain(content.is_empty().then_some(content)).enumerate() {
                 let size = u16::try_from(block.len()).unwrap_or(u16::MAX);
                 frame.push(u8::from(place + 1 == blocks));
                 frame.extend_from_slice(&size.to_le_bytes());
@@ -168,7 +169,7 @@ mod tests {
     #[test]
     fn stored_frames_have_the_length_that_was_reserved_and_join_others() {
         for compression in [Compression::Gzip, Compression::Zstd] {
-            for size in [512, 1024, 4096, 32768, 65536] {
+            for size in [0, 1, 512, 1024, 4096, 32768, 65536] {
                 let page: Vec<u8> = (0..size).map(|byte| (byte % 251) as u8).collect();
                 let mut frames = stored_frame(compression, &page);
                 assert_eq!(frames.len(), stored_length(compression, size));
