@@ -31,7 +31,7 @@ LEAST_SECONDS = 600.0
 GRACE_SECONDS = 120.0
 #: No input takes longer, more memory in all, or more at once: what is read is bounded, and zstd's
 #: window of 128 MiB is the largest piece.
-LIMITS = ("-timeout=20", "-rss_limit_mb=1024", "-malloc_limit_mb=160")
+LIMITS = ("-timeout=60", "-rss_limit_mb=1024", "-malloc_limit_mb=160")
 #: As cargo-fuzz sets it: Rust's own statics are no violation.
 SANITIZER = {"ASAN_OPTIONS": "detect_odr_violation=0"}
 #: Where files cost no disk; else in the usual place.
