@@ -54,6 +54,18 @@ fn without_a_name_the_path_decides() {
 }
 
 #[test]
+fn what_was_made_where_another_file_lies_is_in_doubt_though_it_is_ones_own() {
+    let paths = ["/own", "/mounted", "/gone", "/other"];
+    let entries: Vec<Entry> = paths.iter().map(|path| entry_of(Some("n"), path)).collect();
+    for former in [&["/other", "/gone"][..], &[]] {
+        let source = settled(source(Some("n"), "/own", former), &entries).unwrap();
+        let found = |entry| (source.owns(entry), source.doubts(entry));
+        let expected = [(true, false), (true, false), (true, false), (true, true)];
+        assert_eq!(entries.iter().map(found).collect::<Vec<_>>(), expected, "{former:?}");
+    }
+}
+
+#[test]
 fn a_name_decides_wherever_the_database_lies() {
     let entries = [entry_of(Some("n"), "/gone"), entry_of(None, "/own"), entry_of(Some("m"), "/own")];
     let source = settled(source(Some("n"), "/own", &[]), &entries).unwrap();
