@@ -27,6 +27,7 @@ from hosts import (
 from hosts.python_host import PythonSession
 from support import package as packages
 from support.backend import lay_out
+from support.compiling import SANITIZER
 from support.faults import Faults, build
 from support.package import Package
 from support.queues import Queue, Shape, make_queue
@@ -40,7 +41,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LONG = os.environ.get("QUEUEKEEPER_PROOF") == "long"
 #: When scripts/proof wants no other test to begin, in seconds since 1970.
 OVER = float(os.environ.get("QUEUEKEEPER_PROOF_OVER") or "inf")
-EVERY_HOST = (*HOST_NAMES, *FURTHER_NAMES)
+#: Under a sanitizer, those that need no installing, which it would watch for long.
+EVERY_HOST = HOST_NAMES if SANITIZER else (*HOST_NAMES, *FURTHER_NAMES)
 #: Those that can leave a statement half-read, and be interrupted.
 ABLE_HOSTS = tuple(name for name in EVERY_HOST if name not in SCRIPTED_NAMES)
 FILE_NAMES = {"win32": "queuekeeper.dll", "darwin": "libqueuekeeper.dylib"}

@@ -51,8 +51,7 @@ SQLITE = (
     "-DSQLITE_SECURE_DELETE",
 )
 #: What a report begins with.
-HEAD = re.compile(r"^(?:==\d+==)?(?:ERROR|WARNING): (?:\w+Sanitizer): ", re.MULTILINE)
-LEAK = re.compile(r"^(?:Direct|Indirect) leak of .*?(?=^\s*$|\Z)", re.MULTILINE | re.DOTALL)
+HEAD = re.compile(r"^(?:==.*==)?(?:ERROR|WARNING): \w+Sanitizer: ", re.MULTILINE)
 
 
 class UnavailableError(Exception):
@@ -97,6 +96,8 @@ class Watched:
         }
         if self.tools.kind == "thread":
             options = f"{common}:history_size=7:second_deadlock_stack=1:die_after_fork=0"
+            if symbolizer := shutil.which("addr2line"):
+                options += f":external_symbolizer_path={symbolizer}"
             return {**found, "TSAN_OPTIONS": options, "QUEUEKEEPER_CC": self.tools.cc}
         found["LD_LIBRARY_PATH"] = str(self.sqlite.parent)
         found["PATH"] = f"{self.sqlite.parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -269,17 +270,9 @@ def output(*command: str) -> str:
 
 
 def findings(reports: Path) -> Iterator[str]:
-    """What the sanitizers wrote; of leaks, those whose memory the library has asked for."""
+    """What the sanitizers wrote."""
     for path in sorted(reports.glob("report*")):
         text = path.read_text("utf-8", "replace")
         begins = [match.start() for match in HEAD.finditer(text)]
         for begin, end in zip(begins, [*begins[1:], len(text)]):
-            report = text[begin:end].strip()
-            if "LeakSanitizer" not in report.splitlines()[0]:
-                yield f"{path.name}: {report}"
-                continue
-            yield from (
-                f"{path.name}: {leak.strip()}"
-                for leak in LEAK.findall(report)
-                if "libqueuekeeper" in leak
-            )
+            yield f"{path.name}: {text[begin:end].strip()}"
