@@ -108,7 +108,7 @@ def tidy() -> None:
 
 kept = Path(order["copy"]).with_name("kept")
 kept.mkdir()
-for each in directory.glob("z*"):
+for each in (*directory.glob("z*"), directory / CATALOG):
     shutil.copy(each, kept)
 before = look(sentinel)
 end = time.monotonic() + order["seconds"]
@@ -128,6 +128,7 @@ while time.monotonic() < end or number < order["least"]:
         if (directory / CATALOG).is_symlink():
             # It was put there in place of the one that was made.
             (directory / CATALOG).unlink()
+            shutil.copy(kept / CATALOG, directory)
     after = look(sentinel)
     if after != before:
         outcome["changed"] = sorted(str(each) for each in set(after.items()) ^ set(before.items()))
