@@ -203,7 +203,6 @@ PARTS = (
                 "test_engine_incremental.py",
                 "test_engine_restore.py",
                 "test_engine_restore_live.py",
-                "test_engine_threads.py",
                 "test_fuzz.py",
                 "test_health.py",
                 "test_hostile.py",
