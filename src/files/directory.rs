@@ -45,9 +45,14 @@ impl Directory {
     ///
     /// What the file system says.
     pub fn open(path: &Path) -> Result<Self> {
+        // Whatever else is there must not even be opened: closing a live database would drop this process's locks on it.
+        #[cfg(unix)]
+        let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         Ok(Self {
             #[cfg(unix)]
-            descriptor: Arc::new(File::open(path).map_err(|error| Error::io("open the directory", path, &error))?),
+            descriptor: Arc::new(File::from(
+                opened.map_err(|error| Error::io("open the directory", path, &error.into()))?,
+            )),
             path: path.to_path_buf(),
         })
     }
