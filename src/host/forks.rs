@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{BOUND, Bound, copies, discovery, sole};
+use super::{BOUND, Bound, copies, discovery, sole, unnamed};
 
 /// The locks, held. In the order in which they are taken elsewhere.
 pub struct Held {
@@ -22,6 +22,7 @@ pub struct Held {
     calls: MutexGuard<'static, sole::Calls>,
     _answers: MutexGuard<'static, Option<HashMap<PathBuf, bool>>>,
     _bound: MutexGuard<'static, Option<Bound>>,
+    _unnamed: MutexGuard<'static, unnamed::State>,
 }
 
 impl Held {
@@ -32,6 +33,7 @@ impl Held {
             calls: sole::calls(),
             _answers: locked(&copies::ANSWERS),
             _bound: locked(&BOUND),
+            _unnamed: unnamed::state(),
         }
     }
 

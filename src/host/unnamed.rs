@@ -27,7 +27,7 @@
 mod file;
 mod vfs;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_int};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,8 +60,19 @@ pub trait Content: Send {
 /// A content that SQLite has, and perhaps we.
 pub type Shared = Arc<Mutex<dyn Content>>;
 
-static WAITING: Mutex<Option<HashMap<String, Shared>>> = Mutex::new(None);
+/// What is known of the VFS.
+pub(super) struct State {
+    registered: bool,
+    /// The contents that SQLite is to open next, by their names.
+    waiting: BTreeMap<String, Shared>,
+}
+
+static STATE: Mutex<State> = Mutex::new(State { registered: false, waiting: BTreeMap::new() });
 static NEXT: AtomicU64 = AtomicU64::new(1);
+
+pub(super) fn state() -> MutexGuard<'static, State> {
+    lock(&STATE)
+}
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -75,9 +86,9 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub fn offer<T>(content: &Shared, open: impl FnOnce(&CStr, &str) -> T) -> Result<T> {
     let vfs = vfs::registered()?;
     let name = format!("/queuekeeper-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    lock(&WAITING).get_or_insert_default().insert(name.clone(), Arc::clone(content));
+    state().waiting.insert(name.clone(), Arc::clone(content));
     let opened = open(vfs, &name);
-    lock(&WAITING).get_or_insert_default().remove(&name);
+    state().waiting.remove(&name);
     Ok(opened)
 }
 
@@ -118,6 +129,6 @@ fn found(name: &CStr, flags: c_int) -> Option<Shared> {
     if flags & ffi::SQLITE_OPEN_MAIN_JOURNAL != 0 {
         return Some(Arc::new(Mutex::new(Forgotten)));
     }
-    let content = lock(&WAITING).get_or_insert_default().remove(name.to_str().ok()?);
+    let content = state().waiting.remove(name.to_str().ok()?);
     content.filter(|_| flags & ffi::SQLITE_OPEN_MAIN_DB != 0)
 }

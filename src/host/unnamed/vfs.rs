@@ -5,12 +5,12 @@
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
 
 use rusqlite::ffi;
 
-use super::{Content, Shared, found, lock};
+use super::{Content, Shared, found, lock, state};
 use crate::error::{Error, Result};
 
 /// The VFS that makes what has no name.
@@ -235,13 +235,12 @@ hand_on! {
 /// The VFS, registered at the first call. It stays for the life of the process, as the library itself does.
 pub(super) fn registered() -> Result<&'static CStr> {
     static NAME: OnceLock<CString> = OnceLock::new();
-    static ONCE: Mutex<bool> = Mutex::new(false);
     let name = NAME.get_or_init(|| {
         let name = format!("queuekeeper-unnamed-{:x}", &raw const METHODS as usize);
         CString::new(name).unwrap_or_default()
     });
-    let mut done = lock(&ONCE);
-    if *done {
+    let mut state = state();
+    if state.registered {
         return Ok(name);
     }
     // SAFETY: the names are C strings. SQLite's own VFSes are never unregistered; a host's default might be.
@@ -283,6 +282,6 @@ pub(super) fn registered() -> Result<&'static CStr> {
         drop(unsafe { Box::from_raw(vfs) });
         return Err(Error::new(rc, "SQLite cannot register a VFS"));
     }
-    *done = true;
+    state.registered = true;
     Ok(name)
 }
