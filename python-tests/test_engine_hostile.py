@@ -106,7 +106,7 @@ DELTAS: dict[str, tuple[str, str]] = {
     "a missing page": ("DELETE FROM delta_page", "snapshot"),
     "more pages": (
         "UPDATE delta_meta SET value = 4294967295 WHERE key = 'page_count'",
-        "lacks pages",
+        "another shape",
     ),
     "no pages": ("UPDATE delta_meta SET value = 0 WHERE key = 'page_count'", ""),
     "a page size": ("UPDATE delta_meta SET value = 512 WHERE key = 'page_size'", ""),
