@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -38,6 +39,22 @@ def test_every_target_has_a_program_and_seeds_which_stay_small() -> None:
     seeds = [path for path in (FUZZ / "seeds").rglob("*") if path.is_file()]
     assert {path.parent.name for path in seeds} == set(names)
     assert sum(path.stat().st_size for path in seeds) < MOST_BYTES
+
+
+def test_the_fuzzers_are_of_the_library_with_its_dependencies() -> None:
+    def dependencies(manifest: Path) -> list[str]:
+        tables = re.findall(
+            r"^\[((?:target\..*\.)?dependencies)\]\n((?:[^\[\n].*\n|\n)*)",
+            manifest.read_text("utf-8"),
+            re.MULTILINE,
+        )
+        lines = [f"{name}: {line}" for name, table in tables for line in table.splitlines() if line]
+        return sorted(line for line in lines if ": #" not in line and "libfuzzer" not in line)
+
+    own = dependencies(ROOT / "Cargo.toml")
+    assert len(own) > 15
+    assert any("rustix" in line for line in own)
+    assert dependencies(FUZZ / "Cargo.toml") == own
 
 
 def test_the_seeds_are_what_the_script_makes_and_findings() -> None:

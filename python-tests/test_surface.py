@@ -13,7 +13,7 @@ from support.documented import FUNCTIONS, TABLES
 from support.queues import Queue
 
 DIRECTONLY = 0x80000
-LARGEST_BYTES = 3_400_000
+LARGEST_BYTES = 2_900_000
 
 
 def functions_of(session: Session) -> set[Row]:
