@@ -86,6 +86,10 @@ QUOTED = (
     "\"queue_backup\"('{stolen}')",
     "[QUEUE_backup] /* ( */ ('{stolen}')",
     "`queue_backup`\n--\n('{stolen}')",
+    # A space to SQLite, and nothing to see.
+    "\ufeffqueue_backup('{stolen}')",
+    "\"queue_backup\"\ufeff('{stolen}')",
+    "queue_backup/**/\ufeff ('{stolen}')",
 )
 
 

@@ -26,6 +26,9 @@ use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::host::{self, Running, Transaction};
 
+/// A space to SQLite (`sqlite3GetToken`, CC_BOM), where no name has begun.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Refuses a call of `function` that a schema makes, or that cannot be told from one.
 ///
 /// # Errors
@@ -105,13 +108,14 @@ fn calls(sql: &[u8], function: &str) -> bool {
     (0..sql.len()).any(|at| {
         let rest = &sql[at..];
         rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
-            && !(at > 0 && is_part_of_name(sql[at - 1]))
+            && !ends_in_a_name(&sql[..at])
             && is_followed_by_parenthesis(&rest[name.len()..])
     })
 }
 
-fn is_part_of_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || !byte.is_ascii()
+fn ends_in_a_name(sql: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii();
+    !sql.ends_with(BYTE_ORDER_MARK) && sql.last().is_some_and(is_part)
 }
 
 fn is_followed_by_parenthesis(rest: &[u8]) -> bool {
@@ -131,6 +135,8 @@ fn skip_space(mut sql: &[u8]) -> &[u8] {
             sql[2..].windows(2).position(|pair| pair == b"*/").map(|at| at + 3)
         } else if sql.first().is_some_and(|byte| byte.is_ascii_whitespace() || *byte == 0x0b) {
             Some(0)
+        } else if sql.starts_with(BYTE_ORDER_MARK) {
+            Some(BYTE_ORDER_MARK.len() - 1)
         } else {
             return sql;
         };
@@ -157,6 +163,10 @@ mod tests {
             "SELECT queue_set -- x\n /**/ (1)",
             "CHECK(1=queue_set(2))",
             "é queue_set(",
+            "CHECK(\u{feff}queue_set(2))",
+            "CHECK(\"queue_set\"\u{feff}(2))",
+            "CHECK([queue_set] \u{feff}\u{feff} (2))",
+            "CHECK(queue_set/**/\u{feff}(2))",
         ];
         for sql in called {
             assert!(calls(sql.as_bytes(), "queue_set"), "{sql}");
