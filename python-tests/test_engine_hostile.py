@@ -111,6 +111,15 @@ DELTAS: dict[str, tuple[str, str]] = {
     "no pages": ("UPDATE delta_meta SET value = 0 WHERE key = 'page_count'", ""),
     "a page size": ("UPDATE delta_meta SET value = 512 WHERE key = 'page_size'", ""),
     "no table": ("DROP TABLE delta_page", "delta"),
+    # Its nodes may refer to each other, and so have rows without end.
+    "a virtual table": (
+        "ALTER TABLE delta_page RENAME TO other;"
+        "CREATE VIRTUAL TABLE delta_page USING rtree_i32(pgno, x0, x1, +content);"
+        "INSERT INTO delta_page SELECT pgno, 0, 0, content FROM other; DROP TABLE other;"
+        "PRAGMA writable_schema = ON;"
+        "UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'delta_page'",
+        "tables are missing",
+    ),
     "a view": (
         "ALTER TABLE delta_page RENAME TO other; CREATE VIEW delta_page AS WITH RECURSIVE n(pgno) "
         "AS (SELECT 1 UNION ALL SELECT 1 FROM n) SELECT pgno, zeroblob(4096) AS content FROM n",

@@ -18,6 +18,11 @@ use crate::memory;
 /// The table with a row a job of the schedule: who has it has a schedule.
 pub const JOBS: &str = "queuekeeper_jobs";
 
+/// What a row of the schema is that defines a real table. A virtual one has no root page, unless somebody wrote one there; then its
+/// definition, which SQLite goes by, still begins otherwise.
+pub const IS_TABLE: &str =
+    "(type = 'table' AND rootpage > 0 AND substr(ifnull(sql, ''), 1, 12) = 'CREATE TABLE' COLLATE NOCASE)";
+
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
@@ -43,9 +48,8 @@ pub fn quoted(name: &str) -> String {
 /// Whatever SQLite says to reading the schema.
 pub fn has_table(conn: &Connection, name: &str) -> Result<bool> {
     memory::check()?;
-    // A virtual table has no root page.
-    let sql = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name = ?1 COLLATE NOCASE";
-    conn.query_row(sql, [name], |_| Ok(())).optional().map(|found| found.is_some()).map_err(unreadable)
+    let sql = format!("SELECT 1 FROM main.sqlite_schema WHERE {IS_TABLE} AND name = ?1 COLLATE NOCASE");
+    conn.query_row(&sql, [name], |_| Ok(())).optional().map(|found| found.is_some()).map_err(unreadable)
 }
 
 /// Refuses a view or virtual table that bears the name of a table of ours; `so` says what cannot be done.
@@ -54,9 +58,11 @@ pub fn has_table(conn: &Connection, name: &str) -> Result<bool> {
 ///
 /// Such a thing, or whatever SQLite says to reading the schema.
 pub fn refuse_impostor(conn: &Connection, name: &str, so: &str) -> Result<()> {
-    let sql = "SELECT count(*) FROM main.sqlite_schema
-               WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view') AND NOT (type = 'table' AND rootpage > 0)";
-    let others: i64 = conn.query_row(sql, [name], |row| row.get(0)).map_err(unreadable)?;
+    let sql = format!(
+        "SELECT count(*) FROM main.sqlite_schema
+         WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view') AND NOT {IS_TABLE}"
+    );
+    let others: i64 = conn.query_row(&sql, [name], |row| row.get(0)).map_err(unreadable)?;
     if others == 0 {
         return Ok(());
     }
@@ -69,9 +75,10 @@ pub fn refuse_impostor(conn: &Connection, name: &str, so: &str) -> Result<()> {
 ///
 /// Whatever SQLite says to reading the schema.
 pub fn tables(conn: &Connection) -> Result<Vec<String>> {
-    let sql = "SELECT name FROM main.sqlite_schema
-               WHERE type = 'table' AND rootpage > 0 AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY name";
-    names(conn, sql).map_err(unreadable)
+    let sql = format!(
+        "SELECT name FROM main.sqlite_schema WHERE {IS_TABLE} AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY name"
+    );
+    names(conn, &sql).map_err(unreadable)
 }
 
 /// The columns of a table in their order; none when there is no such table.

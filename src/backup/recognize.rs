@@ -101,9 +101,12 @@ pub fn refuse_delta(conn: &Connection, path: &Path) -> Result<()> {
 }
 
 fn tables(conn: &Connection) -> rusqlite::Result<Tables> {
-    let sql = "SELECT count(*) FILTER (WHERE lower(name) IN ('delta_page', 'delta_meta') AND rootpage > 0), count(*) FROM main.sqlite_schema
-               WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~' AND name NOT LIKE 'queuekeeper~_%' ESCAPE '~'";
-    conn.query_row(sql, [], |row| {
+    let sql = format!(
+        "SELECT count(*) FILTER (WHERE lower(name) IN ('delta_page', 'delta_meta') AND {}), count(*) FROM main.sqlite_schema
+         WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~' AND name NOT LIKE 'queuekeeper~_%' ESCAPE '~'",
+        schema::IS_TABLE
+    );
+    conn.query_row(&sql, [], |row| {
         Ok(match (row.get::<_, i64>(0)?, row.get::<_, i64>(1)?) {
             (2, 2) => Tables::DeltaAlone,
             (2, _) => Tables::DeltaAmongOthers,

@@ -97,24 +97,20 @@ fn growth(before: u64, geometry: Geometry) -> u64 {
     after.saturating_sub(before).saturating_sub(u64::from((before + 1..=after).contains(&unused)))
 }
 
-/// Both tables are tables: a view could have rows without end. Nothing in them is computed: that could be content that the file has not, and
+/// Both tables are tables: a view or a virtual table could have rows without end. Nothing in them is computed: that could be content that the file has not, and
 /// take any time.
 fn check_tables(conn: &Connection, delta: &Path) -> Result<()> {
-    let sql = "SELECT count(*) FROM sqlite_schema
-               WHERE type = 'table' AND rootpage > 0 AND name IN ('delta_page', 'delta_meta')";
-    match conn.query_row(sql, [], |row| row.get::<_, i64>(0)) {
-        Ok(2) if computes(conn)? => {
-            Err(Error::corrupt(format!("'{}' is not a delta: its tables have generated columns", delta.display())))
+    let unreadable = |error: Error| error.context(format!("'{}' cannot be read as a delta", delta.display()));
+    for table in ["delta_page", "delta_meta"] {
+        if !schema::has_table(conn, table).map_err(unreadable)? {
+            return Err(Error::corrupt(format!("'{}' is not a delta: its tables are missing", delta.display())));
         }
-        Ok(2) => Ok(()),
-        Ok(_) => Err(Error::corrupt(format!("'{}' is not a delta: its tables are missing", delta.display()))),
-        Err(error) => Err(Error::from(error).context(format!("'{}' cannot be read as a delta", delta.display()))),
+        if schema::columns(conn, table).map_err(unreadable)?.iter().any(|column| !column.stored) {
+            let why = "its tables have generated columns";
+            return Err(Error::corrupt(format!("'{}' is not a delta: {why}", delta.display())));
+        }
     }
-}
-
-fn computes(conn: &Connection) -> Result<bool> {
-    let computes = |table: &str| schema::columns(conn, table).map(|found| found.iter().any(|column| !column.stored));
-    Ok(computes("delta_page")? || computes("delta_meta")?)
+    Ok(())
 }
 
 fn check_meta(conn: &Connection, delta: &Path, parent_digest: &str) -> Result<Geometry> {
