@@ -119,3 +119,23 @@ def test_an_interrupt_ends_the_wait_for_a_lock(make: MakeQueue, open_python: Ope
     time.sleep(0.3)
     interrupted(session, LONGEST_SECONDS)
     assert queue.files() == ["queue.db"]
+
+
+def test_a_restore_that_a_backups_trigger_keeps_busy(
+    make: MakeQueue, open_python: OpenPython, tmp_path: Path
+) -> None:
+    queue = make(Shape(tasks=10, stale_leased=3))
+    session = open_python(queue.path)
+    session.rows(
+        "CREATE TRIGGER endless AFTER UPDATE ON task_queue BEGIN SELECT count(*) FROM "
+        "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n); END"
+    )
+    made = session.object("SELECT queue_backup()")
+    target = tmp_path / "restored" / "queue.db"
+    target.parent.mkdir()
+    session.start(
+        f"SELECT queue_restore('{made['id']}', '{target}', '{{\"requeue_leases\": true}}')"
+    )
+    time.sleep(1.0)
+    interrupted(session, LONGEST_SECONDS)
+    assert list(target.parent.iterdir()) == []

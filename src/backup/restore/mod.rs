@@ -148,7 +148,7 @@ impl Job<'_> {
             Place::New(path) => {
                 space::for_new(directory, self.entry)?;
                 let rebuilt = self.rebuilt(directory, &mut outcome, watch)?;
-                self.requeue(&rebuilt, &mut outcome)?;
+                self.requeue(&rebuilt, &mut outcome, watch)?;
                 self.put(rebuilt, path, self.likeness())?;
             }
             Place::Existing(path) => self.replace(path, directory, &mut outcome, watch)?,
@@ -164,7 +164,7 @@ impl Job<'_> {
             None => space::for_new(directory, self.entry)?,
         }
         let rebuilt = self.rebuilt(directory, outcome, watch)?;
-        self.requeue(&rebuilt, outcome)?;
+        self.requeue(&rebuilt, outcome, watch)?;
         let Some(target) = target else {
             rebuilt.sync()?;
             let aside = place::move_aside(self.caller, path, seen, watch)?;
@@ -174,11 +174,11 @@ impl Job<'_> {
         };
         target.refuse_encoding(&rebuilt, self.entry)?;
         if outcome.page_count == 1 {
-            grow(&rebuilt)?;
+            grow(&rebuilt, watch)?;
         }
         let page_size = target.page_size();
         if page_size != outcome.page_size {
-            outcome.add_note(convert(&rebuilt, page_size)?);
+            outcome.add_note(convert(&rebuilt, page_size, watch)?);
             outcome.page_count = u32::try_from(rebuilt.length()? / u64::from(page_size)).unwrap_or(u32::MAX);
             outcome.page_size = page_size;
         }
@@ -206,9 +206,9 @@ impl Job<'_> {
         }
     }
 
-    fn requeue(&self, rebuilt: &Staged, outcome: &mut Outcome) -> Result<()> {
+    fn requeue(&self, rebuilt: &Staged, outcome: &mut Outcome, watch: &mut Watch<'_>) -> Result<()> {
         if self.options.requeue_leases.unwrap_or(false) {
-            let done = change(rebuilt, |conn| requeue::requeue_all(conn, self.caller.now()))?;
+            let done = change(rebuilt, watch, |conn| requeue::requeue_all(conn, self.caller.now()))?;
             outcome.requeued = Some(done.requeued);
             if let Some(note) = done.note() {
                 outcome.add_note(note);
@@ -255,23 +255,25 @@ impl Job<'_> {
 
 /// Gives a copy of one page a second one, which is free: the first step of a copy of one page would be its commit, before what the
 /// target held was saved.
-fn grow(rebuilt: &Staged) -> Result<()> {
+fn grow(rebuilt: &Staged, watch: &mut Watch<'_>) -> Result<()> {
     let sql = "PRAGMA auto_vacuum=NONE; CREATE TABLE queuekeeper_page(x); DROP TABLE queuekeeper_page";
-    change(rebuilt, |conn| Ok(conn.execute_batch(sql)?)).map_err(|error| error.context("cannot prepare the backup"))
+    change(rebuilt, watch, |conn| Ok(conn.execute_batch(sql)?))
+        .map_err(|error| error.context("cannot prepare the backup"))
 }
 
-/// Changes the rebuilt copy before it is used. It has no name yet, so nothing has to survive a crash.
-fn change<T>(rebuilt: &Staged, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+/// Changes the rebuilt copy before it is used. It has no name yet, so nothing has to survive a crash. Its triggers may take any time.
+fn change<T>(rebuilt: &Staged, watch: &mut Watch<'_>, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let conn = unnamed::connect(rebuilt.handle()?, Access::Write)?;
-    conn.execute_batch("PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF")
-        .map_err(Error::from)
-        .and_then(|()| work(&conn))
-        .map_err(|error| reading::told(&conn, error))
+    let done = watch.over(&conn, || {
+        conn.execute_batch("PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF")?;
+        work(&conn)
+    })?;
+    done.map_err(|error| reading::told(&conn, error))
 }
 
 /// Gives the rebuilt copy another page size; a note about rows that may have got new rowids.
-fn convert(rebuilt: &Staged, page_size: u32) -> Result<String> {
-    let (tables, reached) = change(rebuilt, |conn| {
+fn convert(rebuilt: &Staged, page_size: u32, watch: &mut Watch<'_>) -> Result<String> {
+    let (tables, reached) = change(rebuilt, watch, |conn| {
         let tables = schema::tables_without_own_rowid(conn)?;
         conn.execute_batch(&format!("PRAGMA page_size={page_size}; VACUUM"))
             .map_err(|error| Error::from(error).context("cannot give the backup the page size of the target"))?;
