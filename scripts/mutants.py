@@ -527,7 +527,7 @@ MUTANTS = (
         8,
         "a view is taken for a table of ours",
         "src/schema.rs",
-        "WHERE type = 'table' AND rootpage > 0 AND name = ?1 COLLATE NOCASE",
+        "WHERE {IS_TABLE} AND name = ?1 COLLATE NOCASE",
         "WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE",
         "test_schedule_hostile.py -k trap",
     ),
