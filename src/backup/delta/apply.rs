@@ -42,9 +42,7 @@ fn apply_from(
     geometry: Geometry,
     watch: &mut Watch<'_>,
 ) -> Result<()> {
-    let damaged = |error: rusqlite::Error| {
-        Error::from(error).context(format!("'{}' cannot be read as a delta", delta.display()))
-    };
+    let damaged = |error: rusqlite::Error| unreadable(error, delta);
     check_tables(conn, delta)?;
     // There is space for that one alone.
     if check_meta(conn, delta, parent_digest)? != geometry {
@@ -72,6 +70,10 @@ fn apply_from(
     base.set_len(size).map_err(|error| Error::io("rebuild from", delta, &error))
 }
 
+fn unreadable(error: impl Into<Error>, delta: &Path) -> Error {
+    error.into().context(format!("'{}' cannot be read as a delta", delta.display()))
+}
+
 /// A delta has each page by which the database grew: one that claims more would make a file of any length from nothing.
 fn check_growth(conn: &Connection, delta: &Path, base: &File, geometry: Geometry) -> Result<()> {
     let length = base.metadata().map_err(|error| Error::io("rebuild from", delta, &error))?.len();
@@ -79,7 +81,7 @@ fn check_growth(conn: &Connection, delta: &Path, base: &File, geometry: Geometry
     let sql = "SELECT count(*) FROM delta_page WHERE pgno > ?1";
     let added: i64 = conn
         .query_row(sql, [i64::try_from(before).unwrap_or(i64::MAX)], |row| row.get(0))
-        .map_err(|error| Error::from(error).context(format!("'{}' cannot be read as a delta", delta.display())))?;
+        .map_err(|error| unreadable(error, delta))?;
     if added.unsigned_abs() >= growth(before, geometry) {
         return Ok(());
     }
@@ -100,12 +102,12 @@ fn growth(before: u64, geometry: Geometry) -> u64 {
 /// Both tables are tables: a view or a virtual table could have rows without end. Nothing in them is computed: that could be content that the file has not, and
 /// take any time.
 fn check_tables(conn: &Connection, delta: &Path) -> Result<()> {
-    let unreadable = |error: Error| error.context(format!("'{}' cannot be read as a delta", delta.display()));
     for table in ["delta_page", "delta_meta"] {
-        if !schema::has_table(conn, table).map_err(unreadable)? {
+        if !schema::has_table(conn, table).map_err(|error| unreadable(error, delta))? {
             return Err(Error::corrupt(format!("'{}' is not a delta: its tables are missing", delta.display())));
         }
-        if schema::columns(conn, table).map_err(unreadable)?.iter().any(|column| !column.stored) {
+        if schema::columns(conn, table).map_err(|error| unreadable(error, delta))?.iter().any(|column| !column.stored)
+        {
             let why = "its tables have generated columns";
             return Err(Error::corrupt(format!("'{}' is not a delta: {why}", delta.display())));
         }
@@ -121,8 +123,7 @@ fn check_meta(conn: &Connection, delta: &Path, parent_digest: &str) -> Result<Ge
         let rows = statement.query_map([bounds::DELTA_TEXT], |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect()
     };
-    let meta = read()
-        .map_err(|error| Error::from(error).context(format!("'{}' cannot be read as a delta", delta.display())))?;
+    let meta = read().map_err(|error| unreadable(error, delta))?;
     let number = |key: &str| match meta.get(key) {
         Some(Value::Integer(number)) => Ok(*number),
         _ => Err(Error::corrupt(format!("'{}' is a delta without {key}", delta.display()))),
