@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -254,3 +255,70 @@ answers.append("done")
     assert {each[:2] for each in found.values()} == {(ALICE.uid, ALICE.gid)}
     assert {found[name][2] for name in ("backups", "made", "made/backups")} == {0o770}
     assert found["backups/pulled0.db"][2] == found["queue.db-run-due"][2] == 0o660
+
+
+@pytest.mark.parametrize("target", ["NULL", "beside", "another"])
+@pytest.mark.parametrize("victim", ["there", "gone"])
+@pytest.mark.parametrize("owner", [BOB, ROOT], ids=["bob", "root"])
+def test_root_restores_nothing_that_only_rows_claim_into_a_file_of_another_user(
+    place: Place, owner: User, victim: str, target: str
+) -> None:
+    private = place.make_queue(SCHEMA.read_text(), owner, 0o600, "private")
+    private.parent.chmod(0o700)
+    name = "SELECT queue_set('queue_name', 'orders')"
+    ((answer,),) = place.run(private, owner, *SETTLE, name, "SELECT queue_backup()")[-1]
+    if victim == "gone":
+        private.unlink()
+    path = queue_of(place, ALICE)
+    (path.parent / "backups").symlink_to(private.parent / "backups")
+    former = json.dumps([str(private)])
+    place.run(path, ALICE, name, f"SELECT queue_set('former_paths', '{former}')")
+    before = path.read_bytes()
+    new = path.parent / "new.db"
+    sql = {
+        "NULL": "SELECT queue_restore('latest')",
+        "beside": f"SELECT queue_restore('latest', '{new}')",
+        "another": f"""SELECT queue_restore('latest', '{path}', '{{"overwrite": true}}')""",
+    }[target]
+    message = place.refused(path, ROOT, sql)
+    assert f"belongs to user {owner.uid}" in message
+    assert "pass its path or its id" in message
+    assert path.read_bytes() == before
+    assert not new.exists()
+    id_of = json.loads(answer)["id"]
+    place.run(path, ROOT, f"SELECT queue_restore('{id_of}', '{path.parent}/named.db')")
+
+
+@pytest.mark.parametrize("victim", ["there", "gone"])
+def test_root_pushes_nothing_of_another_user_that_only_rows_claim(
+    place: Place, victim: str
+) -> None:
+    private = place.make_queue(SCHEMA.read_text(), BOB, 0o600, "private")
+    name = "SELECT queue_set('queue_name', 'orders')"
+    ((answer,),) = place.run(private, BOB, *SETTLE, name, "SELECT queue_backup()")[-1]
+    if victim == "gone":
+        private.unlink()
+    path = queue_of(place, ALICE)
+    former = f"SELECT queue_set('former_paths', '{json.dumps([str(private)])}')"
+    directory = f"SELECT queue_set('backup_dir', '{private.parent}/backups')"
+    place.run(path, ALICE, name, former, directory)
+    ((moved,),) = place.run(path, ROOT, "SELECT queue_backup()")[-1]
+    remote = path.parent / "remote"
+    code = f"""
+from queuekeeper.offsite import Offsite
+with queuekeeper.open({str(path)!r}) as queue, Offsite(queue, {str(remote)!r}) as copies:
+    done = copies.push()
+    answers += [done.pushed, [each.backup_path for each in done.skipped]]
+"""
+    modules = (str(Path(__file__).parents[1] / "python" / "src"),)
+    pushed, skipped = users.run(place, path, ROOT, [], code, modules)
+    assert pushed == [Path(json.loads(moved)["backup_path"]).name]
+    assert skipped == [Path(json.loads(answer)["backup_path"]).name]
+
+
+def test_root_restores_the_latest_of_a_queue_that_its_owner_moved(place: Place) -> None:
+    path = queue_of(place, ALICE)
+    place.run(path, ALICE, "SELECT queue_set('queue_name', 'orders')", "SELECT queue_backup()")
+    moved = place.path / "moved"
+    path.parent.rename(moved)
+    place.run(moved / path.name, ROOT, "SELECT queue_restore('latest')")

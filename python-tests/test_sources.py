@@ -762,6 +762,18 @@ def test_settings_that_claim_another_databases_backups_delete_none(
         assert "another database lies now" in str(reasons[each["backup_path"]])
 
 
+def test_the_latest_that_is_only_claimed_is_deleted_by_its_path_alone(
+    place: Open, memory: Path
+) -> None:
+    thief, made = claimed(place, memory, "orders")
+    error = thief.error("SELECT queue_delete_backup('latest')").message
+    assert f"{memory}/victim/queue.db" in error
+    assert "pass its path or its id" in error
+    assert all(Path(each["backup_path"]).exists() for each in made)
+    deleted = thief.object("SELECT queue_delete_backup(?)", made[-1]["id"])
+    assert deleted["backup_paths"] == [made[-1]["backup_path"]]
+
+
 def test_a_database_that_moved_goes_on_to_rotate_what_it_made_before(
     place: Open, memory: Path
 ) -> None:

@@ -43,6 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Catalog<'a> {
     directory: PathBuf,
     live: &'a LiveFiles,
+    heir: Option<u32>,
 }
 
 impl<'a> Catalog<'a> {
@@ -56,12 +57,22 @@ impl<'a> Catalog<'a> {
             std::path::absolute(directory).map_err(|error| Error::io("resolve the directory", directory, &error))?;
         // `a/b/.` and `a//b` are `a/b`; `..` stays, since a symbolic link may be before it.
         let directory = absolute.components().collect();
-        Ok(Self { directory, live })
+        Ok(Self { directory, live, heir: None })
     }
 
     /// The files that must not be touched.
     pub fn live(&self) -> &LiveFiles {
         self.live
+    }
+
+    /// Has backups rebuilt only from artifacts of this user, if one is given, who gets the result.
+    pub fn restrict(&mut self, heir: Option<u32>) {
+        self.heir = heir;
+    }
+
+    /// The user whose artifacts alone a backup may be rebuilt from.
+    pub fn heir(&self) -> Option<u32> {
+        self.heir
     }
 
     /// Where it lies.

@@ -67,7 +67,7 @@ pub fn check<'a>(
     };
     let live = LiveFiles::of(caller)?;
     let mut watch = Watch::new(caller, listener);
-    let Found { catalog, entry, note: passed_over } =
+    let Found { catalog, entry, note: passed_over, .. } =
         locate::backup(caller, &live, words, options.dir.as_deref(), &[], &mut watch)?;
     let verify::Verdict { soundness: found, by_older } = verify::findings(&catalog, &entry, None, level, &mut watch)
         .map_err(|error| error.if_interrupted(UNCHANGED))?;

@@ -48,8 +48,16 @@ pub struct Outcome {
 pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result<Outcome> {
     let live = LiveFiles::of(caller)?;
     let mut watch = Watch::new(caller, None);
-    let Found { catalog, entry: named, .. } =
+    let Found { catalog, entry: named, doubted, .. } =
         locate::backup(caller, &live, words, options.dir.as_deref(), &[], &mut watch)?;
+    if doubted {
+        return Err(Error::usage(format!(
+            "'{}' was made of '{}', where another file lies now, and only the settings say that it is this queue's own; pass its path or \
+             its id to delete it",
+            named.place(catalog.directory()).display(),
+            named.source_path
+        )));
+    }
     delete_from(&catalog, &named, options, &live, &mut watch)
 }
 

@@ -9,6 +9,9 @@
 //! - Anything else is a path. The catalog is then that of the path's own directory (`dir` is not needed). An artifact that it
 //!   does not list is described by [`foreign`](super::foreign).
 //!
+//! What is the caller's own because its settings say so ([`Found::claimed`], [`Found::doubted`]) is told apart: settings are rows, and
+//! whoever writes them is not always who may read, or delete, those backups.
+//!
 //! A backup whose deletion failed is never `latest`; by its path or its id it can be verified and restored as long as it lies there.
 //!
 //! A path that is a live database, or leads to one, is refused before anything is opened.
@@ -35,6 +38,23 @@ pub struct Found<'a> {
     pub entry: Entry,
     /// What whoever asked for `latest` should know of newer ones.
     pub note: Option<String>,
+    /// See [`Source::only_claims`]; never of what was named.
+    pub claimed: bool,
+    /// See [`Source::doubts`]; never of what was named.
+    pub doubted: bool,
+}
+
+impl<'a> Found<'a> {
+    fn named(catalog: Catalog<'a>, entry: Entry) -> Self {
+        Self { catalog, entry, note: None, claimed: false, doubted: false }
+    }
+
+    /// What `source` has for `latest`.
+    fn latest(catalog: Catalog<'a>, entry: Entry, note: Option<String>, source: Option<&Source>) -> Self {
+        let claimed = source.is_some_and(|source| source.only_claims(&entry));
+        let doubted = source.is_some_and(|source| source.doubts(&entry));
+        Self { note, claimed, doubted, ..Self::named(catalog, entry) }
+    }
 }
 
 /// Finds the backup that `words` mean; `targets` are directories in which it may be rebuilt.
@@ -68,7 +88,7 @@ pub fn backup<'a>(
         }
         by_path(live, Path::new(words), targets, watch)?
     };
-    Ok(Found { catalog, entry, note: None })
+    Ok(Found::named(catalog, entry))
 }
 
 /// The newest backup of the caller's own source.
@@ -91,16 +111,16 @@ fn latest<'a>(caller: &Caller, live: &'a LiveFiles, dir: Option<&str>, watch: &m
             break;
         }
         match pointer.follow(source.as_ref(), live, watch) {
-            Ok((catalog, entry)) => return Ok(Found { catalog, entry, note: told_of(&lost) }),
+            Ok((catalog, entry)) => return Ok(Found::latest(catalog, entry, told_of(&lost), source.as_ref())),
             Err(error) if error.primary_code() == ffi::SQLITE_INTERRUPT => return Err(error),
             Err(error) => lost.push(format!("'{}' ({error})", pointer.backup_path)),
         }
     }
     match (newest.cloned(), source) {
-        (Some(entry), _) => {
+        (Some(entry), source) => {
             let saved = (entry.name.as_deref() == Some(BEFORE_RESTORE)).then(|| ONLY_SAVED.to_owned());
             let note = told_of(&lost).into_iter().chain(saved).reduce(|first, second| format!("{first}; {second}"));
-            Ok(Found { catalog, entry, note })
+            Ok(Found::latest(catalog, entry, note, source.as_ref()))
         }
         (None, Some(source)) if !entries.is_empty() => Err(source::none_of(&source, catalog.directory(), &entries)),
         (None, _) => Err(Error::usage(format!(

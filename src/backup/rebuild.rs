@@ -169,6 +169,9 @@ impl Job<'_> {
         let file = files::open_own(&path, self.catalog.live())?.ok_or_else(|| {
             Error::new(rusqlite::ffi::SQLITE_CANTOPEN, format!("the backup '{}' is missing", path.display()))
         })?;
+        if let Some(heir) = self.catalog.heir() {
+            files::refuse_to_pass(&file, &path, heir)?;
+        }
         Ok((path, file))
     }
 

@@ -14,7 +14,8 @@
 //!   If nothing lies there the database has moved (a container's path does not exist on its host), and goes on. A path in
 //!   `former_paths` is not asked about: something else may lie there by now. But settings are rows, and whoever writes them could claim
 //!   another database's name and path: what was made of a path at which another file lies now is
-//!   [in doubt](Source::doubts), and neither deleted by rotation nor pushed.
+//!   [in doubt](Source::doubts), and neither deleted by rotation nor pushed. Nor does root restore by `latest` what a database
+//!   [only claims](Source::only_claims), unless its owner could take it as well.
 //! - A database without a file and without a name has **no source** ([`Source::is_known`]): it stands for nobody.
 //!
 //! # Who asks
@@ -57,6 +58,8 @@ pub struct Source {
     paths: HashSet<String>,
     /// The setting `former_paths`.
     former: HashSet<String>,
+    /// Those of `paths` that are its own because `former_paths` says so.
+    claimed: HashSet<String>,
     /// Paths at which other files lie.
     others: HashSet<String>,
 }
@@ -157,8 +160,15 @@ impl Source {
         let path = path_of(file);
         // As SQLite calls it, too: so did version 0.1.0.
         let called = file.map_or_else(String::new, files::text_of);
-        let (former, others) = (HashSet::new(), HashSet::new());
-        Self { name: Name::None, paths: HashSet::from([path.clone(), called]), path, former, others }
+        let paths = HashSet::from([path.clone(), called]);
+        Self {
+            name: Name::None,
+            path,
+            paths,
+            former: HashSet::new(),
+            claimed: HashSet::new(),
+            others: HashSet::new(),
+        }
     }
 
     /// The same, when this catalog has been looked at; `entries` are newest first.
@@ -187,7 +197,11 @@ impl Source {
             }
         }
         for (path, there) in &asked {
-            if *there == There::Itself || (*there == There::Nothing && self.former.contains(*path)) {
+            let claimed = *there == There::Nothing && self.former.contains(*path);
+            if claimed {
+                self.claimed.insert((*path).to_owned());
+            }
+            if claimed || *there == There::Itself {
                 self.paths.insert((*path).to_owned());
             }
         }
@@ -263,6 +277,12 @@ impl Source {
     /// Whether a backup that is its own may be of another database, which lies where it was made.
     pub fn doubts<'e>(&self, backup: impl Into<Made<'e>>) -> bool {
         self.others.contains(backup.into().path)
+    }
+
+    /// Whether a backup that is its own was made elsewhere, so that only the rows of its settings say that it is.
+    pub fn only_claims<'e>(&self, backup: impl Into<Made<'e>>) -> bool {
+        let path = backup.into().path;
+        !self.paths.contains(path) || self.claimed.contains(path)
     }
 
     /// Whether a backup is its own.

@@ -16,6 +16,7 @@ fn source(name: Option<&str>, path: &str, former: &[&str]) -> Source {
         path: path.into(),
         paths: HashSet::from([path.to_owned()]),
         former: former.iter().map(|&path| path.to_owned()).collect(),
+        claimed: HashSet::new(),
         others: HashSet::new(),
     }
 }
@@ -63,6 +64,15 @@ fn what_was_made_where_another_file_lies_is_in_doubt_though_it_is_ones_own() {
         let expected = [(true, false), (true, false), (true, false), (true, true)];
         assert_eq!(entries.iter().map(found).collect::<Vec<_>>(), expected, "{former:?}");
     }
+}
+
+#[test]
+fn only_what_was_made_of_its_own_file_is_more_than_claimed() {
+    let paths = ["/own", "/mounted", "/gone", "/other", "/gone too"];
+    let entries: Vec<Entry> = paths.iter().map(|path| entry_of(Some("n"), path)).collect();
+    let claims = |source: Source| entries.iter().map(|entry| source.only_claims(entry)).collect::<Vec<_>>();
+    let named = source(Some("n"), "/own", &["/other", "/gone too"]);
+    assert_eq!(claims(settled(named, &entries).unwrap()), [false, false, true, true, true]);
 }
 
 #[test]

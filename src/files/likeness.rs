@@ -97,6 +97,14 @@ impl Likeness {
         }
     }
 
+    /// The user who gets to read what this process writes to such a file and who is not this process's own, where this is root.
+    pub fn heir(&self) -> Option<u32> {
+        #[cfg(unix)]
+        return Some(self.owner).filter(|owner| *owner != 0 && rustix::process::geteuid().is_root());
+        #[cfg(not(unix))]
+        None
+    }
+
     /// The same for a file that belongs beside its database, wherever that lies.
     pub fn anywhere(self) -> Self {
         #[cfg(unix)]

@@ -58,6 +58,29 @@ pub fn refusal(path: &Path, owner: u32) -> Error {
     ))
 }
 
+/// Refuses to let `heir` have the content of a file that is not that user's.
+///
+/// # Errors
+///
+/// Whose it is.
+pub fn refuse_to_pass(file: &File, path: &Path, heir: u32) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let owner = file.metadata().map_err(|error| Error::io("look at", path, &error))?.uid();
+        if owner != heir {
+            return Err(Error::usage(format!(
+                "'{}' belongs to user {owner}, and only rows in a database of user {heir} say that it is a backup of it, so root does not \
+                 restore it as 'latest'; pass its path or its id if you know that it is",
+                path.display()
+            )));
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (file, path, heir);
+    Ok(())
+}
+
 /// Whether a file that was just given `name` has it. Where nobody else may rename what lies there, it does.
 ///
 /// # Errors

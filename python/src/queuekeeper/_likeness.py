@@ -87,6 +87,12 @@ def of(database: Path | None) -> Likeness | None:
     return Likeness(found.st_mode & READ_AND_WRITE, found.st_uid, found.st_gid)
 
 
+def heir(database: Path | None) -> int | None:
+    """The owner of a database, where this is root and that is somebody else."""
+    like = of(database) if _is_root() else None
+    return like.owner if like is not None and like.owner != ROOT else None
+
+
 def umask_of(database: Path | None) -> int:
     """With which another program makes what only those may read who may read a database; -1 where
     its own umask will do."""

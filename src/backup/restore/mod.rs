@@ -12,6 +12,8 @@
 //! - A target that is **no database any more** is moved aside, with its `-wal`, `-shm` and `-journal`, as
 //!   `NAME.corrupt-YYYYMMDD_HHMMSS`; nothing is deleted or replaced, and nothing is moved while anybody else has one of these files open
 //!   or locked, as far as the system shows.
+//! - **Root** does not restore as `latest` what only the rows of a database say is its backup, into a file of another user's, unless that
+//!   user owns it: else whoever can write the rows would get to read any backup that root can.
 //! - A **new target** appears whole or not at all, with journal mode `delete`. It has the permissions, and from root the owner, of what it
 //!   takes the place of, else of the caller's database, else of the backup.
 //!
@@ -117,13 +119,17 @@ pub fn restore<'a>(
     let live = LiveFiles::of(caller)?;
     let place = Place::find(caller, &live, target, options.overwrite.unwrap_or(false))?;
     let mut watch = Watch::new(caller, listener);
-    let Found { catalog, entry, note } =
+    let Found { mut catalog, entry, note, claimed, .. } =
         locate::backup(caller, &live, words, options.dir.as_deref(), &[files::parent_of(place.path())], &mut watch)?;
     if !entry.is_intact() {
         return Err(Error::corrupt(format!(
             "the catalog entry of '{}' is not as it was written, so it cannot be trusted; see queue_verify()",
             entry.backup_path
         )));
+    }
+    if claimed {
+        let heir = place.likeness().or_else(|| caller.likeness());
+        catalog.restrict(heir.and_then(|like| like.heir()));
     }
     let job = Job { caller, catalog: &catalog, entry: &entry, options };
     let mut outcome = job.run(&place, &mut watch).map_err(|error| error.if_interrupted(AS_IT_WAS))?;

@@ -8,7 +8,7 @@ use crate::backup::target;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, LiveFiles, SetAside};
+use crate::files::{self, Directory, Likeness, LiveFiles, SetAside};
 use crate::progress::Watch;
 
 /// The time between two looks at who has a broken database open.
@@ -24,6 +24,14 @@ pub enum Place {
 }
 
 impl Place {
+    /// Whose the target is, if it is there.
+    pub fn likeness(&self) -> Option<Likeness> {
+        match self {
+            Self::New(_) => None,
+            Self::Existing(path) => Likeness::of(path),
+        }
+    }
+
     /// Reads the caller's `target` argument; absent means its own database.
     ///
     /// # Errors

@@ -4,7 +4,8 @@
 
 - Only backups of this queue are pushed (`source`), whatever else the directory holds. What its
   settings claim, but was made of a path at which another database lies, is left out and named:
-  whoever writes the settings shall not read other databases.
+  whoever writes the settings shall not read other databases. So root also leaves out what only
+  they claim and another user owns than their database.
 - A backup is pushed whole: its artifact, then its hash file, each checked after it arrived by the
   remote's own hash, or by reading it back. Only then the remote's catalog lists it.
 - What it builds on is there before it; what is damaged here, or builds on something that is
@@ -23,9 +24,11 @@ small ones costs little, and one of large ones that dies leaves all but the last
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 
+from queuekeeper import _likeness as likeness
 from queuekeeper._arguments import Keep
 from queuekeeper._calls import Progress
 from queuekeeper.offsite import place
@@ -166,10 +169,23 @@ class _Push:
                     return f"'{path}' is missing"
                 if found.sha256 != checksum:
                     return f"'{path}' is damaged: its SHA-256 is not that in the catalog"
+                if self._is_anothers(entry, way(name)):
+                    return (
+                        f"'{path}' belongs to another user than the database, and only the rows of "
+                        "that say that it is its backup; root does not pass it on"
+                    )
                 files.append(found)
             for found in files:
                 self._put(found, way(found.name))
         return None
+
+    def _is_anothers(self, entry: Entry, file: Path) -> bool:
+        database = self.local.database
+        heir = likeness.heir(database)
+        if database is None or heir is None:
+            return False
+        own = entry["source_path"] in {str(database), os.path.realpath(database)}
+        return not own and os.lstat(file).st_uid != heir
 
     def _put(self, file: Stored, way: Path) -> None:
         """Pushes one file, unless it has arrived before."""
