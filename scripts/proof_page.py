@@ -29,8 +29,7 @@ def page(run: Run, results: Sequence[Result]) -> str:
     """The whole page."""
     failures = sum(len(result.failures) for result in results)
     minutes = sum(result.seconds for result in results) / 60
-    found = "no failure" if failures == 0 else f"{failures} failures"
-    facts = {**run.facts, "in all": f"{minutes:.1f} minutes, {found}"}
+    facts = {**run.facts, "in all": f"{minutes:.1f} minutes, {failures} failures"}
     lines = [HEAD, "```sh", run.command, "```", ""]
     lines += table(("", ""), list(facts.items()))
     lines += ["", *summary(results)]
