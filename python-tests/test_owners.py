@@ -322,3 +322,43 @@ def test_root_restores_the_latest_of_a_queue_that_its_owner_moved(place: Place) 
     moved = place.path / "moved"
     path.parent.rename(moved)
     place.run(moved / path.name, ROOT, "SELECT queue_restore('latest')")
+
+
+def test_what_root_gives_away_is_the_directory_that_it_made(place: Place) -> None:
+    """The owner turns a link on the way, behind the making and again behind the opening."""
+    path = queue_of(place, ALICE)
+    modules = (str(Path(__file__).parents[1] / "python" / "src"),)
+    outside, way, link = place.path / "outside", path.parent / "way", path.parent / "link"
+    (outside / "made").mkdir(parents=True)
+    (outside / "made").chmod(0o700)
+    way.mkdir()
+    os.chown(way, ALICE.uid, ALICE.gid)
+    link.symlink_to(way)
+    code = f"""
+from pathlib import Path
+from queuekeeper import _likeness as likeness
+link, way, outside = map(Path, {[str(link), str(way), str(outside)]!r})
+made = turns = 0
+def turn(target):
+    global turns
+    turns += 1
+    link.unlink()
+    link.symlink_to(target)
+def heard(event, arguments):
+    global made
+    if event == "os.mkdir":
+        made = 1
+    elif made == 1 and event == "open":
+        made = 2
+        turn(outside)
+    elif made == 2 and event == "os.listdir":
+        made = 3
+        turn(way)
+sys.addaudithook(heard)
+likeness.make_directories(link / "made", likeness.of(Path({str(path)!r})))
+answers.append(turns)
+"""
+    assert users.run(place, path, ROOT, [], code, modules) == [2]
+    found = users.owners(place.path)
+    assert found["outside/made"] == (0, 0, 0o700)
+    assert found["q/way/made"] == (ALICE.uid, ALICE.gid, 0o770)

@@ -3,8 +3,9 @@
 The rules are the library's (`src/files/likeness.rs`). A file has the permission bits of its
 database. Root gives it to the database's owner too, as SQLite does with `-wal`, but only to an
 owner who may write the directory anyway. A lock or a directory is closed to others only where it
-is the owner's. Only what was just made is given away, by its descriptor. Where a system has no
-owners, or refuses, the file is used as it is.
+is the owner's. Only what was just made is given away, by its descriptor, and judged by that of the
+directory in which it was made: no path is looked up twice, so nobody swaps what it leads to. Where
+a system has no owners, or refuses, the file is used as it is.
 """
 
 from __future__ import annotations
@@ -42,33 +43,30 @@ class Likeness:
     #: The owner gets the file whatever directory it lies in.
     anywhere: bool = False
 
-    def give(self, descriptor: int, directory: Path) -> None:
+    def give(self, descriptor: int, directory: os.stat_result) -> None:
         """Gives a file that was just made in a directory the bits and, as root, the owner."""
         if POSIX:
             with contextlib.suppress(OSError):
                 os.fchmod(descriptor, self.mode)
             self.give_away(descriptor, directory)
 
-    def give_away(self, descriptor: int, directory: Path) -> None:
+    def give_away(self, descriptor: int, directory: os.stat_result) -> None:
         """As root, gives the owner what was just made in a directory, if it may be."""
         if not _is_root() or self.owner == ROOT or not self.may_be_given(directory):
             return
         with contextlib.suppress(OSError):
-            inherited = directory.stat().st_mode & stat.S_ISGID
+            inherited = directory.st_mode & stat.S_ISGID
             os.fchown(descriptor, self.owner, -1 if inherited else self.group)
 
-    def may_be_given(self, directory: Path) -> bool:
+    def may_be_given(self, directory: os.stat_result) -> bool:
         """Whether the owner may put a file into a directory, and take any out of it."""
         if self.anywhere:
             return True
-        try:
-            found = directory.stat()
-        except OSError:
-            return False
-        if found.st_uid == self.owner:
-            return bool(found.st_mode & stat.S_IWUSR)
-        by_group = found.st_gid == self.group and found.st_mode & stat.S_IWGRP
-        return not found.st_mode & stat.S_ISVTX and bool(by_group or found.st_mode & stat.S_IWOTH)
+        mode = directory.st_mode
+        if directory.st_uid == self.owner:
+            return bool(mode & stat.S_IWUSR)
+        by_group = directory.st_gid == self.group and mode & stat.S_IWGRP
+        return not mode & stat.S_ISVTX and bool(by_group or mode & stat.S_IWOTH)
 
     def fits(self, found: os.stat_result) -> bool:
         """Whether with these bits everybody may use a file who may use the database."""
@@ -125,40 +123,57 @@ def private(directory: Path) -> Likeness | None:
 
 def make_lock(path: Path, like: Likeness | None, flags: int) -> int:
     """Makes a lock file, where there is nothing of that name; its descriptor."""
-    descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, PRIVATE)
-    if like is not None and POSIX:
-        like.give_away(descriptor, path.parent)
-        if like.fits(os.fstat(descriptor)):
-            with contextlib.suppress(OSError):
-                os.fchmod(descriptor, like.mode | PRIVATE)
-    return descriptor
+    flags |= os.O_CREAT | os.O_EXCL
+    if not POSIX:
+        return os.open(path, flags, PRIVATE)
+    with opened(path.parent) as parent:
+        descriptor = os.open(path.name, flags, PRIVATE, dir_fd=parent)
+        if like is not None:
+            like.give_away(descriptor, os.fstat(parent))
+            if like.fits(os.fstat(descriptor)):
+                with contextlib.suppress(OSError):
+                    os.fchmod(descriptor, like.mode | PRIVATE)
+        return descriptor
 
 
 def make_directories(directory: Path, like: Likeness | None) -> None:
     """Makes a directory, and what is missing above it, for the owner of a database."""
-    for place in reversed([directory, *directory.parents]):
-        if not place.exists():
-            _make_directory(place, like)
-    directory.mkdir(exist_ok=True)
+    missing = [place for place in (directory, *directory.parents) if not place.exists()]
+    if not POSIX or not missing:
+        directory.mkdir(parents=True, exist_ok=True)
+        return
+    with contextlib.ExitStack() as stack:
+        parent = stack.enter_context(opened(missing[-1].parent))
+        for place in reversed(missing):
+            try:
+                _make_directory(place.name, like, parent)
+                parent = stack.enter_context(opened(place.name, parent))
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(place)) from None
 
 
-def _make_directory(path: Path, like: Likeness | None) -> None:
-    given = like is not None and _is_root() and like.may_be_given(path.parent)
+def _make_directory(name: str, like: Likeness | None, parent: int) -> None:
+    """Makes a directory in one that is open, and gives it away by its own descriptor."""
+    around = os.fstat(parent)
+    given = like is not None and _is_root() and like.may_be_given(around)
     with contextlib.suppress(FileExistsError):
-        path.mkdir(mode=0o700 if given else 0o777)
-        if like is not None and (given or not _is_root()) and POSIX:
+        os.mkdir(name, 0o700 if given else 0o777, dir_fd=parent)
+        if like is not None and (given or not _is_root()):
             # The directory is there and can be used; what is refused leaves it as it is.
             with contextlib.suppress(OSError):
-                _give_directory(path, like)
+                _give_directory(name, like, parent, around)
 
 
-def _give_directory(path: Path, like: Likeness) -> None:
-    with _opened(path) as descriptor:
+def _give_directory(name: str, like: Likeness, parent: int, around: os.stat_result) -> None:
+    with _opened(name, parent) as descriptor:
+        found = os.fstat(descriptor)
         # Nothing that somebody put in its place is given away.
         contents = os.listdir(descriptor)  # noqa: PTH208 - by the descriptor, not by a name
-        if os.fstat(descriptor).st_uid != os.geteuid() or contents:
+        if found.st_uid != os.geteuid() or contents:
             return
-        like.give_away(descriptor, path.parent)
+        if _is_root() and found.st_mode & 0o777 != 0o700:
+            return
+        like.give_away(descriptor, around)
         found = os.fstat(descriptor)
         if _is_root() or like.fits(found):
             entered = (like.mode & 0o444) >> 2
@@ -166,8 +181,21 @@ def _give_directory(path: Path, like: Likeness) -> None:
 
 
 @contextlib.contextmanager
-def _opened(directory: Path) -> Iterator[int]:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+def opened(directory: str | Path, parent: int | None = None) -> Iterator[int]:
+    """A directory by which names in it are found; in one that is open, no link to one."""
+    flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+    flags |= 0 if parent is None else os.O_NOFOLLOW
+    descriptor = os.open(directory, flags, dir_fd=parent)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _opened(directory: str | Path, parent: int | None = None) -> Iterator[int]:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(directory, flags, dir_fd=parent)
     try:
         yield descriptor
     finally:

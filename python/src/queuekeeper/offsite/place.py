@@ -91,35 +91,43 @@ def require(directory: Path, needed: int) -> None:
 
 def put(staged: Path, target: Path, like: Path | None) -> None:
     """Gives a file its name, and the permissions and owner of its database."""
-    descriptor = os.open(staged, os.O_RDWR | getattr(os, "O_BINARY", 0) | likeness.NO_FOLLOW)
-    try:
-        found = likeness.of(like) or likeness.private(target.parent)
-        if found is not None:
-            found.give(descriptor, target.parent)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
-        os.link(staged, target)
-    except FileExistsError:
-        raise usage(f"'{target}' has just been made by somebody else; it was left alone") from None
-    except OSError:
-        _rename(staged, target)
+    with contextlib.ExitStack() as stack:
+        parent, name = None, str(target)
+        if likeness.POSIX:
+            parent, name = stack.enter_context(likeness.opened(target.parent)), target.name
+        descriptor = os.open(staged, os.O_RDWR | getattr(os, "O_BINARY", 0) | likeness.NO_FOLLOW)
+        try:
+            found = likeness.of(like) or likeness.private(target.parent)
+            if found is not None and parent is not None:
+                found.give(descriptor, os.fstat(parent))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        try:
+            _name(staged, name, parent)
+        except FileExistsError:
+            raise usage(
+                f"'{target}' has just been made by somebody else; it was left alone"
+            ) from None
     _sync(target.parent)
 
 
-def _rename(staged: Path, target: Path) -> None:
+def _name(staged: Path, name: str, parent: int | None) -> None:
+    """Gives a file a name that is free, in a directory that is open."""
     try:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, likeness.PRIVATE))
+        os.link(staged, name, dst_dir_fd=parent)
     except FileExistsError:
-        raise usage(f"'{target}' has just been made by somebody else; it was left alone") from None
-    staged.replace(target)
+        raise
+    except OSError:
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+        os.close(os.open(name, flags, likeness.PRIVATE, dir_fd=parent))
+        os.replace(staged, name, dst_dir_fd=parent)
 
 
 def _sync(directory: Path) -> None:
     """Makes a new name durable, where a directory can be opened for that."""
     with contextlib.suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
+        descriptor = os.open(directory, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
         try:
             os.fsync(descriptor)
         finally:
