@@ -41,7 +41,7 @@ pub mod threads;
 pub mod unnamed;
 
 use std::ffi::{CStr, CString};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use rusqlite::ffi;
 
@@ -53,6 +53,7 @@ pub use self::questions::{
     is_unlocked, locks_alone, longest_value, transaction, transaction_on, vfs_name,
 };
 pub use self::statements::{Running, running};
+use self::threads::lock;
 use crate::error::{Error, Result};
 
 /// The oldest SQLite that can be a host: 3.37.0 (2021-11-27), which Ubuntu 22.04 ships as 3.37.2.
@@ -88,7 +89,7 @@ pub unsafe fn bind(table: *mut ffi::sqlite3_api_routines) -> Result<()> {
         return Err(Error::usage("the host passed no SQLite API table"));
     };
     let version = check_version(api)?;
-    let mut bound = BOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut bound = lock(&BOUND);
     if let Some(first) = bound.as_ref() {
         if first.table != table as usize {
             return Err(second_sqlite(&first.version, &version, None));
@@ -152,23 +153,23 @@ pub fn adopt() -> Result<bool> {
 
 /// Whether this process is bound.
 pub fn is_bound() -> bool {
-    BOUND.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    lock(&BOUND).is_some()
 }
 
 fn anchor() -> usize {
-    let bound = BOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    let bound = lock(&BOUND);
     bound.as_ref().map_or(0, |host| host.anchor)
 }
 
 /// The version of the SQLite that this process is bound to, or an empty text before that.
 pub fn sqlite_version() -> String {
-    let bound = BOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    let bound = lock(&BOUND);
     bound.as_ref().map_or_else(String::new, |host| host.version.clone())
 }
 
 /// Whether the host has `sqlite3_progress_handler`; better-sqlite3 is built without.
 pub fn has_progress_handler() -> bool {
-    let bound = BOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    let bound = lock(&BOUND);
     bound.as_ref().is_some_and(|host| host.has_progress_handler)
 }
 

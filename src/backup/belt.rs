@@ -21,8 +21,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::batch::{BATCH, Batch};
-use super::sink::{Fill, Geometry, lock};
+use super::sink::{Fill, Geometry};
 use crate::error::{Error, Result};
+use crate::host::threads::lock;
 use crate::memory;
 use crate::progress::Watch;
 

@@ -19,11 +19,12 @@
 //! `SQLITE_FULL` or `SQLITE_IOERR_WRITE` there, and the true error waits beside it.
 
 use std::ffi::c_int;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::error::{Error, Result};
+use crate::host::threads::lock;
 use crate::host::unnamed;
 
 /// Takes the pages of one snapshot.
@@ -82,11 +83,6 @@ pub struct Geometry {
     pub page_size: u32,
     /// Pages in all, the lock-byte page included.
     pub page_count: u32,
-}
-
-/// What a visitor holds, also after a panic of another thread.
-pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Sink {

@@ -29,13 +29,14 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread::{self, ThreadId};
 
 use rusqlite::{InterruptHandle, ffi};
 
 use crate::connection::Caller;
 use crate::error::{Error, Result};
+use crate::host::threads::lock;
 use crate::host::{process, sole};
 
 /// Two rows, so that after the first it is still running.
@@ -81,11 +82,6 @@ thread_local! {
 /// All handles, for as long as the guard lives.
 pub fn registry() -> MutexGuard<'static, Registry> {
     lock(&REGISTRY)
-}
-
-/// A lock that a panic of somebody else does not make unusable.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A call that makes no sense, whatever it asks for.

@@ -10,8 +10,9 @@ use std::ffi::{CString, c_char};
 use std::ptr;
 use std::sync::{Mutex, MutexGuard};
 
-use super::registry::{lock, misuse};
+use super::registry::misuse;
 use crate::error::Result;
+use crate::host::threads::lock;
 
 /// The length of each, by its address. By the complement of that: what a program forgot to free is to be found by a leak
 /// checker, which takes the address itself for a pointer.

@@ -15,7 +15,9 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use super::threads::lock;
 
 const MARK_BACKWARDS: &[u8] = b"stnemetats evitca ot eud noitcnuf-resu yfidom/eteled ot elbanu";
 const BUFFER: usize = 1 << 20;
@@ -55,7 +57,7 @@ fn range_of(text: &str) -> Option<std::ops::Range<usize>> {
 }
 
 fn has_sqlite(path: &Path) -> bool {
-    let mut answers = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut answers = lock(&ANSWERS);
     let answers = answers.get_or_insert_default();
     if let Some(answer) = answers.get(path) {
         return *answer;

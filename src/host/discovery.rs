@@ -22,12 +22,13 @@ use std::ffi::{OsString, c_char, c_int, c_void};
 use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use rusqlite::ffi;
 
 use super::libraries::{self, Library, PROGRAM};
 use super::sole;
+use super::threads::lock;
 use crate::error::{Error, Result};
 
 /// Names a SQLite where there is none in the process and none of the system.
@@ -41,7 +42,7 @@ pub(super) static SEARCH: Mutex<()> = Mutex::new(());
 ///
 /// See the module's head.
 pub fn ensure(file: Option<&Path>) -> Result<()> {
-    let _one_at_a_time = SEARCH.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one_at_a_time = lock(&SEARCH);
     if super::adopt()? {
         return Ok(());
     }

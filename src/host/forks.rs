@@ -12,8 +12,9 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
+use super::threads::lock;
 use super::{BOUND, Bound, copies, discovery, sole, unnamed};
 
 /// The locks, held. In the order in which they are taken elsewhere.
@@ -29,10 +30,10 @@ impl Held {
     /// Waits for the locks of this part of the library.
     pub fn take() -> Self {
         Self {
-            _search: locked(&discovery::SEARCH),
+            _search: lock(&discovery::SEARCH),
             calls: sole::calls(),
-            _answers: locked(&copies::ANSWERS),
-            _bound: locked(&BOUND),
+            _answers: lock(&copies::ANSWERS),
+            _bound: lock(&BOUND),
             _unnamed: unnamed::state(),
         }
     }
@@ -41,8 +42,4 @@ impl Held {
     pub fn inherit(&mut self) {
         self.calls.inherit();
     }
-}
-
-fn locked<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

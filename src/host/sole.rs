@@ -16,11 +16,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::ffi;
 
 use super::copies;
+use super::threads::lock;
 use crate::error::{Error, Result};
 
 /// Device and inode.
@@ -37,7 +38,7 @@ pub(super) struct Calls {
 static CALLS: Mutex<Calls> = Mutex::new(Calls { running: BTreeMap::new(), inherited: BTreeSet::new() });
 
 pub(super) fn calls() -> MutexGuard<'static, Calls> {
-    CALLS.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&CALLS)
 }
 
 impl Calls {

@@ -1,6 +1,13 @@
-//! Threads: whether SQLite may be called from several, and what must not happen to the host's.
+//! Threads: whether SQLite may be called from several, what must not happen to the host's, and locks.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::ffi;
+
+/// A lock that a panic of somebody else does not make unusable.
+pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// True unless the host has built SQLite for a single thread, or configured it so: then it has no mutexes to give.
 pub fn allowed() -> bool {

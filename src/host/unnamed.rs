@@ -30,11 +30,12 @@ mod vfs;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_int};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
 pub use self::file::{Access, connect, with_uri};
+use super::threads::lock;
 use crate::error::Result;
 
 /// What SQLite takes for a file. Errors are result codes of SQLite's.
@@ -72,10 +73,6 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 
 pub(super) fn state() -> MutexGuard<'static, State> {
     lock(&STATE)
-}
-
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs `open` with the name of a VFS and that of a file on it, which leads to `content`, once.

@@ -17,13 +17,14 @@ use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use super::super::belt;
 use super::Compression;
 use super::zstandard::Encoder;
 use crate::error::{Error, Result};
+use crate::host::threads::lock;
 use crate::memory;
 use crate::progress::Watch;
 
@@ -171,7 +172,7 @@ fn work(queue: &Mutex<Receiver<Job>>, stop: &AtomicBool, compression: Compressio
     let mut frames = Frames::new(compression, level);
     loop {
         // The lock is held while waiting: the others wait for it instead of for the queue.
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let job = lock(queue).recv();
         let Ok((mut piece, answer)) = job else { return };
         if stop.load(Ordering::Relaxed) {
             return;

@@ -15,11 +15,12 @@ use crate::backup::frames::Compression;
 use crate::backup::full::FullWriter;
 use crate::backup::options::Kind;
 use crate::backup::parent;
-use crate::backup::sink::{Geometry, lock};
+use crate::backup::sink::Geometry;
 use crate::backup::snapshot::Snapshot;
 use crate::clock;
 use crate::error::Result;
 use crate::files::Staged;
+use crate::host::threads::lock;
 use crate::progress::Watch;
 use crate::settings::{self, Settings};
 

@@ -15,13 +15,14 @@ mod file;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::{Connection, ffi};
 
 use self::file::ReaderFile;
 pub use self::file::{Which, held, is_watched, read, same_snapshot};
 use crate::host;
+use crate::host::threads::lock;
 
 /// Runs a callback; a panic becomes an I/O error.
 fn guarded(body: impl FnOnce() -> c_int) -> c_int {
@@ -116,7 +117,7 @@ static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
 
 /// All of them, for as long as the guard lives.
 pub fn known() -> MutexGuard<'static, Vec<Known>> {
-    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&KNOWN)
 }
 
 /// The name of the reader VFS over the one that serves `conn`, registered at the first call for the life of the process, as the

@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rusqlite::ffi;
 
-use super::{Content, Shared, found, lock, state};
+use super::{Content, Shared, found, state};
 use crate::error::{Error, Result};
+use crate::host::threads::lock;
 
 /// The VFS that makes what has no name.
 static BELOW: AtomicUsize = AtomicUsize::new(0);
