@@ -27,7 +27,7 @@ fn sources(root: &Path) -> Result<Vec<PathBuf>, Box<dyn std::error::Error>> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // With a VFS of ours registered in a SQLite that lives on, unloading would leave it with pointers into nothing.
-    if env::var("CARGO_CFG_TARGET_OS")? == "linux" {
+    if env::var_os("CARGO_CFG_UNIX").is_some() && env::var("CARGO_CFG_TARGET_VENDOR")? != "apple" {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);

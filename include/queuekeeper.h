@@ -66,8 +66,7 @@
  * handles are refused at once, and so is opening a file (SQLITE_MISUSE) that a call was using at the fork.
  *
  * LIFETIME. Handles last until they are closed, also beyond the thread that opened them. The library, once it is
- * bound to a SQLite, must stay loaded until the process ends (on Linux, `dlclose` does nothing to it). A process
- * may end with handles open.
+ * bound to a SQLite, stays loaded until the process ends, whoever unloads it. A process may end with handles open.
  *
  * WHICH SQLITE. The library contains none, since two SQLites in one process that use the same file destroy each
  * other's locks. It runs on one for as long as the process lives:
@@ -507,7 +506,7 @@ int qk_health(qk_queue *queue,
  The extension's entry point. SQLite calls it when the library is loaded; an application that links the library can
  pass it to `sqlite3_auto_extension()`.
 
- Returns `SQLITE_OK_LOAD_PERMANENTLY`, or an error code with a message in `*error_message` that is to be freed with
+ Returns `SQLITE_OK`, or an error code with a message in `*error_message` that is to be freed with
  `sqlite3_free()`: the SQLite is older than 3.37.0, lacks a needed function, or is not the first SQLite in this process
  that loads the library. A refusal changes nothing.
 

@@ -40,8 +40,8 @@ def try_out(
     directory = tmp_path / "backups of the program"
     directory.mkdir()
 
-    def try_it(name: str, *more: Path) -> None:
-        program = build(tmp_path / name, library, SOURCES / f"{name}.c", SHARED)
+    def try_it(name: str, *more: Path | str, linked: str = "") -> None:
+        program = build(tmp_path / name, library, SOURCES / f"{name}.c", SHARED, more=linked)
         assert run(program, queue.path, directory, *more) == "0 failures\n"
         assert queue.query("PRAGMA integrity_check") == [("ok",)]
         if SANITIZER == "thread":
@@ -71,6 +71,13 @@ def test_handles_and_texts_that_are_none(
     try_out: Callable[..., None], library: Path, copy: Path
 ) -> None:
     try_out("strangers", library, copy)
+
+
+@pytest.mark.parametrize("what", ["among"])
+def test_auto_extensions_and_statements_that_call(
+    what: str, try_out: Callable[..., None], copy: Path
+) -> None:
+    try_out("automatic", copy, what, linked="-Wl,--no-as-needed -l:libsqlite3.so.0 -ldl")
 
 
 def test_forks(try_out: Callable[..., None], make: MakeQueue) -> None:

@@ -6,12 +6,12 @@
 //! queuekeeper contains no SQLite of its own: two copies in one process cancel each other's POSIX locks, since
 //! closing any descriptor of a file drops all locks that the process holds on it
 //! (<https://www.sqlite.org/howtocorrupt.html>, section 2.2). Everything runs on the API table that the host hands
-//! over when it loads the extension. [`bind`] takes that table exactly once per process, however many copies of the library
-//! are loaded in it ([`process`]):
+//! over when it loads the extension. [`bind`] takes that table once per process, whatever copies of the library it has ([`process`]):
 //!
 //! - the same SQLite may load the library any number of times (it always passes the same table);
 //! - a second, different SQLite is refused in words, before anything of the first is overwritten;
-//! - a SQLite older than [`OLDEST`], or one built without a function that is needed, is refused in words.
+//! - a SQLite older than [`OLDEST`], or one built without a function that is needed, is refused in words;
+//! - from then on the library stays loaded until the process ends, whoever unloads it: SQLite has pointers into it, a VFS's among them.
 //!
 //! Before `bind` has succeeded, no other part of the crate may call SQLite. Callers that are no SQLite have one found for them
 //! by [`discovery`], [`sole`] watches that no file of theirs is open through another, and [`forks`] over their children.
@@ -94,6 +94,7 @@ pub unsafe fn bind(table: *mut ffi::sqlite3_api_routines) -> Result<()> {
         if first.table != table as usize {
             return Err(second_sqlite(&first.version, &version, None));
         }
+        drop(bound);
         return process::elsewhere().map(drop);
     }
     check_functions(api, &version)?;
@@ -105,6 +106,7 @@ pub unsafe fn bind(table: *mut ffi::sqlite3_api_routines) -> Result<()> {
         process::withdraw();
         return Err(Error::usage(format!("SQLite {version} cannot be used: {refusal}")));
     }
+    images::stay();
     process::settle(table as usize, Box::leak(lasting.into_boxed_c_str()));
     *bound = Some(Bound {
         table: table as usize,

@@ -47,7 +47,7 @@ fn offer(table: *mut Api) -> Result<(), (c_int, String)> {
         let mut message = std::ptr::null_mut();
         let code = init(conn.handle(), &mut message, table);
         std::mem::forget(loaded);
-        if code == ffi::SQLITE_OK_LOAD_PERMANENTLY {
+        if code == ffi::SQLITE_OK {
             return Ok(());
         }
         assert!(!message.is_null() || table.is_null(), "a refusal without words");

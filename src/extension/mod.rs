@@ -4,8 +4,10 @@
 //!
 //! `sqlite3_queuekeeper_init` is the name that SQLite derives from the file name `libqueuekeeper`, so that
 //! `.load ./libqueuekeeper` needs no entry point. It binds the process to the SQLite that loads it (see
-//! [`host`](crate::host)), defines the functions and tables on the connection, and asks to stay loaded for the life of
-//! the process: with a registered VFS, unloading would leave SQLite with pointers into nothing.
+//! [`host`](crate::host)), which also keeps the library loaded, and defines the functions and tables on the connection.
+//!
+//! It answers `SQLITE_OK` and nothing else that means success: `SQLITE_OK_LOAD_PERMANENTLY` is one to `sqlite3_load_extension` alone. To
+//! `sqlite3_auto_extension` it is an error, which fails the opening of the connection, and keeps later extensions from it.
 //!
 //! `sqlite3_queuekeeperreadonly_init` is for hosts that run SQL of strangers, such as Datasette: it defines only what reads the queue
 //! itself, and neither changes anything, nor looks at other files, nor takes long. Which of the two is called counts for each connection.
@@ -32,7 +34,7 @@ use crate::host;
 /// The extension's entry point. SQLite calls it when the library is loaded; an application that links the library can
 /// pass it to `sqlite3_auto_extension()`.
 ///
-/// Returns `SQLITE_OK_LOAD_PERMANENTLY`, or an error code with a message in `*error_message` that is to be freed with
+/// Returns `SQLITE_OK`, or an error code with a message in `*error_message` that is to be freed with
 /// `sqlite3_free()`: the SQLite is older than 3.37.0, lacks a needed function, or is not the first SQLite in this process
 /// that loads the library. A refusal changes nothing.
 ///
@@ -94,7 +96,7 @@ unsafe fn enter(
     // SAFETY: as the caller vouches.
     let outcome = guard::guarded("queuekeeper", || unsafe { initialize(db, error_message, api, offer) });
     match outcome {
-        Ok(()) => ffi::SQLITE_OK_LOAD_PERMANENTLY,
+        Ok(()) => ffi::SQLITE_OK,
         Err(error) => {
             // SAFETY: as the caller vouches.
             unsafe { tell(&error, error_message, api) };

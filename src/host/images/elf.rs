@@ -49,6 +49,9 @@ unsafe extern "C" fn call(info: *mut libc::dl_phdr_info, _size: usize, data: *mu
     0
 }
 
+/// The library is marked as one that stays.
+pub fn stay() {}
+
 /// A value that any bytes are.
 trait Plain: Copy {}
 impl Plain for u8 {}

@@ -36,6 +36,18 @@ pub fn each(mut visit: impl FnMut(&Image)) {
     }
 }
 
+/// Keeps the library loaded.
+pub fn stay() {
+    // SAFETY: any bytes are one.
+    let mut own: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: the address lies in this library, which dyld knows by the name that it gives. Nothing is loaded by it.
+    unsafe {
+        if libc::dladdr(stay as *const c_void, &raw mut own) != 0 {
+            libc::dlopen(own.dli_fname, libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE);
+        }
+    }
+}
+
 impl Drop for Image {
     fn drop(&mut self) {
         // SAFETY: gives back the count that `each` took.

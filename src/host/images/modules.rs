@@ -8,6 +8,8 @@ type Module = *mut c_void;
 
 /// `GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS`.
 const FROM_ADDRESS: u32 = 4;
+/// `GET_MODULE_HANDLE_EX_FLAG_PIN`.
+const PIN: u32 = 1;
 const LONGEST_PATH: usize = 32_768;
 
 // Four functions, as <https://learn.microsoft.com/windows/win32/api/> has them, spare a crate.
@@ -33,6 +35,13 @@ pub fn each(mut visit: impl FnMut(&Image)) {
             visit(&Image(held));
         }
     }
+}
+
+/// Keeps the library loaded.
+pub fn stay() {
+    let mut own = ptr::null_mut();
+    // SAFETY: the address lies in this library.
+    unsafe { GetModuleHandleExW(FROM_ADDRESS | PIN, (stay as *const c_void).cast(), &raw mut own) };
 }
 
 fn modules() -> Vec<Module> {
