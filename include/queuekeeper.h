@@ -55,6 +55,7 @@
  * first call is done. Calls on different handles run side by side. A progress callback runs in the thread that
  * made the call. It must not use that call's handle (SQLITE_MISUSE), except for `qk_interrupt`, nor wait for a
  * thread that does. It does not wait for other handles either: one that another thread is using is SQLITE_BUSY there.
+ * An auto-extension of the program's that runs because a call opens a connection is such a callback, too.
  * To end a long call: a progress callback that returns something other than 0, or `qk_interrupt` from another thread.
  * The work then undoes what it has begun. A thread that is cancelled (`pthread_cancel`) in a call ends after it.
  *
@@ -156,7 +157,7 @@ int qk_bind(struct sqlite3_api_routines *api);
  Returns `SQLITE_OK`; `SQLITE_MISUSE`: `path` or `queue` is NULL; `SQLITE_CANTOPEN`: there is no such file, or it cannot be
  opened; `SQLITE_ERROR`: no SQLite to run on was found, or another SQLite in this process may have the file open. After an
  error `qk_errmsg(NULL)` has the message, and there is nothing to close. `SQLITE_MISUSE`, too, in a child that was forked while
- a call was using that file.
+ a call was using that file, and in an auto-extension of the program's that runs because the first call looks for its SQLite.
 
  Requires: `path` is NULL or a C string, `queue` NULL or a place for a pointer.
  */
@@ -169,7 +170,7 @@ int qk_open(const char *path,
 
  A call on the handle then works as a SQL function does on that connection: it sees its transaction, takes part in it,
  and is ended by `sqlite3_interrupt(db)`. While a call runs, no other thread may use the connection, unless SQLite is
- in serialized mode (its default).
+ in serialized mode (its default); there, other threads' statements wait until the call is done, and the call until theirs are.
 
  Returns `SQLITE_OK`; `SQLITE_MISUSE`: `db` or `queue` is NULL, or the library does not know the connection's SQLite yet:
  load it into the connection as an extension first, or call `qk_bind`.

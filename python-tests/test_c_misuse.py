@@ -73,7 +73,7 @@ def test_handles_and_texts_that_are_none(
     try_out("strangers", library, copy)
 
 
-@pytest.mark.parametrize("what", ["among"])
+@pytest.mark.parametrize("what", ["among", "others", "wrapped"])
 def test_auto_extensions_and_statements_that_call(
     what: str, try_out: Callable[..., None], copy: Path
 ) -> None:

@@ -390,7 +390,7 @@ MUTANTS = (
     Mutant(
         6,
         "a callback waits for a handle that another thread uses",
-        "src/ffi/registry.rs",
+        "src/ffi/registry/turn.rs",
         "if DEPTH.get() == 0 {",
         "if DEPTH.get() < usize::MAX {",
         "test_c_misuse.py::test_callbacks_that_call_back",

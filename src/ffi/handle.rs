@@ -57,7 +57,7 @@ pub unsafe extern "C" fn qk_bind(api: *mut ffi::sqlite3_api_routines) -> c_int {
 /// Returns `SQLITE_OK`; `SQLITE_MISUSE`: `path` or `queue` is NULL; `SQLITE_CANTOPEN`: there is no such file, or it cannot be
 /// opened; `SQLITE_ERROR`: no SQLite to run on was found, or another SQLite in this process may have the file open. After an
 /// error `qk_errmsg(NULL)` has the message, and there is nothing to close. `SQLITE_MISUSE`, too, in a child that was forked while
-/// a call was using that file.
+/// a call was using that file, and in an auto-extension of the program's that runs because the first call looks for its SQLite.
 ///
 /// # Safety
 ///
@@ -100,7 +100,7 @@ fn open(path: &str) -> Result<usize> {
 ///
 /// A call on the handle then works as a SQL function does on that connection: it sees its transaction, takes part in it,
 /// and is ended by `sqlite3_interrupt(db)`. While a call runs, no other thread may use the connection, unless SQLite is
-/// in serialized mode (its default).
+/// in serialized mode (its default); there, other threads' statements wait until the call is done, and the call until theirs are.
 ///
 /// Returns `SQLITE_OK`; `SQLITE_MISUSE`: `db` or `queue` is NULL, or the library does not know the connection's SQLite yet:
 /// load it into the connection as an extension first, or call `qk_bind`.

@@ -6,7 +6,10 @@
 //!   else are `SQLITE_MISUSE`. A handle's value is never given out again.
 //! - Calls on one handle run one at a time: a second thread waits for its turn. A call from within a progress callback of the
 //!   same handle would wait for ever, so it is `SQLITE_MISUSE`; so is every call in a child that was forked since. A callback's
-//!   call on another handle that is in use could wait for a thread that waits for this one, so it is `SQLITE_BUSY`.
+//!   call on another handle that is in use could wait for a thread that waits for this one, so it is `SQLITE_BUSY`. An auto-extension
+//!   that runs while a call opens its connection is a callback, too.
+//! - A call on a wrapped connection has that connection to itself, as a SQL function does: another thread's statements wait. Whoever
+//!   uses the handle from within a statement of the connection finds it free.
 //! - A call works as if it were a function inside a statement of its connection, as in SQL, so that `sqlite3_interrupt` ends it.
 //!
 //! # How
@@ -24,12 +27,13 @@
 //! SQLite forgets an interrupt when no statement is running, hence the statement that is kept half-read for the time of a call;
 //! it reads no table and holds no lock.
 
-use std::cell::Cell;
+mod turn;
+
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, ThreadId};
 
 use rusqlite::{InterruptHandle, ffi};
@@ -58,9 +62,13 @@ pub struct Handle {
     message: Mutex<CString>,
 }
 
-/// The call that is running.
+/// Who has the turn, and what ends the call.
 struct Running {
     thread: ThreadId,
+    end: Option<End>,
+}
+
+struct End {
     interrupt: InterruptHandle,
     /// What a wait for a lock listens to.
     stop: Arc<AtomicBool>,
@@ -73,11 +81,6 @@ pub struct Registry {
 }
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { last: 0, open: None });
-
-thread_local! {
-    /// How many calls this thread is in: the second comes from the first one's callback.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-}
 
 /// All handles, for as long as the guard lives.
 pub fn registry() -> MutexGuard<'static, Registry> {
@@ -139,24 +142,25 @@ fn no_handle(number: usize) -> Error {
 ///
 /// `SQLITE_MISUSE`.
 pub fn close(number: usize) -> Result<()> {
-    let handle = {
+    let (handle, at_once) = {
         let mut registry = registry();
         let open = registry.open.get_or_insert_default();
         let handle = open.get(&number).cloned().ok_or_else(|| no_handle(number))?;
+        let mut at_once = None;
         if !handle.is_inherited() {
             handle.refuse_nested()?;
-            if DEPTH.get() > 0 {
-                drop(handle.turn()?);
+            if turn::is_within() {
+                at_once = handle.turn()?.database.take();
             }
         }
         open.remove(&number);
-        handle
+        (handle, at_once)
     };
     if handle.is_inherited() {
         handle.forget();
         return Ok(());
     }
-    let database = lock(&handle.database).take();
+    let database = at_once.or_else(|| lock(&handle.database).take());
     database.map(drop).ok_or_else(|| no_handle(number))
 }
 
@@ -185,20 +189,6 @@ impl Handle {
         }
     }
 
-    /// Waits until nobody else uses the handle, unless this thread uses another, for which that one may be waiting.
-    fn turn(&self) -> Result<MutexGuard<'_, Option<Database>>> {
-        if DEPTH.get() == 0 {
-            return Ok(lock(&self.database));
-        }
-        match self.database.try_lock() {
-            Ok(turn) => Ok(turn),
-            Err(TryLockError::Poisoned(turn)) => Ok(turn.into_inner()),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::busy("another thread is using this handle, and a progress callback does not wait for it"))
-            }
-        }
-    }
-
     /// Runs `body` on the handle's database, when it is its turn.
     ///
     /// # Errors
@@ -206,8 +196,8 @@ impl Handle {
     /// Those of `body`, or `SQLITE_MISUSE`.
     pub fn run<T>(&self, body: impl FnOnce(&Caller) -> Result<T>) -> Result<T> {
         self.refuse_nested()?;
-        let database = self.turn()?;
-        match database.as_ref() {
+        let turn = self.turn()?;
+        match turn.database.as_ref() {
             None => Err(misuse("this handle was closed while the call waited for its turn")),
             Some(Database::Connection(caller)) => self.run_on(caller, &Arc::default(), body),
             Some(Database::File(path)) => {
@@ -230,20 +220,9 @@ impl Handle {
         stop: &Arc<AtomicBool>,
         body: impl FnOnce(&Caller) -> Result<T>,
     ) -> Result<T> {
-        struct Ended<'a>(&'a Mutex<Option<Running>>);
-        impl Drop for Ended<'_> {
-            fn drop(&mut self) {
-                DEPTH.set(DEPTH.get() - 1);
-                *lock(self.0) = None;
-            }
-        }
-
         let conn = caller.connection();
-        let (thread, interrupt) = (thread::current().id(), conn.get_interrupt_handle());
-        let running = Running { thread, interrupt, stop: Arc::clone(stop) };
-        *lock(&self.running) = Some(running);
-        DEPTH.set(DEPTH.get() + 1);
-        let _ended = Ended(&self.running);
+        let end = End { interrupt: conn.get_interrupt_handle(), stop: Arc::clone(stop) };
+        *lock(&self.running) = Some(Running { thread: thread::current().id(), end: Some(end) });
         let mut carrier = conn.prepare(CARRIER).ok();
         let mut rows = carrier.as_mut().and_then(|carrier| carrier.query([]).ok());
         // A connection that refuses even this will tell `body` why.
@@ -253,9 +232,9 @@ impl Handle {
 
     /// Asks the running call to end.
     pub fn interrupt(&self) {
-        if let Some(running) = &*lock(&self.running) {
-            running.stop.store(true, Ordering::Relaxed);
-            running.interrupt.interrupt();
+        if let Some(Running { end: Some(end), .. }) = &*lock(&self.running) {
+            end.stop.store(true, Ordering::Relaxed);
+            end.interrupt.interrupt();
         }
     }
 

@@ -17,11 +17,16 @@
 //!
 //! SQLite hands its API table only to extensions. So one is registered as an auto-extension of that SQLite, a connection
 //! to `:memory:` calls it, and it is cancelled again. Libraries stay loaded for the life of the process.
+//!
+//! Loading a library and opening a connection run code of others: initializers, and the program's own auto-extensions, which may fork, use
+//! the library, or wait for a thread that does. No lock is held meanwhile. Threads may search at the same time; the first that finds
+//! something counts for all. One that searches already cannot search for what runs in it.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::ffi::{OsString, c_char, c_int, c_void};
 use std::path::Path;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::Mutex;
 
 use rusqlite::ffi;
@@ -34,7 +39,17 @@ use crate::error::{Error, Result};
 /// Names a SQLite where there is none in the process and none of the system.
 const VARIABLE: &str = "QUEUEKEEPER_SQLITE";
 
-pub(super) static SEARCH: Mutex<()> = Mutex::new(());
+thread_local! {
+    /// Whether this thread is searching.
+    static SEARCHING: Cell<bool> = const { Cell::new(false) };
+    /// The table that this thread was handed.
+    static CAUGHT: Cell<*mut ffi::sqlite3_api_routines> = const { Cell::new(ptr::null_mut()) };
+}
+
+/// How many threads are waiting for the table of each SQLite, by its anchor.
+pub(super) type Askers = BTreeMap<usize, usize>;
+
+pub(super) static ASKERS: Mutex<Askers> = Mutex::new(BTreeMap::new());
 
 /// Sees to it that the process is bound. `file` is the database that is to be opened next, if it is a file.
 ///
@@ -42,10 +57,35 @@ pub(super) static SEARCH: Mutex<()> = Mutex::new(());
 ///
 /// See the module's head.
 pub fn ensure(file: Option<&Path>) -> Result<()> {
-    let _one_at_a_time = lock(&SEARCH);
+    struct Ended;
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            SEARCHING.set(false);
+        }
+    }
+
     if super::adopt()? {
         return Ok(());
     }
+    if SEARCHING.replace(true) {
+        return Err(Error::new(
+            ffi::SQLITE_MISUSE,
+            "this thread is looking for a SQLite to run on, and this call comes from an auto-extension or an initializer that runs \
+             meanwhile; call qk_bind() with the API table there, or before the first qk_open()",
+        ));
+    }
+    let _ended = Ended;
+    let table = search(file);
+    // What another thread has found meanwhile counts, and has perhaps opened the file.
+    if super::is_bound() {
+        return Ok(());
+    }
+    // SAFETY: this SQLite has just handed the table to an extension.
+    unsafe { super::bind(table?) }
+}
+
+/// The API table of the SQLite that was found.
+fn search(file: Option<&Path>) -> Result<*mut ffi::sqlite3_api_routines> {
     let found = match present()? {
         Some(found) => found,
         None => {
@@ -58,9 +98,7 @@ pub fn ensure(file: Option<&Path>) -> Result<()> {
     if let Some(file) = file {
         sole::refuse_shared(file, found.anchor)?;
     }
-    let table = found.table()?;
-    // SAFETY: this SQLite has just handed the table to an extension.
-    unsafe { super::bind(table) }
+    found.table()
 }
 
 /// A SQLite that could be bound.
@@ -120,18 +158,17 @@ fn load_named(named: &OsString) -> Result<Found> {
 }
 
 type Entry = unsafe extern "C" fn(*mut ffi::sqlite3, *mut *mut c_char, *mut ffi::sqlite3_api_routines) -> c_int;
+type Initialize = unsafe extern "C" fn() -> c_int;
 type Register = unsafe extern "C" fn(Entry) -> c_int;
 type Open = unsafe extern "C" fn(*const c_char, *mut *mut ffi::sqlite3) -> c_int;
 type Close = unsafe extern "C" fn(*mut ffi::sqlite3) -> c_int;
-
-static CAUGHT: AtomicPtr<ffi::sqlite3_api_routines> = AtomicPtr::new(ptr::null_mut());
 
 unsafe extern "C" fn catch(
     _db: *mut ffi::sqlite3,
     _message: *mut *mut c_char,
     api: *mut ffi::sqlite3_api_routines,
 ) -> c_int {
-    CAUGHT.store(api, Ordering::SeqCst);
+    CAUGHT.set(api);
     ffi::SQLITE_OK
 }
 
@@ -143,25 +180,48 @@ impl Found {
         })
     }
 
+    fn begin_asking(&self, register: impl FnOnce() -> c_int) {
+        let mut askers = lock(&ASKERS);
+        register();
+        *askers.entry(self.anchor).or_default() += 1;
+    }
+
+    /// The last one cancels what all have registered, which is one and the same.
+    fn end_asking(&self, cancel: impl FnOnce() -> c_int) {
+        let mut askers = lock(&ASKERS);
+        match askers.get_mut(&self.anchor) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => {
+                askers.remove(&self.anchor);
+                cancel();
+            }
+        }
+    }
+
     fn table(&self) -> Result<*mut ffi::sqlite3_api_routines> {
+        let initialize = self.function(c"sqlite3_initialize")?;
         let register = self.function(c"sqlite3_auto_extension")?;
         let cancel = self.function(c"sqlite3_cancel_auto_extension")?;
         let (open, close) = (self.function(c"sqlite3_open")?, self.function(c"sqlite3_close")?);
-        CAUGHT.store(ptr::null_mut(), Ordering::SeqCst);
         // SAFETY: the functions of these names have these signatures in every SQLite; the entry that is registered has the
         // one that SQLite calls it with.
         unsafe {
+            let initialize = std::mem::transmute::<*mut c_void, Initialize>(initialize);
             let register = std::mem::transmute::<*mut c_void, Register>(register);
             let cancel = std::mem::transmute::<*mut c_void, Register>(cancel);
             let open = std::mem::transmute::<*mut c_void, Open>(open);
             let close = std::mem::transmute::<*mut c_void, Close>(close);
             let mut db = ptr::null_mut();
-            register(catch);
+            // While another thread asked, any connection of this one was asked.
+            CAUGHT.set(ptr::null_mut());
+            // What a program has SQLite do at its beginning is not to be done by `register`, under the lock.
+            initialize();
+            self.begin_asking(|| register(catch));
             open(c":memory:".as_ptr(), &raw mut db);
-            cancel(catch);
+            self.end_asking(|| cancel(catch));
             close(db);
         }
-        let table = CAUGHT.load(Ordering::SeqCst);
+        let table = CAUGHT.replace(ptr::null_mut());
         if table.is_null() {
             return Err(Error::usage(format!(
                 "the SQLite of {} hands out no API table: it was built without extension loading, or another \

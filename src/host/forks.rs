@@ -19,7 +19,7 @@ use super::{BOUND, Bound, copies, discovery, sole, unnamed};
 
 /// The locks, held. In the order in which they are taken elsewhere.
 pub struct Held {
-    _search: MutexGuard<'static, ()>,
+    askers: MutexGuard<'static, discovery::Askers>,
     calls: MutexGuard<'static, sole::Calls>,
     _answers: MutexGuard<'static, Option<HashMap<PathBuf, bool>>>,
     _bound: MutexGuard<'static, Option<Bound>>,
@@ -30,7 +30,7 @@ impl Held {
     /// Waits for the locks of this part of the library.
     pub fn take() -> Self {
         Self {
-            _search: lock(&discovery::SEARCH),
+            askers: lock(&discovery::ASKERS),
             calls: sole::calls(),
             _answers: lock(&copies::ANSWERS),
             _bound: lock(&BOUND),
@@ -40,6 +40,7 @@ impl Held {
 
     /// This process is the child.
     pub fn inherit(&mut self) {
+        self.askers.clear();
         self.calls.inherit();
     }
 }

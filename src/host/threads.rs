@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::ffi;
+use rusqlite::{Connection, ffi};
 
 /// A lock that a panic of somebody else does not make unusable.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -19,6 +19,46 @@ pub fn allowed() -> bool {
         let mutex = ffi::sqlite3_mutex_alloc(ffi::SQLITE_MUTEX_FAST);
         ffi::sqlite3_mutex_free(mutex);
         !mutex.is_null()
+    }
+}
+
+/// A connection's mutex, held by this thread. SQLite takes it for each step of a statement, functions and callbacks included; a
+/// thread may hold it any number of times.
+pub struct Entered(*mut ffi::sqlite3_mutex);
+
+impl Entered {
+    /// `None` while another thread holds it. A connection that SQLite made without one has nothing to hold, and on a system where
+    /// SQLite cannot try, nothing is held.
+    pub fn attempt(conn: &Connection) -> Option<Self> {
+        // SAFETY: the connection is open, and its mutex, if it has one, is there until it is closed; SQLite does nothing with NULL.
+        unsafe {
+            let mutex = if can_try() { ffi::sqlite3_db_mutex(conn.handle()) } else { std::ptr::null_mut() };
+            (ffi::sqlite3_mutex_try(mutex) == ffi::SQLITE_OK).then_some(Self(mutex))
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // SAFETY: held since `attempt`, by this thread, since a pointer does not go to another.
+        unsafe { ffi::sqlite3_mutex_leave(self.0) };
+    }
+}
+
+/// Whether trying a mutex that nobody holds has success: some builds for Windows always answer no.
+fn can_try() -> bool {
+    // SAFETY: as for `allowed`; NULL is held at once.
+    unsafe {
+        if ffi::sqlite3_threadsafe() == 0 {
+            return false;
+        }
+        let mutex = ffi::sqlite3_mutex_alloc(ffi::SQLITE_MUTEX_FAST);
+        let held = ffi::sqlite3_mutex_try(mutex) == ffi::SQLITE_OK;
+        if held {
+            ffi::sqlite3_mutex_leave(mutex);
+        }
+        ffi::sqlite3_mutex_free(mutex);
+        held
     }
 }
 
