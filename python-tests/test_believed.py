@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sqlite3
 import stat
 from contextlib import closing
@@ -173,6 +174,36 @@ def test_an_env_file_that_is_another_users_link_is_refused(
     for named in (None, link):
         with pytest.raises(queuekeeper.Error, match=r"is a link .* another user \(uid 12345\)"):
             Configuration(env_file=named, environment={})
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+@pytest.mark.parametrize("link", [False, True], ids=["pipe", "link to one"])
+def test_an_env_file_that_becomes_a_pipe_behind_the_look_at_it_is_not_waited_for(
+    link: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, pipe = env_file(tmp_path), tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def look(_: Path) -> bool:
+        path.unlink()
+        if link:
+            path.symlink_to(pipe)
+        else:
+            pipe.rename(path)
+        return True
+
+    def waited(*_: object) -> None:
+        raise AssertionError("it waits for who writes into the pipe")
+
+    monkeypatch.setattr(Path, "is_file", look)
+    before = signal.signal(signal.SIGALRM, waited)
+    signal.alarm(5)
+    try:
+        with pytest.raises(queuekeeper.Error, match="it is no file"):
+            Configuration(env_file=path, environment={})
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_root_may_own_anybodys_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

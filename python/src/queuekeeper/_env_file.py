@@ -5,11 +5,12 @@
 A file that another user owns, or may write, is refused: it names the programs' arguments, and the
 current directory may be anybody's. root may own it, as root may do anything. The file that was
 looked at is the one that is read. So is a link that another user made: it could lead to a file of
-ours that others put words into, such as a mailbox.
+ours that others put words into, such as a mailbox. What became a pipe meanwhile is not waited for.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -49,14 +50,19 @@ def read(named: str | os.PathLike[str] | None) -> Mapping[str, str]:
 
 
 def _opened(path: Path) -> TextIO:
-    no_link = getattr(os, "O_NOFOLLOW", 0)
+    # A pipe would be waited for.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
-        return open(os.open(path, os.O_RDONLY | no_link), encoding="utf-8")  # noqa: PTH123
+        descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
         if not path.is_symlink():
             raise
-    _check_user(path, path.lstat(), "is a link that ")
-    return path.open(encoding="utf-8")
+        _check_user(path, path.lstat(), "is a link that ")
+        descriptor = os.open(path, flags)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return open(descriptor, encoding="utf-8")  # noqa: PTH123
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is no file")
 
 
 def _check_user(path: Path, found: os.stat_result, what: str) -> None:
