@@ -1,6 +1,6 @@
 """One suite for every SQLite that can be had: each function and table, with checked answers.
 
-What a host is made of, and what it can, stands in HOSTS.md; a test compares the two. With
+What a host is made of, and what it can, stands in docs/hosts.md; a test compares the two. With
 QUEUEKEEPER_PROOF=long, all other tests that are made for every host run in these, too.
 """
 
@@ -28,7 +28,7 @@ from support.eventually import until
 from support.queues import Queue, Shape
 from support.writers import writing
 
-PAGE = ROOT / "HOSTS.md"
+PAGE = ROOT / "docs" / "hosts.md"
 WORKERS = Path(hosts.__file__).with_name("workers.mjs")
 SUM = "SELECT sum(priority), count(*) FROM task_queue"
 
@@ -336,7 +336,7 @@ TELLING = re.compile(
 
 
 def row_of(host: Host, session: Session) -> list[str]:
-    """What HOSTS.md has to say of a host, as the host itself says it."""
+    """What docs/hosts.md has to say of a host, as the host itself says it."""
     version = str(session.value("SELECT sqlite_version()"))
     added = [
         session.value(f"SELECT count(*) FROM {table} WHERE name IN ({names})")
@@ -364,7 +364,7 @@ def quoted(names: Any) -> str:
 
 
 def rows_of_the_page() -> dict[str, list[str]]:
-    """The first table in HOSTS.md, by host."""
+    """The first table in docs/hosts.md, by host."""
     table = PAGE.read_text("utf-8").split("\n\n")[2]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     return {row[0].strip("`"): row for row in rows[2:]}

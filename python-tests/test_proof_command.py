@@ -63,7 +63,7 @@ def test_it_goes_on_after_a_failure_and_tells_it(library: Path, tmp_path: Path) 
 
 
 def test_without_all_parts_the_page_of_the_project_stays(library: Path) -> None:
-    page = SCRIPT.parents[1] / "PROOF.md"
+    page = SCRIPT.parents[1] / "docs" / "proof.md"
     before = page.read_bytes() if page.exists() else None
     done = proof("--minutes", "0.01", "--only", "snapshot", target=target_of(library))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -3,7 +3,7 @@
 So is each topic of scripts/mutants.py that no rule covers.
 
 `pytest -m rule` runs all tests that hold a rule; `scripts/mutations` breaks each and writes
-MUTATIONS.md.
+docs/mutations.md.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def test_each_way_to_break_a_rule_still_fits_the_sources() -> None:
 
 
 def test_the_written_outcome_is_of_the_same_ways_and_none_was_overlooked() -> None:
-    lines = (ROOT / "MUTATIONS.md").read_text("utf-8").splitlines()
+    lines = (ROOT / "docs" / "mutations.md").read_text("utf-8").splitlines()
     rows = [line.split(" | ") for line in lines if re.match(r"\| (?!rule |---)", line)]
     written = [(row[0].removeprefix("| "), row[1], row[2].strip("`")) for row in rows]
     assert written == [(str(one.breaks), one.what, one.file) for one in mutants().MUTANTS]

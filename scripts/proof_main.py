@@ -1,4 +1,4 @@
-"""The proof: runs all parts in shares of a duration, and writes what came of it to PROOF.md."""
+"""The proof: runs all parts in shares of a duration, and writes what came of it to docs/proof.md."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from proof_page import Run, page
 from proof_parts import PARTS, Part, Targets
 from proof_run import TESTS, Runner
 
-PAGE = parts.ROOT / "PROOF.md"
+PAGE = parts.ROOT / "docs" / "proof.md"
 #: No part is worth beginning for less.
 LEAST_SECONDS = 2.0
 HOSTS = (
@@ -40,7 +40,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/proof",
         description="Kills, damages, races and starves the library for as long as it is told, and"
-        " writes what came of it to PROOF.md. A failure ends nothing but its round; the exit status"
+        " writes what came of it to docs/proof.md. A failure ends nothing but its round; the exit status"
         " is 1 if there was one. Needs what scripts/test needs.",
         epilog=f"Parts: {', '.join(names)}.",
     )
@@ -53,7 +53,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, help="of all random choices, if not a new one")
     parser.add_argument(
-        "--only", metavar="PART,…", help="these parts; then PROOF.md stays as it is"
+        "--only", metavar="PART,…", help="these parts; then docs/proof.md stays as it is"
     )
     parser.add_argument("--page", type=Path, help="write the page there instead")
     parser.add_argument("--no-build", action="store_true", help="use the library as it is")
