@@ -28,7 +28,7 @@
  *     qk_close(queue);
  *
  * Each SQL function and table `queue_X` is a function `qk_X` here, with the same arguments in the same order and the same
- * answers; the README describes what each does. What follows holds for all of them.
+ * answers; docs/reference.md describes what each does. What follows holds for all of them.
  *
  * ARGUMENTS. Texts are UTF-8 and end with a NUL. An optional text is left out by passing NULL, an optional number
  * by passing QK_DEFAULT. Options are the text of a JSON object. A text that is not UTF-8 is SQLITE_ERROR. The

@@ -12,6 +12,7 @@ from conftest import MakeQueue
 from support import artifacts
 from support.compiling import C99, CLIENT, CPP, HEADER, ROOT, SANITIZER, build, functions, run, tool
 from support.documented import FUNCTIONS, TABLES
+from support.pages import blocks, page
 from support.queues import Queue, Shape
 
 pytestmark = pytest.mark.rule(6)
@@ -102,12 +103,10 @@ def test_the_version_is_the_crates(library: Path, tmp_path: Path) -> None:
     assert run(build(tmp_path / "version", library, source)).strip() == version[1]
 
 
-def test_the_example_of_the_readme(queue: Queue, library: Path, tmp_path: Path) -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
-    examples = re.findall(r"^```c\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert len(examples) == 1
+def test_the_example_of_the_page_on_c(queue: Queue, library: Path, tmp_path: Path) -> None:
+    (example,) = blocks(page("c"), "c")
     source = tmp_path / "example.c"
-    source.write_text(examples[0], "utf-8")
+    source.write_text(example, "utf-8")
     program = build(tmp_path / "example", library, source)
     printed = run(program, cwd=queue.directory)
     assert '"backup_type":"full"' in printed

@@ -1,4 +1,4 @@
-"""Every kind of artifact is restored with stock tools alone, by the README's own commands."""
+"""Every kind of artifact is restored with stock tools alone, by the page's own commands."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from support.artifacts import masked
 from support.engine_artifacts import COMPRESSIONS, back_up, change, make_chain
 from support.engine_by_hand import APPLY, APPLY_SHELL, CHECK, SHELL, UNPACK
 from support.engine_content import content_of_file, content_of_live
+from support.pages import page
 from support.queues import Queue
 
 PROGRAMS = {"none": ("cp",), "gzip": ("gzip",), "zstd": ("zstd",)}
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX shell and
 
 
 def shell(script: str, directory: Path) -> str:
-    """Runs commands of the README in a directory."""
+    """Runs commands of docs/restore-by-hand.md in a directory."""
     done = subprocess.run(
         ["sh", "-euc", script], cwd=directory, capture_output=True, text=True, check=True
     )
@@ -93,7 +94,7 @@ def test_a_chain_of_incrementals(
     assert content_of_live(queue.path, tmp_path / "copy.db") != live
 
 
-def test_the_readme_shows_these_commands() -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+def test_the_page_shows_these_commands() -> None:
+    shown = page("restore-by-hand")
     for command in (*SHELL.values(), *UNPACK.values(), APPLY, APPLY_SHELL, CHECK):
-        assert command.rstrip() in readme, f"the README does not show: {command}"
+        assert command.rstrip() in shown, f"the page does not show: {command}"

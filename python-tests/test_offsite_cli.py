@@ -7,9 +7,9 @@ import subprocess
 from typing import Any
 
 from test_package_cli import CALL
-from test_package_readme import examples, section
 
 from support.package import LIMIT_SECONDS, Package
+from support.pages import blocks, page
 from support.queues import Queue
 from support.remotes import environment
 
@@ -168,13 +168,13 @@ assert "lists no backup" in call("restore", "nonsense", "--from-remote", status=
     assert queue.snapshot() == before
 
 
-def test_the_readmes_examples(own: Package, queue: Queue) -> None:
-    text = section("Off-site copies")
+def test_the_examples_of_the_page(own: Package, queue: Queue) -> None:
+    text = page("offsite")
     for name in ("push", "pull", "list", "check", "rotate", "link"):
         assert f"queuekeeper offsite {name}" in text, name
     elsewhere = queue.directory / "elsewhere"
-    scripts = [script for script in examples(text, "sh") if "pip install" not in script]
-    (code,) = examples(text, "python")
+    scripts = [script for script in blocks(text, "sh") if "pip install" not in script]
+    (code,) = blocks(text, "python")
     path = f"{own.python.parent}{os.pathsep}{os.environ['PATH']}"
     here: dict[str, Any] = {
         "cwd": queue.directory,

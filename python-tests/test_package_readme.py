@@ -1,4 +1,4 @@
-"""The examples of both READMEs, as they stand there."""
+"""The examples of the package's README, and of the pages on Python and the command line."""
 
 from __future__ import annotations
 
@@ -12,21 +12,10 @@ from conftest import ROOT
 
 from support.backend import BACKEND
 from support.package import LIMIT_SECONDS, Package
+from support.pages import blocks, page
 from support.queues import Queue
 
-
-def section(heading: str) -> str:
-    """A section of the main README."""
-    text = (ROOT / "README.md").read_text("utf-8")
-    return text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-
-
-def examples(text: str, language: str) -> list[str]:
-    """The code blocks of that language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
-
-
-PYTHON = examples(section("Python"), "python") + examples(
+PYTHON = blocks(page("python"), "python") + blocks(
     (ROOT / "python" / "README.md").read_text("utf-8"), "python"
 )
 
@@ -64,7 +53,7 @@ def test_a_python_example(number: int, package: Package, queue: Queue) -> None:
 def test_the_command_lines_example(package: Package, queue: Queue) -> None:
     if os.name == "nt":
         pytest.skip("it is written for a shell of Unix")
-    (script,) = examples(section("Command line"), "sh")
+    (script,) = blocks(page("command-line"), "sh")
     path = f"{package.python.parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["sh", "-euxc", script],
@@ -88,7 +77,7 @@ def test_the_readme_names_every_command_and_every_method(own: Package) -> None:
         print(json.dumps(sorted(main.commands)))
         """
     )
-    listed = section("Command line").split("Its commands are")[1].split(";")[0]
+    listed = page("command-line").split("Its commands are")[1].split(";")[0]
     assert sorted(re.findall(r"`([a-z-]+)`", listed)) == commands
     table = re.findall(r"^\| `(\w+)\(", (ROOT / "python" / "README.md").read_text("utf-8"), re.M)
     methods = own.run(

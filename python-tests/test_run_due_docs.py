@@ -1,4 +1,4 @@
-"""What the README says of run-due, as it stands there, and its table of features."""
+"""What the page about run-due says, as it stands there, and the package's table of features."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from conftest import ROOT
 
 from support.listener import listening
 from support.package import LIMIT_SECONDS, Package
+from support.pages import blocks, page, section
 from support.queues import Queue
 
 PROGRAM, QUEUE = "/opt/queuekeeper/bin/queuekeeper", "/var/lib/queue/queue.db"
@@ -22,17 +23,9 @@ ENVIRONMENT = "/etc/queuekeeper.env"
 posix = pytest.mark.skipif(sys.platform == "win32", reason="lines for POSIX")
 
 
-def section(file: str, heading: str) -> str:
-    """A section of a README."""
-    text = (ROOT / file).read_text("utf-8")
-    return text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-
-
 def block(language: str, number: int = 0) -> str:
-    """A piece of code in the section about run-due."""
-    text = section("README.md", "One line for cron")
-    found: list[str] = re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
-    return found[number]
+    """A piece of code on the page about run-due."""
+    return blocks(page("run-due"), language)[number]
 
 
 def here(code: str, own: Package, queue: Queue, tmp_path: Path) -> str:
@@ -159,7 +152,7 @@ def test_the_line_for_windows_names_what_the_others_do() -> None:
 def test_every_configured_value_is_documented() -> None:
     from queuekeeper.configuration import ENV_FILE, KNOWN
 
-    text = section("README.md", "One line for cron")
+    text = page("run-due")
     for known in KNOWN.values():
         for variable in (*known.variables, ENV_FILE):
             assert f"`{variable}`" in text
@@ -167,7 +160,8 @@ def test_every_configured_value_is_documented() -> None:
 
 
 def test_each_feature_names_a_test_that_exists() -> None:
-    rows = re.findall(r"^\| (?!-|feature)(.+) \|$", section("python/README.md", "Features"), re.M)
+    readme = (ROOT / "python" / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| (?!-|feature)(.+) \|$", section(readme, "Features"), re.M)
     assert len(rows) >= 30
     for row in rows:
         named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row)

@@ -1,4 +1,4 @@
-"""What the README says that may call queue_run_due(), run as it stands there."""
+"""What docs/schedule.md says that may call queue_run_due(), run as it stands there."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 from conftest import ROOT
 
 from hosts import find_host
+from support import pages
 from support.eventually import until
 from support.queues import Queue
 
@@ -25,10 +26,8 @@ STEPS = 13
 
 
 def blocks(language: str) -> list[str]:
-    """The code of that language in the README's section about the schedule."""
-    readme = (ROOT / "README.md").read_text("utf-8")
-    (section,) = re.findall(r"^## Schedule\n(.*?)^## ", readme, re.MULTILINE | re.DOTALL)
-    found = re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    """The code of that language on the page about the schedule."""
+    found = pages.blocks(pages.page("schedule"), language)
     assert found, language
     return found
 

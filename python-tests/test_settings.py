@@ -10,9 +10,8 @@ import pytest
 from conftest import MakeQueue, OpenPython, OpenSession
 
 from hosts import Host
+from support.pages import page
 from support.queues import Queue
-
-README = Path(__file__).parents[1] / "README.md"
 
 SETTING = "SELECT value, default_value, description FROM queue_settings() WHERE name = ?"
 
@@ -247,9 +246,8 @@ def test_a_table_without_the_columns_is_the_error(queue: Queue, open_python: Ope
     )
 
 
-def test_the_readme_lists_every_setting(make: MakeQueue, open_python: OpenPython) -> None:
+def test_the_page_lists_every_setting(make: MakeQueue, open_python: OpenPython) -> None:
     rows = open_python(make().path).rows(
         "SELECT name, ifnull('`' || default_value || '`', 'none') FROM queue_settings()"
     )
-    section = README.read_text("utf-8").split("\n## Settings\n")[1].split("\n## ")[0]
-    assert re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.MULTILINE) == rows
+    assert re.findall(r"^\| `(\w+)` \| (.*?) \|", page("settings"), re.MULTILINE) == rows

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, OpenPython, OpenSession
+from conftest import OpenPython, OpenSession
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -533,29 +533,6 @@ def test_the_name_of_the_pointers_file_is_no_target(place: Open, memory: Path) -
     back_up(a)
     target = memory / "backups" / ELSEWHERE
     assert "belongs to the catalog" in a.error("SELECT queue_backup(?)", str(target)).message
-
-
-def test_the_first_block_of_the_readme_works_as_typed(memory: Path, library: Path) -> None:
-    shell = shutil.which("sqlite3")
-    if shell is None:
-        pytest.skip("no sqlite3 shell on PATH")
-    make_queue(memory / "queue.db", Shape(tasks=8, stale_leased=2))
-    (memory / "target" / "release").mkdir(parents=True)
-    (memory / "target" / "release" / library.name).symlink_to(library)
-    block = (ROOT / "README.md").read_text("utf-8").split("```sql\n", 1)[1].split("```", 1)[0]
-    assert "queue_restore('latest')" in block
-    done = subprocess.run(
-        [shell, "-bail", "queue.db"],
-        input=block,
-        cwd=memory,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    made, restored, rotated, requeued = done.stdout.splitlines()
-    assert json.loads(restored)["id"] == json.loads(made)["id"]
-    assert (rotated, requeued) == ("0", "2")
 
 
 # Two ways must agree: a queue among others, and the same queue alone

@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, OpenPython, OpenSession
+from conftest import OpenPython, OpenSession
 
 from hosts import Host, Row, Session
 from support.documented import FUNCTIONS, TABLES
+from support.pages import page
 from support.queues import Queue
 
 DIRECTONLY = 0x80000
@@ -42,20 +43,20 @@ def test_loading_adds_exactly_the_documented_functions_and_modules(
     assert functions <= functions_of(session)
 
 
-def readme_tables() -> list[tuple[str, str]]:
-    """The names in the README's tables of functions and of tables, each with its example."""
-    text = (ROOT / "README.md").read_text("utf-8")
-    return re.findall(r"^\| `(queue_\w+)\([^|]*\|[^|]*\| `(SELECT [^|]*);` \|$", text, re.M)
+def documented_rows() -> list[tuple[str, str]]:
+    """The names in the reference's tables of functions and of tables, each with its example."""
+    row = r"^\| `(queue_\w+)\([^|]*\|[^|]*\| `(SELECT [^|]*);` \|$"
+    return re.findall(row, page("reference"), re.M)
 
 
-def test_the_readme_documents_what_loading_adds() -> None:
-    names = [name for name, _ in readme_tables()]
+def test_the_reference_documents_what_loading_adds() -> None:
+    names = [name for name, _ in documented_rows()]
     assert sorted(names) == sorted([*FUNCTIONS, *TABLES])
 
 
-def test_the_readmes_examples_work(queue: Queue, open_python: OpenPython) -> None:
+def test_the_references_examples_work(queue: Queue, open_python: OpenPython) -> None:
     session = open_python(queue.path)
-    examples = [example for _, example in readme_tables()]
+    examples = [example for _, example in documented_rows()]
     for example in examples:
         # Nothing of a test goes outside its own directory.
         session.rows(example.replace("'/backups/'", f"'{queue.backups}/'"))

@@ -1,18 +1,13 @@
-"""What loading the library must add, and nothing else; the README's table says the same."""
+"""What loading the library must add, and nothing else; docs/reference.md says the same."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
+from support.pages import page
 
-#: The names of all settings; a test compares the README's table with the library.
-SETTINGS = re.findall(
-    r"^\| `(\w+)` \|",
-    README.read_text("utf-8").split("\n## Settings\n")[1].split("\n## ")[0],
-    re.MULTILINE,
-)
+#: The names of all settings; a test compares the page's table with the library.
+SETTINGS = re.findall(r"^\| `(\w+)` \|", page("settings"), re.MULTILINE)
 
 #: Each scalar function, and the numbers of arguments that it takes.
 FUNCTIONS = {

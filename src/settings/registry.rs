@@ -3,7 +3,7 @@
 //! # Promise
 //!
 //! One place for each setting; what is not listed here is no setting. `queue_settings()` shows them in this order, and the
-//! README's table is compared with it by a test.
+//! table in docs/settings.md is compared with it by a test.
 
 use super::Setting;
 use super::fixed::Fixed::{Nothing, Text as Word, Whole as Count};
