@@ -154,6 +154,23 @@ def test_what_is_in_the_queue_does_nothing_to_the_terminal(own: Package, queue: 
         assert done.stdout.count("leased") == 7 - 2
 
 
+@pytest.mark.parametrize("command", ["depth", "stale"])
+def test_a_text_in_the_queue_that_is_not_utf8_is_shown(
+    command: str, own: Package, queue: Queue
+) -> None:
+    odd = "CAST(x'61ff1b62' AS TEXT)"
+    column = "status" if command == "depth" else "locked_by"
+    with queue.connect() as connection:
+        connection.execute("PRAGMA ignore_check_constraints=1")
+        connection.execute(f"UPDATE task_queue SET {column} = {odd} WHERE locked_by IS NOT NULL")
+    done = own.cli(command, "--db", queue.path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "a\ufffd\\x1bb" in done.stdout
+    as_json = own.cli(command, "--db", queue.path, "--json")
+    found = {row[column] for row in json.loads(as_json.stdout)}
+    assert "a\ufffd\x1bb" in found
+
+
 @pytest.mark.parametrize(
     "odd", ["\x7f", "\x9b2J", "a\u202eb", "\u2028", "\U000e0001", "\n\t", "ł😀"]
 )

@@ -10,14 +10,14 @@ use rusqlite::types::{Value, ValueRef};
 
 use crate::bounds::CELL;
 
-/// What a column holds.
+/// What a column holds; what is no UTF-8 in a text is shown as U+FFFD.
 ///
 /// # Errors
 ///
-/// What SQLite says, and a text that is no UTF-8.
+/// What SQLite says.
 pub fn cell(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
     match row.get_ref(column)? {
-        ValueRef::Text(bytes) if bytes.len() > CELL => Ok(Value::Text(text(bytes))),
+        ValueRef::Text(bytes) => Ok(Value::Text(text(bytes))),
         ValueRef::Blob(bytes) if bytes.len() > CELL => Ok(Value::Blob(bytes[..CELL].to_vec())),
         _ => row.get(column),
     }
