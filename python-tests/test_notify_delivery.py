@@ -250,6 +250,45 @@ def test_a_database_that_cannot_be_used_is_told_once_and_so_is_its_return(
     assert without_secrets(queue)
 
 
+@pytest.mark.parametrize(
+    "detail",
+    [
+        *('{"duration_ms": "x"}', "null", "9" * 400, '{"size_bytes": ' + "9" * 400 + "}"),
+        *("[" * 60_000, '{"blocked": 1}', '{"warning": [1]}', '{"failing": {"a": 1}}'),
+    ],
+    ids=lambda detail: detail[:20],
+)
+def test_a_row_of_any_content_hinders_neither_the_jobs_nor_what_is_told(
+    detail: str, run_due: RunDue, queue: Queue, listener: Listener
+) -> None:
+    run_due(FIRST, "--notify", listener.ntfy)
+    listener.take()
+    with queue.connect() as connection:
+        for step in ("backup", "push", "requeue", "rotate", "verify", "\x1b[2J\r\nBcc: all"):
+            for job, status in (("hourly", "ok"), ("offsite", "ok"), ("notify", "running")):
+                connection.execute(
+                    "INSERT INTO queuekeeper_log(job, step, due_utc, started_utc, finished_utc, "
+                    "status, detail) VALUES (?1, ?2, ?3, ?3, ?3, ?4, ?5)",
+                    (job, step, FIRST, status, detail),
+                )
+    ran, _ = run_due("2030-01-04 02:00:00", "--notify", listener.ntfy)
+    assert [each["job"] for each in ran] == ["hourly", "daily", "notify"]
+    (told,) = listener.take()
+    assert str(max(queue.backups.glob("*daily*.db"))) in told.body
+    lacks = detail in ('{"blocked": 1}', '{"failing": {"a": 1}}')
+    assert ("backup of unknown size" if lacks else "cannot be read: ") in told.body
+    assert "\x1b" not in told.title + told.body
+
+
+@pytest.mark.parametrize("words", ["[" * 60_000, '{"a":' * 10_000, "9" * 5000, "\xff", "null"])
+def test_whatever_a_lock_file_holds_its_lock_is_a_lock(
+    words: str, run_due: RunDue, queue: Queue, listener: Listener
+) -> None:
+    Path(f"{queue.path}-run-due").write_bytes(words.encode("latin-1"))
+    run_due(FIRST, "--notify", listener.ntfy)
+    assert listener.kinds == ["success"]
+
+
 def test_a_setting_that_cannot_be_used_is_told_and_everything_else_is_run(
     run_due: RunDue, queue: Queue, listener: Listener
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -265,3 +266,96 @@ def test_a_warning_hides_neither_a_failure_nor_a_recovery() -> None:
     assert "Works again: daily rotate." in found.body
     assert log.tell() == news.FAILURE
     assert log.tell() is None
+
+
+#: What no row of ours says, as JSON and as what is none.
+STRANGE = [
+    "null", "[]", "7", "{", '"x"', "NaN", "[" * 60_000, '{"a":' * 60_000, "9" * 400, "9" * 5000,
+    '{"duration_ms": "x"}', '{"size_bytes": 1e999}', '{"blocked": 1}', '{"failing": [[], {}]}',
+    '{"blocked": 1, "blocked_tasks": 7}', '{"blocked": 2, "blocked_tasks": [7, {"task_id": []}]}',
+    '{"duration_ms": ' + "9" * 400 + "}", '{"warning": {"a": 1}}', '{"keep": []}', "\ud800", "\x00",
+]  # fmt: skip
+FIELDS = (
+    *("duration_ms", "size_bytes", "backup_path", "pushed", "link", "remote", "deleted", "keep"),
+    *("requeued", "blocked", "blocked_tasks", "task_id", "reason", "warning", "failing", "catalog"),
+)
+STEPS = (
+    *("backup", "push", "rotate", "rotate remote", "requeue", "verify", "optimize", "checkpoint"),
+    *("run", "ntfy", "\x1b[2J\nTo: all", "x" * 1000),
+)
+
+
+def some_value(chance: random.Random, depth: int = 0) -> object:
+    """Any JSON value."""
+    kinds: list[Callable[[], object]] = [
+        lambda: chance.choice([None, True, False, 0, -1, 1.5, 10**400, float("inf"), float("nan")]),
+        lambda: chance.randint(-(2**70), 2**70),
+        lambda: "".join(chance.choices("ab\x1b\n\u202e\ud800\x00é", k=chance.randint(0, 9))),
+        lambda: {name: some_value(chance, depth + 1) for name in chance.sample(FIELDS, 4)},
+        lambda: [some_value(chance, depth + 1) for _ in range(chance.randint(0, 3))],
+    ]
+    return chance.choice(kinds[: 3 if depth > 3 else 5])()
+
+
+def some_detail(chance: random.Random) -> str | None:
+    """What may stand in a row: an object of ours with any values, or anything."""
+    if chance.random() < 0.3:
+        return chance.choice([None, "", *STRANGE])
+    if chance.random() < 0.2:
+        return json.dumps(some_value(chance))
+    return json.dumps({name: some_value(chance) for name in chance.sample(FIELDS, 8)})
+
+
+def test_whatever_a_row_holds_what_was_really_done_is_told() -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    for _ in range(300):
+        log = Log()
+        for _ in range(chance.randint(1, 25)):
+            job = chance.choice(["daily", "offsite", news.JOB, "\x1b[2J\nBcc: all", "y" * 1000])
+            status = chance.choice(["ok", "ok", "failed", "interrupted", "running", "\x1b"])
+            log.add(job, chance.choice(STEPS), status, some_detail(chance))
+            times = ["", "yesterday", "9999-12-31 23:59:59", "0001-01-01 00:00:00", "\x1b[2J"]
+            raw = {**log.rows[0].raw, "started_utc": chance.choice(times)}
+            log.rows[0] = HistoryEntry.of(raw)
+        log.add("daily", "backup", "ok", DONE)
+        news.due(log.rows, "ntfy", NOW)
+        found = news.message(log.rows, "ntfy", where="q")
+        assert found is not None
+        assert "backup of 3.00 MB in 1.2 s: /b/one.db" in found.body
+        shown = found.title + found.body
+        assert all(each.isprintable() or each == "\n" for each in shown), shown
+        assert "\n" not in found.title
+        assert len(found.title) < 1000
+        assert len(found.body) < 60_000
+        assert log.tell() == found.kind
+
+
+@pytest.mark.parametrize("detail", STRANGE)
+@pytest.mark.parametrize("step", ["backup", "push", "rotate", "requeue", "verify"])
+def test_a_row_that_cannot_be_read_is_told_as_that_beside_what_can(step: str, detail: str) -> None:
+    log = Log()
+    log.add("hourly", step, "ok", detail)
+    log.add("daily", "backup", "ok", DONE)
+    found = news.message(log.rows, "ntfy", where="q")
+    assert found is not None
+    assert "backup of 3.00 MB in 1.2 s: /b/one.db" in found.body
+    if not detail.startswith('{"'):
+        (line,) = [each for each in found.body.split("\n") if "cannot be read" in each]
+        assert "the log's row of 2026-11-05 02:00:00 cannot be read: detail" in line
+
+
+def test_names_of_steps_do_nothing_to_who_reads_them_and_hide_no_others() -> None:
+    log = Log()
+    for number in range(500):
+        log.add(f"a{number}\r\nBcc: all\x1b[2J", "step\x07", "failed", "x")
+    log.add("weekly", "integrity", "failed", "y")
+    found = news.message(log.rows, "ntfy", where="q")
+    assert found is not None
+    assert "weekly integrity at" in found.body
+    assert found.title.startswith("q: weekly integrity, a0 Bcc: all?[2J step?, ")
+    assert found.title.endswith(" and 494 more failed")
+    assert "And 481 more." in found.body
+    assert len(found.body) < 10_000
+    assert (log.tell(), log.tell()) == ("failure", None)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from queuekeeper import _news as news
 from queuekeeper._arguments import Now
+from queuekeeper._data import Detail
 from queuekeeper._likeness import beside
 from queuekeeper._lock import locked
 from queuekeeper._log import RUNNING, record
@@ -71,7 +72,7 @@ def _wanted(queue: Queue, present: datetime) -> bool:
     """Whether there is something to do, and it is time to do it."""
     history = queue.history()
     pushed, backups = newest(history, PUSH), _listed(queue)
-    changed = pushed is None or news.detail(pushed).get("catalog") != _mark(backups)
+    changed = pushed is None or Detail.of(pushed.detail).text("catalog") != _mark(backups)
     wanted = (changed and bool(backups)) or not all_copied(history)
     return wanted and _may_try(history, present)
 

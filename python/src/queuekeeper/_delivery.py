@@ -18,6 +18,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from queuekeeper._data import loaded
+
 MESSENGER = Path(__file__).with_name("_messenger.py")
 #: Apprise gives each connection a few seconds; this is for what never ends.
 LIMIT_SECONDS = 120
@@ -46,7 +48,7 @@ def ask(url: str, message: dict[str, Any] | None) -> dict[str, Any]:
     except OSError as error:
         return {"failure": f"the process that sends it cannot be started: {error}"}
     try:
-        answer = json.loads(done.stdout)
+        answer = loaded(done.stdout)
     except ValueError:
         last = done.stderr.strip().rpartition("\n")[2]
         return {"failure": f"the process that sends it ended with {done.returncode}: {last}"}

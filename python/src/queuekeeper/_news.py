@@ -9,6 +9,7 @@
 - What a step that was done warns of, such as a backup without the tasks that were there before, is
   told like a failure, each time that it does.
 - Each address is told by itself: one that could not be reached hears later what others know.
+- Whatever a row holds, the others are told. What was done but cannot be read is told as that.
 
 # How
 
@@ -19,12 +20,11 @@ it are news. Nothing else is remembered anywhere, so a restored database knows w
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
+from queuekeeper._data import Detail, plain
 from queuekeeper.results import HistoryEntry
 
 #: The job under which the log has what was told; its steps are the addresses.
@@ -34,9 +34,10 @@ HEARTBEAT = "heartbeat"
 
 SUCCESS, FAILURE, RECOVERY = "success", "failure", "recovery"
 
-LONGEST_DETAIL = 800
-#: Of what was done: a telephone is small, and an address that was away for months has missed much.
+#: A telephone is small, and an address that was away for months has missed much.
 MOST_LINES = 20
+#: Of steps, in a title.
+MOST_NAMES, LONGEST_NAME = 8, 60
 LONGEST_PAUSE = timedelta(hours=1)
 
 #: What to do about a step that fails, besides what its error says.
@@ -49,6 +50,8 @@ ADVICE = {
     "rotate remote": "nothing is lost, but old backups pile up on the remote",
     "run": "correct what the error names, and look at 'queuekeeper schedule'",
 }
+#: Of what was done, the rest is worth no word.
+TOLD = ("backup", "push", "rotate", "rotate remote", "requeue", "verify", "integrity", "optimize")
 RETRIED = "It is tried again by itself; 'queuekeeper history' shows each attempt."
 
 
@@ -87,7 +90,7 @@ def told(history: Sequence[HistoryEntry], address: str) -> Told:
     news = history[:reached] if reached is not None else history
     return Told(
         known=bool(ended),
-        failing=frozenset(_failing(ended[0][1]) if ended else ()),
+        failing=frozenset(Detail.of(ended[0][1].detail).texts("failing") if ended else ()),
         news=[row for row in reversed(news) if row.job != JOB],
         failures=len(failed),
         tried=moment(failed[0].started_utc) if failed else None,
@@ -101,16 +104,17 @@ def message(
     known = told(history, address)
     states = dict(_states(history))
     failing = {name for name, row in states.items() if row is not None and row.status != "ok"}
-    fresh = sorted(failing - known.failing)
+    fresh = sorted(failing - known.failing, key=lambda name: (not _has_advice(states[name]), name))
     well = {name for name, row in states.items() if row is not None and row.status == "ok"}
     again = sorted(known.failing & well)
     made = [row for row in known.news if row.status == "ok" and row.step in ("backup", "push")]
     done = _done(known.news) if made else []
     warned = {_name(row): row for row in known.news if warning(row)}
-    warnings = [f"{name} warns: {plain(warning(row))}." for name, row in warned.items()]
+    warnings = _few([f"{name} warns: {warning(row)}." for name, row in warned.items()])
     if fresh:
         what = f"{_and(fresh)} failed"
-        paragraphs = [_failure(states[name], name) for name in fresh] + [RETRIED, *warnings]
+        failures = _few([_failure(states[name], name) for name in fresh])
+        paragraphs = [*failures, RETRIED, *warnings]
         kind = FAILURE
     elif warnings:
         # What works again would not be told by the next message.
@@ -155,17 +159,12 @@ def is_about(row: HistoryEntry, job: str, step: str) -> bool:
     return (row.job, row.step) == (job, step)
 
 
-def moment(text: str) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
     """A time of the log; None if somebody wrote something else there."""
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
-    except ValueError:
+        return datetime.fromisoformat(text or "").replace(tzinfo=timezone.utc)
+    except (TypeError, ValueError):
         return None
-
-
-def _failing(row: HistoryEntry) -> list[str]:
-    names = detail(row).get("failing")
-    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def _states(history: Sequence[HistoryEntry]) -> Iterator[tuple[str, HistoryEntry | None]]:
@@ -184,11 +183,22 @@ def _states(history: Sequence[HistoryEntry]) -> Iterator[tuple[str, HistoryEntry
 
 def _name(row: HistoryEntry) -> str:
     """A step in words."""
-    return f"{row.job} {row.step}"
+    return f"{plain(row.job, LONGEST_NAME)} {plain(row.step, LONGEST_NAME)}"
 
 
 def _and(names: Sequence[str]) -> str:
+    if len(names) > MOST_NAMES:
+        names = [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} more"]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _few(lines: list[str]) -> list[str]:
+    more = len(lines) - MOST_LINES
+    return lines if more <= 0 else [*lines[:MOST_LINES], f"And {more} more."]
+
+
+def _has_advice(row: HistoryEntry | None) -> bool:
+    return row is not None and row.step in ADVICE
 
 
 def _failure(row: HistoryEntry | None, name: str) -> str:
@@ -197,7 +207,7 @@ def _failure(row: HistoryEntry | None, name: str) -> str:
     interrupted = "it was interrupted twice running: its process was ended"
     reason = interrupted if row.status == "interrupted" else (row.detail or "without an error")
     advice = ADVICE.get(row.step)
-    lines = [f"{name} at {row.started_utc} UTC: {plain(reason)}"]
+    lines = [f"{name} at {plain(row.started_utc)} UTC: {plain(reason)}"]
     return "\n".join([*lines, *([f"What to do: {advice}."] if advice else [])])
 
 
@@ -207,7 +217,7 @@ def _done(news: Sequence[HistoryEntry]) -> list[str]:
     lines = [(row.job, line) for row in news if row.status == "ok" and (line := _line(row))]
     jobs: dict[str, list[str]] = {}
     for job, line in lines[-MOST_LINES:]:
-        jobs.setdefault(job, []).append(line)
+        jobs.setdefault(plain(job, LONGEST_NAME), []).append(line)
     found = [f"{job}:\n" + "\n".join(f"- {each}" for each in said) for job, said in jobs.items()]
     if len(lines) > MOST_LINES:
         found.append(f"Before that, {len(lines) - MOST_LINES} more: see 'queuekeeper history'.")
@@ -215,55 +225,54 @@ def _done(news: Sequence[HistoryEntry]) -> list[str]:
 
 
 def _line(row: HistoryEntry) -> str | None:
-    """What a step came to, in brief."""
-    came_to = detail(row)
-    took = f" in {came_to.get('duration_ms', 0) / 1000:.1f} s"
-    if row.step == "backup":
-        size = megabytes(came_to.get("size_bytes"))
-        return f"backup of {size}{took}: {plain(came_to.get('backup_path'))}"
-    if row.step == "push":
-        size = megabytes(came_to.get("size_bytes"))
-        link = came_to.get("link")
-        behind = f", {plain(link)}" if link else ""
-        where = plain(came_to.get("remote"))
-        return f"{came_to.get('pushed')} pushed to {where}, {size}{took}{behind}"
-    if row.step in ("rotate", "rotate remote"):
-        return f"{row.step}: {came_to.get('deleted')} deleted (keep {plain(came_to.get('keep'))})"
-    if row.step == "requeue" and came_to.get("blocked"):
-        named = ", ".join(
-            f"{each.get('task_id')} ({each.get('reason')})" for each in came_to["blocked_tasks"]
-        )
-        counts = f"{came_to.get('requeued')} tasks rescued, {came_to['blocked']} cannot be put back"
-        return f"requeue: {counts}: {plain(named)}"
-    if row.step == "requeue" and came_to.get("requeued"):
-        return f"requeue: {came_to['requeued']} tasks rescued"
-    if row.step in ("verify", "integrity", "optimize"):
-        return f"{row.step}: ok"
-    return None
+    """What a step came to, in brief, and whether its row says what cannot be read."""
+    came_to = Detail.of(row.detail)
+    line = _came_to(row.step, came_to)
+    came_to.text("warning")
+    if row.step not in TOLD or not came_to.faults:
+        return line
+    place = f"the log's row of {plain(row.started_utc, LONGEST_NAME)}"
+    return f"{line or row.step} ({place} cannot be read: {', '.join(came_to.faults)})"
 
 
-def megabytes(size: Any) -> str:
+def _came_to(step: str, came_to: Detail) -> str | None:
+    duration = came_to.number("duration_ms")
+    took = "" if duration is None else f" in {duration / 1000:.1f} s"
+    if step == "backup":
+        size, path = _megabytes(came_to.number("size_bytes")), came_to.text("backup_path")
+        return f"backup of {size}{took}: {path or 'at an unknown path'}"
+    if step == "push":
+        size, link = _megabytes(came_to.number("size_bytes")), came_to.text("link")
+        pushed = _counted(came_to.count("pushed"))
+        remote = came_to.text("remote") or "an unknown remote"
+        return f"{pushed} pushed to {remote}, {size}{took}{f', {link}' if link else ''}"
+    if step in ("rotate", "rotate remote"):
+        deleted = _counted(came_to.count("deleted"))
+        return f"{step}: {deleted} deleted (keep {came_to.word('keep')})"
+    if step == "requeue":
+        return _requeued(came_to)
+    return f"{step}: ok" if step in TOLD else None
+
+
+def _requeued(came_to: Detail) -> str | None:
+    requeued, blocked = came_to.count("requeued"), came_to.count("blocked")
+    if not blocked:
+        return f"requeue: {requeued} tasks rescued" if requeued else None
+    tasks = came_to.objects("blocked_tasks")
+    named = plain(", ".join(f"{each.word('task_id')} ({each.text('reason')})" for each in tasks))
+    counts = f"{_counted(requeued)} tasks rescued, {blocked} cannot be put back"
+    return f"requeue: {counts}{f': {named}' if named else ''}"
+
+
+def _counted(count: int | None) -> str:
+    return "an unknown number" if count is None else str(count)
+
+
+def _megabytes(size: float | None) -> str:
     """A size in MB of 2^20 bytes."""
-    return f"{size / 2**20:.2f} MB" if isinstance(size, (int, float)) else "unknown size"
-
-
-def plain(text: Any) -> str:
-    """One line, without what a terminal would obey, and not too long for a telephone."""
-    line = " ".join(str(text).split())
-    line = "".join(each if each.isprintable() else "?" for each in line)
-    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 1] + "…"
+    return "unknown size" if size is None else f"{size / 2**20:.2f} MB"
 
 
 def warning(row: HistoryEntry) -> str | None:
     """What a step that was done warns of."""
-    found = detail(row).get("warning") if row.status == "ok" else None
-    return found if isinstance(found, str) else None
-
-
-def detail(row: HistoryEntry) -> Mapping[str, Any]:
-    """What a step came to, where that is an object."""
-    try:
-        found = json.loads(row.detail or "")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return Detail.of(row.detail).text("warning") if row.status == "ok" else None

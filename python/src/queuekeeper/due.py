@@ -31,6 +31,7 @@ from queuekeeper import _copies, notifications
 from queuekeeper import _news as news
 from queuekeeper import _queue as queues
 from queuekeeper._arguments import Now
+from queuekeeper._data import plain
 from queuekeeper._likeness import beside
 from queuekeeper._lock import Held, locked
 from queuekeeper._log import RUNNING, record
@@ -238,7 +239,7 @@ def _tell_without_database(
     """
     if not places:
         return
-    text = configuration.redacted(news.plain(error))
+    text = configuration.redacted(plain(error))
     title = f"{notifications.place(path)}: nothing can be done"
     body = f"{text}\n\n{NOT_USABLE}"
     try:

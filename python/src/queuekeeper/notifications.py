@@ -30,6 +30,7 @@ from urllib.parse import urlsplit
 from queuekeeper import _delivery
 from queuekeeper import _news as news
 from queuekeeper._arguments import Now
+from queuekeeper._data import plain
 from queuekeeper._log import RUNNING, record
 from queuekeeper._queue import Queue
 from queuekeeper.configuration import Configuration, redacted
@@ -72,7 +73,7 @@ class Address:
         if "wrong" in answer:
             return str(answer["wrong"])
         if "failure" in answer:
-            return news.plain(redacted(str(answer["failure"]), [self._url], every_part=True))
+            return plain(redacted(str(answer["failure"]), [self._url], every_part=True))
         return None
 
 
@@ -169,10 +170,10 @@ def fetch(url: str) -> str | None:
             answer.read(1024)
     # Besides OSError there are the exceptions of http.client, and UnicodeError for some hosts.
     except Exception as error:
-        return news.plain(redacted(f"{type(error).__name__}: {error}", [url], every_part=True))
+        return plain(redacted(f"{type(error).__name__}: {error}", [url], every_part=True))
     return None
 
 
 def place(database: Path) -> str:
     """Which queue, on which machine: an operator has several."""
-    return news.plain(f"{database.name} on {platform.node() or 'this machine'}")
+    return plain(f"{database.name} on {platform.node() or 'this machine'}")

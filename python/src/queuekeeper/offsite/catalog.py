@@ -28,6 +28,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from queuekeeper._data import loaded
 from queuekeeper.errors import SQLITE_BUSY, SQLITE_CANTOPEN
 from queuekeeper.offsite import bounds
 from queuekeeper.offsite.errors import SQLITE_AUTH, OffsiteError, damaged
@@ -82,7 +83,7 @@ def parse(content: bytes, shown: str) -> list[Entry] | None:
     """The entries of a catalog; None where it is none, such as one that was cut short."""
     bounds.check(content, shown)
     try:
-        entries = json.loads(content)
+        entries = loaded(content)
     except ValueError:
         return None
     if not isinstance(entries, list) or not all(map(_is_entry, entries)):
@@ -258,7 +259,7 @@ def _names(content: bytes) -> list[str]:
     """What was noted; on the word of a note that was cut short nothing is deleted."""
     try:
         bounds.check(content, LEAVING)
-        names = json.loads(content)
+        names = loaded(content)
     except (ValueError, OffsiteError):
         return []
     if not isinstance(names, list):

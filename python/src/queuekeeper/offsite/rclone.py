@@ -48,6 +48,7 @@ from pathlib import Path
 from typing import Any
 
 from queuekeeper._arguments import PathLike
+from queuekeeper._data import loaded
 from queuekeeper.errors import SQLITE_INTERRUPT, InterruptError
 from queuekeeper.offsite import bounds
 from queuekeeper.offsite.errors import OffsiteError, Scrubber, from_rclone, missing
@@ -166,7 +167,7 @@ class Session:
         try:
             connection.request("POST", f"/{operation}", json.dumps(parameters), headers)
             answer = connection.getresponse()
-            return answer.status, json.loads(bounds.answer(answer, what))
+            return answer.status, loaded(bounds.answer(answer, what))
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise from_rclone(what, f"rclone ended ({error}): {self._last_words()}") from None
