@@ -16,6 +16,7 @@ from conftest import OpenPython
 
 import queuekeeper
 from queuekeeper import _env_file
+from queuekeeper._lock import locked
 from queuekeeper._remotes import is_plain
 from queuekeeper.configuration import Configuration
 from support.package import Package
@@ -214,3 +215,31 @@ def test_root_may_own_anybodys_env_file(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     assert _env_file.read(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_that_comes_in_the_place_of_a_lock_file_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is put there between the look and the opening."""
+
+    def end(*_: object) -> None:
+        raise AssertionError("it waits")
+
+    def words() -> object:
+        with locked(pipe) as held:
+            return held and held.words()
+
+    regular = env_file(tmp_path)
+    seen = regular.stat()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    monkeypatch.setattr(Path, "lstat", lambda _: seen)
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(20)
+    try:
+        with pytest.raises(OSError, match="no file"):
+            words()
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

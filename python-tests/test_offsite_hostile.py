@@ -168,3 +168,88 @@ def test_what_the_settings_claim_of_another_database_is_not_pushed(
         finish()
         """,
     )
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+@pytest.mark.parametrize("kind", ["pipe", "link", "directory"])
+def test_a_catalog_that_is_no_file_is_waited_for_by_nobody(
+    kind: str, own: Package, queue: Queue
+) -> None:
+    run(
+        own,
+        queue,
+        f"""
+        queue.backup()
+        assert copies.push().pushed
+        manifest = path.parent / "backups" / "backup_manifest.json"
+        aside = manifest.rename(path.parent / "aside.json")
+        put = dict(pipe=os.mkfifo, link=lambda to: to.symlink_to(aside), directory=os.mkdir)
+        put[{kind!r}](manifest)
+        signal.alarm(30)
+        for call in (copies.push, copies.check):
+            said = refused(call)
+            assert str(manifest) in said and "no file" in said, said
+        finish()
+        """,
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="closing a file drops no locks here")
+@pytest.mark.parametrize("which", ["its own", "another"])
+def test_a_catalog_that_is_a_link_to_a_database_takes_no_lock_away(
+    which: str, own: Package, queue: Queue
+) -> None:
+    """Closing any descriptor of a file drops the process's POSIX locks on it."""
+    run(
+        own,
+        queue,
+        f"""
+        import sqlite3, subprocess
+        victim = path if {which == "its own"} else path.parent / "another.db"
+        queue.backup()
+        held = sqlite3.connect(victim, isolation_level=None)
+        held.execute("PRAGMA journal_mode=DELETE")
+        held.execute("CREATE TABLE IF NOT EXISTS held(x)")
+        manifest = path.parent / "backups" / "backup_manifest.json"
+        manifest.unlink()
+        os.link(victim, manifest)
+        held.execute("BEGIN IMMEDIATE")
+        for call in (copies.push, copies.check):
+            said = refused(call)
+            assert "a database that is open" in said or "catalog" in said, said
+        code = "import sqlite3, sys; sqlite3.connect(sys.argv[1], 0).execute('BEGIN IMMEDIATE')"
+        command = [sys.executable, "-c", code, str(victim)]
+        other = subprocess.run(command, capture_output=True, text=True)
+        assert "locked" in other.stderr, other
+        held.execute("COMMIT")
+        finish()
+        """,
+    )
+
+
+def test_what_others_nest_in_the_directory_of_a_pull_hinders_none(
+    own: Package, queue: Queue
+) -> None:
+    run(
+        own,
+        queue,
+        """
+        made = queue.backup().path
+        assert copies.push().pushed
+        made.unlink()
+        deep = path.parent / "backups" / ".queuekeeper-pull-x"
+        os.mkdir(deep)
+        here = os.open(deep, os.O_RDONLY)
+        for _ in range(1500):
+            os.mkdir("d", dir_fd=here)
+            before, here = here, os.open("d", os.O_RDONLY, dir_fd=here)
+            os.close(before)
+        os.close(here)
+        old = path.parent / "backups" / ".queuekeeper-pull-y"
+        old.mkdir()
+        (old / "left.db").write_bytes(b"x")
+        assert copies.pull("all").fetched == [made.name]
+        assert made.exists() and not old.exists()
+        finish()
+        """,
+    )

@@ -165,7 +165,7 @@ def _make_directory(name: str, like: Likeness | None, parent: int) -> None:
 
 
 def _give_directory(name: str, like: Likeness, parent: int, around: os.stat_result) -> None:
-    with _opened(name, parent) as descriptor:
+    with opened_to_list(name, parent) as descriptor:
         found = os.fstat(descriptor)
         # Nothing that somebody put in its place is given away.
         contents = os.listdir(descriptor)  # noqa: PTH208 - by the descriptor, not by a name
@@ -193,7 +193,8 @@ def opened(directory: str | Path, parent: int | None = None) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _opened(directory: str | Path, parent: int | None = None) -> Iterator[int]:
+def opened_to_list(directory: str | Path, parent: int | None = None) -> Iterator[int]:
+    """A directory that is no link, whose names can be listed."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(directory, flags, dir_fd=parent)
     try:
@@ -217,7 +218,7 @@ def opened_own(directory: Path) -> Iterator[int]:
     )
     with contextlib.ExitStack() as stack:
         try:
-            descriptor = stack.enter_context(_opened(directory))
+            descriptor = stack.enter_context(opened_to_list(directory))
         except OSError:
             raise swapped from None
         found = os.fstat(descriptor)

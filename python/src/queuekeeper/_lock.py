@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from queuekeeper._data import loaded
+from queuekeeper._files import opened
 from queuekeeper._likeness import Likeness, make_lock
 
 ATTEMPTS = 16
@@ -64,7 +65,7 @@ def _open(path: Path, like: Likeness | None) -> int:
             found = path.lstat()
             if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
                 raise OSError(errno.EEXIST, "this is a link, or no file; delete it", str(path))
-            return os.open(path, flags)
+            return opened(path, os.O_RDWR)
         with contextlib.suppress(FileExistsError):
             return make_lock(path, like, flags)
     raise OSError(errno.ENOENT, "it disappears as soon as it is made", str(path))

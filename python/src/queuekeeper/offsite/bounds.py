@@ -13,6 +13,7 @@ import re
 from http.client import HTTPResponse
 from pathlib import Path
 
+from queuekeeper import _files as files
 from queuekeeper.offsite.errors import OffsiteError, damaged, usage
 
 #: Fifty thousand backups; one takes about a kilobyte.
@@ -41,10 +42,14 @@ def check_size(size: int, shown: str) -> None:
         raise _refusal(shown, f"is longer than {CATALOG_BYTES} bytes")
 
 
-def read(path: Path, shown: str) -> bytes:
-    """What a catalog's file holds."""
-    with path.open("rb") as file:
-        content = file.read(CATALOG_BYTES + 1)
+def read(path: Path, shown: str, database: Path | None = None) -> bytes:
+    """What a catalog's file holds, which is none of a live database's."""
+    try:
+        content = files.read(path, CATALOG_BYTES + 1, database=database)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise damaged(f"{shown} cannot be read: {error.strerror}") from None
     check_size(len(content), shown)
     return content
 

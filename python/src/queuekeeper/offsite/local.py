@@ -68,7 +68,7 @@ class Local:
         """What the catalog lists, in its own order."""
         path = self.directory / MANIFEST
         try:
-            content = bounds.read(path, f"'{path}'")
+            content = bounds.read(path, f"'{path}'", self.database)
         except FileNotFoundError:
             content = b"[]"
         entries = parse(content, f"'{path}'")

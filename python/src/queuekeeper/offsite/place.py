@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from queuekeeper import _likeness as likeness
+from queuekeeper._files import opened
 from queuekeeper.errors import SQLITE_FULL
 from queuekeeper.offsite.errors import OffsiteError, usage
 
@@ -39,14 +40,27 @@ STAGING = ".queuekeeper-pull-"
 def staging(directory: Path) -> Iterator[Path]:
     """A directory for what is on its way."""
     for old in directory.glob(STAGING + "*"):
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
     made = Path(tempfile.mkdtemp(prefix=STAGING, dir=directory))
     try:
         with likeness.opened_own(made) as descriptor:
             way = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
             yield way if way.is_dir() else made
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        _remove(made)
+
+
+def _remove(directory: Path) -> None:
+    """Removes a directory of ours. It has only files: one with directories in it stays."""
+    if not likeness.POSIX:
+        shutil.rmtree(directory, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError), likeness.opened_to_list(directory) as descriptor:
+        for name in os.listdir(descriptor):  # noqa: PTH208 - by the descriptor, not by a name
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=descriptor)
+    with contextlib.suppress(OSError):
+        directory.rmdir()
 
 
 @contextlib.contextmanager
@@ -73,8 +87,7 @@ def _take(path: Path, target: Path) -> None:
         except (PermissionError, NotImplementedError, OSError) as error:
             if isinstance(error, (FileExistsError, FileNotFoundError)):
                 raise
-            source = os.open(path, os.O_RDONLY | likeness.NO_FOLLOW)
-            with os.fdopen(source, "rb") as read, target.open("xb") as written:
+            with os.fdopen(opened(path), "rb") as read, target.open("xb") as written:
                 shutil.copyfileobj(read, written)
 
 

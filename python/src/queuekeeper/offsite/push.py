@@ -163,8 +163,11 @@ class _Push:
         with place.to_send(self.local.directory) as way:
             files = []
             for name, checksum in files_of(entry):
-                found = self.remote.local(way(name))
                 path = self.local.directory / name
+                try:
+                    found = self.remote.local(way(name))
+                except OSError as error:
+                    return f"'{path}' cannot be read: {error.strerror}"
                 if found is None:
                     return f"'{path}' is missing"
                 if found.sha256 != checksum:
