@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import shutil
 import sqlite3
@@ -20,7 +21,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from support.artifacts import CATALOG, sha256
 from support.queues import SCHEMA
 from support.races import look, swapping, victim
 from support.remotes import environment
-from support.users import BOB, ROOT, Place
+from support.users import BOB, ROOT, Place, User
 
 pytestmark = [
     pytest.mark.rule(4),
@@ -173,9 +174,10 @@ def held(
     statement: str,
     ready: Callable[[], bool],
     meanwhile: Callable[[], object],
+    paths: tuple[Path | str, ...] = (),
 ) -> str | None:
-    """Runs a statement as root, which is held behind each of these calls, while somebody does
-    something else as soon as it is possible; its error, if any."""
+    """Runs a statement as root, which is held behind each of these calls (of those on these paths,
+    if there are any), while somebody does something else as soon as it is possible; its error."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("needs strace")
@@ -185,6 +187,7 @@ def held(
     )
     traced = [strace, "-f", "-o", os.devnull, "-e", f"trace={calls}"]
     traced += ["-e", f"inject={calls}:delay_exit=500000"]
+    traced += [each for path in paths for each in ("-P", str(path))]
     program = [sys.executable, "-c", code, str(scene.queue), str(scene.place.library), statement]
     process = subprocess.Popen([*traced, *program], stderr=subprocess.PIPE, text=True)
     try:
@@ -350,6 +353,134 @@ def test_a_catalog_that_becomes_a_link_behind_the_look_at_it_is_not_read(scene: 
         process.wait()
     assert sum(outcomes.values()) == 40, outcomes
     assert set(outcomes) <= {"1", "refused"}, outcomes
+
+
+# --- the way to the directory ---------------------------------------------------------------------
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Two names change places."""
+    assert ctypes.CDLL(None).renameat2(-100, bytes(one), -100, bytes(other), 2) == 0
+
+
+def are_open(*paths: Path) -> bool:
+    """Whether a process has all these open."""
+    for process in Path("/proc").glob("[0-9]*/fd"):
+        with contextlib.suppress(OSError):
+            if {str(path) for path in paths} <= {
+                str(each.readlink()) for each in process.iterdir()
+            }:
+                return True
+    return False
+
+
+def are_given_away(top: Path) -> list[Path]:
+    """What of root's belongs to somebody else."""
+    return [path for path in (top, *top.rglob("*")) if path.lstat().st_uid != ROOT.uid]
+
+
+@pytest.fixture
+def ways(scene: Scene) -> tuple[Path, Path]:
+    """Two names in somebody's directory that can change places: that of a directory in it, and a
+    link to root's."""
+    own, link = scene.directory / "own", scene.directory / "link"
+    own.mkdir()
+    os.chown(own, BOB.uid, BOB.gid)
+    link.symlink_to(scene.sentinel)
+    return own, link
+
+
+def test_a_way_that_leads_elsewhere_behind_the_making_of_a_directory_gives_none_away(
+    scene: Scene, ways: tuple[Path, Path]
+) -> None:
+    """The way is another one when what was made is opened, and the old one behind that."""
+    queue = scene.place.make_queue(SCHEMA.read_text(), BOB, 0o600, "hers")
+    other, made = scene.sentinel / "new", ways[0] / "new"
+    other.mkdir(mode=0o700)
+    # As young as can be.
+    os.utime(other, (time.time() + 3600,) * 2)
+
+    def meanwhile() -> None:
+        exchange(*ways)
+        deadline = time.monotonic() + 5
+        while not are_open(other) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        exchange(*ways)
+
+    held(
+        replace(scene, queue=queue),
+        "mkdir,mkdirat,open,openat",
+        f"SELECT queue_backup('{made}/')",
+        made.exists,
+        meanwhile,
+        (ways[0], made, f"{made}/"),
+    )
+    assert not are_given_away(scene.sentinel)
+    assert made.stat().st_uid == BOB.uid
+
+
+def held_behind_the_catalog(scene: Scene, ways: tuple[Path, Path], statement: str) -> str | None:
+    """Runs a statement on root's backups, while the way to them leads to somebody else's as soon as
+    the catalog is open under its lock; its error, if any."""
+    own, link = ways
+    manifest = scene.sentinel / CATALOG
+    return held(
+        scene,
+        "openat",
+        statement.replace("{}", str(link)),
+        lambda: are_open(manifest, manifest.with_name(manifest.name + ".lock")),
+        lambda: exchange(own, link),
+        (link / CATALOG, scene.sentinel),
+    )
+
+
+def give(top: Path, user: User) -> None:
+    """All that lies there becomes that user's."""
+    for path in (top, *top.rglob("*")):
+        os.chown(path, user.uid, user.gid)
+
+
+def test_a_way_that_leads_elsewhere_behind_the_catalog_does_not_give_that_away(
+    scene: Scene, ways: tuple[Path, Path]
+) -> None:
+    scene.backup(f"{scene.sentinel}/one.db")
+    shutil.copytree(scene.sentinel, ways[0], dirs_exist_ok=True)
+    give(ways[0], BOB)
+    error = held_behind_the_catalog(
+        scene, ways, """SELECT queue_backup('{}/two.db', '{"type": "snapshot"}')"""
+    )
+    assert ways[0].is_symlink()
+    assert error is None
+    assert not are_given_away(scene.sentinel)
+    assert {path.name for path in scene.sentinel.glob("*.db")} >= {"one.db", "two.db"}
+    assert not (ways[1] / "two.db").exists()
+
+
+def test_a_way_that_leads_elsewhere_behind_the_catalog_vouches_for_no_file(
+    scene: Scene, ways: tuple[Path, Path]
+) -> None:
+    """What is a backup there is none of root's: of another content, or listed there alone."""
+    for name in ("zero", "one", "two"):
+        scene.backup(f"{scene.sentinel}/{name}.db")
+    shutil.copytree(scene.sentinel, ways[0], dirs_exist_ok=True)
+    give(ways[0], BOB)
+    text = scene.sentinel / "one.db"
+    text.write_bytes(b"precious".ljust(text.stat().st_size))
+    forget(scene.sentinel / CATALOG, "zero.db")
+    shutil.copy(scene.foreign, scene.sentinel / "zero.db")
+    (scene.sentinel / "zero.db.hashes").unlink()
+    before = {name: (scene.sentinel / name).read_bytes() for name in ("zero.db", "one.db")}
+    held_behind_the_catalog(scene, ways, "SELECT queue_rotate(1, '{}')")
+    assert ways[0].is_symlink()
+    assert {name: (scene.sentinel / name).read_bytes() for name in before} == before
+
+
+def forget(catalog: Path, name: str) -> None:
+    """A catalog lists a backup no more."""
+    entries = json.loads(catalog.read_bytes())
+    kept = [entry for entry in entries if entry["backup_path"] != name]
+    assert len(kept) < len(entries)
+    catalog.write_text(json.dumps(kept))
 
 
 # --- what lies there before -----------------------------------------------------------------------

@@ -174,9 +174,9 @@ MUTANTS = (
     Mutant(
         4,
         "a name is opened though it has become a link",
-        "src/files/live.rs",
-        "match no_follow(OpenOptions::new().read(true)).open(path) {",
-        "match OpenOptions::new().read(true).open(path) {",
+        "src/files/directory/unix.rs",
+        "OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK",
+        "OFlags::RDONLY | OFlags::NONBLOCK",
         "test_symlink_races.py -k behind_the_look",
     ),
     Mutant(
@@ -191,8 +191,9 @@ MUTANTS = (
         4,
         "what is deleted is found by the path of its directory",
         "src/backup/catalog/deletion.rs",
-        "match directory.remove(Path::new(path.file_name().unwrap_or_default())) {",
-        "match std::fs::remove_file(path) {",
+        "        directory.remove_file(path, &file)?;\n",
+        "        drop(file);\n"
+        '        std::fs::remove_file(path).map_err(|error| Error::io("delete", path, &error))?;\n',
         "test_symlink_races.py -k nothing_deleted_elsewhere",
     ),
     Mutant(
@@ -294,9 +295,9 @@ MUTANTS = (
     Mutant(
         5,
         "a hash file is set aside while its artifact may be on its way",
-        "src/backup/orphans.rs",
-        "    Some(found.modified().ok()?.max(changed))\n",
-        "    Some(found.modified().ok()?.min(changed))\n",
+        "src/files/found.rs",
+        "Some(self.modified()?.max(time(",
+        "Some(self.modified()?.min(time(",
         "test_arriving_backups.py::test_hash_files_that_arrive_first_wait_for_their_artifacts",
     ),
     Mutant(
@@ -663,8 +664,8 @@ MUTANTS = (
         "upkeep",
         "the text of a path is taken for the path",
         "src/backup/rotate.rs",
-        "directory.remove(Path::new(&entry.id))",
-        "std::fs::remove_file(&entry.backup_path)",
+        "directory.path().join(&entry.id)",
+        "directory.path().join(&entry.backup_path)",
         "test_path_bytes.py -k adopted",
     ),
     Mutant(

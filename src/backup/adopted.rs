@@ -13,8 +13,6 @@
 //! Nothing is known of such a file but its name and length. Retention leaves it alone unless its policy says `"adopted": true`.
 
 use std::collections::HashSet;
-use std::fs;
-use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
@@ -25,7 +23,7 @@ use super::object::Object;
 use crate::bounds;
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::files::LiveFiles;
+use crate::files::{Directory, LiveFiles};
 
 /// The word for it in `backup_type`.
 pub const ADOPTED: &str = "adopted";
@@ -35,26 +33,32 @@ pub const ADOPTED: &str = "adopted";
 /// # Errors
 ///
 /// More of them than a catalog may have.
-pub fn list<'e>(directory: &Path, live: &LiveFiles, entries: impl Iterator<Item = &'e Entry>) -> Result<Vec<Entry>> {
-    let Ok(listing) = fs::read_dir(directory) else { return Ok(Vec::new()) };
+pub fn list<'e>(
+    directory: &Directory,
+    live: &LiveFiles,
+    entries: impl Iterator<Item = &'e Entry>,
+) -> Result<Vec<Entry>> {
     let listed: HashSet<&str> = entries.map(|entry| entry.backup_path.as_str()).collect();
-    let mut found: Vec<Entry> = listing
-        .flatten()
-        .filter_map(|file| {
-            let name = file.file_name().into_string().ok()?;
+    let mut found: Vec<Entry> = directory
+        .names()
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|name| {
+            let name = name.into_string().ok()?;
             let time = time_in(&name)?;
             // Not followed: a link leads to something that is not in this directory.
-            let metadata = fs::symlink_metadata(file.path()).ok()?;
+            let path = directory.path().join(&name);
+            let found = directory.look(&path).ok()??;
             let known = listed.contains(name.as_str());
-            let fine = metadata.is_file() && !known && !live.contains(&file.path());
-            fine.then(|| describe(name, time, metadata.len()))
+            let fine = found.is_file() && !known && !live.contains_in(directory, &path);
+            fine.then(|| describe(name, time, found.length()))
         })
         .take(bounds::CATALOG_ENTRIES + 1)
         .collect();
     if found.len() > bounds::CATALOG_ENTRIES {
         return Err(Error::usage(format!(
             "'{}' has more than {} files beside its catalog that have names of backups; move those away that are none",
-            directory.display(),
+            directory.path().display(),
             bounds::CATALOG_ENTRIES
         )));
     }

@@ -3,6 +3,8 @@
 //! # Promise
 //!
 //! - The file is a JSON array with one [`Entry`] object a backup.
+//! - The directory is opened once. Whatever its path leads to meanwhile, all that is read, listed, made, compared and deleted for the catalog
+//!   lies in that directory, the artifacts included.
 //! - Readers need no lock: the file is only ever replaced whole. Writers exclude each other with a lock on
 //!   `backup_manifest.json.lock` beside it, and fields that this version does not know survive their rewrites.
 //! - A manifest that is missing, or is no JSON array of catalog objects, is rebuilt from the hash files (see
@@ -19,6 +21,7 @@ mod listing;
 mod writer;
 
 use std::cmp::Reverse;
+use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -28,7 +31,7 @@ use super::listed::{self, Exceeded, Listed};
 use super::recover;
 use crate::bounds;
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, DirectoryLock, Likeness, LiveFiles};
+use crate::files::{self, Directory, DirectoryLock, Found, Likeness, LiveFiles};
 use crate::memory;
 use crate::progress::Watch;
 pub use deletion::told as told_of_deletions;
@@ -42,6 +45,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The catalog of one directory.
 pub struct Catalog<'a> {
     directory: PathBuf,
+    /// The directory, whatever its path leads to meanwhile; `None` if it was not there.
+    opened: Option<Directory>,
     live: &'a LiveFiles,
     heir: Option<u32>,
 }
@@ -51,13 +56,14 @@ impl<'a> Catalog<'a> {
     ///
     /// # Errors
     ///
-    /// When the process has no current directory to make the path absolute.
+    /// When the process has no current directory to make the path absolute, or a directory that cannot be opened.
     pub fn of(directory: &Path, live: &'a LiveFiles) -> Result<Self> {
         let absolute =
             std::path::absolute(directory).map_err(|error| Error::io("resolve the directory", directory, &error))?;
         // `a/b/.` and `a//b` are `a/b`; `..` stays, since a symbolic link may be before it.
-        let directory = absolute.components().collect();
-        Ok(Self { directory, live, heir: None })
+        let directory: PathBuf = absolute.components().collect();
+        let opened = Directory::find(&directory)?;
+        Ok(Self { directory, opened, live, heir: None })
     }
 
     /// The files that must not be touched.
@@ -80,6 +86,34 @@ impl<'a> Catalog<'a> {
         &self.directory
     }
 
+    /// The directory, in which all is done that is done for the catalog.
+    ///
+    /// # Errors
+    ///
+    /// There was none.
+    pub fn opened(&self) -> Result<&Directory> {
+        let missing = || Error::io("open the directory", &self.directory, &std::io::ErrorKind::NotFound.into());
+        self.opened.as_ref().ok_or_else(missing)
+    }
+
+    /// What has a name in the directory, if anything.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be said.
+    pub fn look(&self, path: &Path) -> Result<Option<Found>> {
+        self.opened.as_ref().map_or(Ok(None), |directory| directory.look(path))
+    }
+
+    /// Opens a file in the directory for reading, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`files::open_own`].
+    pub fn open_file(&self, path: &Path) -> Result<Option<File>> {
+        self.opened.as_ref().map_or(Ok(None), |directory| files::open_own(directory, path, self.live))
+    }
+
     /// The backups, newest first.
     ///
     /// # Errors
@@ -99,9 +133,10 @@ impl<'a> Catalog<'a> {
     }
 
     fn unsettled(&self) -> Result<Listing> {
-        let entries = match self.read(None)? {
+        let Some(directory) = &self.opened else { return Ok(Listing::default()) };
+        let entries = match read(directory, &self.manifest(), self.live)? {
             Manifest::Catalog(entries, _) => entries,
-            Manifest::Missing | Manifest::Foreign => recover::all(&self.directory, self.live)?,
+            Manifest::Missing | Manifest::Foreign => recover::all(directory, self.live)?,
         };
         Ok(Listing::of(entries))
     }
@@ -123,14 +158,17 @@ impl<'a> Catalog<'a> {
     /// As for [`Catalog::settled`].
     pub fn listing(&self, watch: &mut Watch<'_>) -> Result<Listing> {
         let mut listing = self.unsettled()?;
-        recover::look(&self.directory, self.live, &mut listing.backups, watch)?;
+        if let Some(directory) = &self.opened {
+            recover::look(directory, self.live, &mut listing.backups, watch)?;
+        }
         Ok(listing)
     }
 
     /// Whether there is nothing that a writer could read, complete or sweep.
     pub fn is_untouched(&self) -> bool {
-        let without = matches!(files::look(&self.directory.join(MANIFEST)), Ok(None));
-        without && recover::all(&self.directory, self.live).is_ok_and(|entries| entries.is_empty())
+        let Some(directory) = &self.opened else { return true };
+        let without = matches!(directory.lacks(&self.manifest()), Ok(true));
+        without && recover::all(directory, self.live).is_ok_and(|entries| entries.is_empty())
     }
 
     /// Takes the writers' lock and completes what a crashed writer left.
@@ -139,38 +177,34 @@ impl<'a> Catalog<'a> {
     ///
     /// `SQLITE_BUSY`, `SQLITE_INTERRUPT`, or a manifest that cannot be read or is none.
     pub fn open(&self, watch: &mut Watch<'_>) -> Result<Writer<'_>> {
-        let lock_path = self.directory.join(format!("{MANIFEST}.lock"));
+        let directory = self.opened()?;
+        let lock_path = files::with_suffix(&self.manifest(), ".lock");
         // Not that of one database: others' backups may come into the same directory.
-        let like = Likeness::of_writers(&self.directory);
-        let lock = DirectoryLock::take(&lock_path, self.live, like.as_ref(), PATIENCE, watch)?;
-        // All that is changed lies where the lock does, and the catalog that was read.
-        let directory = Directory::open(&self.directory)?;
-        if !lock.is_in(&directory)? {
-            return Err(files::swapped(&lock_path));
-        }
-        files::sweep(&self.directory, self.live);
-        let manifest = self.read(Some(&directory))?;
+        let like = Likeness::of_writers(directory);
+        let lock = DirectoryLock::take(directory, &lock_path, self.live, like.as_ref(), PATIENCE, watch)?;
+        files::sweep(directory, self.live);
+        let manifest = read(directory, &self.manifest(), self.live)?;
         let foreign = matches!(manifest, Manifest::Foreign);
         let mut notes = Vec::new();
         let mut stranger = None;
         let (entries, changed) = match manifest {
             Manifest::Catalog(mut entries, owner) => {
                 stranger = owner;
-                let settled = recover::settle(&directory, self.live, &mut entries, watch)?;
-                let unlisted = recover::unlisted(&self.directory, self.live, &entries, watch)?;
+                let settled = recover::settle(directory, self.live, &mut entries, watch)?;
+                let unlisted = recover::unlisted(directory, self.live, &entries, watch)?;
                 let changed = settled.is_some() || !unlisted.is_empty();
                 notes = settled.unwrap_or_default();
                 entries.extend(unlisted);
                 (entries, changed)
             }
             Manifest::Missing | Manifest::Foreign => {
-                let entries = recover::all(&self.directory, self.live)?;
+                let entries = recover::all(directory, self.live)?;
                 let changed = foreign || !entries.is_empty();
                 (entries, changed)
             }
         };
         if foreign {
-            recover::set_aside(&directory)?;
+            recover::set_aside(directory)?;
         }
         let mut writer = Writer::new(self, directory, entries, notes, lock, stranger);
         if changed {
@@ -182,8 +216,8 @@ impl<'a> Catalog<'a> {
         Ok(writer)
     }
 
-    fn read(&self, directory: Option<&Directory>) -> Result<Manifest> {
-        read(&self.directory.join(MANIFEST), self.live, directory)
+    fn manifest(&self) -> PathBuf {
+        self.directory.join(MANIFEST)
     }
 }
 
@@ -194,7 +228,8 @@ impl<'a> Catalog<'a> {
 ///
 /// A file that cannot be read or is no catalog.
 pub fn elsewhere(path: &Path, live: &LiveFiles) -> Result<Vec<Entry>> {
-    let Manifest::Catalog(entries, _) = read(path, live, None)? else {
+    let directory = Directory::open(files::parent_of(path))?;
+    let Manifest::Catalog(entries, _) = read(&directory, path, live)? else {
         return Err(Error::usage(format!(
             "'{}' is no catalog; pass a backup directory, or a copy of a {MANIFEST}",
             path.display()
@@ -203,16 +238,10 @@ pub fn elsewhere(path: &Path, live: &LiveFiles) -> Result<Vec<Entry>> {
     Ok(Listing::of(entries).backups)
 }
 
-/// The catalog at `path`, which must lie in this very directory, if one is given.
-fn read(path: &Path, live: &LiveFiles, directory: Option<&Directory>) -> Result<Manifest> {
-    let file = files::open_own(path, live)?;
-    if let Some(directory) = directory
-        && !directory.agrees(Path::new(MANIFEST), file.as_ref())?
-    {
-        return Err(files::swapped(path));
-    }
-    let Some(file) = file else { return Ok(Manifest::Missing) };
-    let stranger = files::stranger(&file, path)?;
+/// The catalog at `path`, which lies in that directory.
+fn read(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Manifest> {
+    let Some(file) = files::open_own(directory, path, live)? else { return Ok(Manifest::Missing) };
+    let stranger = files::stranger(&file, directory, path)?;
     let mut text = Vec::new();
     file.take(bounds::CATALOG_BYTES + 1).read_to_end(&mut text).map_err(|error| Error::io("read", path, &error))?;
     if text.len() as u64 > bounds::CATALOG_BYTES {

@@ -102,7 +102,7 @@ pub fn backup<'a>(
     // A directory whose catalog is none must be refused before the work, not after it.
     let source = source_in(caller, options, &catalog, &mut watch)?;
     // What a crash left may be what fills the disk.
-    files::sweep(catalog.directory(), &live);
+    files::sweep(catalog.opened()?, &live);
     let earlier = missing::earlier(&catalog.backups()?, &source);
     let mut parent_went = None;
     loop {

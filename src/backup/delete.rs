@@ -109,14 +109,14 @@ fn delete_from(
     let files = repeated(entries.iter().map(|entry| entry.backup_path.as_str()));
     for entry in &doomed {
         let path = entry.place(catalog.directory());
-        live.refuse(&path)?;
+        live.refuse_in(writer.directory(), &path)?;
         if ids.contains(entry.id.as_str()) || files.contains(entry.backup_path.as_str()) {
             return Err(Error::usage(format!(
                 "the catalog lists '{}' or its id twice, so nothing is deleted on its word; delete the file yourself",
                 entry.backup_path
             )));
         }
-        if has_journal(&path)? {
+        if has_journal(catalog, &path)? {
             return Err(Error::busy(format!(
                 "'{}' is in use as a database: a journal lies beside it; close what has it open",
                 path.display()
@@ -139,9 +139,13 @@ fn delete_from(
 }
 
 /// Whether somebody uses a file as a database: a journal with content lies beside it.
-fn has_journal(path: &Path) -> Result<bool> {
-    let (wal, journal) = (files::with_suffix(path, "-wal"), files::with_suffix(path, "-journal"));
-    Ok(files::length(&wal)? > 0 || files::length(&journal)? > 0)
+fn has_journal(catalog: &Catalog<'_>, path: &Path) -> Result<bool> {
+    for companion in ["-wal", "-journal"] {
+        if catalog.look(&files::with_suffix(path, companion))?.is_some_and(|found| found.length() > 0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// `first` and everything that builds on it, however far.

@@ -93,8 +93,8 @@ impl Pointer {
         let Some(entry) = listed.filter(Entry::is_intact) else {
             return Err(Error::usage("the catalog there does not list it (any more)"));
         };
-        match files::look(path)? {
-            Some(found) if found.is_file() && found.len() == entry.size_bytes => Ok((catalog, entry)),
+        match catalog.look(path)? {
+            Some(found) if found.is_file() && found.length() == entry.size_bytes => Ok((catalog, entry)),
             Some(_) => Err(Error::usage("the file is not as long as it was")),
             None => Err(Error::usage("the file is missing")),
         }
@@ -102,9 +102,9 @@ impl Pointer {
 }
 
 /// The pointers in a directory, the newest first.
-pub fn pointers(directory: &Path, live: &LiveFiles) -> Vec<Pointer> {
-    let path = files::with_suffix(&directory.join(MANIFEST), SUFFIX);
-    let Ok(Some(file)) = files::open_own(&path, live) else { return Vec::new() };
+pub fn pointers(catalog: &Catalog<'_>) -> Vec<Pointer> {
+    let path = files::with_suffix(&catalog.directory().join(MANIFEST), SUFFIX);
+    let Ok(Some(file)) = catalog.open_file(&path) else { return Vec::new() };
     let mut text = Vec::new();
     match file.take(bounds::POINTERS_BYTES + 1).read_to_end(&mut text) {
         Ok(_) if text.len() as u64 <= bounds::POINTERS_BYTES => parse(&text),
@@ -153,7 +153,7 @@ fn leave_pointer(
     let directory = target::default_directory(caller, watch)?;
     let there = files::parent_of(place);
     let catalog = Catalog::of(&directory, live)?;
-    let has_catalog = files::exists(&directory.join(MANIFEST))?;
+    let has_catalog = catalog.look(Path::new(MANIFEST))?.is_some();
     if !has_catalog || files::same_file(&directory, there) {
         return Ok(());
     }
@@ -168,7 +168,7 @@ fn leave_pointer(
     };
     let writer = catalog.open(watch)?;
     let entries = writer.backups();
-    let mut known = pointers(catalog.directory(), live);
+    let mut known = pointers(&catalog);
     Source::of(caller, watch)?.among(made(&entries, &known))?;
     known.retain(|pointer| pointer.backup_path != backup_path);
     // As if it had come into this catalog.

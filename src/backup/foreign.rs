@@ -15,6 +15,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::artifact;
+use super::catalog::Catalog;
 use super::entry::Entry;
 use super::frames::{self, Compression};
 use super::hashfile;
@@ -25,7 +26,7 @@ use super::scratch;
 use crate::bounds;
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::files::{self, LiveFiles};
+use crate::files;
 use crate::progress::Watch;
 
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -37,8 +38,7 @@ const HEADER: usize = 100;
 /// # Errors
 ///
 /// Anything that is no database, or a file that must not be opened.
-pub fn describe(path: &Path, live: &LiveFiles, targets: &[&Path], watch: &mut Watch<'_>) -> Result<Entry> {
-    live.refuse(path)?;
+pub fn describe(catalog: &Catalog<'_>, path: &Path, targets: &[&Path], watch: &mut Watch<'_>) -> Result<Entry> {
     if files::open_in_this_process(path) {
         return Err(Error::usage(format!(
             "'{}' is open in this process and not in a catalog, so it may be a live database; pass a backup",
@@ -47,7 +47,7 @@ pub fn describe(path: &Path, live: &LiveFiles, targets: &[&Path], watch: &mut Wa
     }
     for companion in ["-wal", "-journal"] {
         let companion = files::with_suffix(path, companion);
-        if files::length(&companion)? > 0 {
+        if catalog.look(&companion)?.is_some_and(|found| found.length() > 0) {
             return Err(Error::usage(format!(
                 "'{}' lies beside '{}', which is no complete backup without it; open the database with SQLite and back it up with \
                  queue_backup()",
@@ -56,10 +56,10 @@ pub fn describe(path: &Path, live: &LiveFiles, targets: &[&Path], watch: &mut Wa
             )));
         }
     }
-    if let Some(entry) = beside(path, live)? {
+    if let Some(entry) = beside(catalog, path)? {
         return Ok(entry);
     }
-    let Some(mut file) = files::open_own(path, live)? else {
+    let Some(mut file) = catalog.open_file(path)? else {
         return Err(Error::new(
             rusqlite::ffi::SQLITE_CANTOPEN,
             format!("there is no backup '{}'; queue_backups() lists those that there are", path.display()),
@@ -105,9 +105,9 @@ pub fn describe(path: &Path, live: &LiveFiles, targets: &[&Path], watch: &mut Wa
 }
 
 /// The catalog object in the hash file beside it, unless it builds on something.
-fn beside(path: &Path, live: &LiveFiles) -> Result<Option<Entry>> {
+fn beside(catalog: &Catalog<'_>, path: &Path) -> Result<Option<Entry>> {
     let hash_path = hashfile::path_of(path);
-    let Some(file) = files::open_own(&hash_path, live)? else { return Ok(None) };
+    let Some(file) = catalog.open_file(&hash_path)? else { return Ok(None) };
     let Some(found) = hashfile::read_entry(file, &hash_path)? else { return Ok(None) };
     let mut entry = found.entry;
     if entry.parent_id.is_some() {

@@ -23,7 +23,7 @@ use super::listed;
 use super::sink::Geometry;
 use crate::bounds;
 use crate::error::{Error, Result};
-use crate::files::{self, LiveFiles};
+use crate::files::{self, Directory, LiveFiles};
 use crate::memory;
 
 const MAGIC: &[u8; 20] = b"queuekeeper hashes 1";
@@ -54,20 +54,28 @@ pub fn path_of(artifact: &Path) -> PathBuf {
     files::with_suffix(artifact, SUFFIX)
 }
 
-/// Whether what lies at a hash file's name, if anything, begins as one of ours; an empty file does, and what is no file holds nothing that
-/// its deletion would lose.
+/// What lies at a hash file's name, opened, if it begins as one of ours; an empty file does.
 ///
 /// # Errors
 ///
 /// A file that must not be opened, or what the disk says.
-pub fn is_one(path: &Path, live: &LiveFiles) -> Result<bool> {
-    if files::look(path)?.is_some_and(|found| !found.is_file()) {
-        return Ok(true);
+pub fn opened(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Option<File>> {
+    if is_no_file(directory, path)? {
+        return Ok(None);
     }
-    let Some(mut file) = files::open_own(path, live)? else { return Ok(true) };
+    let Some(mut file) = files::open_own(directory, path, live)? else { return Ok(None) };
     let mut beginning = [0; MAGIC.len()];
     let length = artifact::read_at_start(&mut file, &mut beginning, path)?;
-    Ok(beginning[..length] == MAGIC[..length])
+    Ok((beginning[..length] == MAGIC[..length]).then_some(file))
+}
+
+/// Whether what lies at a hash file's name is no file, and so holds nothing that its deletion would lose.
+///
+/// # Errors
+///
+/// When that cannot be said.
+pub fn is_no_file(directory: &Directory, path: &Path) -> Result<bool> {
+    Ok(directory.look(path)?.is_some_and(|found| !found.is_file()))
 }
 
 /// Writes to `out`, which is empty; the SHA-256 of the whole file. Errors speak of `path`.

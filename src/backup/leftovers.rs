@@ -7,7 +7,6 @@
 //! - A temporary file counts if no living run holds its lock and a writer came after it: every writer sweeps first.
 //! - Nothing is written. A directory elsewhere that cannot be looked at holds nothing; of the default one that is an error.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::catalog::{Catalog, MANIFEST};
@@ -16,7 +15,7 @@ use super::source::{Made, Source};
 use super::target;
 use crate::connection::Caller;
 use crate::error::Result;
-use crate::files::{self, LiveFiles};
+use crate::files::{self, Directory, LiveFiles};
 use crate::progress::Watch;
 
 /// A file that should be gone.
@@ -45,10 +44,10 @@ pub fn of(caller: &Caller) -> Result<Vec<Leftover>> {
     let live = LiveFiles::of(caller)?;
     let catalog = Catalog::of(&directory, &live)?;
     let listing = catalog.listing(&mut watch)?;
-    let pointers = elsewhere::pointers(catalog.directory(), &live);
+    let pointers = elsewhere::pointers(&catalog);
     let source = Source::of(caller, &mut watch)?.among(elsewhere::made(&listing.backups, &pointers))?;
     let mut found = in_catalog(&catalog, &source, &mut watch)?;
-    found.extend(abandoned(catalog.directory(), &live));
+    found.extend(abandoned(catalog.opened()?, &live));
     let mut others: Vec<&Path> = pointers
         .iter()
         .filter(|one| source.owns(*one))
@@ -74,9 +73,9 @@ fn in_catalog(catalog: &Catalog<'_>, source: &Source, watch: &mut Watch<'_>) -> 
         .collect())
 }
 
-fn abandoned(directory: &Path, live: &LiveFiles) -> Vec<Leftover> {
-    let written = |path: &Path| fs::symlink_metadata(path).and_then(|found| found.modified()).ok();
-    let Some(writer) = written(&directory.join(MANIFEST)) else { return Vec::new() };
+fn abandoned(directory: &Directory, live: &LiveFiles) -> Vec<Leftover> {
+    let written = |path: &Path| directory.look(path).ok().flatten().and_then(|found| found.modified());
+    let Some(writer) = written(Path::new(MANIFEST)) else { return Vec::new() };
     let old =
         files::abandoned(directory, live).into_iter().filter(|path| written(path).is_some_and(|time| time < writer));
     old.map(|path| Leftover { why: format!("cannot delete the temporary file '{}'", path.display()), path }).collect()

@@ -96,7 +96,7 @@ fn latest<'a>(caller: &Caller, live: &'a LiveFiles, dir: Option<&str>, watch: &m
     let catalog = Catalog::of(&target::directory(caller, dir, watch)?, live)?;
     let entries = catalog.settled(watch)?;
     let pointers = match dir {
-        None => elsewhere::pointers(catalog.directory(), live),
+        None => elsewhere::pointers(&catalog),
         Some(_) => Vec::new(),
     };
     let source = Source::of(caller, watch)?.among(elsewhere::made(&entries, &pointers))?;
@@ -177,7 +177,7 @@ pub fn is_there(caller: &Caller, id: &str) -> Result<bool> {
     }
     let live = LiveFiles::of(caller)?;
     match by_id(Catalog::of(&directory, &live)?, id, &live, &mut watch) {
-        Ok((catalog, entry)) => Ok(!entry.is_going() && files::exists(&entry.place(catalog.directory()))?),
+        Ok((catalog, entry)) => Ok(!entry.is_going() && catalog.look(&entry.place(catalog.directory()))?.is_some()),
         Err(error) if error.primary_code() == ffi::SQLITE_ERROR => Ok(false),
         Err(error) => Err(error),
     }
@@ -207,7 +207,7 @@ pub fn by_path<'a>(
     let listed = catalog.listing(watch)?.known().into_iter().find(|entry| entry.backup_path == name);
     match listed {
         Some(entry) => Ok((catalog, entry)),
-        None => foreign::describe(path, live, targets, watch).map(|entry| (catalog, entry)),
+        None => foreign::describe(&catalog, path, targets, watch).map(|entry| (catalog, entry)),
     }
 }
 
@@ -221,7 +221,7 @@ fn by_id<'a>(
     if let Some(entry) = found {
         return Ok((catalog, entry));
     }
-    let pointers = elsewhere::pointers(catalog.directory(), live);
+    let pointers = elsewhere::pointers(&catalog);
     match pointers.iter().find(|pointer| pointer.id.eq_ignore_ascii_case(id)) {
         Some(pointer) => pointer
             .follow(None, live, watch)

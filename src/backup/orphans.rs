@@ -14,7 +14,6 @@
 //! What counts as a change is the later of modification and status change (on Windows: creation): tools that copy keep the former, and
 //! nobody sets the latter.
 
-use std::fs::Metadata;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -50,37 +49,24 @@ pub fn set_aside(directory: &Directory, path: &Path) -> Result<String> {
 /// What the file system says.
 pub fn clear(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Option<String>> {
     let path = hashfile::path_of(path);
-    if files::look(&path)?.is_none() {
+    if directory.lacks(&path)? {
         return Ok(None);
     }
-    live.refuse(&path)?;
+    live.refuse_in(directory, &path)?;
     set_aside(directory, &path).map(Some)
 }
 
 /// Whether a hash file has waited long enough: neither it nor what lies in its artifact's place was changed lately. What cannot be looked at
 /// may have been.
-pub fn is_overdue(hash_file: &Path, artifact: &Path, now: DateTime<Utc>) -> bool {
-    let Ok(Some(own)) = files::look(hash_file) else { return false };
-    let Ok(beside) = files::look(artifact) else { return false };
-    let changes = [Some(own), beside].into_iter().flatten().map(|found| last_change(&found));
+pub fn is_overdue(directory: &Directory, hash_file: &Path, artifact: &Path, now: DateTime<Utc>) -> bool {
+    let Ok(Some(own)) = directory.look(hash_file) else { return false };
+    let Ok(beside) = directory.look(artifact) else { return false };
+    let changes = [Some(own), beside].into_iter().flatten().map(|found| found.last_change());
     changes.collect::<Option<Vec<_>>>().is_some_and(|changes| changes.iter().all(|&change| is_over(change, now)))
 }
 
 fn is_over(change: SystemTime, now: DateTime<Utc>) -> bool {
     now.signed_duration_since(DateTime::<Utc>::from(change)) > WAITS
-}
-
-#[cfg(unix)]
-fn last_change(found: &Metadata) -> Option<SystemTime> {
-    use std::os::unix::fs::MetadataExt;
-    let seconds = u64::try_from(found.ctime()).ok()?;
-    let changed = SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds))?;
-    Some(found.modified().ok()?.max(changed))
-}
-
-#[cfg(not(unix))]
-fn last_change(found: &Metadata) -> Option<SystemTime> {
-    Some(found.modified().ok()?.max(found.created().ok()?))
 }
 
 #[cfg(test)]
@@ -97,6 +83,8 @@ mod tests {
         fs::write(&hashes, "hashes").unwrap();
         let old = SystemTime::now() - Duration::from_secs(90 * 86_400);
         File::options().write(true).open(&hashes).unwrap().set_modified(old).unwrap();
+        let opened = Directory::open(directory.path()).unwrap();
+        let is_overdue = |hashes: &Path, artifact: &Path, now| super::is_overdue(&opened, hashes, artifact, now);
         let later = |hours| Utc::now() + TimeDelta::hours(hours);
         assert!(!is_overdue(&hashes, &artifact, later(0)));
         assert!(!is_overdue(&hashes, &artifact, later(47)));

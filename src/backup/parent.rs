@@ -8,7 +8,6 @@
 //! the backup becomes a full one.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 
 use super::catalog::Catalog;
 use super::delta::Parent;
@@ -17,7 +16,6 @@ use super::hashfile;
 use super::options::Kind;
 use super::source::Source;
 use crate::error::Result;
-use crate::files;
 
 /// The parent for a new incremental, or the reason why it has to be a full backup.
 ///
@@ -50,8 +48,8 @@ pub fn find(
         return Ok(Err(format!("the chain has {} backups, as many as full_every allows", chain.len())));
     }
     for entry in &chain {
-        let length = fs::symlink_metadata(entry.place(catalog.directory())).map(|found| found.len());
-        if entry.is_damaged() || length.ok() != Some(entry.size_bytes) {
+        let length = catalog.look(&entry.place(catalog.directory())).ok().flatten().map(|found| found.length());
+        if entry.is_damaged() || length != Some(entry.size_bytes) {
             return Ok(Err(format!("the earlier backup '{}' is missing or damaged", entry.backup_path)));
         }
     }
@@ -96,7 +94,7 @@ fn read_hashes(catalog: &Catalog<'_>, newest: &Entry) -> Result<std::result::Res
     let path = hashfile::path_of(&newest.place(catalog.directory()));
     let unusable =
         || Ok(Err(format!("the hash file of the last backup, '{}', is missing or damaged", path.display())));
-    let Some(file) = files::open_own(&path, catalog.live())? else { return unusable() };
+    let Some(file) = catalog.open_file(&path)? else { return unusable() };
     let Some(found) = hashfile::read(file, &path)? else { return unusable() };
     if newest.hash_file_checksum.as_ref() != Some(&found.checksum) {
         return unusable();

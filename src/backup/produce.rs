@@ -98,7 +98,7 @@ impl Order<'_> {
         if self.wish.compression.0 == Compression::None {
             return Ok(plain);
         }
-        let staged = Staged::new(self.catalog.directory())?;
+        let staged = Staged::new(self.catalog.opened()?)?;
         frames::compress_file(&plain.handle()?, &staged.handle()?, self.wish.compression, self.shown, watch)?;
         Ok(staged)
     }

@@ -97,13 +97,10 @@ impl Job<'_> {
         {
             return Ok(None);
         }
-        if !produced.staged.directory().is_same(writer.directory())? {
-            return Err(files::swapped(produced.staged.path()));
-        }
         let mut entry = entry_of(&produced, self.wish, self.source);
         entry.backup_path = self.free_name(&produced, &entries)?;
         entry.follow(&entries);
-        let pointers = elsewhere::pointers(self.catalog.directory(), self.catalog.live());
+        let pointers = elsewhere::pointers(self.catalog);
         entry.sequence = entry.sequence.map(|sequence| elsewhere::after(sequence, &pointers));
         let replaces = entries.iter().any(|other| other.backup_path == entry.backup_path);
         if replaces && produced.parent_id.is_some() {
@@ -175,7 +172,7 @@ impl Job<'_> {
     ) -> Result<Staged> {
         let hash_path = hashfile::path_of(path);
         self.check_hash_path(&hash_path)?;
-        let staged = Staged::new_in(directory)?;
+        let staged = Staged::new(directory)?;
         let checksum = hashfile::write(staged.handle()?, &hash_path, entry, produced.geometry, &produced.hashes)?;
         if let Some(like) = self.caller.likeness() {
             staged.permit(&like)?;
@@ -187,7 +184,7 @@ impl Job<'_> {
 
     /// Only a hash file may be replaced: the rest of an artifact that is gone or is being overwritten.
     fn check_hash_path(&self, path: &Path) -> Result<()> {
-        let Some(file) = files::open_own(path, self.catalog.live())? else { return Ok(()) };
+        let Some(file) = self.catalog.open_file(path)? else { return Ok(()) };
         if hashfile::read(file, path)?.is_some() {
             return Ok(());
         }
@@ -201,7 +198,7 @@ impl Job<'_> {
     fn take_back(&self, directory: &Directory, placed: &[&Path]) {
         if !self.overwrites() {
             for path in placed {
-                let _ = directory.remove(Path::new(path.file_name().unwrap_or_default()));
+                let _ = directory.remove(path);
             }
         }
     }
@@ -212,7 +209,7 @@ impl Job<'_> {
         let ending = format!("{}{}", produced.kind.ending(), self.wish.compression.0.suffix());
         if let Some(name) = &self.target.file_name {
             let path = directory.join(name);
-            check_free(&path, name, entries, self.overwrites())?;
+            check_free(self.catalog, &path, entries, self.overwrites())?;
             return Ok(name.clone());
         }
         let names = target::generated_names(self.wish.name.as_deref(), produced.taken_at, &ending);
@@ -220,7 +217,7 @@ impl Job<'_> {
             let listed = entries.iter().any(|entry| entry.backup_path == name);
             let path = directory.join(&name);
             // The hash file may be one that waits for its artifact.
-            let free = files::look(&path)?.is_none() && files::look(&hashfile::path_of(&path))?.is_none();
+            let free = self.catalog.look(&path)?.is_none() && self.catalog.look(&hashfile::path_of(&path))?.is_none();
             if !listed && free {
                 return Ok(name);
             }
@@ -229,14 +226,14 @@ impl Job<'_> {
     }
 }
 
-fn check_free(path: &Path, name: &str, entries: &[Entry], overwrite: bool) -> Result<()> {
+fn check_free(catalog: &Catalog<'_>, path: &Path, entries: &[Entry], overwrite: bool) -> Result<()> {
     if !overwrite {
-        return match files::look(path)? {
+        return match catalog.look(path)? {
             Some(_) => Err(target::taken(path)),
             None => Ok(()),
         };
     }
-    let replaced = entries.iter().find(|entry| entry.backup_path == name);
+    let replaced = entries.iter().find(|entry| entry.place(catalog.directory()) == path);
     if replaced.is_none()
         && let Some(holder) = files::holder(&[path.to_path_buf()], true)
     {

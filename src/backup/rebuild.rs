@@ -21,7 +21,7 @@ use super::frames::{self, Compression};
 use super::parent;
 use super::sink::Geometry;
 use crate::error::{Error, Result};
-use crate::files::{self, Staged};
+use crate::files::{self, Directory, Staged};
 use crate::memory;
 use crate::progress::Watch;
 
@@ -39,7 +39,7 @@ pub fn rebuild(
     catalog: &Catalog<'_>,
     entry: &Entry,
     staged: Option<&Staged>,
-    directory: &Path,
+    directory: &Directory,
     watch: &mut Watch<'_>,
 ) -> Result<Staged> {
     let entries = catalog.known()?;
@@ -110,7 +110,7 @@ pub fn geometry_of(entry: &Entry) -> Result<Geometry> {
 
 struct Job<'a> {
     catalog: &'a Catalog<'a>,
-    directory: &'a Path,
+    directory: &'a Directory,
     /// The backup whose artifact has no name yet, and that artifact.
     own: Option<(&'a Entry, &'a Staged)>,
 }
@@ -166,7 +166,7 @@ impl Job<'_> {
             return Ok((staged.path().to_path_buf(), staged.from_start()?));
         }
         let path = link.place(self.catalog.directory());
-        let file = files::open_own(&path, self.catalog.live())?.ok_or_else(|| {
+        let file = self.catalog.open_file(&path)?.ok_or_else(|| {
             Error::new(rusqlite::ffi::SQLITE_CANTOPEN, format!("the backup '{}' is missing", path.display()))
         })?;
         if let Some(heir) = self.catalog.heir() {

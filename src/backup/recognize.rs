@@ -13,6 +13,7 @@
 //! size that it names. [`may_be_delta`] tells from page 1 alone when there is no need to look closer, for files that
 //! would have to be expanded first.
 
+use std::fs::File;
 use std::io::Seek;
 use std::path::Path;
 
@@ -23,7 +24,7 @@ use super::frames::Compression;
 use super::newer::SQLITE_MAGIC;
 use crate::bounds;
 use crate::error::{Error, Result};
-use crate::files::{self, LiveFiles};
+use crate::files::{self, Directory, LiveFiles};
 use crate::schema;
 
 /// The first byte of a tree's root that is no leaf, and where it lies in page 1
@@ -31,15 +32,20 @@ use crate::schema;
 const INTERIOR: u8 = 5;
 const ROOT: usize = 100;
 
-/// Whether a file is a database or a compressed one, as far as its beginning tells; so is one that is empty or not there.
+/// The artifact at `path` that is to be deleted, opened, if it is there: a database or a compressed one, as far as its beginning tells, or
+/// an empty file.
 ///
 /// # Errors
 ///
-/// A file that must not be opened, or what the disk says.
-pub fn is_artifact(path: &Path, live: &LiveFiles) -> Result<bool> {
-    let Some(mut file) = files::open_own(path, live)? else { return Ok(true) };
+/// A file that is neither, whatever `says` says of it, or must not be opened, or what the disk says.
+pub fn artifact(directory: &Directory, path: &Path, live: &LiveFiles, says: &str) -> Result<Option<File>> {
+    let Some(mut file) = files::open_own(directory, path, live)? else { return Ok(None) };
+    if is_artifact(&mut file, path)? { Ok(Some(file)) } else { Err(not_one(path, says)) }
+}
+
+fn is_artifact(file: &mut File, path: &Path) -> Result<bool> {
     let mut beginning = [0; SQLITE_MAGIC.len()];
-    let length = artifact::read_at_start(&mut file, &mut beginning, path)?;
+    let length = artifact::read_at_start(file, &mut beginning, path)?;
     let compression = match beginning[..length] {
         [] => return Ok(true),
         [0x1f, 0x8b, 8, ..] => Compression::Gzip,
@@ -47,11 +53,11 @@ pub fn is_artifact(path: &Path, live: &LiveFiles) -> Result<bool> {
         ref plain => return Ok(plain == SQLITE_MAGIC),
     };
     file.rewind().map_err(|error| Error::io("read", path, &error))?;
-    Ok(artifact::plain_beginning(file, compression, path)?.starts_with(SQLITE_MAGIC))
+    Ok(artifact::plain_beginning(files::duplicate(file, path)?, compression, path)?.starts_with(SQLITE_MAGIC))
 }
 
 /// The error of what is to be deleted as a backup and is none.
-pub fn not_one(path: &Path, says: &str) -> Error {
+fn not_one(path: &Path, says: &str) -> Error {
     Error::usage(format!(
         "'{}' is no backup, whatever {says} says: it is neither a SQLite database nor a compressed one, so it is not deleted; if it is \
          a damaged backup, delete it yourself",

@@ -8,7 +8,7 @@
 //! whose artifact is on its way: see [`orphans`]. What was verified since is forgotten, which costs a new verification and no backup.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -20,7 +20,7 @@ use super::{hashfile, orphans};
 use crate::bounds;
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, LiveFiles, SetAside};
+use crate::files::{self, Directory, Found, LiveFiles, SetAside};
 use crate::progress::Watch;
 
 /// A hash file whose artifact the catalog does not list.
@@ -35,9 +35,9 @@ impl Stray {
     /// # Errors
     ///
     /// When that cannot be said.
-    fn artifact(&self, directory: &Path) -> Result<Option<(PathBuf, u64)>> {
-        let path = self.entry.place(directory);
-        Ok(files::look(&path)?.filter(fs::Metadata::is_file).map(|found| (path, found.len())))
+    fn artifact(&self, directory: &Directory) -> Result<Option<(PathBuf, u64)>> {
+        let path = self.entry.place(directory.path());
+        Ok(directory.look(&path)?.filter(Found::is_file).map(|found| (path, found.length())))
     }
 }
 
@@ -46,7 +46,7 @@ impl Stray {
 /// # Errors
 ///
 /// More of them than a catalog may have.
-pub fn all(directory: &Path, live: &LiveFiles) -> Result<Vec<Entry>> {
+pub fn all(directory: &Directory, live: &LiveFiles) -> Result<Vec<Entry>> {
     let mut entries: Vec<Entry> = strays(directory, live, &[])?
         .into_iter()
         .filter(|stray| matches!(stray.artifact(directory), Ok(Some((_, size))) if size == stray.entry.size_bytes))
@@ -62,11 +62,18 @@ pub fn all(directory: &Path, live: &LiveFiles) -> Result<Vec<Entry>> {
 /// # Errors
 ///
 /// `SQLITE_INTERRUPT`, or an artifact that cannot be read.
-pub fn unlisted(directory: &Path, live: &LiveFiles, entries: &[Entry], watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
+pub fn unlisted(
+    directory: &Directory,
+    live: &LiveFiles,
+    entries: &[Entry],
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Entry>> {
     let mut found = Vec::new();
     for stray in strays(directory, live, entries)? {
         let complete = match stray.artifact(directory)? {
-            Some((path, size)) if size == stray.entry.size_bytes => is_artifact(&stray.entry, &path, live, watch)?,
+            Some((path, size)) if size == stray.entry.size_bytes => {
+                is_artifact(&stray.entry, directory, &path, live, watch)?
+            }
             _ => false,
         };
         if complete {
@@ -83,10 +90,10 @@ pub fn set_orphans_aside(
     entries: &[Entry],
     now: DateTime<Utc>,
 ) -> Vec<String> {
-    let overdue = strays(directory.path(), live, entries)
+    let overdue = strays(directory, live, entries)
         .unwrap_or_default()
         .into_iter()
-        .filter(|stray| orphans::is_overdue(&stray.path, &stray.entry.place(directory.path()), now));
+        .filter(|stray| orphans::is_overdue(directory, &stray.path, &stray.entry.place(directory.path()), now));
     // One that cannot be moved is tried again by the next backup.
     overdue.filter_map(|stray| orphans::set_aside(directory, &stray.path).ok()).collect()
 }
@@ -103,7 +110,7 @@ pub fn settle(
     entries: &mut [Entry],
     watch: &mut Watch<'_>,
 ) -> Result<Option<Vec<String>>> {
-    let stale = look(directory.path(), live, entries, watch)?;
+    let stale = look(directory, live, entries, watch)?;
     if stale.is_empty() {
         return Ok(None);
     }
@@ -118,16 +125,16 @@ pub fn settle(
 ///
 /// As for [`settle`].
 pub fn look(
-    directory: &Path,
+    directory: &Directory,
     live: &LiveFiles,
     entries: &mut [Entry],
     watch: &mut Watch<'_>,
 ) -> Result<Vec<Option<PathBuf>>> {
     let mut stale = Vec::new();
     for entry in entries.iter_mut().filter(|entry| entry.is_replacing() && entry.is_intact()) {
-        let path = entry.place(directory);
+        let path = entry.place(directory.path());
         let hash_path = hashfile::path_of(&path);
-        let hashes = match open_trusted(&hash_path, live)? {
+        let hashes = match open_trusted(directory, &hash_path, live)? {
             Some(file) => hashfile::read_entry(file, &hash_path)?,
             None => None,
         };
@@ -139,7 +146,7 @@ pub fn look(
             new
         });
         match new.filter(|new| new.backup_path == entry.backup_path && new.id != entry.id) {
-            Some(new) if is_artifact(&new, &path, live, watch)? => {
+            Some(new) if is_artifact(&new, directory, &path, live, watch)? => {
                 *entry = new;
                 stale.push(None);
             }
@@ -156,33 +163,38 @@ pub fn look(
     Ok(stale)
 }
 
-fn is_artifact(entry: &Entry, path: &Path, live: &LiveFiles, watch: &mut Watch<'_>) -> Result<bool> {
-    match files::open_own(path, live)? {
+fn is_artifact(
+    entry: &Entry,
+    directory: &Directory,
+    path: &Path,
+    live: &LiveFiles,
+    watch: &mut Watch<'_>,
+) -> Result<bool> {
+    match files::open_own(directory, path, live)? {
         Some(mut file) => Ok(artifact::fingerprint(&mut file, path, watch)?.checksum == entry.checksum),
         None => Ok(false),
     }
 }
 
 /// A hash file; a stranger's is none: what it says would stand in the catalog as our own word.
-fn open_trusted(path: &Path, live: &LiveFiles) -> Result<Option<fs::File>> {
-    let Some(file) = files::open_own(path, live)? else { return Ok(None) };
-    Ok(if files::stranger(&file, path)?.is_none() { Some(file) } else { None })
+fn open_trusted(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Option<File>> {
+    let Some(file) = files::open_own(directory, path, live)? else { return Ok(None) };
+    Ok(if files::stranger(&file, directory, path)?.is_none() { Some(file) } else { None })
 }
 
-fn strays(directory: &Path, live: &LiveFiles, entries: &[Entry]) -> Result<Vec<Stray>> {
-    let Ok(listing) = fs::read_dir(directory) else { return Ok(Vec::new()) };
+fn strays(directory: &Directory, live: &LiveFiles, entries: &[Entry]) -> Result<Vec<Stray>> {
     let known: HashSet<&str> = entries.iter().map(|entry| entry.backup_path.as_str()).collect();
     let ids: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
     let (mut strays, mut bytes) = (Vec::new(), 0);
-    for found in listing.flatten() {
-        let Ok(name) = found.file_name().into_string() else { continue };
+    for name in directory.names().unwrap_or_default() {
+        let Ok(name) = name.into_string() else { continue };
         let Some(artifact) = name.strip_suffix(hashfile::SUFFIX) else { continue };
         if known.contains(artifact) {
             continue;
         }
-        let path = found.path();
+        let path = directory.path().join(&name);
         // What is no hash file, or one of another artifact, is somebody else's.
-        let Ok(Some(file)) = open_trusted(&path, live) else { continue };
+        let Ok(Some(file)) = open_trusted(directory, &path, live) else { continue };
         let Ok(Some(hashes)) = hashfile::read_entry(file, &path) else { continue };
         let mut entry = hashes.entry;
         if entry.backup_path == artifact && !ids.contains(entry.id.as_str()) {
@@ -191,7 +203,7 @@ fn strays(directory: &Path, live: &LiveFiles, entries: &[Entry]) -> Result<Vec<S
             entry.seal();
             bytes += hashes.object_bytes;
             if strays.len() >= bounds::CATALOG_ENTRIES || bytes > bounds::CATALOG_BYTES {
-                return Err(too_many(directory));
+                return Err(too_many(directory.path()));
             }
             strays.push(Stray { path, entry });
         }

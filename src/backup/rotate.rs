@@ -126,7 +126,9 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_ma
     }
     let live = LiveFiles::of(caller)?;
     let catalog = Catalog::of(&place, &live)?;
-    files::sweep(catalog.directory(), &live);
+    if let Ok(directory) = catalog.opened() {
+        files::sweep(directory, &live);
+    }
     // Where nothing is, there is nothing to lock, and no lock file to leave.
     let nothing_adopted = !policy.adopted || Listing::default().adopted(&catalog)?.is_empty();
     if nothing_adopted && catalog.is_untouched() {
@@ -154,11 +156,10 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_ma
 fn delete_adopted(directory: &Directory, entry: &Entry, live: &LiveFiles) -> Result<()> {
     // Its id is its name; its path is text that results show.
     let path = directory.path().join(&entry.id);
-    if !recognize::is_artifact(&path, live)? {
-        return Err(recognize::not_one(&path, "its name"));
+    match recognize::artifact(directory, &path, live, "its name")? {
+        Some(file) => directory.remove_file(&path, &file),
+        None => Err(Error::io("delete the adopted backup", &path, &std::io::ErrorKind::NotFound.into())),
     }
-    live.refuse(&path)?;
-    directory.remove(Path::new(&entry.id)).map_err(|error| Error::io("delete the adopted backup", &path, &error))
 }
 
 fn check(policy: &Policy) -> Result<()> {
@@ -232,19 +233,19 @@ fn unfit(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'sta
         return Some(untrue);
     }
     let path = entry.place(catalog.directory());
-    if live.contains(&path) {
+    if catalog.opened().is_ok_and(|directory| live.contains_in(directory, &path)) {
         return Some("a live database");
     }
     for companion in ["-wal", "-journal"] {
-        match files::look(&files::with_suffix(&path, companion)) {
+        match catalog.look(&files::with_suffix(&path, companion)) {
             Ok(None) => {}
             Ok(Some(_)) => return Some("in use as a database: a journal lies beside it"),
             Err(_) => return Some("what lies beside its file cannot be looked at"),
         }
     }
-    match files::look(&path) {
+    match catalog.look(&path) {
         Ok(Some(found)) if !found.is_file() => Some("no regular file"),
-        Ok(Some(found)) if found.len() != entry.size_bytes => Some("its file is not as long as the catalog says"),
+        Ok(Some(found)) if found.length() != entry.size_bytes => Some("its file is not as long as the catalog says"),
         Ok(Some(_)) => None,
         Ok(None) => Some("its file is missing"),
         Err(_) => Some("its file cannot be looked at"),

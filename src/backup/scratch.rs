@@ -6,29 +6,31 @@
 //! the space, the error is `SQLITE_FULL` and names both: a lack of space says nothing of the backup. A compressed file that no catalog lists
 //! leaves a margin of the disk.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::ffi;
 
+use super::catalog::Catalog;
 use super::entry::Entry;
 use crate::error::{Error, Result};
-use crate::files::{self, LiveFiles};
+use crate::files::{self, Directory};
 
-/// The directory in which the `needed` bytes of the backup of `entry` can be written, preferably `own`. What crashed runs left there is swept.
+/// The directory in which the `needed` bytes of the backup of `entry` can be written, preferably the catalog's. What crashed runs left there is swept.
 ///
 /// # Errors
 ///
 /// `SQLITE_FULL` if there is none.
-pub fn directory(own: &Path, needed: u64, entry: &Entry, live: &LiveFiles) -> Result<PathBuf> {
+pub fn directory(catalog: &Catalog<'_>, needed: u64, entry: &Entry) -> Result<Directory> {
+    let own = catalog.directory();
     let temporary = files::sqlite_directory(None);
     let mut refused = Vec::new();
     for place in [Some(own.to_path_buf()), temporary].into_iter().flatten() {
         match refusal(&place, needed, room_for(entry)) {
+            None if place == own => return Ok(catalog.opened()?.clone()),
             None => {
-                if place != own {
-                    files::sweep(&place, live);
-                }
-                return Ok(place);
+                let directory = Directory::open(&place)?;
+                files::sweep(&directory, catalog.live());
+                return Ok(directory);
             }
             Some(refusal) => refused.push(format!("'{}' {refusal}", place.display())),
         }

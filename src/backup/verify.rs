@@ -160,14 +160,15 @@ impl Job<'_> {
             return staged.from_start();
         }
         let path = self.path_of(link);
-        files::open_own(&path, self.catalog.live())?
+        self.catalog
+            .open_file(&path)?
             .ok_or_else(|| Error::corrupt(format!("the backup '{}' is missing", path.display())))
     }
 
     /// Rebuilds the database where there is space for it.
     fn rebuild_aside(&self, watch: &mut Watch<'_>) -> Result<Database> {
         let needed = rebuild::space_for(&self.catalog.known()?, self.entry)?;
-        let directory = scratch::directory(self.catalog.directory(), needed, self.entry, self.catalog.live())?;
+        let directory = scratch::directory(self.catalog, needed, self.entry)?;
         let rebuilt = rebuild::rebuild(self.catalog, self.entry, self.staged, &directory, watch)?;
         Ok(Database { file: rebuilt.handle()?, path: rebuilt.path().to_path_buf(), _rebuilt: Some(rebuilt) })
     }
@@ -199,7 +200,7 @@ impl Job<'_> {
     fn check_hash_file(&self, link: &Entry, watch: &mut Watch<'_>) -> Result<()> {
         let Some(checksum) = &link.hash_file_checksum else { return Ok(()) };
         let path = hashfile::path_of(&self.path_of(link));
-        let opened = files::open_own(&path, self.catalog.live()).map_err(|error| match error.primary_code() {
+        let opened = self.catalog.open_file(&path).map_err(|error| match error.primary_code() {
             // Anything but a regular file in its place was not written by us; what the disk refuses is no damage.
             ffi::SQLITE_ERROR => Error::corrupt(error.message()),
             _ => error,

@@ -13,7 +13,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Directory, look, with_suffix};
+use super::{Directory, with_suffix};
 use crate::error::{Error, Result};
 
 /// A set of files that were moved out of the way.
@@ -90,15 +90,15 @@ fn move_set(
     for companion in companions.iter().chain(&[""]) {
         let (from, to) = (with_suffix(path, companion), with_suffix(aside, companion));
         // Also where there is no such companion: what lies there would be taken for one of this set.
-        if look(&to)?.is_some() {
+        if !directory.lacks(&to)? {
             return Ok(None);
         }
-        if look(&from)?.is_some() {
+        if !directory.lacks(&from)? {
             set.push((from, to));
         }
     }
     for (place, (from, to)) in set.iter().enumerate() {
-        if let Err(error) = rename(directory, from, to) {
+        if let Err(error) = directory.rename_new(from, to) {
             put_back(directory, set.get(..place).unwrap_or_default())?;
             return match error.kind() {
                 io::ErrorKind::AlreadyExists => Ok(None),
@@ -109,14 +109,10 @@ fn move_set(
     Ok(Some(set))
 }
 
-fn rename(directory: &Directory, from: &Path, to: &Path) -> io::Result<()> {
-    let name = |path: &'_ Path| PathBuf::from(path.file_name().unwrap_or_default());
-    directory.rename_new(&name(from), &name(to))
-}
-
 fn put_back(directory: &Directory, moved: &[(PathBuf, PathBuf)]) -> Result<()> {
     for (from, to) in moved.iter().rev() {
-        rename(directory, to, from)
+        directory
+            .rename_new(to, from)
             .map_err(|error| Error::io("move back", to, &error).advice(format!("it was '{}'", from.display())))?;
     }
     Ok(())

@@ -2,9 +2,9 @@
 //!
 //! # Promise
 //!
-//! What is made, renamed and deleted in it happens in this very directory, though somebody else moves it away meanwhile and puts a link
-//! to another one in its place. Names are single components; none is followed as a link. A new name never replaces another one
-//! ([`rename_new`](Directory::rename_new)).
+//! What is looked at, listed, opened, made, renamed and deleted in it happens in this very directory, though somebody else moves it away
+//! meanwhile and puts a link to another one in its place. Of a path, the last component counts alone; it is not followed as a link. A new
+//! name never replaces another one ([`rename_new`](Directory::rename_new)).
 //!
 //! # How
 //!
@@ -13,28 +13,28 @@
 //! is given.
 
 #[cfg(not(unix))]
-use std::fs;
-use std::fs::File;
+mod by_path;
 #[cfg(unix)]
-use std::fs::Metadata;
+mod unix;
+
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use std::sync::Arc;
 
-#[cfg(unix)]
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, linkat, openat, renameat, statat, unlinkat};
-#[cfg(unix)]
-use rustix::io::Errno;
-
-use super::Identity;
+use super::{Found, trust};
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// A directory that is open.
 #[derive(Clone)]
 pub struct Directory {
     #[cfg(unix)]
     descriptor: Arc<File>,
+    /// Whether it may be read, and so be made durable.
+    #[cfg(unix)]
+    is_readable: bool,
     path: PathBuf,
 }
 
@@ -45,50 +45,26 @@ impl Directory {
     ///
     /// What the file system says.
     pub fn open(path: &Path) -> Result<Self> {
-        // Whatever else is there must not even be opened: closing a live database would drop this process's locks on it.
-        #[cfg(unix)]
-        let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        Ok(Self {
-            #[cfg(unix)]
-            descriptor: Arc::new(File::from(
-                opened.map_err(|error| Error::io("open the directory", path, &error.into()))?,
-            )),
-            path: path.to_path_buf(),
-        })
+        Self::at(path).map_err(|error| Error::io("open the directory", path, &error))
+    }
+
+    /// Opens it, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Directory::open`].
+    pub fn find(path: &Path) -> Result<Option<Self>> {
+        memory::check()?;
+        match Self::at(path) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_absence(&error) => Ok(None),
+            Err(error) => Err(Error::io("open the directory", path, &error)),
+        }
     }
 
     /// Where it was when it was opened.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Makes its names durable. Windows makes names durable with the file, and has no such call for directories.
-    ///
-    /// # Errors
-    ///
-    /// What the disk says.
-    pub fn sync(&self) -> Result<()> {
-        #[cfg(unix)]
-        let synced = self.descriptor.sync_all();
-        #[cfg(not(unix))]
-        let synced: io::Result<()> = Ok(());
-        synced.map_err(|error| Error::io("write to disk the directory", &self.path, &error))
-    }
-
-    /// Deletes a name in it, but no directory.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
-    pub fn remove(&self, name: &Path) -> io::Result<()> {
-        // By another path, the descriptor would count for nothing.
-        if name.components().count() != 1 || name.file_name().is_none() {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        #[cfg(unix)]
-        return Ok(unlinkat(&*self.descriptor, name, AtFlags::empty())?);
-        #[cfg(not(unix))]
-        fs::remove_file(self.path.join(name))
     }
 
     /// Gives a file another name, which must be free.
@@ -103,68 +79,18 @@ impl Directory {
         }
     }
 
-    /// Whether this very file has that name in it, or, without one, nothing has.
+    /// What has that name in it, if anything; a link is what it is.
     ///
     /// # Errors
     ///
-    /// When that cannot be said.
-    pub fn agrees(&self, name: &Path, file: Option<&File>) -> Result<bool> {
-        file.map_or_else(|| self.lacks(name), |file| self.holds(name, file))
-    }
-
-    fn unseen(&self, name: &Path, error: impl Into<io::Error>) -> Error {
-        Error::io("look at", &self.path.join(name), &error.into())
-    }
-
-    /// What the directory itself is.
-    #[cfg(unix)]
-    pub(super) fn metadata(&self) -> io::Result<Metadata> {
-        self.descriptor.metadata()
-    }
-}
-
-#[cfg(unix)]
-impl Directory {
-    /// Makes an empty file, for its owner alone; nothing must have that name.
-    pub(super) fn create(&self, name: &Path) -> io::Result<File> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(File::from(openat(&*self.descriptor, name, flags, Mode::RUSR | Mode::WUSR)?))
-    }
-
-    /// Gives a file another name, in place of what may have it.
-    pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Ok(renameat(&*self.descriptor, from, &*self.descriptor, to)?)
-    }
-
-    fn look(&self, name: &Path) -> Result<Option<Stat>> {
-        match statat(&*self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(named) => Ok(Some(named)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(self.unseen(name, error)),
+    /// When that cannot be said: what the disk does not tell is not absent.
+    pub fn look(&self, path: &Path) -> Result<Option<Found>> {
+        memory::check()?;
+        match self.found(path) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_absence(&error) => Ok(None),
+            Err(error) => Err(Error::io("look at", &self.path.join(name(path)), &error)),
         }
-    }
-
-    /// What has that name in it: a regular file's identity.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be said.
-    pub fn identity(&self, name: &Path) -> Result<Option<Identity>> {
-        let named = self.look(name)?.filter(|named| FileType::from_raw_mode(named.st_mode) == FileType::RegularFile);
-        // The types differ from system to system.
-        #[allow(clippy::unnecessary_cast)]
-        Ok(named.map(|named| (named.st_dev as u64, named.st_ino as u64)))
-    }
-
-    /// Whether this very file has that name in it.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be said.
-    pub fn holds(&self, name: &Path, file: &File) -> Result<bool> {
-        use std::os::unix::fs::MetadataExt;
-        let own = file.metadata().map_err(|error| self.unseen(name, error))?;
-        Ok(self.identity(name)? == Some((own.dev(), own.ino())))
     }
 
     /// Whether nothing has that name in it.
@@ -172,118 +98,44 @@ impl Directory {
     /// # Errors
     ///
     /// When that cannot be said.
-    pub fn lacks(&self, name: &Path) -> Result<bool> {
-        Ok(self.look(name)?.is_none())
+    pub fn lacks(&self, path: &Path) -> Result<bool> {
+        Ok(self.look(path)?.is_none())
     }
 
-    /// Whether both are the same directory.
+    /// Deletes the name of this file, which was opened by it.
     ///
     /// # Errors
     ///
-    /// When that cannot be said.
-    pub fn is_same(&self, other: &Self) -> Result<bool> {
-        use std::os::unix::fs::MetadataExt;
-        let id = |directory: &Self| -> Result<Identity> {
-            let found = directory.metadata().map_err(|error| Error::io("look at", &directory.path, &error))?;
-            Ok((found.dev(), found.ino()))
-        };
-        Ok(id(self)? == id(other)?)
-    }
-
-    /// `None` where the system or the file system cannot do that.
-    #[cfg(any(target_os = "linux", target_vendor = "apple"))]
-    fn exclusive_rename(&self, from: &Path, to: &Path) -> Option<io::Result<()>> {
-        use rustix::fs::{RenameFlags, renameat_with};
-        match renameat_with(&*self.descriptor, from, &*self.descriptor, to, RenameFlags::NOREPLACE) {
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => None,
-            outcome => Some(outcome.map_err(io::Error::from)),
+    /// Another file that has the name, or what the file system says.
+    pub fn remove_file(&self, path: &Path, file: &File) -> Result<()> {
+        if !trust::is_named(file, self, path)? {
+            return Err(trust::swapped(path));
         }
+        self.remove_backup(path)
     }
 
-    #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-    fn exclusive_rename(&self, _from: &Path, _to: &Path) -> Option<io::Result<()>> {
-        None
-    }
-
-    fn link_and_remove(&self, from: &Path, to: &Path) -> io::Result<()> {
-        match linkat(&*self.descriptor, from, &*self.descriptor, to, AtFlags::empty()) {
-            Ok(()) => self.remove(from).inspect_err(|_| {
-                // The file keeps its old name alone.
-                let _ = self.remove(to);
-            }),
-            Err(error @ (Errno::EXIST | Errno::NOENT)) => Err(error.into()),
-            Err(error) => match self.lacks(to) {
-                Ok(true) => self.rename(from, to),
-                Ok(false) => Err(io::ErrorKind::AlreadyExists.into()),
-                Err(_) => Err(error.into()),
-            },
-        }
-    }
-}
-
-#[cfg(not(unix))]
-impl Directory {
-    /// What has that name in it, where that can be known.
+    /// Deletes the name of a backup, if it is there, but no directory.
     ///
     /// # Errors
     ///
-    /// None here.
-    pub fn identity(&self, _name: &Path) -> Result<Option<Identity>> {
-        Ok(None)
-    }
-
-    /// Whether this very file has that name in it, as far as that can be known.
-    ///
-    /// # Errors
-    ///
-    /// None here.
-    pub fn holds(&self, _name: &Path, _file: &File) -> Result<bool> {
-        Ok(true)
-    }
-
-    /// Whether nothing has that name in it.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be said.
-    pub fn lacks(&self, name: &Path) -> Result<bool> {
-        match fs::symlink_metadata(self.path.join(name)) {
-            Ok(_) => Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-            Err(error) => Err(self.unseen(name, error)),
-        }
-    }
-
-    /// Whether both are the same directory.
-    ///
-    /// # Errors
-    ///
-    /// None here.
-    pub fn is_same(&self, other: &Self) -> Result<bool> {
-        Ok(self.path == other.path)
-    }
-
-    fn exclusive_rename(&self, _from: &Path, _to: &Path) -> Option<io::Result<()>> {
-        None
-    }
-
-    fn link_and_remove(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let (old, new) = (self.path.join(from), self.path.join(to));
-        match fs::hard_link(&old, &new) {
-            Ok(()) => fs::remove_file(&old).inspect_err(|_| {
-                // The file keeps its old name alone.
-                let _ = fs::remove_file(&new);
-            }),
-            Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
-                Err(error)
+    /// What the file system says.
+    pub fn remove_backup(&self, path: &Path) -> Result<()> {
+        match self.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("delete the backup", path, &error))
             }
-            Err(error) => match self.lacks(to) {
-                Ok(true) => fs::rename(old, new),
-                Ok(false) => Err(io::ErrorKind::AlreadyExists.into()),
-                Err(_) => Err(error),
-            },
+            _ => Ok(()),
         }
     }
+}
+
+/// What of a path counts in a directory.
+fn name(path: &Path) -> &Path {
+    Path::new(path.file_name().unwrap_or_default())
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 #[cfg(test)]
@@ -325,8 +177,8 @@ mod tests {
         directory.rename_new(a, b).unwrap();
         assert!(directory.holds(b, &file).unwrap());
         directory.remove(b).unwrap();
-        assert!(!directory.is_same(&Directory::open(&own).unwrap()).unwrap());
-        assert!(directory.is_same(&Directory::open(&moved).unwrap()).unwrap());
+        assert!(directory.identity() != Directory::open(&own).unwrap().identity());
+        assert!(directory.identity() == Directory::open(&moved).unwrap().identity());
         assert_eq!(std::fs::read_to_string(other.join(b)).unwrap(), "theirs");
         assert_eq!(std::fs::read_dir(&other).unwrap().count(), 1);
     }

@@ -15,18 +15,20 @@
 //! # How
 //!
 //! A process that is not root gives nothing away. In a directory with the set-group-ID bit the group is the directory's, as it
-//! would be if the owner had made the file. A directory is made for its maker alone, and must still be empty when it is opened, so
-//! that none that somebody put in its place is given away.
+//! would be if the owner had made the file. A directory is made for its maker alone, in one that is open, and what is opened there by its
+//! name must be its maker's, empty and as young, so that none that somebody put in its place is given away.
 
 #[cfg(unix)]
 mod unix;
 
 use std::fs::Metadata;
 #[cfg(not(unix))]
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 #[cfg(not(unix))]
 use std::io;
 use std::path::Path;
+
+use super::{Directory, Found};
 
 /// What files that are made for a database have in common with it.
 #[derive(Debug, Clone)]
@@ -66,33 +68,47 @@ impl Likeness {
         std::fs::metadata(path).ok().as_ref().map(Self::of_metadata)
     }
 
-    /// That of a file which is about to be replaced: it goes on to belong to whom it belongs.
-    pub fn of_replaced(path: &Path) -> Option<Self> {
-        let found = std::fs::symlink_metadata(path).ok().filter(Metadata::is_file)?;
-        Some(Self::of_metadata(&found).anywhere())
+    fn of_found(found: &Found) -> Self {
+        #[cfg(unix)]
+        return Self {
+            mode: found.mode() & READ_AND_WRITE,
+            owner: found.0.st_uid,
+            group: found.0.st_gid,
+            anywhere: false,
+        };
+        #[cfg(not(unix))]
+        Self::of_metadata(&found.0)
+    }
+
+    /// That of a file which is about to be replaced, or which another one belongs beside: whose it is in that directory may have it.
+    pub fn of_replaced(directory: &Directory, path: &Path) -> Option<Self> {
+        let found = directory.look(path).ok().flatten().filter(Found::is_file)?;
+        #[cfg(unix)]
+        return Some(Self { anywhere: true, ..Self::of_found(&found) });
+        #[cfg(not(unix))]
+        Some(Self::of_found(&found))
     }
 
     /// The same for a database that is restored without one to go by. Not every file system knows permissions, and shows all for none.
-    pub fn of_backup(path: &Path) -> Option<Self> {
-        let like = Self::of(path)?;
+    pub fn of_backup(found: &Found) -> Self {
+        let like = Self::of_found(found);
         #[cfg(unix)]
-        return Some(Self { mode: like.mode & !0o002, ..like });
+        return Self { mode: like.mode & !0o002, ..like };
         #[cfg(not(unix))]
-        Some(like)
+        like
     }
 
     /// For a file that all who may write a directory share.
-    pub fn of_writers(directory: &Path) -> Option<Self> {
-        let found = std::fs::metadata(directory).ok()?;
+    pub fn of_writers(directory: &Directory) -> Option<Self> {
         #[cfg(unix)]
         {
-            let like = Self::of_metadata(&found);
+            let like = Self::of_metadata(&directory.metadata().ok()?);
             let writable = like.mode & 0o222;
             Some(Self { mode: writable | writable << 1, ..like })
         }
         #[cfg(not(unix))]
         {
-            let _ = found;
+            let _ = directory;
             None
         }
     }
@@ -104,29 +120,21 @@ impl Likeness {
         #[cfg(not(unix))]
         None
     }
-
-    /// The same for a file that belongs beside its database, wherever that lies.
-    pub fn anywhere(self) -> Self {
-        #[cfg(unix)]
-        return Self { anywhere: true, ..self };
-        #[cfg(not(unix))]
-        self
-    }
 }
 
 #[cfg(not(unix))]
 impl Likeness {
-    pub(super) fn give(&self, file: &File, _directory: &super::Directory) -> io::Result<()> {
+    pub(super) fn give(&self, file: &File, _directory: &Directory) -> io::Result<()> {
         file.set_permissions(self.permissions.clone())
     }
 
     /// Makes a lock file, where there is nothing of that name.
-    pub(super) fn make_lock(_like: Option<&Self>, path: &Path) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).create_new(true).open(path)
+    pub(super) fn make_lock(_like: Option<&Self>, directory: &Directory, path: &Path) -> io::Result<File> {
+        directory.make(path)
     }
 
     /// Makes a directory in one that is there.
-    pub(super) fn make_directory(_like: Option<&Self>, path: &Path) -> io::Result<()> {
-        fs::create_dir(path)
+    pub(super) fn make_directory(_like: Option<&Self>, around: &Directory, path: &Path) -> io::Result<Directory> {
+        around.make_below(path)
     }
 }

@@ -7,11 +7,11 @@
 //! up at each comparison. Only that of the databases themselves is also kept, in case one is renamed meanwhile; it counts
 //! as long as this process has that file open, which keeps its inode from being used again.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{look, with_suffix};
+use super::{Directory, Found, look, with_suffix};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 
@@ -97,9 +97,27 @@ impl LiveFiles {
         if self.names.contains(&resolved(path)) {
             return true;
         }
-        let Some(id) = file_id(path) else { return false };
-        let named = self.names.iter().any(|name| file_id(name).is_some_and(|live| live == id));
-        named || (self.databases.contains(&id) && is_open_or_unknown(&id))
+        file_id(path).is_some_and(|id| self.is_one(&id))
+    }
+
+    /// Whether what has that name in a directory is one of them, under this or any other name.
+    #[cfg(unix)]
+    pub fn contains_in(&self, directory: &Directory, path: &Path) -> bool {
+        let around = directory.identity();
+        let is_named =
+            |live: &PathBuf| live.file_name() == path.file_name() && file_id(super::parent_of(live)) == around;
+        self.names.iter().any(is_named) || directory.identity_behind(path).is_some_and(|id| self.is_one(&id))
+    }
+
+    /// The same by its path.
+    #[cfg(not(unix))]
+    pub fn contains_in(&self, _directory: &Directory, path: &Path) -> bool {
+        self.contains(path)
+    }
+
+    fn is_one(&self, id: &FileId) -> bool {
+        let named = self.names.iter().any(|name| file_id(name).is_some_and(|live| live == *id));
+        named || (self.databases.contains(id) && is_open(id) != Some(false))
     }
 
     /// Refuses `path` if it is one of them.
@@ -108,24 +126,30 @@ impl LiveFiles {
     ///
     /// An error that names the path.
     pub fn refuse(&self, path: &Path) -> Result<()> {
-        if self.contains(path) {
-            return Err(Error::usage(format!(
-                "'{}' is (or links to) a database that this connection has open, or one of its -wal, -shm and \
-                 -journal files; touching it could destroy the database; choose another path",
-                path.display()
-            )));
-        }
-        Ok(())
+        if self.contains(path) { Err(refusal(path)) } else { Ok(()) }
     }
+
+    /// The same of what has that name in a directory.
+    ///
+    /// # Errors
+    ///
+    /// As for [`LiveFiles::refuse`].
+    pub fn refuse_in(&self, directory: &Directory, path: &Path) -> Result<()> {
+        if self.contains_in(directory, path) { Err(refusal(path)) } else { Ok(()) }
+    }
+}
+
+fn refusal(path: &Path) -> Error {
+    Error::usage(format!(
+        "'{}' is (or links to) a database that this connection has open, or one of its -wal, -shm and \
+         -journal files; touching it could destroy the database; choose another path",
+        path.display()
+    ))
 }
 
 /// Whether this process has the file open, as far as that can be known: on Linux, from the list of its descriptors.
 pub fn open_in_this_process(path: &Path) -> bool {
     file_id(path).is_some_and(|id| is_open(&id) == Some(true))
-}
-
-fn is_open_or_unknown(id: &FileId) -> bool {
-    is_open(id) != Some(false)
 }
 
 /// Whether this process has the file open; `None` where the system does not list its descriptors.
@@ -149,27 +173,27 @@ fn resolved(path: &Path) -> PathBuf {
 /// # Errors
 ///
 /// Anything else at that name, or a failure to open it.
-pub fn open_own(path: &Path, live: &LiveFiles) -> Result<Option<File>> {
-    let Some(found) = look(path)? else { return Ok(None) };
+pub fn open_own(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Option<File>> {
+    let Some(found) = directory.look(path)? else { return Ok(None) };
     if !found.is_file() {
-        let what = match found.file_type() {
-            kind if kind.is_symlink() => "a symbolic link",
-            kind if kind.is_dir() => "a directory",
-            _ => "no regular file",
+        let what = match () {
+            () if found.is_link() => "a symbolic link",
+            () if found.is_directory() => "a directory",
+            () => "no regular file",
         };
         return Err(Error::usage(format!(
             "'{}' is {what}; queuekeeper made no such thing there, move it away",
             path.display()
         )));
     }
-    live.refuse(path)?;
-    if has_other_names(&found) && open_in_this_process(path) {
+    live.refuse_in(directory, path)?;
+    if found.has_other_names() && found.identity().is_some_and(is_open_here) {
         return Err(Error::usage(format!(
             "'{}' is a hard link to a file that this process has open; it may be a live database, so it is left alone",
             path.display()
         )));
     }
-    match no_follow(OpenOptions::new().read(true)).open(path) {
+    match directory.open_file(path) {
         Ok(file) => match is_same(&file, &found) {
             Ok(true) => Ok(Some(file)),
             Ok(false) => {
@@ -187,39 +211,25 @@ pub fn open_own(path: &Path, live: &LiveFiles) -> Result<Option<File>> {
 /// Whether a file that was opened is the one that was looked at before; a rename may have put another one in its place, which is as
 /// good unless it is no regular file, or one with other names.
 #[cfg(unix)]
-fn is_same(opened: &File, found: &fs::Metadata) -> io::Result<bool> {
+fn is_same(opened: &File, found: &Found) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let own = opened.metadata()?;
-    Ok((own.dev(), own.ino()) == (found.dev(), found.ino()) || (own.is_file() && !has_other_names(&own)))
+    Ok(Some((own.dev(), own.ino())) == found.identity() || (own.is_file() && own.nlink() == 1))
 }
 
 #[cfg(not(unix))]
-fn is_same(_opened: &File, _found: &fs::Metadata) -> io::Result<bool> {
+fn is_same(_opened: &File, _found: &Found) -> io::Result<bool> {
     Ok(true)
 }
 
 #[cfg(unix)]
-fn has_other_names(found: &fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    found.nlink() > 1
+fn is_open_here(id: Identity) -> bool {
+    is_open(&id) == Some(true)
 }
 
 #[cfg(not(unix))]
-fn has_other_names(_found: &fs::Metadata) -> bool {
+fn is_open_here(_id: Identity) -> bool {
     false
-}
-
-#[cfg(unix)]
-pub(super) fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
-    // NONBLOCK keeps a FIFO that took the file's place in the meantime from hanging the host.
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    options.custom_flags(flags.bits().cast_signed())
-}
-
-#[cfg(not(unix))]
-pub(super) fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
-    options
 }
 
 #[cfg(all(test, unix))]

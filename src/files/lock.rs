@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::{Directory, Likeness, LiveFiles, open_own};
@@ -13,7 +13,6 @@ use crate::progress::Watch;
 /// An OS lock on a lock file, held until dropped. The file stays: deleting it would let two holders in.
 pub struct DirectoryLock {
     file: File,
-    name: PathBuf,
 }
 
 impl Drop for DirectoryLock {
@@ -24,31 +23,23 @@ impl Drop for DirectoryLock {
 }
 
 impl DirectoryLock {
-    /// Takes the lock if nobody holds it. A lock file that is made belongs to whom `like` says.
+    /// Takes a lock in a directory if nobody holds it. A lock file that is made belongs to whom `like` says.
     ///
     /// # Errors
     ///
     /// A lock file that cannot be made.
-    pub fn take_if_free(path: &Path, live: &LiveFiles, like: Option<&Likeness>) -> Result<Option<Self>> {
-        let file = open(path, live, like)?;
+    pub fn take_if_free(
+        directory: &Directory,
+        path: &Path,
+        live: &LiveFiles,
+        like: Option<&Likeness>,
+    ) -> Result<Option<Self>> {
+        let file = open(directory, path, live, like)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self::of(file, path))),
+            Ok(()) => Ok(Some(Self { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(Error::io("lock", path, &error)),
         }
-    }
-
-    fn of(file: File, path: &Path) -> Self {
-        Self { file, name: path.file_name().unwrap_or_default().into() }
-    }
-
-    /// Whether the lock file lies in that directory.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be said.
-    pub fn is_in(&self, directory: &Directory) -> Result<bool> {
-        directory.holds(&self.name, &self.file)
     }
 
     /// Notes in the lock file that it was taken now. What the file system refuses is nobody's harm.
@@ -68,23 +59,24 @@ impl DirectoryLock {
         }
     }
 
-    /// Takes the lock, waiting for other holders up to `patience`.
+    /// Takes a lock in a directory, waiting for other holders up to `patience`.
     ///
     /// # Errors
     ///
     /// `SQLITE_BUSY` when the wait was in vain, `SQLITE_INTERRUPT`, or a lock file that cannot be made.
     pub fn take(
+        directory: &Directory,
         path: &Path,
         live: &LiveFiles,
         like: Option<&Likeness>,
         patience: Duration,
         watch: &mut Watch<'_>,
     ) -> Result<Self> {
-        let file = open(path, live, like)?;
+        let file = open(directory, path, live, like)?;
         let deadline = Instant::now() + patience;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self::of(file, path)),
+                Ok(()) => return Ok(Self { file }),
                 Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, &error)),
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
                     return Err(Error::busy(format!(
@@ -98,13 +90,13 @@ impl DirectoryLock {
     }
 }
 
-fn open(path: &Path, live: &LiveFiles, like: Option<&Likeness>) -> Result<File> {
+fn open(directory: &Directory, path: &Path, live: &LiveFiles, like: Option<&Likeness>) -> Result<File> {
     // Somebody else may make it, or delete it, between the two.
     for _ in 0..16 {
-        if let Some(file) = open_own(path, live)? {
+        if let Some(file) = open_own(directory, path, live)? {
             return Ok(file);
         }
-        match Likeness::make_lock(like, path) {
+        match Likeness::make_lock(like, directory, path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => return made.map_err(|error| Error::io("make the lock file", path, &error)),
         }

@@ -19,6 +19,7 @@
 
 mod aside;
 mod directory;
+mod found;
 mod holders;
 mod likeness;
 mod live;
@@ -34,6 +35,7 @@ use std::path::{Path, PathBuf};
 
 pub use aside::SetAside;
 pub use directory::Directory;
+pub use found::Found;
 pub use holders::holder;
 pub use likeness::Likeness;
 pub use live::{COMPANIONS, Identity, LiveFiles, identity, open_in_this_process, open_own, same_file, same_name};
@@ -61,15 +63,6 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// When the process has no descriptor left.
 pub fn duplicate(file: &File, path: &Path) -> Result<File> {
     file.try_clone().map_err(|error| Error::io("duplicate the handle of", path, &error))
-}
-
-/// Makes names in a directory durable.
-///
-/// # Errors
-///
-/// What the disk says.
-pub fn sync_directory(directory: &Path) -> Result<()> {
-    Directory::open(directory)?.sync()
 }
 
 /// The directory of a file, `.` for a bare name.
@@ -176,7 +169,8 @@ pub fn length(path: &Path) -> Result<u64> {
 /// Directories that were made for a work and go again if it fails.
 #[derive(Default)]
 pub struct MadeDirectories {
-    made: Vec<PathBuf>,
+    /// Each in the one around it.
+    made: Vec<(Directory, PathBuf)>,
 }
 
 impl MadeDirectories {
@@ -186,30 +180,36 @@ impl MadeDirectories {
     ///
     /// What the file system says.
     pub fn make(directory: &Path, like: Option<&Likeness>) -> Result<Self> {
+        let failed = |path: &Path, error: io::Error| Error::io("create the directory", path, &error);
         let mut missing = Vec::new();
         let mut place = directory;
-        while !place.as_os_str().is_empty() {
-            match fs::metadata(place) {
-                Ok(_) => break,
-                // Thousands of directories would be made before that shows.
-                Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
-                    return Err(Error::io("create the directory", directory, &error));
+        let mut around = loop {
+            match Directory::at(place) {
+                Ok(found) => break found,
+                // Thousands of directories would be made before the former shows.
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::InvalidFilename | io::ErrorKind::NotADirectory)
+                        || place == parent_of(place) =>
+                {
+                    return Err(failed(directory, error));
                 }
                 Err(_) => missing.push(place.to_path_buf()),
             }
             place = parent_of(place);
-        }
+        };
         let mut made = Self::default();
         for path in missing.into_iter().rev() {
-            match Likeness::make_directory(like, &path) {
-                Ok(()) => {
-                    let parent = parent_of(&path).to_path_buf();
-                    made.made.push(path);
-                    sync_directory(&parent)?;
+            around = match Likeness::make_directory(like, &around, &path) {
+                Ok(below) => {
+                    made.made.push((around.clone(), path));
+                    around.sync()?;
+                    below
                 }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
-                Err(error) => return Err(Error::io("create the directory", &path, &error)),
-            }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    around.below(&path).map_err(|_| failed(&path, error))?
+                }
+                Err(error) => return Err(failed(&path, error)),
+            };
         }
         Ok(made)
     }
@@ -222,9 +222,9 @@ impl MadeDirectories {
 
 impl Drop for MadeDirectories {
     fn drop(&mut self) {
-        for path in self.made.iter().rev() {
+        for (around, path) in self.made.iter().rev() {
             // Only an empty directory goes; somebody may have put something there.
-            let _ = fs::remove_dir(path);
+            let _ = around.remove_below(path);
         }
     }
 }

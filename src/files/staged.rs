@@ -5,14 +5,14 @@
 
 mod temp;
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 
 use self::temp::Temp;
 use super::live::COMPANIONS;
 use super::trust;
-use super::{Directory, Likeness, LiveFiles, duplicate, look, open_own};
+use super::{Directory, Found, Likeness, LiveFiles, duplicate, open_own};
 use crate::error::{Error, Result};
 
 const TEMP_PREFIX: &str = ".queuekeeper-";
@@ -39,17 +39,8 @@ impl Staged {
     ///
     /// # Errors
     ///
-    /// A directory that is not there, cannot be written, or is full.
-    pub fn new(directory: &Path) -> Result<Self> {
-        Self::new_in(&Directory::open(directory)?)
-    }
-
-    /// The same in a directory that is open.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Staged::new`].
-    pub fn new_in(directory: &Directory) -> Result<Self> {
+    /// A directory that cannot be written, or is full.
+    pub fn new(directory: &Directory) -> Result<Self> {
         let failed = |error: io::Error| Error::io("create a file in", directory.path(), &error);
         // A sweeper may take a file for abandoned between its creation and its lock; then it is made anew.
         for _ in 0..16 {
@@ -143,10 +134,9 @@ impl Staged {
     /// What the file system says; the file is gone then, and the name as it was. Or somebody has swapped the file meanwhile: the name is
     /// theirs.
     pub fn place(mut self, target: &Path, overwrite: bool) -> Result<Placed> {
-        let name = Path::new(target.file_name().unwrap_or_default());
-        match self.temp.rename(name, overwrite) {
+        match self.temp.rename(target, overwrite) {
             // By its temporary name somebody else's file may have come here.
-            Ok(()) => match trust::is_named(&self.temp.file, &self.temp.directory, name) {
+            Ok(()) => match trust::is_named(&self.temp.file, &self.temp.directory, target) {
                 Ok(false) => Err(trust::swapped(target)),
                 named => Ok(named
                     .and_then(|_| self.temp.directory.sync())
@@ -163,51 +153,48 @@ impl Staged {
 
 /// Deletes the temporary files that crashed runs left in `directory`, and what SQLite left beside them. What cannot be looked at
 /// is left for later.
-pub fn sweep(directory: &Path, live: &LiveFiles) {
-    let Ok(opened) = Directory::open(directory) else { return };
+pub fn sweep(directory: &Directory, live: &LiveFiles) {
     let names = temporary_names(directory);
     for (path, lock) in abandoned_among(&names, directory, live) {
-        let name = Path::new(path.file_name().unwrap_or_default());
-        if matches!(opened.holds(name, &lock), Ok(true)) {
+        if matches!(directory.holds(&path, &lock), Ok(true)) {
             // A failure leaves the file for the next sweep; nobody else is hurt by it.
-            let _ = opened.remove(name);
+            let _ = directory.remove(&path);
         }
     }
     for companion in COMPANIONS {
-        let beside = |name: &&String| name.strip_suffix(companion).is_some_and(|name| name.ends_with(TEMP_SUFFIX));
-        for name in names.iter().filter(beside) {
-            let path = directory.join(name);
-            let owner = directory.join(name.strip_suffix(companion).unwrap_or(name));
+        let owner = |name: &String| {
+            name.strip_suffix(companion).filter(|name| name.ends_with(TEMP_SUFFIX)).map(PathBuf::from)
+        };
+        for (name, owner) in names.iter().filter_map(|name| Some((Path::new(name), owner(name)?))) {
             // What cannot be looked at stays.
-            let alone = matches!(look(&owner), Ok(None));
-            let plain = matches!(look(&path), Ok(Some(found)) if found.is_file());
-            if alone && plain && !live.contains(&path) {
-                let _ = opened.remove(Path::new(name));
+            let alone = matches!(directory.lacks(&owner), Ok(true));
+            let plain = directory.look(name).is_ok_and(|found| found.as_ref().is_some_and(Found::is_file));
+            if alone && plain && !live.contains_in(directory, name) {
+                let _ = directory.remove(name);
             }
         }
     }
 }
 
 /// The temporary files in `directory` that no living run has locked.
-pub fn abandoned(directory: &Path, live: &LiveFiles) -> Vec<PathBuf> {
+pub fn abandoned(directory: &Directory, live: &LiveFiles) -> Vec<PathBuf> {
     abandoned_among(&temporary_names(directory), directory, live).map(|(path, _)| path).collect()
 }
 
 /// Each with its lock: a run that has made one and not locked it yet must not find it unlocked until it is gone.
 fn abandoned_among<'a>(
     names: &'a [String],
-    directory: &'a Path,
+    directory: &'a Directory,
     live: &'a LiveFiles,
 ) -> impl Iterator<Item = (PathBuf, File)> + 'a {
-    let paths = names.iter().filter(|name| name.ends_with(TEMP_SUFFIX)).map(|name| directory.join(name));
+    let paths = names.iter().filter(|name| name.ends_with(TEMP_SUFFIX)).map(|name| directory.path().join(name));
     paths.filter_map(|path| {
-        let file = open_own(&path, live).ok()??;
+        let file = open_own(directory, &path, live).ok()??;
         file.try_lock().is_ok().then_some((path, file))
     })
 }
 
-fn temporary_names(directory: &Path) -> Vec<String> {
-    let Ok(listing) = fs::read_dir(directory) else { return Vec::new() };
-    let names = listing.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+fn temporary_names(directory: &Directory) -> Vec<String> {
+    let names = directory.names().unwrap_or_default().into_iter().filter_map(|name| name.into_string().ok());
     names.filter(|name| name.starts_with(TEMP_PREFIX)).collect()
 }

@@ -13,8 +13,9 @@
 //!
 //! Whoever may write a directory can give any name in it to another file at any time, unless it has the sticky bit. So what this process
 //! makes there is written through its descriptor, SQLite included (see [`unnamed`](crate::host::unnamed)); the last component of a
-//! path is never followed as a link where it is ours to make; and what got a name, or was opened by one, is compared by device and inode
-//! afterwards. What was swapped is an error that names the directory and its owner ([`swapped`]). A directory itself may be a link to
+//! path is never followed as a link where it is ours to make; and what got a name, or is deleted by the one that it was opened by, is
+//! compared by device and inode. A catalog's directory is opened once, and all that is done for the catalog is done in that. What was
+//! swapped is an error that names the directory and its owner ([`swapped`]). A directory itself may be a link to
 //! another one: people put backups on other disks that way.
 
 use std::fs::File;
@@ -33,10 +34,9 @@ use crate::error::{Error, Result};
 ///
 /// When that cannot be said.
 #[cfg(unix)]
-pub fn stranger(file: &File, path: &Path) -> Result<Option<u32>> {
+pub fn stranger(file: &File, directory: &Directory, path: &Path) -> Result<Option<u32>> {
     use std::os::unix::fs::MetadataExt;
-    let directory = super::parent_of(path);
-    let around = std::fs::metadata(directory).map_err(|error| Error::io("look at", directory, &error))?;
+    let around = directory.metadata().map_err(|error| Error::io("look at", directory.path(), &error))?;
     let owner = file.metadata().map_err(|error| Error::io("look at", path, &error))?.uid();
     let caller = rustix::process::geteuid().as_raw();
     let trusted = around.mode() & 0o002 == 0 || [caller, 0, around.uid()].contains(&owner);
@@ -45,7 +45,7 @@ pub fn stranger(file: &File, path: &Path) -> Result<Option<u32>> {
 
 /// The same where files have no such owners: nobody.
 #[cfg(not(unix))]
-pub fn stranger(_file: &File, _path: &Path) -> Result<Option<u32>> {
+pub fn stranger(_file: &File, _directory: &Directory, _path: &Path) -> Result<Option<u32>> {
     Ok(None)
 }
 
@@ -81,7 +81,7 @@ pub fn refuse_to_pass(file: &File, path: &Path, heir: u32) -> Result<()> {
     Ok(())
 }
 
-/// Whether a file that was just given `name` has it. Where nobody else may rename what lies there, it does.
+/// Whether a file that was just given a name, or opened by it, has it. Where nobody else may rename what lies there, it does.
 ///
 /// # Errors
 ///

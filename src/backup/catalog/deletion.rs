@@ -173,21 +173,17 @@ impl Order {
 
 /// Removes an artifact, then its hash file, from the directory in which the catalog lies.
 fn remove_files(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<()> {
-    if !recognize::is_artifact(path, live)? {
-        return Err(recognize::not_one(path, "the catalog"));
-    }
+    let artifact = recognize::artifact(directory, path, live, "the catalog")?;
     let hash_path = hashfile::path_of(path);
-    let has_hashes = hashfile::is_one(&hash_path, live)?;
-    for path in [path, &hash_path].into_iter().take(if has_hashes { 2 } else { 1 }) {
-        live.refuse(path)?;
-        match directory.remove(Path::new(path.file_name().unwrap_or_default())) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("delete the backup", path, &error));
-            }
-            _ => {}
-        }
+    let hashes = hashfile::opened(directory, &hash_path, live)?;
+    if let Some(file) = artifact {
+        directory.remove_file(path, &file)?;
     }
-    Ok(())
+    match hashes {
+        Some(file) => directory.remove_file(&hash_path, &file),
+        None if hashfile::is_no_file(directory, &hash_path)? => directory.remove_backup(&hash_path),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

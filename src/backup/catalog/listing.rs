@@ -46,7 +46,8 @@ impl Listing {
     ///
     /// Too many of them.
     pub fn adopted(&self, catalog: &Catalog<'_>) -> Result<Vec<Entry>> {
-        adopted::list(catalog.directory(), catalog.live(), self.backups.iter().chain(&self.going))
+        let Some(directory) = &catalog.opened else { return Ok(Vec::new()) };
+        adopted::list(directory, catalog.live(), self.backups.iter().chain(&self.going))
     }
 }
 

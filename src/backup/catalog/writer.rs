@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::deletion::{self, Deletions};
-use super::{Catalog, Listing, MANIFEST};
+use super::{Catalog, Listing};
 use crate::backup::entry::Entry;
 use crate::backup::{listed, recover};
 use crate::error::{Error, Result};
@@ -17,8 +17,7 @@ use crate::files::{self, Directory, DirectoryLock, Likeness, Placed, Staged};
 /// The catalog while its lock is held.
 pub struct Writer<'a> {
     catalog: &'a Catalog<'a>,
-    /// The directory in which the lock and the catalog lie, whatever its path leads to meanwhile.
-    directory: Directory,
+    directory: &'a Directory,
     entries: Vec<Entry>,
     deletions: Deletions,
     /// What was set aside.
@@ -31,7 +30,7 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     pub(super) fn new(
         catalog: &'a Catalog<'a>,
-        directory: Directory,
+        directory: &'a Directory,
         entries: Vec<Entry>,
         notes: Vec<String>,
         lock: DirectoryLock,
@@ -47,7 +46,7 @@ impl<'a> Writer<'a> {
 
     /// The directory that is written to.
     pub fn directory(&self) -> &Directory {
-        &self.directory
+        self.directory
     }
 
     /// What the catalog lists.
@@ -63,7 +62,7 @@ impl<'a> Writer<'a> {
     /// Sets aside the hash files that have waited too long for their artifact. Notes of all that was set aside by this writer.
     pub fn set_orphans_aside(&mut self, now: DateTime<Utc>) -> Vec<String> {
         let mut notes = std::mem::take(&mut self.notes);
-        notes.extend(recover::set_orphans_aside(&self.directory, self.catalog.live, &self.entries, now));
+        notes.extend(recover::set_orphans_aside(self.directory, self.catalog.live, &self.entries, now));
         notes
     }
 
@@ -90,7 +89,7 @@ impl<'a> Writer<'a> {
     ///
     /// What the file system says; the catalog is as it was then.
     pub fn commit(&self, staged: StagedCatalog) -> Result<(Entry, Option<Error>)> {
-        match staged.staged.place(&self.manifest(), true)? {
+        match staged.staged.place(&self.catalog.manifest(), true)? {
             Placed::Fragile(error) => Ok((staged.entry, Some(error))),
             Placed::Durable | Placed::Taken => Ok((staged.entry, None)),
         }
@@ -104,7 +103,7 @@ impl<'a> Writer<'a> {
     /// A catalog that orders nothing, or what the file system says to writing it.
     pub fn delete(&mut self, ids: &[String]) -> Result<()> {
         if let Some(owner) = self.stranger.filter(|_| !ids.is_empty()) {
-            return Err(files::refusal_of_stranger(&self.manifest(), owner));
+            return Err(files::refusal_of_stranger(&self.catalog.manifest(), owner));
         }
         let doomed: HashSet<&str> = ids.iter().map(String::as_str).collect();
         let mut marked = false;
@@ -136,7 +135,7 @@ impl<'a> Writer<'a> {
     pub(super) fn complete_deletions(&mut self) -> Result<()> {
         let (going, mut kept): (Vec<Entry>, Vec<Entry>) =
             self.entries.drain(..).partition(|entry| entry.is_going() && entry.is_intact());
-        let mut done = deletion::remove(going, &self.directory, self.catalog.live);
+        let mut done = deletion::remove(going, self.directory, self.catalog.live);
         let mut changed = !done.gone.is_empty();
         for (entry, error) in &mut done.resisted {
             if entry.deletion_error().as_deref() != Some(error.message()) {
@@ -199,14 +198,10 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn save(&self) -> Result<()> {
-        match self.write(&self.entries, None, false)?.place(&self.manifest(), true)? {
+        match self.write(&self.entries, None, false)?.place(&self.catalog.manifest(), true)? {
             Placed::Fragile(error) => Err(error),
             Placed::Durable | Placed::Taken => Ok(()),
         }
-    }
-
-    fn manifest(&self) -> PathBuf {
-        self.catalog.directory.join(MANIFEST)
     }
 
     /// Puts a file beside the manifest, with that behind its name, in place of the one that was there.
@@ -215,23 +210,24 @@ impl<'a> Writer<'a> {
     ///
     /// What the file system says.
     pub fn put_beside(&self, suffix: &str, text: &[u8]) -> Result<()> {
-        let path = files::with_suffix(&self.manifest(), suffix);
-        match self.staged(&path, text, Likeness::of_replaced(&self.manifest()))?.place(&path, true)? {
+        let path = files::with_suffix(&self.catalog.manifest(), suffix);
+        let like = Likeness::of_replaced(self.directory, &self.catalog.manifest());
+        match self.staged(&path, text, like)?.place(&path, true)? {
             Placed::Fragile(error) => Err(error),
             Placed::Durable | Placed::Taken => Ok(()),
         }
     }
 
     fn write(&self, entries: &[Entry], first: Option<Likeness>, new: bool) -> Result<Staged> {
-        let path = self.manifest();
+        let path = self.catalog.manifest();
         let text = json(entries)?;
         listed::check_written(&self.catalog.directory, entries.len(), text.len(), new)?;
-        let old = Likeness::of_replaced(&path);
-        self.staged(&path, &text, old.or(first).or_else(|| Likeness::of_writers(&self.catalog.directory)))
+        let old = Likeness::of_replaced(self.directory, &path);
+        self.staged(&path, &text, old.or(first).or_else(|| Likeness::of_writers(self.directory)))
     }
 
     fn staged(&self, path: &Path, text: &[u8], like: Option<Likeness>) -> Result<Staged> {
-        let staged = Staged::new_in(&self.directory)?;
+        let staged = Staged::new(self.directory)?;
         let mut file = staged.handle()?;
         file.write_all(text)
             .and_then(|()| file.write_all(b"\n"))

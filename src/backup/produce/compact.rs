@@ -34,7 +34,7 @@ impl Order<'_> {
         notes.extend(renumbered(conn)?);
         // VACUUM holds a read transaction of its own, and refuses to run inside another.
         conn.execute_batch("COMMIT; PRAGMA query_only=OFF")?;
-        let plain = Staged::new(self.catalog.directory())?;
+        let plain = Staged::new(self.catalog.opened()?)?;
         let (taken_at, since) = (self.caller.now(), Instant::now());
         sidecar.vacuum_into(self.caller, plain.handle()?, plain.path(), watch)?;
         let held = if standing.wal() { Duration::ZERO } else { since.elapsed() };

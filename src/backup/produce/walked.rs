@@ -90,7 +90,7 @@ impl Order<'_> {
         if self.wish.compression.0 == Compression::None {
             self.check_space(snapshot.bytes())?;
         }
-        let staged = Staged::new(self.catalog.directory())?;
+        let staged = Staged::new(self.catalog.opened()?)?;
         let expected = snapshot.expected_page_one()?;
         let writer = FullWriter::start(staged.handle()?, self.shown, self.wish.compression, expected)?;
         let writer = Arc::new(Mutex::new(writer));
@@ -120,7 +120,7 @@ impl Order<'_> {
         watch: &mut Watch<'_>,
     ) -> Result<Walked> {
         let parent_id = parent.id.clone();
-        let plain = Staged::new(self.catalog.directory())?;
+        let plain = Staged::new(self.catalog.opened()?)?;
         let writer = Arc::new(Mutex::new(DeltaWriter::start(plain.handle()?, self.shown, parent)?));
         let counting = self.count(&snapshot);
         let geometry = snapshot.walk(Box::new(Arc::clone(&writer)), watch)?;

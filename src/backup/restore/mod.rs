@@ -44,7 +44,7 @@ use super::{rebuild, verify};
 use crate::clock;
 use crate::connection::{Caller, read_pragma};
 use crate::error::{Error, Result};
-use crate::files::{self, Likeness, LiveFiles, Placed, Staged};
+use crate::files::{self, Directory, Likeness, LiveFiles, Placed, Staged};
 use crate::host::reading;
 use crate::host::unnamed::{self, Access};
 use crate::progress::{Listener, Watch};
@@ -147,12 +147,13 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn run(&self, place: &Place, watch: &mut Watch<'_>) -> Result<Outcome> {
-        let directory = files::parent_of(place.path());
+        let opened = Directory::open(files::parent_of(place.path()))?;
+        let directory = &opened;
         files::sweep(directory, self.catalog.live());
         let mut outcome = self.outcome(place.path())?;
         match place {
             Place::New(path) => {
-                space::for_new(directory, self.entry)?;
+                space::for_new(directory.path(), self.entry)?;
                 let rebuilt = self.rebuilt(directory, &mut outcome, watch)?;
                 self.requeue(&rebuilt, &mut outcome, watch)?;
                 self.put(rebuilt, path, self.likeness())?;
@@ -162,20 +163,26 @@ impl Job<'_> {
         Ok(outcome)
     }
 
-    fn replace(&self, path: &Path, directory: &Path, outcome: &mut Outcome, watch: &mut Watch<'_>) -> Result<()> {
-        let seen = files::identity(path)?;
+    fn replace(
+        &self,
+        path: &Path,
+        directory: &Directory,
+        outcome: &mut Outcome,
+        watch: &mut Watch<'_>,
+    ) -> Result<()> {
+        let seen = directory.look(path)?.and_then(|found| found.identity());
         let target = live::Target::open(self.caller, path, watch)?;
         match &target {
-            Some(target) => space::for_live(directory, self.entry, target, &target.safety_directory(watch)?)?,
-            None => space::for_new(directory, self.entry)?,
+            Some(target) => space::for_live(directory.path(), self.entry, target, &target.safety_directory(watch)?)?,
+            None => space::for_new(directory.path(), self.entry)?,
         }
         let rebuilt = self.rebuilt(directory, outcome, watch)?;
         self.requeue(&rebuilt, outcome, watch)?;
         let Some(target) = target else {
             rebuilt.sync()?;
-            let aside = place::move_aside(self.caller, path, seen, watch)?;
+            let aside = place::move_aside(self.caller, directory, path, seen, watch)?;
             outcome.moved_aside = Some(files::text_of(&aside));
-            let like = Likeness::of_replaced(&aside).or_else(|| self.likeness());
+            let like = Likeness::of_replaced(directory, &aside).or_else(|| self.likeness());
             return self.put(rebuilt, path, like).map_err(|error| error.advice(place::whereabouts(&aside)));
         };
         target.refuse_encoding(&rebuilt, self.entry)?;
@@ -195,7 +202,7 @@ impl Job<'_> {
     }
 
     /// The database of the backup, rebuilt in `directory` and checked.
-    fn rebuilt(&self, directory: &Path, outcome: &mut Outcome, watch: &mut Watch<'_>) -> Result<Staged> {
+    fn rebuilt(&self, directory: &Directory, outcome: &mut Outcome, watch: &mut Watch<'_>) -> Result<Staged> {
         let rebuilt = rebuild::rebuild(self.catalog, self.entry, None, directory, watch)?;
         // A foreign backup may say that it is in WAL mode, which is for the target to say.
         let mut file = rebuilt.handle()?;
@@ -240,7 +247,8 @@ impl Job<'_> {
 
     /// What a new target is like: the caller's database, or else the backup.
     fn likeness(&self) -> Option<Likeness> {
-        self.caller.likeness().or_else(|| Likeness::of_backup(&self.entry.place(self.catalog.directory())))
+        let of_backup = || self.catalog.look(&self.entry.place(self.catalog.directory())).ok().flatten();
+        self.caller.likeness().or_else(|| of_backup().as_ref().map(Likeness::of_backup))
     }
 
     fn outcome(&self, target: &Path) -> Result<Outcome> {

@@ -101,6 +101,7 @@ pub fn whereabouts(aside: &Path) -> String {
 /// `SQLITE_BUSY` when the wait was in vain, or what the file system says. All files are in their places then.
 pub fn move_aside(
     caller: &Caller,
+    directory: &Directory,
     path: &Path,
     seen: Option<files::Identity>,
     watch: &mut Watch<'_>,
@@ -108,13 +109,12 @@ pub fn move_aside(
     // What the caller itself has open cannot be told from what another connection of this process has.
     let own = caller.file().is_some_and(|own| files::same_file(&own, path));
     let deadline = Instant::now() + caller.patience();
-    let directory = Directory::open(files::parent_of(path))?;
-    if directory.identity(Path::new(path.file_name().unwrap_or_default()))? != seen {
+    if directory.look(path)?.and_then(|found| found.identity()) != seen {
         return Err(files::swapped(path));
     }
     loop {
         let Some(holder) = files::holder(&set(path), !own) else {
-            let aside = SetAside::of(&directory, path, &files::COMPANIONS, &clock::file_stamp(clock::now()))?;
+            let aside = SetAside::of(directory, path, &files::COMPANIONS, &clock::file_stamp(clock::now()))?;
             // Who came between the look and the move works on files that are about to be given up.
             let Some(holder) = files::holder(&set(aside.path()), !own) else {
                 let place = aside.path().to_path_buf();

@@ -1,19 +1,19 @@
 //! Owners and permission bits, where there are any.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions, metadata};
+use std::fs::{File, Metadata, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{Dir, Gid, Mode, OFlags, Uid, fchown};
+use rustix::fs::{Gid, Uid, fchown};
 use rustix::process::geteuid;
 
-use super::super::live::no_follow;
-use super::super::{Directory, parent_of};
-use super::{Likeness, READ_AND_WRITE};
+use super::{Directory, Likeness, READ_AND_WRITE};
 
 const STICKY: u32 = 0o1000;
 const SET_GROUP: u32 = 0o2000;
+/// How many seconds may pass between the making of a directory and the look at it.
+const MOMENT: i64 = 2;
 
 impl Likeness {
     /// Gives a file that this process has just made in `directory` the bits and, as root, the owner.
@@ -26,16 +26,13 @@ impl Likeness {
     }
 
     /// Makes a lock file, where there is nothing of that name.
-    pub(in crate::files) fn make_lock(like: Option<&Self>, path: &Path) -> io::Result<File> {
-        let as_root = geteuid().is_root();
+    pub(in crate::files) fn make_lock(like: Option<&Self>, directory: &Directory, path: &Path) -> io::Result<File> {
         // Without a group the bits can be right from the beginning.
         let early = like.filter(|like| like.is_for_its_owner_alone());
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(early.map_or(READ_AND_WRITE, Self::lock_mode));
-        let file = no_follow(&mut options).open(path)?;
+        let file = directory.make(path, early.map_or(READ_AND_WRITE, Self::lock_mode))?;
         let Some(like) = like else { return Ok(file) };
-        if as_root {
-            like.give_away(&file, metadata(parent_of(path)));
+        if geteuid().is_root() {
+            like.give_away(&file, directory.metadata());
         }
         if like.fits(&file.metadata()?) {
             // Where that is refused, the lock is as good a lock.
@@ -44,27 +41,30 @@ impl Likeness {
         Ok(file)
     }
 
-    /// Makes a directory in one that is there.
-    pub(in crate::files) fn make_directory(like: Option<&Self>, path: &Path) -> io::Result<()> {
+    /// Makes a directory in one that is open.
+    pub(in crate::files) fn make_directory(
+        like: Option<&Self>,
+        around: &Directory,
+        path: &Path,
+    ) -> io::Result<Directory> {
         let as_root = geteuid().is_root();
-        let Some(like) = like.filter(|like| !as_root || like.may_be_given(&metadata(parent_of(path)))) else {
-            return std::fs::create_dir(path);
-        };
-        let mine = as_root || like.is_for_its_owner_alone();
-        DirBuilder::new().mode(if mine { 0o700 } else { 0o777 }).create(path)?;
-        // The directory is there and can be used; what is refused below leaves it as it is.
-        let _ = like.give_directory(path, as_root);
-        Ok(())
+        let like = like.filter(|like| !as_root || like.may_be_given(&around.metadata()));
+        let mine = like.is_some_and(|like| as_root || like.is_for_its_owner_alone());
+        let made = around.make_below(path, if mine { 0o700 } else { 0o777 })?;
+        if let Some(like) = like {
+            // The directory is there and can be used; what is refused leaves it as it is.
+            let _ = like.give_directory(&made, around, as_root);
+        }
+        Ok(made)
     }
 
-    fn give_directory(&self, path: &Path, as_root: bool) -> io::Result<()> {
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-        if file.metadata()?.uid() != geteuid().as_raw() || !is_empty(&file)? {
+    fn give_directory(&self, made: &Directory, around: &Directory, as_root: bool) -> io::Result<()> {
+        if !is_just_made(&made.metadata()?, &around.metadata()?) || !made.names()?.is_empty() {
             return Ok(());
         }
+        let file = made.descriptor();
         if as_root {
-            self.give_away(&file, metadata(parent_of(path)));
+            self.give_away(file, around.metadata());
         }
         let found = file.metadata()?;
         if as_root || self.fits(&found) {
@@ -113,13 +113,11 @@ impl Likeness {
     }
 }
 
-fn is_empty(directory: &File) -> io::Result<bool> {
-    for entry in Dir::read_from(directory)? {
-        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+/// Whether a directory may be the one that this process made a moment ago in the directory around it, by the clock of the file system alone.
+fn is_just_made(found: &Metadata, around: &Metadata) -> bool {
+    found.uid() == geteuid().as_raw()
+        && found.dev() == around.dev()
+        && around.ctime().saturating_sub(found.mtime()) <= MOMENT
 }
 
 #[cfg(test)]
@@ -174,9 +172,10 @@ mod tests {
                 .enumerate()
         {
             let path = directory.path().join(number.to_string());
-            Likeness::make_lock(Some(&like), &path).unwrap();
+            let opened = Directory::open(directory.path()).unwrap();
+            Likeness::make_lock(Some(&like), &opened, &path).unwrap();
             assert_eq!(mode_of(&path), mode);
-            let again = Likeness::make_lock(Some(&like), &path).unwrap_err();
+            let again = Likeness::make_lock(Some(&like), &opened, &path).unwrap_err();
             assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
         }
     }
@@ -184,14 +183,23 @@ mod tests {
     #[test]
     fn a_directory_that_was_put_in_the_place_of_ours_is_left_alone() {
         let directory = tempfile::tempdir().unwrap();
-        let (made, other) = (directory.path().join("made"), directory.path().join("other"));
-        let uid = geteuid().as_raw();
-        Likeness::make_directory(Some(&like(0o644, uid, 0)), &made).unwrap();
-        assert_eq!(mode_of(&made) & 0o700, 0o700);
-        std::fs::create_dir(&other).unwrap();
-        std::fs::set_permissions(&other, Permissions::from_mode(0o700)).unwrap();
-        File::create(other.join("secret")).unwrap();
-        like(0o666, uid, 0).give_directory(&other, true).unwrap();
-        assert_eq!(mode_of(&other), 0o700);
+        let around = Directory::open(directory.path()).unwrap();
+        let (path, uid) = (directory.path().join("made"), geteuid().as_raw());
+        Likeness::make_directory(Some(&like(0o644, uid, 0)), &around, &path).unwrap();
+        assert_eq!(mode_of(&path), 0o755);
+        let given = |name: &str, prepare: fn(&Path)| {
+            let path = directory.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
+            prepare(&path);
+            like(0o666, uid, 0).give_directory(&Directory::open(&path).unwrap(), &around, true).unwrap();
+            mode_of(&path) != 0o700
+        };
+        assert!(given("new", |_| {}));
+        assert!(!given("full", |path| drop(File::create(path.join("secret")).unwrap())));
+        assert!(!given("old", |path| {
+            let before = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+            File::open(path).unwrap().set_modified(before).unwrap();
+        }));
     }
 }

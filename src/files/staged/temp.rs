@@ -75,7 +75,7 @@ impl Temp {
     /// Gives it another name.
     pub(super) fn rename(&mut self, to: &Path, overwrite: bool) -> io::Result<()> {
         let Some(name) = self.name.take() else { return Ok(()) };
-        let to = self.path.with_file_name(to);
+        let to = self.path.with_file_name(to.file_name().unwrap_or_default());
         let renamed = if overwrite { name.persist(to) } else { name.persist_noclobber(to) };
         renamed.map_err(|refused| refused.error)
     }

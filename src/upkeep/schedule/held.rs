@@ -23,7 +23,7 @@ use super::memory::recall;
 use crate::clock;
 use crate::connection::{Caller, RETRY};
 use crate::error::{Error, Result};
-use crate::files::{self, DirectoryLock, Likeness, LiveFiles};
+use crate::files::{self, Directory, DirectoryLock, Likeness, LiveFiles};
 use crate::progress::Watch;
 
 /// Longer than a job may take: a backup, a check and a VACUUM of a terabyte are done in that time.
@@ -38,12 +38,13 @@ const MOMENT: u32 = 20;
 /// `SQLITE_PROTOCOL` if it has been held for too long, `SQLITE_INTERRUPT`, or a lock file that cannot be made.
 pub fn take(caller: &Caller, file: &Path) -> Result<Option<DirectoryLock>> {
     let live = LiveFiles::of(caller)?;
+    let directory = Directory::open(files::parent_of(file))?;
     // Whoever may use the database may take it, and nobody else.
-    let like = Likeness::of(file).map(Likeness::anywhere);
+    let like = Likeness::of_replaced(&directory, file);
     let path = files::with_suffix(file, "-schedule");
     let mut watch = Watch::new(caller, None);
     for _ in 0..MOMENT {
-        if let Some(lock) = DirectoryLock::take_if_free(&path, &live, like.as_ref())? {
+        if let Some(lock) = DirectoryLock::take_if_free(&directory, &path, &live, like.as_ref())? {
             lock.set_time(&path);
             return Ok(Some(lock));
         }

@@ -1,0 +1,108 @@
+//! What has a name, as it was looked up without following a link.
+
+use std::time::SystemTime;
+
+use super::Identity;
+
+#[cfg(unix)]
+type Raw = rustix::fs::Stat;
+#[cfg(not(unix))]
+type Raw = std::fs::Metadata;
+
+/// What has a name.
+pub struct Found(pub(super) Raw);
+
+#[cfg(unix)]
+// The types of the fields differ from system to system.
+#[allow(clippy::unnecessary_cast)]
+impl Found {
+    fn kind(&self) -> rustix::fs::FileType {
+        rustix::fs::FileType::from_raw_mode(self.0.st_mode)
+    }
+
+    /// Whether it is a regular file.
+    pub fn is_file(&self) -> bool {
+        self.kind().is_file()
+    }
+
+    pub(super) fn is_directory(&self) -> bool {
+        self.kind().is_dir()
+    }
+
+    pub(super) fn is_link(&self) -> bool {
+        self.kind().is_symlink()
+    }
+
+    /// How long it is.
+    pub fn length(&self) -> u64 {
+        self.0.st_size as u64
+    }
+
+    /// When its content was changed.
+    pub fn modified(&self) -> Option<SystemTime> {
+        time(self.0.st_mtime as i64, self.0.st_mtime_nsec as u32)
+    }
+
+    /// When it was changed in any way, as far as that is known.
+    pub fn last_change(&self) -> Option<SystemTime> {
+        Some(self.modified()?.max(time(self.0.st_ctime as i64, self.0.st_ctime_nsec as u32)?))
+    }
+
+    /// Its device and inode.
+    pub fn identity(&self) -> Option<Identity> {
+        Some((self.0.st_dev as u64, self.0.st_ino as u64))
+    }
+
+    pub(super) fn has_other_names(&self) -> bool {
+        self.0.st_nlink as u64 > 1
+    }
+
+    pub(super) fn mode(&self) -> u32 {
+        self.0.st_mode as u32
+    }
+}
+
+#[cfg(unix)]
+fn time(seconds: i64, nanoseconds: u32) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::new(u64::try_from(seconds).ok()?, nanoseconds))
+}
+
+#[cfg(not(unix))]
+impl Found {
+    /// Whether it is a regular file.
+    pub fn is_file(&self) -> bool {
+        self.0.is_file()
+    }
+
+    pub(super) fn is_directory(&self) -> bool {
+        self.0.is_dir()
+    }
+
+    pub(super) fn is_link(&self) -> bool {
+        self.0.is_symlink()
+    }
+
+    /// How long it is.
+    pub fn length(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// When its content was changed.
+    pub fn modified(&self) -> Option<SystemTime> {
+        self.0.modified().ok()
+    }
+
+    /// When it was changed in any way, as far as that is known.
+    pub fn last_change(&self) -> Option<SystemTime> {
+        Some(self.modified()?.max(self.0.created().ok()?))
+    }
+
+    /// Its device and inode, where there are such.
+    pub fn identity(&self) -> Option<Identity> {
+        None
+    }
+
+    pub(super) fn has_other_names(&self) -> bool {
+        false
+    }
+}
