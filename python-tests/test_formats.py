@@ -1,4 +1,4 @@
-"""docs/formats.md is enough: a reader written from it alone reads what the library writes."""
+"""docs/formats.md is right: a second reader that does what it says reads what the library writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A second reader of what queuekeeper writes, after docs/formats.md and nothing else.
+"""A second reader of what queuekeeper writes, as docs/formats.md has it.
 
 It shares no code with the library or the package. `zstd` files take the program of that name.
 """
