@@ -1,4 +1,4 @@
-"""docs/formats.md is right: a second reader that does what it says reads what the library writes."""
+"""docs/formats.md is right: a second reader, which does what it says, reads what is written."""
 
 from __future__ import annotations
 
