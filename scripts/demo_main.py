@@ -1,4 +1,7 @@
-"""The demo: builds the library, makes a queue that is in use, and runs sql/demo.sql in it."""
+"""The demo: builds the library, makes a queue that is in use, and runs a tour in it.
+
+The tour is sql/story.sql, or with --all sql/demo.sql, which shows every function and table.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from demo_children import Session, Writer, build, make_queue, open_session, runn
 from demo_hosts import KINDS, ROOT, DemoError, Host, find_helper, find_host
 from demo_tour import echo, render, statements
 
-TOUR = ROOT / "sql" / "demo.sql"
+STORY, ALL = ROOT / "sql" / "story.sql", ROOT / "sql" / "demo.sql"
 LIBRARIES = {"darwin": "libqueuekeeper.dylib", "win32": "queuekeeper.dll"}
 
 
@@ -30,17 +33,17 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def run_tour(session: Session) -> list[Span]:
+def run_tour(session: Session, tour: Path) -> list[Span]:
     """Shows every statement and its result; returns when the backups ran."""
     backups: list[Span] = []
-    for statement in statements(TOUR.read_text(encoding="utf-8")):
+    for statement in statements(tour.read_text(encoding="utf-8")):
         say(echo(statement))
         start = time.time()
         try:
             result = session.run(statement.sql)
         except DemoError as error:
             say(f"Error: {error}")
-            raise DemoError(f"a statement of {TOUR.name} failed: {error}") from None
+            raise DemoError(f"a statement of {tour.name} failed: {error}") from None
         end = time.time()
         shown = render(result)
         say(f"{shown}\n" * bool(shown) + f"Run Time: real {end - start:.3f}")
@@ -49,7 +52,7 @@ def run_tour(session: Session) -> list[Span]:
     return backups
 
 
-def show(host: Host, library: Path, directory: Path) -> None:
+def show(host: Host, library: Path, directory: Path, tour: Path) -> None:
     database = directory / "queue.db"
     helper = find_helper(host)
     start = time.time()
@@ -69,7 +72,7 @@ def show(host: Host, library: Path, directory: Path) -> None:
             # Then only the writer checkpoints, and no two checkpoints can ever overlap: before
             # SQLite 3.51.3 that could lose a commit (see "WAL-reset bug" on sqlite.org).
             session.run("PRAGMA wal_autocheckpoint = 0")
-            backups = run_tour(session)
+            backups = run_tour(session, tour)
             commits = writer.stop()
             last = session.number("SELECT count(*) FROM task_queue")
             stale = session.number("SELECT count(*) FROM queue_stale(300)")
@@ -87,7 +90,10 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/demo",
         description="Builds queuekeeper, makes a demo queue with a background writer, and runs"
-        " sql/demo.sql in it. Needs Rust and Python 3.9 or later.",
+        " sql/story.sql in it. Needs Rust and Python 3.9 or later.",
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="run sql/demo.sql: every function and table"
     )
     parser.add_argument("--host", choices=KINDS, help="which SQLite to use, if not the first found")
     parser.add_argument("--keep", action="store_true", help="keep the demo queue and its backups")
@@ -104,7 +110,7 @@ def run(options: argparse.Namespace) -> None:
     say(f"Host: {host}")
     directory = Path(tempfile.mkdtemp(prefix="queuekeeper-demo-")).resolve()
     try:
-        show(host, library, directory)
+        show(host, library, directory, ALL if options.all else STORY)
     finally:
         # A second Ctrl-C must not leave half of the directory behind.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

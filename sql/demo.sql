@@ -5,7 +5,7 @@
 **
 ** USAGE
 **
-** "scripts/demo" makes a queue, keeps it busy, and runs this file in it. To run
+** "scripts/demo --all" makes a queue, keeps it busy, and runs this file in it. To run
 ** it on a queue of your own (made with, or shaped like, sql/schema.sql):
 **
 **     sqlite3 queue.db
