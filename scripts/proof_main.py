@@ -1,4 +1,4 @@
-"""The proof: runs all parts in shares of a duration, and writes what came of it to docs/proof.md."""
+"""The proof: runs all parts in shares of a duration, and writes docs/proof.md."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/proof",
         description="Kills, damages, races and starves the library for as long as it is told, and"
-        " writes what came of it to docs/proof.md. A failure ends nothing but its round; the exit status"
+        " writes docs/proof.md. A failure ends nothing but its round; the exit status"
         " is 1 if there was one. Needs what scripts/test needs.",
         epilog=f"Parts: {', '.join(names)}.",
     )

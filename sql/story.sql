@@ -17,7 +17,7 @@ SELECT json_extract(backup, '$.backup_type') AS type, json_extract(backup, '$.si
        json_extract(backup, '$.verified_level') AS verified, json_extract(backup, '$.duration_ms') AS ms FROM made;
 
 -- 3. Then only what changed since, compressed.
-WITH made(backup) AS MATERIALIZED (SELECT queue_backup(NULL, '{"type": "incremental", "compression": "zstd"}'))
+WITH made(backup) AS MATERIALIZED (SELECT queue_backup(NULL, '{"name": "daily", "type": "incremental", "compression": "zstd"}'))
 SELECT json_extract(backup, '$.backup_type') AS type, json_extract(backup, '$.size_bytes') AS bytes,
        json_extract(backup, '$.pages_stored') AS pages, json_extract(backup, '$.duration_ms') AS ms FROM made;
 

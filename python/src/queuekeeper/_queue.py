@@ -17,10 +17,10 @@ class Queue:
     """An open queue database; `queuekeeper.open()` makes one.
 
     Each method is the SQL function or table of its name, with `queue_` in front: the same
-    arguments, the same results, as docs/reference.md describes them. `progress` is called with the pages
-    done and the pages in all, about 50 times a second; what it raises ends the call and goes on to
-    the caller, and if it returns something true, the call ends with an InterruptError. So does
-    Ctrl-C, with a KeyboardInterrupt. The work then undoes what it has begun.
+    arguments, the same results, as docs/reference.md describes them. `progress` is called with the
+    pages done and the pages in all, about 50 times a second; what it raises ends the call and goes
+    on to the caller, and if it returns something true, the call ends with an InterruptError. So
+    does Ctrl-C, with a KeyboardInterrupt. The work then undoes what it has begun.
 
     Any thread may use a queue; calls run one at a time. Closing it twice is allowed.
     """

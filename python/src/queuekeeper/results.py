@@ -2,9 +2,9 @@
 
 # Promise
 
-The fields have the names that docs/reference.md gives them. Every object keeps the whole JSON object
-that it was made from in `raw`, so what a newer library adds is there, too; a field that an older one
-does not have is None.
+The fields have the names that docs/reference.md gives them. Every object keeps the whole JSON
+object that it was made from in `raw`, so what a newer library adds is there, too; a field that an
+older one does not have is None.
 """
 
 from __future__ import annotations
