@@ -53,6 +53,10 @@ impl Found {
         Some((self.0.st_dev as u64, self.0.st_ino as u64))
     }
 
+    pub(super) fn has_other_names(&self) -> bool {
+        self.0.st_nlink as u64 > 1
+    }
+
     pub(super) fn mode(&self) -> u32 {
         self.0.st_mode as u32
     }
@@ -96,5 +100,9 @@ impl Found {
     /// Its device and inode, where there are such.
     pub fn identity(&self) -> Option<Identity> {
         None
+    }
+
+    pub(super) fn has_other_names(&self) -> bool {
+        false
     }
 }

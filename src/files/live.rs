@@ -7,7 +7,6 @@
 //! up at each comparison. Only that of the databases themselves is also kept, in case one is renamed meanwhile; it counts
 //! as long as this process has that file open, which keeps its inode from being used again.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -155,33 +154,9 @@ pub fn open_in_this_process(path: &Path) -> bool {
 
 /// Whether this process has the file open; `None` where the system does not list its descriptors.
 fn is_open(id: &FileId) -> Option<bool> {
-    Some(descriptors_of(id)?.next().is_some())
-}
-
-/// The descriptors of a file in this process.
-fn descriptors_of(id: &FileId) -> Option<impl Iterator<Item = OsString>> {
-    let descriptors = fs::read_dir("/proc/self/fd").ok()?.flatten();
+    let descriptors = fs::read_dir("/proc/self/fd").ok()?;
     // `stat` follows the link of a descriptor to the file itself.
-    Some(descriptors.filter(|found| file_id(&found.path()).as_ref() == Some(id)).map(|found| found.file_name()))
-}
-
-/// Whether somebody else in this process has the file open who may have locks on it: any descriptor of it that is closed takes them away.
-#[cfg(unix)]
-fn is_held(id: Identity) -> bool {
-    use rustix::fs::OFlags;
-    let may_lock = |descriptor: OsString| {
-        let told = fs::read_to_string(Path::new("/proc/self/fdinfo").join(descriptor)).unwrap_or_default();
-        let flags = told.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
-        let flags = flags.map_or(OFlags::RDWR, OFlags::from_bits_retain);
-        // SQLite passes NOFOLLOW, whatever it opens a file for, and never NONBLOCK, which marks what this library has opened.
-        flags.intersects(OFlags::WRONLY | OFlags::RDWR | OFlags::NOFOLLOW) && !flags.contains(OFlags::NONBLOCK)
-    };
-    descriptors_of(&id).is_some_and(|mut all| all.any(may_lock))
-}
-
-#[cfg(not(unix))]
-fn is_held(_id: Identity) -> bool {
-    false
+    Some(descriptors.flatten().any(|descriptor| file_id(&descriptor.path()).is_some_and(|open| open == *id)))
 }
 
 /// `path` with its directory resolved, so that two spellings of one name compare equal.
@@ -212,9 +187,9 @@ pub fn open_own(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<
         )));
     }
     live.refuse_in(directory, path)?;
-    if found.identity().is_some_and(is_held) {
+    if found.has_other_names() && found.identity().is_some_and(is_open_here) {
         return Err(Error::usage(format!(
-            "'{}' is open in this process, perhaps as a database; to read it would drop the locks on it, so it is left alone; close it first",
+            "'{}' is a hard link to a file that this process has open; it may be a live database, so it is left alone",
             path.display()
         )));
     }
@@ -234,18 +209,27 @@ pub fn open_own(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<
 }
 
 /// Whether a file that was opened is the one that was looked at before; a rename may have put another one in its place, which is as
-/// good unless it is no regular file, one with other names, or one that somebody may have locks on.
+/// good unless it is no regular file, or one with other names.
 #[cfg(unix)]
 fn is_same(opened: &File, found: &Found) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let own = opened.metadata()?;
-    let id = (own.dev(), own.ino());
-    Ok(Some(id) == found.identity() || (own.is_file() && own.nlink() == 1 && !is_held(id)))
+    Ok(Some((own.dev(), own.ino())) == found.identity() || (own.is_file() && own.nlink() == 1))
 }
 
 #[cfg(not(unix))]
 fn is_same(_opened: &File, _found: &Found) -> io::Result<bool> {
     Ok(true)
+}
+
+#[cfg(unix)]
+fn is_open_here(id: Identity) -> bool {
+    is_open(&id) == Some(true)
+}
+
+#[cfg(not(unix))]
+fn is_open_here(_id: Identity) -> bool {
+    false
 }
 
 #[cfg(all(test, unix))]

@@ -59,8 +59,6 @@ def locked(path: Path, like: Likeness | None = None) -> Iterator[Held | None]:
 
 def _open(path: Path, like: Likeness | None) -> int:
     flags = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-    # The library takes what is open without it for a database that has locks.
-    flags |= getattr(os, "O_NONBLOCK", 0)
     # Somebody else may make it, or delete it, between the two.
     for _ in range(ATTEMPTS):
         with contextlib.suppress(FileNotFoundError):

@@ -90,7 +90,7 @@ impl Directory {
 
     /// Opens a file for reading, but no link.
     pub(in crate::files) fn open_file(&self, path: &Path) -> io::Result<File> {
-        // NONBLOCK keeps a FIFO that took the file's place in the meantime from hanging the host, and tells `open_own` whose it is.
+        // NONBLOCK keeps a FIFO that took the file's place in the meantime from hanging the host.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(File::from(openat(&*self.descriptor, name(path), flags, Mode::empty())?))
     }
@@ -105,9 +105,7 @@ impl Directory {
 
     /// Makes an empty file with these bits, as far as the umask allows; nothing must have that name.
     pub(in crate::files) fn make(&self, path: &Path, mode: u32) -> io::Result<File> {
-        // NONBLOCK does nothing but tell whose it is, see `open_own`.
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(File::from(openat(&*self.descriptor, name(path), flags, Mode::from_bits_truncate(mode as _))?))
     }
 
