@@ -191,6 +191,9 @@ impl MadeDirectories {
                     if matches!(error.kind(), io::ErrorKind::InvalidFilename | io::ErrorKind::NotADirectory)
                         || place == parent_of(place) =>
                 {
+                    let plain: PathBuf = directory.components().collect();
+                    let is_file = missing.is_empty() && fs::metadata(plain).is_ok_and(|found| !found.is_dir());
+                    let error = if is_file { io::ErrorKind::AlreadyExists.into() } else { error };
                     return Err(failed(directory, error));
                 }
                 Err(_) => missing.push(place.to_path_buf()),
