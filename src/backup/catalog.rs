@@ -105,6 +105,20 @@ impl<'a> Catalog<'a> {
         self.opened.as_ref().map_or(Ok(None), |directory| directory.look(path))
     }
 
+    /// The journal with content beside a file in the directory, if there is one: somebody uses the file as a database.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be said.
+    pub fn journal_of(&self, path: &Path) -> Result<Option<PathBuf>> {
+        for companion in ["-wal", "-journal"].map(|companion| files::with_suffix(path, companion)) {
+            if self.look(&companion)?.is_some_and(|found| found.length() > 0) {
+                return Ok(Some(companion));
+            }
+        }
+        Ok(None)
+    }
+
     /// Opens a file in the directory for reading, if it is there.
     ///
     /// # Errors

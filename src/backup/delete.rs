@@ -18,7 +18,7 @@ use super::locate::{self, Found};
 use super::rotate::repeated;
 use crate::connection::Caller;
 use crate::error::{Error, Result, UNCHANGED};
-use crate::files::{self, LiveFiles};
+use crate::files::LiveFiles;
 use crate::progress::Watch;
 
 /// The options of a deletion.
@@ -116,7 +116,7 @@ fn delete_from(
                 entry.backup_path
             )));
         }
-        if has_journal(catalog, &path)? {
+        if catalog.journal_of(&path)?.is_some() {
             return Err(Error::busy(format!(
                 "'{}' is in use as a database: a journal lies beside it; close what has it open",
                 path.display()
@@ -136,16 +136,6 @@ fn delete_from(
     let these: HashSet<&str> = ids.iter().map(String::as_str).collect();
     let deleted = writer.deletions().among(|entry| these.contains(entry.id.as_str())).count()?;
     Ok(Outcome { deleted, ids, backup_paths })
-}
-
-/// Whether somebody uses a file as a database: a journal with content lies beside it.
-fn has_journal(catalog: &Catalog<'_>, path: &Path) -> Result<bool> {
-    for companion in ["-wal", "-journal"] {
-        if catalog.look(&files::with_suffix(path, companion))?.is_some_and(|found| found.length() > 0) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// `first` and everything that builds on it, however far.

@@ -45,16 +45,13 @@ pub fn describe(catalog: &Catalog<'_>, path: &Path, targets: &[&Path], watch: &m
             path.display()
         )));
     }
-    for companion in ["-wal", "-journal"] {
-        let companion = files::with_suffix(path, companion);
-        if catalog.look(&companion)?.is_some_and(|found| found.length() > 0) {
-            return Err(Error::usage(format!(
-                "'{}' lies beside '{}', which is no complete backup without it; open the database with SQLite and back it up with \
-                 queue_backup()",
-                companion.display(),
-                path.display()
-            )));
-        }
+    if let Some(companion) = catalog.journal_of(path)? {
+        return Err(Error::usage(format!(
+            "'{}' lies beside '{}', which is no complete backup without it; open the database with SQLite and back it up with \
+             queue_backup()",
+            companion.display(),
+            path.display()
+        )));
     }
     if let Some(entry) = beside(catalog, path)? {
         return Ok(entry);

@@ -233,7 +233,8 @@ fn check_free(catalog: &Catalog<'_>, path: &Path, entries: &[Entry], overwrite: 
             None => Ok(()),
         };
     }
-    let replaced = entries.iter().find(|entry| entry.place(catalog.directory()) == path);
+    let replaced =
+        entries.iter().find(|entry| path.file_name().is_some_and(|name| name == entry.backup_path.as_str()));
     if replaced.is_none()
         && let Some(holder) = files::holder(&[path.to_path_buf()], true)
     {

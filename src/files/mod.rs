@@ -186,16 +186,13 @@ impl MadeDirectories {
         let mut around = loop {
             match Directory::at(place) {
                 Ok(found) => break found,
-                // Thousands of directories would be made before the former shows.
-                Err(error)
-                    if matches!(error.kind(), io::ErrorKind::InvalidFilename | io::ErrorKind::NotADirectory)
-                        || place == parent_of(place) =>
-                {
-                    let plain: PathBuf = directory.components().collect();
-                    let is_file = missing.is_empty() && fs::metadata(plain).is_ok_and(|found| !found.is_dir());
-                    let error = if is_file { io::ErrorKind::AlreadyExists.into() } else { error };
+                // Thousands of directories would be made before that shows.
+                Err(error) if error.kind() == io::ErrorKind::InvalidFilename => return Err(failed(directory, error)),
+                // What lies below something else than a directory cannot be made.
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory && !missing.is_empty() => {
                     return Err(failed(directory, error));
                 }
+                Err(error) if place == parent_of(place) => return Err(failed(directory, error)),
                 Err(_) => missing.push(place.to_path_buf()),
             }
             place = parent_of(place);
