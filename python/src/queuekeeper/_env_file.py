@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
+from queuekeeper._files import CAREFULLY, NO_FOLLOW
 from queuekeeper.errors import SQLITE_CANTOPEN, Error, from_code
 
 SQLITE_PERM = 3
@@ -50,15 +51,13 @@ def read(named: str | os.PathLike[str] | None) -> Mapping[str, str]:
 
 
 def _opened(path: Path) -> TextIO:
-    # A pipe would be waited for.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
-        descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(path, os.O_RDONLY | CAREFULLY | NO_FOLLOW)
     except OSError:
         if not path.is_symlink():
             raise
         _check_user(path, path.lstat(), "is a link that ")
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, os.O_RDONLY | CAREFULLY)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return open(descriptor, encoding="utf-8")  # noqa: PTH123
     os.close(descriptor)

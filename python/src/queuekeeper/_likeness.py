@@ -23,8 +23,6 @@ READ_AND_WRITE = 0o666
 #: Who may read the queue may read its backups; where there is no queue, its owner may.
 PRIVATE = 0o600
 ROOT = 0
-#: For a file that must be no link.
-NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 #: Elsewhere a file is its maker's, and permissions work in another way.
 POSIX = hasattr(os, "fchown")
 
@@ -180,23 +178,24 @@ def _give_directory(name: str, like: Likeness, parent: int, around: os.stat_resu
             os.fchmod(descriptor, like.mode | entered | 0o700 | found.st_mode & stat.S_ISGID)
 
 
-@contextlib.contextmanager
-def opened(directory: str | Path, parent: int | None = None) -> Iterator[int]:
+def opened(
+    directory: str | Path, parent: int | None = None
+) -> contextlib.AbstractContextManager[int]:
     """A directory by which names in it are found; in one that is open, no link to one."""
-    flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
-    flags |= 0 if parent is None else os.O_NOFOLLOW
-    descriptor = os.open(directory, flags, dir_fd=parent)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    flags = getattr(os, "O_PATH", os.O_RDONLY) | (0 if parent is None else os.O_NOFOLLOW)
+    return _open_directory(directory, flags, parent)
+
+
+def opened_to_list(
+    directory: str | Path, parent: int | None = None
+) -> contextlib.AbstractContextManager[int]:
+    """A directory that is no link, whose names can be listed."""
+    return _open_directory(directory, os.O_RDONLY | os.O_NOFOLLOW, parent)
 
 
 @contextlib.contextmanager
-def opened_to_list(directory: str | Path, parent: int | None = None) -> Iterator[int]:
-    """A directory that is no link, whose names can be listed."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(directory, flags, dir_fd=parent)
+def _open_directory(directory: str | Path, flags: int, parent: int | None) -> Iterator[int]:
+    descriptor = os.open(directory, flags | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent)
     try:
         yield descriptor
     finally:

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from queuekeeper import _likeness as likeness
-from queuekeeper._files import opened
+from queuekeeper._files import NO_FOLLOW, opened
 from queuekeeper.errors import SQLITE_FULL
 from queuekeeper.offsite.errors import OffsiteError, usage
 
@@ -108,7 +108,7 @@ def put(staged: Path, target: Path, like: Path | None) -> None:
         parent, name = None, str(target)
         if likeness.POSIX:
             parent, name = stack.enter_context(likeness.opened(target.parent)), target.name
-        descriptor = os.open(staged, os.O_RDWR | getattr(os, "O_BINARY", 0) | likeness.NO_FOLLOW)
+        descriptor = os.open(staged, os.O_RDWR | getattr(os, "O_BINARY", 0) | NO_FOLLOW)
         try:
             found = likeness.of(like) or likeness.private(target.parent)
             if found is not None and parent is not None:

@@ -165,21 +165,22 @@ class _Push:
             for name, checksum in files_of(entry):
                 path = self.local.directory / name
                 try:
-                    found = self.remote.local(way(name))
+                    staged = way(name)
+                    found = self.remote.local(staged)
                 except OSError as error:
                     return f"'{path}' cannot be read: {error.strerror}"
                 if found is None:
                     return f"'{path}' is missing"
                 if found.sha256 != checksum:
                     return f"'{path}' is damaged: its SHA-256 is not that in the catalog"
-                if self._is_anothers(entry, way(name)):
+                if self._is_anothers(entry, staged):
                     return (
                         f"'{path}' belongs to another user than the database, and only the rows of "
                         "that say that it is its backup; root does not pass it on"
                     )
-                files.append(found)
-            for found in files:
-                self._put(found, way(found.name))
+                files.append((found, staged))
+            for found, staged in files:
+                self._put(found, staged)
         return None
 
     def _is_anothers(self, entry: Entry, file: Path) -> bool:
