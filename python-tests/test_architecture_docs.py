@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+from support.pages import page, rows, section
+
+PAGE = page("architecture")
 SOURCES = ROOT / "src"
 
 Module = tuple[str, ...]
@@ -111,28 +113,18 @@ def circles(edges: Edges) -> set[frozenset[str]]:
     }
 
 
-def section(title: str) -> str:
-    return PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
-
-
-def rows(title: str) -> list[list[str]]:
-    """The cells of a section's first table, without its head."""
-    lines = re.findall(r"^\|.*\|$", section(title), re.MULTILINE)[2:]
-    return [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
-
-
 def words(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
 def floors() -> dict[str, list[str]]:
     """What each top module may use, the highest first."""
-    table = {words(row[0])[0]: words(row[2]) for row in rows("The floors")}
+    table = {words(row[0])[0]: words(row[2]) for row in rows(PAGE, "The floors")}
     return {Path(place).stem: uses for place, uses in table.items()}
 
 
 def debts() -> set[tuple[str, str]]:
-    return {(words(row[0])[0], words(row[1])[0]) for row in rows("Debts")}
+    return {(words(row[0])[0], words(row[1])[0]) for row in rows(PAGE, "Debts")}
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\bsrc/[\w./]*\w", PAGE))))
@@ -169,7 +161,7 @@ def test_the_sources_use_what_the_page_says_and_nothing_else() -> None:
 
 
 def test_the_circles_within_a_module_are_those_that_are_listed() -> None:
-    bullets = section("Debts").split("Circles within")[1].split("What else")[0]
+    bullets = section(PAGE, "Debts").split("Circles within")[1].split("What else")[0]
     listed = [
         re.findall(r"`(\w+(?:::\w+)+)`", line) for line in re.findall(r"^- (.*):", bullets, re.M)
     ]

@@ -10,24 +10,15 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, MakeQueue, OpenPython
 
+from support.pages import page, rows
+
 TESTS = Path(__file__).parent
 PAGES = [
     str(path.relative_to(ROOT)) for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 ]
-PAGE = (ROOT / "docs" / "security.md").read_text("utf-8")
+PAGE = page("security")
 #: A file of tests, or one of its tests.
 NAMED = re.compile(r"`(?:python-tests/)?(test_\w+\.py)(?:::(test_\w+))?`")
-
-
-def section(title: str) -> str:
-    return PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
-
-
-def rows(title: str) -> list[list[str]]:
-    """The cells of a section's first table."""
-    lines = section(title).split("\n\n|")[1].split("\n\n")[0].splitlines()[2:]
-    cells = (re.split(r"(?<!\\)\|", line.removeprefix("|").removesuffix("|")) for line in lines)
-    return [[cell.strip() for cell in row] for row in cells]
 
 
 def test_each_named_test_is_there() -> None:
@@ -40,7 +31,7 @@ def test_each_named_test_is_there() -> None:
 
 
 def test_each_writer_has_a_row_and_what_it_cannot_do_is_held_by_tests_that_are_run() -> None:
-    table = rows("Who can write what")
+    table = rows(PAGE, "Who can write what")
     assert len(table) == 12
     held = []
     for writer, can, cannot, tests in table[:-1]:
@@ -69,7 +60,7 @@ def test_each_setting_has_its_worst_value_once(make: MakeQueue, open_python: Ope
     known = [
         str(name) for (name,) in open_python(make().path).rows("SELECT name FROM queue_settings()")
     ]
-    table = rows("What a setting can do at worst")
+    table = rows(PAGE, "What a setting can do at worst")
     documented = [name for row in table for name in re.findall(r"`(\w+)`", row[0])]
     assert sorted(documented) == sorted(known)
     assert all(len(row) == 2 and len(row[1]) > 20 for row in table)

@@ -24,3 +24,10 @@ def blocks(text: str, language: str) -> list[str]:
     """The code of that language."""
     found: list[str] = re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
     return found
+
+
+def rows(text: str, heading: str) -> list[list[str]]:
+    """The cells of the first table below that heading, without its head."""
+    lines = section(text, heading).split("\n\n|")[1].split("\n\n")[0].splitlines()[2:]
+    cells = (re.split(r"(?<!\\)\|", line.removeprefix("|").removesuffix("|")) for line in lines)
+    return [[cell.strip() for cell in row] for row in cells]
