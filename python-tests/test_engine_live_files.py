@@ -12,7 +12,8 @@ from conftest import MakeQueue, OpenPython
 from hosts import SqlError
 from hosts.protocol import SQLITE_BUSY
 from hosts.python_host import PythonSession
-from support.engine_artifacts import back_up, hashes_of, make_chain, state
+from support.artifacts import CATALOG
+from support.engine_artifacts import back_up, hashes_of, make_chain, state, status_of
 from support.queues import Queue
 
 
@@ -91,3 +92,44 @@ def test_a_live_database_in_place_of_a_catalogued_file_keeps_its_locks(
     assert other.error("BEGIN IMMEDIATE").primary_code == SQLITE_BUSY
     session.rows("COMMIT")
     assert queue.query("PRAGMA integrity_check") == [("ok",)]
+
+
+@pytest.mark.rule(2)
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the list of what is open")
+@pytest.mark.parametrize("listed", ["catalog", "hash file"])
+def test_a_listed_file_that_another_connection_has_open_keeps_its_locks(
+    listed: str, queue: Queue, open_python: OpenPython
+) -> None:
+    session = open_python(queue.path)
+    victim, later = Path(back_up(session)["backup_path"]), Path(back_up(session)["backup_path"])
+    if listed == "hash file":
+        (victim.parent / CATALOG).unlink()
+    session.call("open", path=str(victim), connection="second")
+    for sql in ("BEGIN IMMEDIATE", "UPDATE task_queue SET priority = 7 WHERE id = 1"):
+        session.call("execute", connection="second", sql=sql, params=[])
+    other = open_python(victim, load=False)
+    other.rows("PRAGMA busy_timeout=0")
+    told = []
+    for sql in (
+        "SELECT queue_verify(?)",
+        "SELECT queue_verify(?, 'full')",
+        "SELECT queue_restore(?, '{}', '{{\"overwrite\": true}}')".format(
+            queue.path.with_name("new.db")
+        ),
+        "SELECT queue_backup(?, '{\"overwrite\": true}')",
+        "SELECT queue_delete_backup(?)",
+    ):
+        told.append(session.error(sql, str(victim)).message)
+        assert other.error("BEGIN IMMEDIATE").primary_code == SQLITE_BUSY, sql
+    assert any("another connection of this process has locks" in message for message in told), told
+    for sql in ("SELECT * FROM queue_backups", "SELECT queue_rotate(1)", "SELECT queue_backup()"):
+        try:
+            session.rows(sql)
+        except SqlError as error:
+            assert str(victim) in error.message, sql
+        assert other.error("BEGIN IMMEDIATE").primary_code == SQLITE_BUSY, sql
+    assert victim.exists()
+    session.call("execute", connection="second", sql="COMMIT", params=[])
+    session.call("close", connection="second")
+    assert other.rows("SELECT priority FROM task_queue WHERE id = 1") == [(7,)]
+    assert status_of(session, later) == "ok"

@@ -195,8 +195,8 @@ def test_a_catalog_that_is_no_file_is_waited_for_by_nobody(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="closing a file drops no locks here")
-@pytest.mark.parametrize("which", ["its own", "another"])
-def test_a_catalog_that_is_a_link_to_a_database_takes_no_lock_away(
+@pytest.mark.parametrize("which", ["its own", "another", "itself"])
+def test_a_catalog_that_is_a_database_takes_no_lock_away(
     which: str, own: Package, queue: Queue
 ) -> None:
     """Closing any descriptor of a file drops the process's POSIX locks on it."""
@@ -205,14 +205,16 @@ def test_a_catalog_that_is_a_link_to_a_database_takes_no_lock_away(
         queue,
         f"""
         import sqlite3, subprocess
-        victim = path if {which == "its own"} else path.parent / "another.db"
         queue.backup()
+        manifest = path.parent / "backups" / "backup_manifest.json"
+        manifest.unlink()
+        victims = {{"its own": path, "another": path.parent / "another.db", "itself": manifest}}
+        victim = victims[{which!r}]
         held = sqlite3.connect(victim, isolation_level=None)
         held.execute("PRAGMA journal_mode=DELETE")
         held.execute("CREATE TABLE IF NOT EXISTS held(x)")
-        manifest = path.parent / "backups" / "backup_manifest.json"
-        manifest.unlink()
-        os.link(victim, manifest)
+        if victim != manifest:
+            os.link(victim, manifest)
         held.execute("BEGIN IMMEDIATE")
         for call in (copies.push, copies.check):
             said = refused(call)

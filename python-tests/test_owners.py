@@ -289,6 +289,36 @@ def test_root_restores_nothing_that_only_rows_claim_into_a_file_of_another_user(
     place.run(path, ROOT, f"SELECT queue_restore('{id_of}', '{path.parent}/named.db')")
 
 
+@pytest.mark.parametrize("around", [ALICE, ROOT], ids=["alices", "anybodys"])
+def test_root_asks_who_may_replace_a_database_that_is_roots_at_the_moment(
+    place: Place, around: User
+) -> None:
+    """What the owner of a directory shows may be a file of root's that lies there for a moment."""
+    private = place.make_queue(SCHEMA.read_text(), BOB, 0o600, "private")
+    private.parent.chmod(0o700)
+    name = "SELECT queue_set('queue_name', 'orders')"
+    place.run(private, BOB, *SETTLE, name, "SELECT queue_backup()")
+    path = queue_of(place, ALICE)
+    (path.parent / "backups").symlink_to(private.parent / "backups")
+    former = json.dumps([str(private)])
+    place.run(path, ALICE, name, f"SELECT queue_set('former_paths', '{former}')")
+    private.unlink()
+    os.chown(path, ROOT.uid, ROOT.gid)
+    os.chown(path.parent, around.uid, around.gid)
+    path.parent.chmod(0o777 if around is ROOT else 0o755)
+    message = place.refused(path, ROOT, "SELECT queue_restore('latest')")
+    whose = "several users may replace" if around is ROOT else f"of user {ALICE.uid}"
+    assert f"belongs to user {BOB.uid}" in message
+    assert whose in message
+    code = f"""
+from queuekeeper import _likeness
+from pathlib import Path
+answers.append(_likeness.heir(Path({str(path)!r})))
+"""
+    modules = (str(Path(__file__).parents[1] / "python" / "src"),)
+    assert users.run(place, path, ROOT, [], code, modules) == [-1 if around is ROOT else ALICE.uid]
+
+
 @pytest.mark.parametrize("victim", ["there", "gone"])
 def test_root_pushes_nothing_of_another_user_that_only_rows_claim(
     place: Place, victim: str

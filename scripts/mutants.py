@@ -684,4 +684,20 @@ MUTANTS = (
         "age <= Duration::MAX",
         "test_schedule_at_once.py -k longer",
     ),
+    Mutant(
+        "upkeep",
+        "root believes the owner that a database shows for a moment",
+        "src/files/trust.rs",
+        ".into_iter().chain(renamers)",
+        ".into_iter().chain(renamers.take(0))",
+        "test_owners.py -k replace_a_database",
+    ),
+    Mutant(
+        "upkeep",
+        "files are read on which this process has locks",
+        "src/files/live.rs",
+        "if holders::is_locked_here(&found, directory) {",
+        "if false && holders::is_locked_here(&found, directory) {",
+        "test_engine_live_files.py -k another_connection",
+    ),
 )

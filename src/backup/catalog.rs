@@ -31,7 +31,7 @@ use super::listed::{self, Exceeded, Listed};
 use super::recover;
 use crate::bounds;
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, DirectoryLock, Found, Likeness, LiveFiles};
+use crate::files::{self, Directory, DirectoryLock, Found, Heir, Likeness, LiveFiles};
 use crate::memory;
 use crate::progress::Watch;
 pub use deletion::told as told_of_deletions;
@@ -48,7 +48,7 @@ pub struct Catalog<'a> {
     /// The directory, whatever its path leads to meanwhile; `None` if it was not there.
     opened: Option<Directory>,
     live: &'a LiveFiles,
-    heir: Option<u32>,
+    heir: Option<Heir>,
 }
 
 impl<'a> Catalog<'a> {
@@ -71,13 +71,13 @@ impl<'a> Catalog<'a> {
         self.live
     }
 
-    /// Has backups rebuilt only from artifacts of this user, if one is given, who gets the result.
-    pub fn restrict(&mut self, heir: Option<u32>) {
+    /// Has backups rebuilt only from artifacts of the user who gets the result, if one is given.
+    pub fn restrict(&mut self, heir: Option<Heir>) {
         self.heir = heir;
     }
 
     /// The user whose artifacts alone a backup may be rebuilt from.
-    pub fn heir(&self) -> Option<u32> {
+    pub fn heir(&self) -> Option<Heir> {
         self.heir
     }
 

@@ -14,6 +14,20 @@
 
 use std::path::PathBuf;
 
+use super::{Directory, Found};
+
+/// Whether this process has a POSIX lock on a file of that directory, as SQLite takes them; it loses them when it closes any descriptor
+/// of the file.
+pub fn is_locked_here(found: &Found, directory: &Directory) -> bool {
+    #[cfg(target_os = "linux")]
+    return found.identity().is_some_and(|id| linux::is_locked_here(id, directory.path()));
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (found, directory);
+        false
+    }
+}
+
 /// Words for somebody else who has one of `paths` open or locked. What this process itself has open counts if `with_own`.
 pub fn holder(paths: &[PathBuf], with_own: bool) -> Option<String> {
     #[cfg(target_os = "linux")]
@@ -31,7 +45,7 @@ mod linux {
     use std::os::unix::fs::MetadataExt;
     use std::path::{Path, PathBuf};
 
-    use crate::files::parent_of;
+    use crate::files::{Identity, parent_of};
 
     /// A file as `stat` and the lists of the system know it.
     #[derive(Debug)]
@@ -48,11 +62,11 @@ mod linux {
         if known.is_empty() {
             return None;
         }
-        let own = fs::read_link("/proc/self").ok().and_then(|own| own.to_str()?.parse().ok());
+        let own = own_number();
         let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
         let locked = locks.lines().filter_map(parse_lock).find(|lock| {
             let theirs = with_own || own != Some(lock.process);
-            theirs && known.iter().any(|file| file.inode == lock.inode && file.devices.contains(&lock.device))
+            theirs && known.iter().any(|file| file.has(lock))
         });
         if let Some(lock) = locked {
             return Some(format!("{} has a lock on it", named(lock.process)));
@@ -62,13 +76,40 @@ mod linux {
         opened.map(|process| format!("{} has it open", named(process)))
     }
 
+    pub fn is_locked_here((device, inode): Identity, directory: &Path) -> bool {
+        let own = own_number();
+        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+        // The list is of the whole system, and a look at the mounts costs more.
+        let mut own = locks
+            .lines()
+            .filter_map(parse_lock)
+            .filter(|lock| lock.is_posix && own == Some(lock.process) && lock.inode == inode)
+            .peekable();
+        let mounts = own.peek().and_then(|_| fs::read_to_string("/proc/self/mountinfo").ok()).unwrap_or_default();
+        let file = Known::of(device, inode, directory, &mounts);
+        own.any(|lock| file.has(&lock))
+    }
+
+    fn own_number() -> Option<i64> {
+        fs::read_link("/proc/self").ok()?.to_str()?.parse().ok()
+    }
+
     fn know(path: &Path, mounts: &str) -> Option<Known> {
         let found = fs::metadata(path).ok()?;
-        let device = found.dev();
-        let mut devices = vec![(rustix::fs::major(device), rustix::fs::minor(device))];
-        let directory = fs::canonicalize(parent_of(path)).ok();
-        devices.extend(directory.and_then(|directory| device_of_mount(&directory, mounts)));
-        Some(Known { device, inode: found.ino(), devices })
+        Some(Known::of(found.dev(), found.ino(), parent_of(path), mounts))
+    }
+
+    impl Known {
+        fn of(device: u64, inode: u64, directory: &Path, mounts: &str) -> Self {
+            let mut devices = vec![(rustix::fs::major(device), rustix::fs::minor(device))];
+            let directory = fs::canonicalize(directory).ok();
+            devices.extend(directory.and_then(|directory| device_of_mount(&directory, mounts)));
+            Self { device, inode, devices }
+        }
+
+        fn has(&self, lock: &Lock) -> bool {
+            self.inode == lock.inode && self.devices.contains(&lock.device)
+        }
     }
 
     fn named(process: i64) -> String {
@@ -99,6 +140,7 @@ mod linux {
 
     #[derive(Debug, PartialEq, Eq)]
     struct Lock {
+        is_posix: bool,
         process: i64,
         device: (u32, u32),
         inode: u64,
@@ -107,12 +149,12 @@ mod linux {
     /// A line such as `1: POSIX  ADVISORY  WRITE 3568 fd:00:2531452 0 EOF`; those who wait have `->` behind the number.
     fn parse_lock(line: &str) -> Option<Lock> {
         let fields: Vec<&str> = line.split_whitespace().filter(|field| *field != "->").collect();
-        let [_, _, _, _, process, file, ..] = fields.as_slice() else { return None };
+        let [_, kind, _, _, process, file, ..] = fields.as_slice() else { return None };
         let mut parts = file.split(':');
         let major = u32::from_str_radix(parts.next()?, 16).ok()?;
         let minor = u32::from_str_radix(parts.next()?, 16).ok()?;
         let inode = parts.next()?.parse().ok()?;
-        Some(Lock { process: process.parse().ok()?, device: (major, minor), inode })
+        Some(Lock { is_posix: *kind == "POSIX", process: process.parse().ok()?, device: (major, minor), inode })
     }
 
     /// The device of the file system that is mounted at `directory` or next above it.
@@ -155,7 +197,7 @@ mod linux {
 
         #[test]
         fn locks_are_read_as_the_kernel_writes_them() {
-            let lock = |process, device, inode| Some(Lock { process, device, inode });
+            let lock = |process: i64, device, inode| Some(Lock { is_posix: process > 0, process, device, inode });
             let line = "1: POSIX  ADVISORY  WRITE 3568 fd:00:2531452 0 EOF";
             assert_eq!(parse_lock(line), lock(3568, (0xfd, 0), 2_531_452));
             let line = "12: -> POSIX  ADVISORY  READ  77 00:1b:9 1073741826 1073742335";

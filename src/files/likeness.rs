@@ -112,14 +112,6 @@ impl Likeness {
             None
         }
     }
-
-    /// The user who gets to read what this process writes to such a file and who is not this process's own, where this is root.
-    pub fn heir(&self) -> Option<u32> {
-        #[cfg(unix)]
-        return Some(self.owner).filter(|owner| *owner != 0 && rustix::process::geteuid().is_root());
-        #[cfg(not(unix))]
-        None
-    }
 }
 
 #[cfg(not(unix))]

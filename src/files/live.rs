@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Directory, Found, look, with_suffix};
+use super::{Directory, Found, holders, look, with_suffix};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 
@@ -187,6 +187,13 @@ pub fn open_own(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<
         )));
     }
     live.refuse_in(directory, path)?;
+    if holders::is_locked_here(&found, directory) {
+        return Err(Error::usage(format!(
+            "'{}' is a database on which another connection of this process has locks; to read it would drop them, so it is left alone; \
+             end that connection's transaction, or close it",
+            path.display()
+        )));
+    }
     if found.has_other_names() && found.identity().is_some_and(is_open_here) {
         return Err(Error::usage(format!(
             "'{}' is a hard link to a file that this process has open; it may be a live database, so it is left alone",

@@ -58,27 +58,61 @@ pub fn refusal(path: &Path, owner: u32) -> Error {
     ))
 }
 
+/// Who gets to read what this process writes to a database, where this is root and that is somebody else.
+#[derive(Clone, Copy)]
+pub enum Heir {
+    /// The owner, or the one user who may replace the file.
+    User(u32),
+    /// All who may rename what lies in one of its directories.
+    Several,
+}
+
+/// Who gets to read what is written to the database at `path`: its owner, and who may put a file of another owner in its place for the
+/// moment of this look.
+#[cfg(unix)]
+pub fn heir(path: &Path) -> Option<Heir> {
+    use std::os::unix::fs::MetadataExt;
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let owner = std::fs::metadata(path).map_or(0, |found| found.uid());
+    let renamers = path.ancestors().skip(1).filter_map(|around| renamer(&std::fs::metadata(around).ok()?));
+    let mut users = Some(owner).filter(|owner| *owner != 0).into_iter().chain(renamers);
+    let user = users.next()?;
+    Some(if user != 0 && users.all(|other| other == user) { Heir::User(user) } else { Heir::Several })
+}
+
+#[cfg(not(unix))]
+pub fn heir(_path: &Path) -> Option<Heir> {
+    None
+}
+
 /// Refuses to let `heir` have the content of a file that is not that user's.
 ///
 /// # Errors
 ///
 /// Whose it is.
-pub fn refuse_to_pass(file: &File, path: &Path, heir: u32) -> Result<()> {
+pub fn refuse_to_pass(file: &File, path: &Path, heir: Heir) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
         let owner = file.metadata().map_err(|error| Error::io("look at", path, &error))?.uid();
-        if owner != heir {
-            return Err(Error::usage(format!(
-                "'{}' belongs to user {owner}, and only rows in a database of user {heir} say that it is a backup of it, so root does not \
-                 restore it as 'latest'; pass its path or its id if you know that it is",
-                path.display()
-            )));
-        }
+        let whose = match heir {
+            Heir::User(user) if user == owner => return Ok(()),
+            Heir::User(user) => format!("a database of user {user}"),
+            Heir::Several => "a database that several users may replace".to_owned(),
+        };
+        Err(Error::usage(format!(
+            "'{}' belongs to user {owner}, and only rows in {whose} say that it is a backup of it, so root does not restore it as 'latest'; \
+             pass its path or its id if you know that it is",
+            path.display()
+        )))
     }
     #[cfg(not(unix))]
-    let _ = (file, path, heir);
-    Ok(())
+    {
+        let _ = (file, path, heir);
+        Ok(())
+    }
 }
 
 /// Whether a file that was just given a name, or opened by it, has it. Where nobody else may rename what lies there, it does.

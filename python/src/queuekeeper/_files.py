@@ -19,6 +19,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 CLOSED_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
@@ -28,6 +29,7 @@ CAREFULLY = CLOSED_ON_EXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINAR
 HOLD = getattr(os, "O_PATH", None)
 #: What this process has open.
 FILES = Path("/proc/self/fd")
+LOCKS = Path("/proc/locks")
 #: What SQLite has open, besides a database itself.
 BESIDE = ("", "-wal", "-shm", "-journal")
 
@@ -59,7 +61,11 @@ def read(path: Path, most: int, *, database: Path | None = None) -> bytes:
 def _check(path: Path, found: os.stat_result, database: Path | None, held: int = -1) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "this is a link, or no file; move it away", str(path))
-    if _is_of(found, database) or (found.st_nlink > 1 and _is_open(found, held)):
+    if (
+        _is_of(found, database)
+        or (found.st_nlink > 1 and _is_open(found, held))
+        or (held >= 0 and _is_locked_here(found, held))
+    ):
         raise OSError(errno.EINVAL, "this is a database that is open; move it away", str(path))
 
 
@@ -78,6 +84,32 @@ def _is_open(found: os.stat_result, held: int) -> bool:
             others = (int(each.name) for each in place.iterdir())
             return any(_is_file(found, each) for each in others if each != held)
     return False
+
+
+def _is_locked_here(found: os.stat_result, held: int) -> bool:
+    """Whether SQLite has locks on a file in this process."""
+    try:
+        lines = LOCKS.read_text().splitlines()
+    except OSError:
+        return False
+    own = str(Path("/proc/self").readlink())
+    places = [
+        fields[5].rpartition(":")[0]
+        for fields in map(str.split, lines)
+        if fields[1:2] == ["POSIX"] and fields[4] == own and fields[5].endswith(f":{found.st_ino}")
+    ]
+    return bool(places) and not {*places}.isdisjoint(_devices(found, held))
+
+
+def _devices(found: os.stat_result, held: int) -> Iterator[str]:
+    """What a lock may call the file system of a file: not every one has the device that `stat`
+    gives (btrfs)."""
+    yield f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
+    told = Path(f"/proc/self/fdinfo/{held}").read_text().splitlines()
+    mount = next((line.split()[1] for line in told if line.startswith("mnt_id:")), None)
+    for fields in map(str.split, Path("/proc/self/mountinfo").read_text().splitlines()):
+        if fields[0] == mount:
+            yield ":".join(f"{int(number):02x}" for number in fields[2].split(":"))
 
 
 def _is_file(found: os.stat_result, descriptor: int) -> bool:

@@ -23,6 +23,8 @@ READ_AND_WRITE = 0o666
 #: Who may read the queue may read its backups; where there is no queue, its owner may.
 PRIVATE = 0o600
 ROOT = 0
+#: No user has this number.
+SEVERAL = -1
 #: Elsewhere a file is its maker's, and permissions work in another way.
 POSIX = hasattr(os, "fchown")
 
@@ -84,9 +86,19 @@ def of(database: Path | None) -> Likeness | None:
 
 
 def heir(database: Path | None) -> int | None:
-    """The owner of a database, where this is root and that is somebody else."""
-    like = of(database) if _is_root() else None
-    return like.owner if like is not None and like.owner != ROOT else None
+    """Who gets to read what root passes on for a database: its owner, and who may put a file of
+    another owner in its place for the moment of this look; SEVERAL, if those are several."""
+    if database is None or not _is_root():
+        return None
+    like = of(database)
+    users = {like.owner} - {ROOT} if like is not None else set()
+    for around in database.absolute().parents:
+        with contextlib.suppress(OSError):
+            found = around.stat()
+            shared = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+            if shared or found.st_uid != ROOT:
+                users.add(found.st_uid or SEVERAL)
+    return next(iter(users), None) if len(users) < 2 else SEVERAL
 
 
 def umask_of(database: Path | None) -> int:

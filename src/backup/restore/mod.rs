@@ -128,8 +128,7 @@ pub fn restore<'a>(
         )));
     }
     if claimed {
-        let heir = place.likeness().or_else(|| caller.likeness());
-        catalog.restrict(heir.and_then(|like| like.heir()));
+        catalog.restrict(place.heir().or_else(|| files::heir(&caller.file()?)));
     }
     let job = Job { caller, catalog: &catalog, entry: &entry, options };
     let mut outcome = job.run(&place, &mut watch).map_err(|error| error.if_interrupted(AS_IT_WAS))?;

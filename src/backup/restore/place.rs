@@ -8,7 +8,7 @@ use crate::backup::target;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, Likeness, LiveFiles, SetAside};
+use crate::files::{self, Directory, Heir, LiveFiles, SetAside};
 use crate::progress::Watch;
 
 /// The time between two looks at who has a broken database open.
@@ -24,11 +24,11 @@ pub enum Place {
 }
 
 impl Place {
-    /// Whose the target is, if it is there.
-    pub fn likeness(&self) -> Option<Likeness> {
+    /// Who gets to read what a target gets that is there.
+    pub fn heir(&self) -> Option<Heir> {
         match self {
             Self::New(_) => None,
-            Self::Existing(path) => Likeness::of(path),
+            Self::Existing(path) => files::heir(path),
         }
     }
 
