@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import textwrap
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from test_offsite_copies import run
@@ -229,17 +232,26 @@ def test_a_catalog_that_is_a_database_takes_no_lock_away(
     )
 
 
+@pytest.fixture
+def nesting(queue: Queue) -> Iterator[Path]:
+    """Where directories may be nested more deeply than Python, and so pytest, removes them."""
+    deep = queue.directory / "backups" / ".queuekeeper-pull-x"
+    yield deep
+    subprocess.run(["rm", "-rf", deep], check=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="paths are not as long here")
 def test_what_others_nest_in_the_directory_of_a_pull_hinders_none(
-    own: Package, queue: Queue
+    own: Package, queue: Queue, nesting: Path
 ) -> None:
     run(
         own,
         queue,
-        """
+        f"""
         made = queue.backup().path
         assert copies.push().pushed
         made.unlink()
-        deep = path.parent / "backups" / ".queuekeeper-pull-x"
+        deep = path.parent / "backups" / {nesting.name!r}
         os.mkdir(deep)
         here = os.open(deep, os.O_RDONLY)
         for _ in range(1500):
@@ -254,4 +266,157 @@ def test_what_others_nest_in_the_directory_of_a_pull_hinders_none(
         assert made.exists() and not old.exists()
         finish()
         """,
+    )
+
+
+@pytest.mark.parametrize("way", ["beside it", "as a backup of its own", "in capitals"])
+def test_a_file_of_another_tool_does_not_become_a_backup(
+    way: str, own: Package, queue: Queue
+) -> None:
+    """A hash file beside it would say so, and a rotation then delete it."""
+    run(
+        own,
+        queue,
+        PROGRAM
+        + textwrap.dedent(f"""
+        import sqlite3
+        backups = path.parent / "backups"
+        theirs = backups / "other.db"
+        with contextlib.closing(sqlite3.connect(theirs)) as connection:
+            connection.execute("CREATE TABLE precious(x)")
+        sum_of = lambda content: hashlib.sha256(content).hexdigest()
+        content = theirs.read_bytes()
+        forged = {{**good[0], "id": "forged", "backup_path": theirs.name, "parent_id": None,
+            "size_bytes": len(content), "checksum": sum_of(content)}}
+        bare = {{**forged}}
+        del bare["object_digest"], bare["hash_file_checksum"]
+        said = json.dumps(bare).encode()
+        magic = b"queuekeeper hashes 1"
+        hashes = magic + len(said).to_bytes(4, "little") + said + (4096).to_bytes(8, "little")
+        hashes += hashlib.sha256(hashes).digest()
+        name = theirs.name + (".HASHES" if {way == "in capitals"} else ".hashes")
+        (remote / name).write_bytes(hashes)
+        forged["hash_file_checksum"] = sum_of(hashes)
+        if {way != "beside it"}:
+            forged |= {{"backup_path": name, "checksum": sum_of(hashes), "size_bytes": len(hashes),
+                "hash_file_checksum": None}}
+        forged["object_digest"] = digest_of(forged)
+        put([*good, forged])
+        for what in ("all", "forged"):
+            said = ""
+            with contextlib.suppress(Error):
+                said = refused(copies.pull, what)
+            queue.backup()
+            queue.rotate(1)
+            assert theirs.read_bytes() == content
+            assert theirs not in [each.path for each in queue.backups()]
+            assert not (backups / name).exists()
+            words = str(theirs) if {way == "beside it"} else "is no backup's"
+            assert words in said, said
+        finish()
+        """),
+    )
+
+
+def test_a_pull_that_died_between_the_files_of_a_backup_is_finished_by_the_next(
+    own: Package, queue: Queue
+) -> None:
+    run(
+        own,
+        queue,
+        """
+        from queuekeeper.offsite import place
+        made = queue.backup().path
+        copies.push()
+        shutil.rmtree(made.parent)
+        real = place.put
+        def dying(staged, target, like):
+            real(staged, target, like)
+            raise KeyboardInterrupt
+        place.put = dying
+        with contextlib.suppress(KeyboardInterrupt):
+            copies.pull("all")
+        (arrived,) = names(made.parent)
+        place.put = real
+        files = [made.name, made.name + ".hashes"]
+        files.remove(arrived)
+        assert copies.pull("all").fetched == files
+        assert [each.path for each in queue.backups()] == [made]
+        finish()
+        """,
+    )
+
+
+def test_what_takes_the_name_of_a_pulled_backup_gets_no_hash_file(
+    own: Package, queue: Queue
+) -> None:
+    run(
+        own,
+        queue,
+        """
+        from queuekeeper.offsite import place
+        made = queue.backup().path
+        copies.push()
+        content = made.read_bytes()
+        shutil.rmtree(made.parent)
+        real = place.put
+        def late(staged, target, like):
+            if target == made:
+                made.write_bytes(content)
+            return real(staged, target, like)
+        place.put = late
+        assert "just been made by somebody else" in refused(copies.pull, "all")
+        assert names(made.parent) == [made.name]
+        place.put = real
+        assert "no catalog lists it" in refused(copies.pull, "all")
+        assert names(made.parent) == [made.name]
+        finish()
+        """,
+    )
+
+
+def test_an_entry_that_no_catalog_can_hold_is_no_entry(own: Package, queue: Queue) -> None:
+    run(
+        own,
+        queue,
+        PROGRAM
+        + textwrap.dedent("""
+        queue.backup()
+        for field in ("name", "x", "queue_name"):
+            for value in (chr(0xD800), [chr(0xDFFF)], {chr(0xD800): 1}):
+                entries = copy.deepcopy(good)
+                entries[0][field] = value
+                put(entries)
+                for call in (rotated, copies.push, copies.check, copies.list):
+                    assert "is no catalog" in refused(call), (field, call)
+                told("offsite", "list")
+                told("offsite", "push")
+        entries = copy.deepcopy(good)
+        entries[0]["x"] = "\U0001f600 \\\\ud800"
+        put(entries)
+        assert len(copies.push().pushed) == 1
+        finish()
+        """),
+    )
+
+
+def test_no_push_writes_over_the_hash_file_of_another_backup(own: Package, queue: Queue) -> None:
+    run(
+        own,
+        queue,
+        PROGRAM
+        + textwrap.dedent("""
+        backups = path.parent / "backups"
+        name = good[0]["backup_path"] + ".hashes"
+        before = (remote / name).read_bytes()
+        forged = {**good[0], "id": "forged", "backup_path": name, "hash_file_checksum": None}
+        (backups / name).write_bytes(b"forged")
+        forged |= {"checksum": hashlib.sha256(b"forged").hexdigest(), "size_bytes": 6}
+        forged["object_digest"] = digest_of(forged)
+        (backups / "backup_manifest.json").write_text(json.dumps([forged]))
+        (left_out,) = copies.push().skipped
+        assert (left_out.backup_path, "hash file" in left_out.reason) == (name, True), left_out
+        assert (remote / name).read_bytes() == before
+        finish()
+        """),
     )

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
@@ -41,6 +42,7 @@ COPY = "backup_manifest.copy.json"
 LEAVING = "backup_manifest.leaving.json"
 OWN = (MANIFEST, COPY, LEAVING)
 HASHES = ".hashes"
+SURROGATE = re.compile(rb"\\u[dD]")
 #: What is saved before a restore is not meant by `latest`.
 BEFORE_RESTORE = "before_restore"
 #: Marks of the library on entries that are about to change, or whose file is damaged.
@@ -74,6 +76,8 @@ def fault_of(entry: Entry) -> str | None:
     for mark in MARKS:
         if entry.get(mark):
             return f"it is marked as {mark.replace('_at', '')}"
+    if entry["backup_path"].casefold().endswith(HASHES):
+        return "its name is that of a hash file"
     if entry.get("object_digest") != digest_of(entry):
         return "its catalog entry was changed by somebody else"
     return None
@@ -84,6 +88,9 @@ def parse(content: bytes, shown: str) -> list[Entry] | None:
     bounds.check(content, shown)
     try:
         entries = loaded(content)
+        if SURROGATE.search(content):
+            # Half a character is in no catalog of the library's, and cannot be written.
+            written(entries)
     except ValueError:
         return None
     if not isinstance(entries, list) or not all(map(_is_entry, entries)):
@@ -190,7 +197,7 @@ class RemoteCatalog:
                 "away if somebody else wrote it"
             )
         for entry in entries or ():
-            check_name(entry["backup_path"])
+            check_name(entry["backup_path"], HASHES)
         return cls(remote, entries or [], _names(leaving))
 
     def write(self) -> None:

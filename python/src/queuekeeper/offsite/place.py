@@ -102,18 +102,16 @@ def require(directory: Path, needed: int) -> None:
         )
 
 
-def put(staged: Path, target: Path, like: Path | None) -> None:
-    """Gives a file its name, and the permissions and owner of its database."""
-    with contextlib.ExitStack() as stack:
-        parent, name = None, str(target)
-        if likeness.POSIX:
-            parent, name = stack.enter_context(likeness.opened(target.parent)), target.name
+def put(staged: Path, target: Path, like: Path | None) -> os.stat_result:
+    """Gives a file its name, and the permissions and owner of its database; which file it is."""
+    with _place_of(target) as (parent, name):
         descriptor = os.open(staged, os.O_RDWR | getattr(os, "O_BINARY", 0) | NO_FOLLOW)
         try:
             found = likeness.of(like) or likeness.private(target.parent)
             if found is not None and parent is not None:
                 found.give(descriptor, os.fstat(parent))
             os.fsync(descriptor)
+            made = os.fstat(descriptor)
         finally:
             os.close(descriptor)
         try:
@@ -123,6 +121,24 @@ def put(staged: Path, target: Path, like: Path | None) -> None:
                 f"'{target}' has just been made by somebody else; it was left alone"
             ) from None
     _sync(target.parent)
+    return made
+
+
+def take_back(target: Path, made: os.stat_result) -> None:
+    """Takes the name of a file that was just put there, unless it is another's by now."""
+    with contextlib.suppress(OSError), _place_of(target) as (parent, name):
+        if os.path.samestat(os.lstat(name, dir_fd=parent), made):
+            os.unlink(name, dir_fd=parent)
+
+
+@contextlib.contextmanager
+def _place_of(target: Path) -> Iterator[tuple[int | None, str]]:
+    """The descriptor of a file's directory, and its name in that."""
+    if not likeness.POSIX:
+        yield None, str(target)
+        return
+    with likeness.opened(target.parent) as parent:
+        yield parent, target.name
 
 
 def _name(staged: Path, name: str, parent: int | None) -> None:

@@ -11,13 +11,17 @@
 
 # How
 
-Each file gets its name when it is whole, the artifact before its hash file. From the hash file
+Each file gets its name when it is whole, the hash file before its artifact. From the hash file
 the library knows what the artifact is: the next action in that directory, which is the
-verification, takes it into the catalog, as it does after a crash or when a catalog was lost.
+verification, takes it into the catalog, as it does after a crash or when a catalog was lost. So no
+hash file is put beside a file that was there before, unless the local catalog lists that: the file
+may be another tool's, and would become a backup on the remote's word, and be rotated away.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from queuekeeper._calls import Progress
@@ -37,7 +41,7 @@ from queuekeeper.offsite.meter import Meter
 from queuekeeper.offsite.remote import SHA256, Remote, Stored
 from queuekeeper.offsite.results import Pulled
 from queuekeeper.offsite.source import none_of, own
-from queuekeeper.results import Verification
+from queuekeeper.results import Backup, Verification
 
 LATEST = "latest"
 ALL = "all"
@@ -51,7 +55,9 @@ def pull(local: Local, remote: Remote, what: str, progress: Progress | None) -> 
     by_id = {entry["id"]: entry for entry in catalog.entries}
     entries = oldest_first(with_chains(wanted, by_id).values())
     with local.lock():
-        lacking = [file for entry in entries for file in _lacking(local, remote, entry)]
+        listed = {each.path.name: each for each in local.queue.backups(local.directory)}
+        backups = [_lacking(local, remote, entry, listed) for entry in entries]
+        lacking = [file for files in backups for file in files]
         absent = [name for name, _ in lacking if name not in objects]
         if absent:
             raise missing(
@@ -62,14 +68,11 @@ def pull(local: Local, remote: Remote, what: str, progress: Progress | None) -> 
         meter.total = sum(objects[name].size for name, _ in lacking)
         place.require(local.directory, meter.total)
         with place.staging(local.directory) as staged:
-            for name, checksum in lacking:
-                _fetch(
-                    local,
-                    remote,
-                    Stored(name, objects[name].size, {SHA256: checksum}),
-                    staged,
-                    meter,
-                )
+            for files in backups:
+                for name, checksum in files:
+                    file = Stored(name, objects[name].size, {SHA256: checksum})
+                    _fetch(remote, file, staged, meter)
+                _put(local, staged, [name for name, _ in files])
     newest = wanted[0]
     return Pulled(
         remote=remote.shown,
@@ -107,10 +110,13 @@ def meant(local: Local, remote: Remote, catalog: RemoteCatalog, what: str) -> li
     return found[:1]
 
 
-def _lacking(local: Local, remote: Remote, entry: Entry) -> list[tuple[str, str]]:
-    """The files of a backup that are not there yet."""
+def _lacking(
+    local: Local, remote: Remote, entry: Entry, listed: Mapping[str, Backup]
+) -> list[tuple[str, str]]:
+    """The files of a backup that are not there yet, of a directory that lists these."""
     lacking = []
-    for name, checksum in files_of(entry):
+    artifact, *_ = files = files_of(entry)
+    for name, checksum in files:
         path = local.directory / name
         if not path.is_symlink() and not path.exists():
             lacking.append((name, checksum))
@@ -121,10 +127,19 @@ def _lacking(local: Local, remote: Remote, entry: Entry) -> list[tuple[str, str]
                 f"'{path}' is there already with other content; nothing was fetched; move it "
                 "away, or pull into another directory"
             )
-    return lacking
+    if not lacking or artifact in lacking:
+        return lacking
+    here = listed.get(artifact[0])
+    if here is None or here.checksum != artifact[1]:
+        raise usage(
+            f"'{local.directory / artifact[0]}' is there already, but no catalog lists it there; "
+            "nothing was fetched; move it away, or pull into another directory"
+        )
+    # By the hash file of another it would be damaged.
+    return lacking if here.hash_file_checksum == entry.get("hash_file_checksum") else []
 
 
-def _fetch(local: Local, remote: Remote, wanted: Stored, staged: Path, meter: Meter) -> None:
+def _fetch(remote: Remote, wanted: Stored, staged: Path, meter: Meter) -> None:
     path = staged / wanted.name
     remote.download(wanted.name, path, meter.moved)
     meter.add(wanted.size)
@@ -134,7 +149,16 @@ def _fetch(local: Local, remote: Remote, wanted: Stored, staged: Path, meter: Me
             f"{remote.on(wanted.name)} is damaged: what arrived is not what was written; nothing "
             "of it was kept; pull another backup, and see 'queuekeeper offsite check'"
         )
-    place.put(path, local.directory / wanted.name, local.database)
+
+
+def _put(local: Local, staged: Path, names: Sequence[str]) -> None:
+    """Gives the files of a backup their names, the artifact last, or none of them."""
+    with contextlib.ExitStack() as undone:
+        for name in reversed(names):
+            target = local.directory / name
+            made = place.put(staged / name, target, local.database)
+            undone.callback(place.take_back, target, made)
+        undone.pop_all()
 
 
 def _verified(local: Local, entries: list[Entry], newest: Entry) -> list[Verification]:

@@ -129,7 +129,7 @@ class _Push:
         self.present += 1
         listed = self.listed[entry["id"]]
         # It may have been verified since.
-        if listed != entry and files_of(listed) == files_of(entry) and fault_of(entry) is None:
+        if listed != entry and fault_of(entry) is None and files_of(listed) == files_of(entry):
             self._list(entry)
         return True
 

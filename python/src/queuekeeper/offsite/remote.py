@@ -282,15 +282,20 @@ def shown(address: str) -> str:
     return scrubbed
 
 
-def check_name(name: Any) -> str:
-    """An object's name, unless it could become that of a file elsewhere, or of ours."""
+def check_name(name: Any, *endings: str) -> str:
+    """An object's name, unless it could become that of a file elsewhere, or of ours.
+
+    Nor may it have these endings.
+    """
     fine = isinstance(name, str) and name not in ("", ".", "..")
     fine = fine and len(name.encode("utf-8", "surrogatepass")) <= LONGEST_NAME
     # On Windows a colon leads to another stream of a file.
     foreign = r"[/\\\0:]" if os.name == "nt" else r"[/\\\0]"
     own = (".queuekeeper-", "backup_manifest.")
-    companions = ("-wal", "-shm", "-journal", "-schedule")
-    if not fine or re.search(foreign, name) or name.startswith(own) or name.endswith(companions):
+    companions = ("-wal", "-shm", "-journal", "-schedule", *endings)
+    # Some file systems take these for the same name.
+    plain = name.casefold().rstrip(". ") if fine else ""
+    if not fine or re.search(foreign, name) or plain.startswith(own) or plain.endswith(companions):
         raise damaged(
             f"the remote's catalog names {name!r}, which is no backup's; nothing was done"
         )
