@@ -326,6 +326,25 @@ def test_the_package_reads_an_answer_up_to_a_bound(monkeypatch: pytest.MonkeyPat
         offsite.answer(io.BytesIO(bytes(1001)), "it")
 
 
+def test_the_package_reads_an_env_file_up_to_a_bound(tmp_path: Path) -> None:
+    configuration = pytest.importorskip("queuekeeper.configuration")
+    errors = pytest.importorskip("queuekeeper.errors")
+    path = tmp_path / "any.env"
+    value = b"QUEUEKEEPER_REMOTE=here\n"
+    path.write_bytes(value + b"#" * (MEGABYTE - len(value)))
+    path.chmod(0o600)
+
+    def read() -> Any:
+        return configuration.Configuration(env_file=path, environment={})
+
+    assert read().text("remote") == "here"
+    for size in (MEGABYTE + 1, 1 << 40):
+        # It takes no room on the disk.
+        os.truncate(path, size)
+        with pytest.raises(errors.Error, match=f"{path}: .* longer than {MEGABYTE} bytes"):
+            read()
+
+
 def test_the_package_follows_chains_as_long_as_a_catalog() -> None:
     catalogs = pytest.importorskip("queuekeeper.offsite.catalog")
     errors = pytest.importorskip("queuekeeper.offsite.errors")

@@ -5,18 +5,21 @@
 A file that another user owns, or may write, is refused: it names the programs' arguments, and the
 current directory may be anybody's. root may own it, as root may do anything. The file that was
 looked at is the one that is read. So is a link that another user made: it could lead to a file of
-ours that others put words into, such as a mailbox. What became a pipe meanwhile is not waited for.
+ours that others put words into, such as a mailbox. What became a pipe meanwhile is not waited for,
+and what is longer than any such file is not read.
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
+from queuekeeper._bounds import ENV_BYTES
 from queuekeeper._files import CAREFULLY, NO_FOLLOW
 from queuekeeper.errors import SQLITE_CANTOPEN, Error, from_code
 
@@ -44,13 +47,16 @@ def read(named: str | os.PathLike[str] | None) -> Mapping[str, str]:
     try:
         with _opened(path) as file:
             _check_owner(path, os.fstat(file.fileno()))
-            values = dotenv_values(stream=file)
+            content = file.read(ENV_BYTES + 1)
+        if len(content) > ENV_BYTES:
+            raise OSError(errno.EFBIG, f"it is longer than {ENV_BYTES} bytes, and is not read")
+        values = dotenv_values(stream=io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise from_code(SQLITE_CANTOPEN, f"cannot read {path}: {error}") from error
     return {name: value for name, value in values.items() if value}
 
 
-def _opened(path: Path) -> TextIO:
+def _opened(path: Path) -> BinaryIO:
     try:
         descriptor = os.open(path, os.O_RDONLY | CAREFULLY | NO_FOLLOW)
     except OSError:
@@ -59,7 +65,7 @@ def _opened(path: Path) -> TextIO:
         _check_user(path, path.lstat(), "is a link that ")
         descriptor = os.open(path, os.O_RDONLY | CAREFULLY)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return open(descriptor, encoding="utf-8")  # noqa: PTH123
+        return open(descriptor, "rb")  # noqa: PTH123
     os.close(descriptor)
     raise OSError(errno.EINVAL, "it is no file")
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from queuekeeper._bounds import LOCK_BYTES
 from queuekeeper._data import loaded
 from queuekeeper._files import opened
 from queuekeeper._likeness import Likeness, make_lock
@@ -34,7 +35,7 @@ class Held:
         """What was kept in the file; nothing, if that cannot be understood."""
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         try:
-            found = loaded(os.read(self._descriptor, 65536) or b"{}")
+            found = loaded(os.read(self._descriptor, LOCK_BYTES) or b"{}")
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}

@@ -14,23 +14,15 @@ from http.client import HTTPResponse
 from pathlib import Path
 
 from queuekeeper import _files as files
+from queuekeeper._bounds import (
+    ANSWER_BYTES,
+    CATALOG_BYTES,
+    COMMAS,
+    CONTAINERS,
+    ENTRY_BYTES,
+    NESTING,
+)
 from queuekeeper.offsite.errors import OffsiteError, damaged, usage
-
-#: Fifty thousand backups; one takes about a kilobyte.
-CATALOG_BYTES = 64 << 20
-ENTRY_BYTES = 256 << 10
-NESTING = 64
-#: Objects and lists in a catalog; an entry of ours has two. Each takes 200 bytes of memory, however
-#: short it is as text.
-CONTAINERS = 400_000
-#: Commas in a catalog; an entry of ours has 27, and each status of a queue one. Each ends a value,
-#: which may take 60 bytes.
-COMMAS = 4_000_000
-#: An answer of rclone. The longest lists a remote with a full catalog: an artifact and its hash
-#: file for each entry, with a name and a hash of 300 bytes in all.
-ANSWER_BYTES = 128 << 20
-#: A line of what rclone says besides.
-LINE = 4096
 
 #: A text, a bracket, or the beginning of a text without an end.
 TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]|"', re.DOTALL)

@@ -48,6 +48,7 @@ from pathlib import Path
 from typing import Any
 
 from queuekeeper._arguments import PathLike
+from queuekeeper._bounds import LINE
 from queuekeeper._data import loaded
 from queuekeeper.errors import SQLITE_INTERRUPT, InterruptError
 from queuekeeper.offsite import bounds
@@ -216,7 +217,7 @@ class Session:
     def _listen(self, process: subprocess.Popen[str], ports: SimpleQueue[int | None]) -> None:
         """Reads what it writes, lest it wait; first of all, where it listens."""
         # What a remote says is in it, as long as that may be.
-        lines = iter(lambda: process.stderr.readline(bounds.LINE) if process.stderr else "", "")
+        lines = iter(lambda: process.stderr.readline(LINE) if process.stderr else "", "")
         for line in lines:
             self._said.append(self._scrub(line.strip()))
             found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
