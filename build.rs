@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// What a reader of the header wants first; the other files of src/ffi follow.
-const FIRST: &[&str] = &["pointers.rs", "handle.rs", "backups.rs", "queue.rs"];
+const FIRST: &[&str] = &["pointers.rs", "handle.rs", "operations.rs"];
 
 /// The files whose functions are in the header, in its order.
 fn sources(root: &Path) -> Result<Vec<PathBuf>, Box<dyn std::error::Error>> {

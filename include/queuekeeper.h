@@ -218,13 +218,14 @@ const char *qk_errmsg(qk_queue *queue);
 void qk_free(char *text);
 
 /*
- Backs up the database: one true snapshot, however busy it is. See the SQL function `queue_backup([path [, options]])`.
+ Backs up the database: one true snapshot, however busy it is. See the SQL function `queue_backup([path [,
+ options]])`.
 
  `path`: a directory, or a file; NULL: the default directory. `options`: a JSON object with `name`, `type`, `compression`,
  `level`, `verify`, `overwrite`; NULL: none. `*result`: JSON, the catalog object of the new backup.
 
- Requires: Texts are NULL or C strings, `progress` is NULL or may be called with `context`, `result` is NULL or a place for a
- pointer.
+ Requires: `path` is NULL or a C string; `options` is NULL or a C string; `progress` is NULL or may be called with `context`;
+ `result` is NULL or a place for a pointer.
  */
 int qk_backup(qk_queue *queue,
               const char *path,
@@ -240,7 +241,8 @@ int qk_backup(qk_queue *queue,
  transaction. `options`: a JSON object with `dir`, `overwrite`, `requeue_leases`; NULL: none. `*result`: JSON, what was
  restored, how old it is, and where the safety backup is.
 
- Requires: As for `qk_backup`.
+ Requires: `backup` is NULL or a C string; `target` is NULL or a C string; `options` is NULL or a C string; `progress` is NULL
+ or may be called with `context`; `result` is NULL or a place for a pointer.
  */
 int qk_restore(qk_queue *queue,
                const char *backup,
@@ -257,7 +259,8 @@ int qk_restore(qk_queue *queue,
  with `dir`; NULL: none. `*result`: JSON with `status` (`ok` or `corrupted`) and `details`. That a backup is corrupted is a
  result, not an error.
 
- Requires: As for `qk_backup`.
+ Requires: `backup` is NULL or a C string; `level` is NULL or a C string; `options` is NULL or a C string; `progress` is NULL
+ or may be called with `context`; `result` is NULL or a place for a pointer.
  */
 int qk_verify(qk_queue *queue,
               const char *backup,
@@ -273,7 +276,7 @@ int qk_verify(qk_queue *queue,
  `backup`: a path, an id, or `"latest"`. `options`: a JSON object with `dir`, `dependants`; NULL: none. `*result`: JSON, what
  was deleted.
 
- Requires: Texts are NULL or C strings, `result` is NULL or a place for a pointer.
+ Requires: `backup` is NULL or a C string; `options` is NULL or a C string; `result` is NULL or a place for a pointer.
  */
 int qk_delete_backup(qk_queue *queue,
                      const char *backup,
@@ -285,7 +288,7 @@ int qk_delete_backup(qk_queue *queue,
 
  `dir`: whose catalog; NULL: the default directory. `*result`: JSON, an array of objects.
 
- Requires: As for `qk_delete_backup`.
+ Requires: `dir` is NULL or a C string; `result` is NULL or a place for a pointer.
  */
 int qk_backups(qk_queue *queue, const char *dir, char **result);
 
@@ -295,7 +298,7 @@ int qk_backups(qk_queue *queue, const char *dir, char **result);
  `keep`: the policy, as text: a count such as `"7"`, `"7/4/12"`, or a JSON object. `dir`: whose catalog; NULL: the default
  directory. `*deleted`: how many backups were deleted.
 
- Requires: Texts are NULL or C strings, `deleted` is NULL or a place for a number.
+ Requires: `keep` is NULL or a C string; `dir` is NULL or a C string; `deleted` is NULL or a place for a number.
  */
 int qk_rotate(qk_queue *queue,
               const char *keep,
@@ -310,7 +313,7 @@ int qk_rotate(qk_queue *queue,
  `*result`: JSON, an array of objects with `backup_path`, `created_at`, `decision` (`keep` or `delete`), `reasons` and
  `source`.
 
- Requires: As for `qk_delete_backup`.
+ Requires: `keep` is NULL or a C string; `dir` is NULL or a C string; `result` is NULL or a place for a pointer.
  */
 int qk_rotation(qk_queue *queue,
                 const char *keep,
@@ -344,7 +347,7 @@ int qk_stale(qk_queue *queue,
 
  `*result`: JSON, an array of objects with `status`, `tasks`, `oldest_utc` and `newest_utc`.
 
- Requires: As for `qk_stale`.
+ Requires: `result` is NULL or a place for a pointer.
  */
 int qk_depth(qk_queue *queue, char **result);
 
@@ -376,20 +379,22 @@ int qk_schedule(qk_queue *queue,
 
  `*result`: JSON, an array of objects with `job`, `step`, `started_utc`, `finished_utc`, `status` and `detail`.
 
- Requires: As for `qk_schedule`.
+ Requires: `result` is NULL or a place for a pointer.
  */
 int qk_history(qk_queue *queue,
                char **result);
 
 /*
- Records a step that was done around the schedule, such as copying backups elsewhere, where `qk_history` shows it. SQL has no such
- function: it can insert into `queuekeeper_log`.
+ Records a step that was done around the schedule, such as copying backups elsewhere, where `qk_history` shows it.
+
+ SQL has no such function: it can insert into `queuekeeper_log`.
 
  `job`, `step`: 1 to 64 letters, digits, `-`, `_`, `.` or spaces; not one of the schedule's own jobs. `status`: `"running"` begins
  the step; `"ok"`, `"failed"` and `"skipped"` end it, or record one that took no time. `detail`: JSON, or the error in words; NULL:
  nothing. `now`: as for `qk_run_due`. `*number`: the row's number in the log.
 
- Requires: `job`, `step`, `status`, `detail` and `now` are NULL or C strings; `number` is NULL or a place for a number.
+ Requires: `job` is NULL or a C string; `step` is NULL or a C string; `status` is NULL or a C string; `detail` is NULL or a C
+ string; `now` is NULL or a C string; `number` is NULL or a place for a number.
  */
 int qk_record(qk_queue *queue,
               const char *job,
@@ -404,7 +409,7 @@ int qk_record(qk_queue *queue,
 
  `value`: NULL resets the setting; a number is passed as its text. `*result`: the value as it was stored, as JSON.
 
- Requires: `name` and `value` are NULL or C strings; `result` is NULL or a place for a pointer.
+ Requires: `name` is NULL or a C string; `value` is NULL or a C string; `result` is NULL or a place for a pointer.
  */
 int qk_set(qk_queue *queue,
            const char *name,
@@ -447,7 +452,7 @@ int qk_checkpoint(qk_queue *queue,
  `progress`: may be NULL; SQLite counts no pages here, so it is called with 0 and 0. `*result`: JSON with
  `size_before_bytes`, `size_after_bytes`, `reclaimed_bytes`, and so on.
 
- Requires: `progress` may be called with `context`; `result` is NULL or a place for a pointer.
+ Requires: `progress` is NULL or may be called with `context`; `result` is NULL or a place for a pointer.
  */
 int qk_vacuum(qk_queue *queue,
               qk_progress progress,
@@ -466,12 +471,13 @@ int qk_analyze(qk_queue *queue,
                char **result);
 
 /*
- Gathers the planner's statistics, and if `full` is 1 runs VACUUM, too. See the SQL function `queue_optimize([full])`.
+ Gathers the planner's statistics, and if `full` is 1 runs VACUUM, too. See the SQL function
+ `queue_optimize([full])`.
 
  `full`: 0, 1, or `QK_DEFAULT` for 0. `progress`: as for `qk_vacuum`. `*result`: JSON with `analyzed`, `vacuumed`,
  `stats_before` and `stats_after`.
 
- Requires: As for `qk_vacuum`.
+ Requires: `progress` is NULL or may be called with `context`; `result` is NULL or a place for a pointer.
  */
 int qk_optimize(qk_queue *queue,
                 int64_t full,

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import threading
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -21,32 +22,22 @@ Number = ctypes.c_int64
 Progress = ctypes.CFUNCTYPE(ctypes.c_int, Pointer, ctypes.c_uint64, ctypes.c_uint64)
 DEFAULT = -(2**63)
 
-#: The arguments between the handle and the out-parameter: t(ext), n(umber), p(rogress and context).
-CALLS = {
-    "backup": ("ttp", "text"),
-    "restore": ("tttp", "text"),
-    "verify": ("tttp", "text"),
-    "delete_backup": ("tt", "text"),
-    "backups": ("t", "text"),
-    "rotate": ("tt", "number"),
-    "rotation": ("tt", "text"),
-    "requeue_stale": ("n", "number"),
-    "stale": ("n", "text"),
-    "depth": ("", "text"),
-    "stats": ("", "text"),
-    "health": ("", "text"),
-    "checkpoint": ("t", "text"),
-    "vacuum": ("p", "text"),
-    "analyze": ("t", "text"),
-    "optimize": ("np", "text"),
-    "integrity": ("tn", "text"),
-    "set": ("tt", "text"),
-    "settings": ("", "text"),
-    "run_due": ("t", "text"),
-    "schedule": ("", "text"),
-    "history": ("", "text"),
-    "record": ("ttttt", "number"),
-}
+DECLARED = Path(__file__).parents[2] / "src/calls/operations.toml"
+
+
+def declared() -> dict[str, tuple[str, str]]:
+    """Of each C function the arguments between the handle and the out-parameter, t(ext), n(umber)
+    and p(rogress and context), and what that is."""
+    found = {}
+    for each in tomllib.loads(DECLARED.read_text("utf-8"))["operation"]:
+        if "c" in each.get("doors", ["c"]):
+            kinds = "".join("tn"[one.endswith(": number")] for one in each["arguments"])
+            kinds += "p" if each.get("progress") else ""
+            found[each["name"]] = kinds, "number" if "count" in each else "text"
+    return found
+
+
+CALLS = declared()
 TYPES: dict[str, list[Any]] = {"t": [Text], "n": [Number], "p": [Progress, Pointer]}
 
 

@@ -1,113 +1,59 @@
-"""What loading the library must add, and nothing else; docs/reference.md says the same."""
+"""What loading the library must add, and nothing else: what src/calls/operations.toml declares."""
 
 from __future__ import annotations
 
 import re
+import tomllib
+from typing import Any
 
-from support.pages import page
+from support.pages import ROOT, page
 
 #: The names of all settings; a test compares the page's table with the library.
 SETTINGS = re.findall(r"^\| `(\w+)` \|", page("settings"), re.MULTILINE)
 
+#: What the library declares of each operation; scripts/operations says what.
+OPERATIONS: list[dict[str, Any]] = tomllib.loads(
+    (ROOT / "src/calls/operations.toml").read_text("utf-8")
+)["operation"]
+OFFERED = [each for each in OPERATIONS if "sql" in each.get("doors", ["sql"])]
+
+
+def _names(texts: list[str]) -> list[str]:
+    """Without the types that are declared with them."""
+    return [re.split("[ :]", text)[0] for text in texts]
+
+
+def _counts(arguments: list[str]) -> tuple[int, ...]:
+    least = sum(not name.endswith("?") for name in _names(arguments))
+    return tuple(range(least, len(arguments) + 1))
+
+
 #: Each scalar function, and the numbers of arguments that it takes.
 FUNCTIONS = {
-    "queue_analyze": (0, 1),
-    "queue_backup": (0, 1, 2),
-    "queue_checkpoint": (0, 1),
-    "queue_delete_backup": (1, 2),
-    "queue_optimize": (0, 1),
-    "queue_requeue_stale": (1,),
-    "queue_restore": (1, 2, 3),
-    "queue_rotate": (1, 2),
-    "queue_run_due": (0, 1),
-    "queue_set": (2,),
-    "queue_stats": (0,),
-    "queue_vacuum": (0,),
-    "queue_verify": (1, 2, 3),
-    "queue_version": (0,),
+    f"queue_{each['name']}": _counts(each["arguments"])
+    for each in OFFERED
+    if each["kind"] == "function"
 }
 
 #: Each table-valued function, its columns, and the names of its arguments.
 TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "queue_stats": (
-        (
-            "page_count",
-            "page_size",
-            "total_size_mb",
-            "freelist_count",
-            "wal_mode",
-            "wal_size_mb",
-            "path",
-            "size_bytes",
-            "wal_size_bytes",
-            "fragmentation_pct",
-            "free_disk_bytes",
-            "journal_mode",
-            "sqlite_version",
-        ),
-        (),
-    ),
-    "queue_schedule": (
-        ("job", "cron", "last_run_utc", "next_due_utc", "last_status"),
-        (),
-    ),
-    "queue_history": (
-        ("job", "step", "started_utc", "finished_utc", "status", "detail"),
-        (),
-    ),
-    "queue_settings": (("name", "value", "default_value", "description"), ()),
-    "queue_health": (
-        ("metric", "value", "unit", "warning", "critical", "level", "action"),
-        (),
-    ),
-    "queue_depth": (("status", "tasks", "oldest_utc", "newest_utc"), ()),
-    "queue_stale": (
-        (
-            "task_id",
-            "status",
-            "locked_by",
-            "lease_until_utc",
-            "overdue_seconds",
-            "attempts",
-            "blocked",
-        ),
-        ("secs",),
-    ),
-    "queue_integrity": (("message",), ("level", "max_errors")),
-    "queue_rotation": (
-        ("backup_path", "created_at", "decision", "reasons", "source"),
-        ("keep", "dir"),
-    ),
-    "queue_backups": (
-        (
-            "id",
-            "backup_type",
-            "name",
-            "source_path",
-            "backup_path",
-            "created_at",
-            "size_bytes",
-            "compressed",
-            "compression",
-            "checksum",
-            "database_version",
-            "page_count",
-            "page_size",
-            "parent_id",
-            "content_digest",
-            "hash_file_checksum",
-            "pages_stored",
-            "task_counts",
-            "duration_ms",
-            "verified_at",
-            "verified_level",
-            "object_digest",
-            "sequence",
-            "queue_name",
-            "deletion_error",
-        ),
-        ("dir",),
-    ),
+    f"queue_{each['name']}": (
+        tuple(_names(each["columns"])),
+        tuple(name.rstrip("?") for name in _names(each["arguments"])),
+    )
+    for each in OFFERED
+    if each["kind"] == "table"
+}
+
+#: A statement for each, "{dir}" being where the database lies; functions by their names, tables
+#: with FROM before them.
+EXAMPLES = {
+    ("" if each["kind"] == "function" else "FROM ") + f"queue_{each['name']}": each["example"]
+    .replace("{", "{{")
+    .replace("}", "}}")
+    .replace("'/backups/'", "'{dir}/backups/'")
+    .rstrip(";")
+    for each in OFFERED
 }
 
 #: The fields that every object of queue_backup() has, "note" not counted.

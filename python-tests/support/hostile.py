@@ -20,7 +20,7 @@ from pathlib import Path
 from support import faults as f
 from support.actions import steps
 from support.artifacts import CATALOG
-from support.documented import FUNCTIONS
+from support.documented import EXAMPLES, FUNCTIONS
 from support.engine_artifacts import state
 from support.faults import Answer, Faults
 from support.queues import Queue, Shape, make_queue
@@ -28,20 +28,12 @@ from support.queues import Queue, Shape, make_queue
 #: Every function and table that there is, as somebody calls them who trusts the database. "{dir}"
 #: is where the database lies, "{outside}" what is none of its business.
 CALLS = {
-    "queue_version": ["SELECT queue_version()"],
-    "queue_stats": ["SELECT queue_stats()"],
-    "FROM queue_stats": ["SELECT * FROM queue_stats()"],
-    "FROM queue_settings": ["SELECT * FROM queue_settings()"],
-    "FROM queue_depth": ["SELECT * FROM queue_depth()"],
+    **{name: [example] for name, example in EXAMPLES.items()},
     "FROM queue_stale": ["SELECT * FROM queue_stale()", "SELECT * FROM queue_stale(60)"],
-    "FROM queue_health": ["SELECT * FROM queue_health()"],
     "FROM queue_integrity": [
         "SELECT * FROM queue_integrity()",
         "SELECT * FROM queue_integrity('quick', 3)",
     ],
-    "FROM queue_schedule": ["SELECT * FROM queue_schedule()"],
-    "FROM queue_history": ["SELECT * FROM queue_history()"],
-    "FROM queue_backups": ["SELECT * FROM queue_backups()"],
     "FROM queue_rotation": [
         "SELECT * FROM queue_rotation('7/4/12')",
         'SELECT * FROM queue_rotation(\'{{"keep_last": 1, "adopted": true}}\')',
@@ -51,7 +43,6 @@ CALLS = {
         "SELECT queue_verify('latest', 'full')",
     ],
     "queue_requeue_stale": ["SELECT queue_requeue_stale(60)"],
-    "queue_checkpoint": ["SELECT queue_checkpoint('TRUNCATE')"],
     "queue_backup": [
         "SELECT queue_backup()",
         'SELECT queue_backup(NULL, \'{{"type": "incremental", "compression": "zstd"}}\')',
@@ -59,8 +50,6 @@ CALLS = {
         "SELECT queue_backup('{dir}/backups/other.db', '{{\"overwrite\": true}}')",
     ],
     "queue_analyze": ["SELECT queue_analyze()", "SELECT queue_analyze('task_queue')"],
-    "queue_optimize": ["SELECT queue_optimize(1)"],
-    "queue_vacuum": ["SELECT queue_vacuum()"],
     "queue_run_due": ["SELECT queue_run_due('2036-05-04 12:00:00')"],
     "queue_restore": [
         "SELECT queue_restore('latest')",

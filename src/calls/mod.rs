@@ -2,8 +2,8 @@
 //!
 //! # Promise
 //!
-//! The SQL function `queue_X` and the C function `qk_X` are one body in [`functions`], the table `queue_X` and the C function
-//! `qk_X` one description in [`rows`]. So both doors take the same arguments, give the same answers, and refuse with the
+//! The SQL function or table `queue_X` and the C function `qk_X` are one declaration in `operations.toml`, from which [`operations`] and both
+//! doors' lists are made. So both doors take the same arguments, give the same answers, and refuse with the
 //! same words and codes; a door only converts between its callers' values and [`arguments`], and between results and what its
 //! callers take.
 
@@ -11,5 +11,6 @@ pub mod arguments;
 pub mod direct;
 pub mod functions;
 pub mod guard;
+pub mod operations;
 pub mod rows;
 pub mod table;

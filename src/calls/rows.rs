@@ -1,22 +1,11 @@
-//! The columns and rows of each table-valued function.
+//! The rows of each table-valued function; its columns are declared in `operations.toml`, in the same order.
 
-mod backups;
-mod queue;
-mod schedule;
-mod upkeep;
+pub(super) mod backups;
+pub(super) mod queue;
+pub(super) mod schedule;
+pub(super) mod upkeep;
 
 use rusqlite::types::Value;
-
-pub use backups::{BACKUPS, ROTATION};
-pub use queue::{DEPTH, STALE};
-pub use schedule::{HISTORY, SCHEDULE};
-pub use upkeep::{HEALTH, INTEGRITY, SETTINGS, STATS};
-
-use super::table::Spec;
-
-/// All tables.
-pub const TABLES: &[&Spec] =
-    &[&BACKUPS, &DEPTH, &HEALTH, &HISTORY, &INTEGRITY, &ROTATION, &SCHEDULE, &SETTINGS, &STALE, &STATS];
 
 pub(super) fn text(value: Option<impl Into<String>>) -> Value {
     value.map_or(Value::Null, |value| Value::Text(value.into()))

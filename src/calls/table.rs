@@ -58,7 +58,7 @@ pub fn value(value: &Value) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::rows::DEPTH;
+    use crate::calls::operations::DEPTH;
 
     #[test]
     fn rows_are_objects_with_the_columns_in_their_order() {

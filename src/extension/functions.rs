@@ -18,12 +18,12 @@ use std::ffi::{c_char, c_int};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, ffi};
-use sqlite_loadable::ext::{sqlite3, sqlite3_context, sqlite3_value};
-use sqlite_loadable::{FunctionFlags, define_scalar_function};
+use sqlite_loadable::FunctionFlags;
+use sqlite_loadable::ext::{sqlite3_context, sqlite3_value};
 
 use crate::calls::arguments::{Argument, Arguments};
 use crate::calls::direct;
-use crate::calls::functions::{self as calls, Output};
+use crate::calls::functions::Output;
 use crate::calls::guard::{guarded, reported_code, reported_message};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
@@ -40,58 +40,34 @@ const LONGEST_RESULT: i32 = 100_000;
 
 type Body = fn(&Caller, &Arguments) -> Result<Output>;
 
+/// Defines a function with each number of arguments that it takes.
 macro_rules! function {
     ($db:ident, $name:literal, $counts:expr, $body:expr) => {
         for count in $counts {
-            let callback = |context: *mut sqlite3_context, values: &[*mut sqlite3_value]| {
-                call($name, $body, context, values);
+            let callback = |context: *mut sqlite_loadable::ext::sqlite3_context,
+                            values: &[*mut sqlite_loadable::ext::sqlite3_value]| {
+                $crate::extension::functions::call($name, $body, context, values);
                 Ok(())
             };
-            define_scalar_function($db, $name, count, callback, flags())?;
+            sqlite_loadable::define_scalar_function(
+                $db,
+                $name,
+                count,
+                callback,
+                $crate::extension::functions::flags(),
+            )?;
         }
     };
 }
+pub(super) use function;
 
-/// Defines the functions that only read the queue itself.
-///
-/// # Errors
-///
-/// What SQLite says.
-pub fn define_readonly(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
-    function!(db, "queue_stats", 0..=0, calls::stats);
-    function!(db, "queue_version", 0..=0, calls::version);
-    Ok(())
-}
-
-/// Defines all functions on a connection.
-///
-/// # Errors
-///
-/// What SQLite says.
-pub fn define(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
-    define_readonly(db)?;
-    function!(db, "queue_analyze", 0..=1, |caller, arguments| calls::analyze(caller, arguments, None));
-    function!(db, "queue_backup", 0..=2, |caller, arguments| calls::backup(caller, arguments, None));
-    function!(db, "queue_checkpoint", 0..=1, calls::checkpoint);
-    function!(db, "queue_delete_backup", 1..=2, calls::delete_backup);
-    function!(db, "queue_optimize", 0..=1, |caller, arguments| calls::optimize(caller, arguments, None));
-    function!(db, "queue_requeue_stale", 1..=1, calls::requeue_stale);
-    function!(db, "queue_restore", 1..=3, |caller, arguments| calls::restore(caller, arguments, None));
-    function!(db, "queue_rotate", 1..=2, calls::rotate);
-    function!(db, "queue_run_due", 0..=1, calls::run_due);
-    function!(db, "queue_set", 2..=2, calls::set);
-    function!(db, "queue_vacuum", 0..=0, |caller, arguments| calls::vacuum(caller, arguments, None));
-    function!(db, "queue_verify", 1..=3, |caller, arguments| calls::verify(caller, arguments, None));
-    Ok(())
-}
-
-fn flags() -> FunctionFlags {
+pub(super) fn flags() -> FunctionFlags {
     let known = FunctionFlags::UTF8 | FunctionFlags::DIRECTONLY;
     // SAFETY: any bits may be in this type; SQLite ignores those that it does not know.
     unsafe { FunctionFlags::from_bits_unchecked(known.bits() | RESULT_SUBTYPE) }
 }
 
-fn call(name: &str, body: Body, context: *mut sqlite3_context, values: &[*mut sqlite3_value]) {
+pub(super) fn call(name: &str, body: Body, context: *mut sqlite3_context, values: &[*mut sqlite3_value]) {
     let context = context.cast::<ffi::sqlite3_context>();
     let outcome = guarded(name, || {
         // SAFETY: SQLite passes a live context, whose connection is open while the function runs.

@@ -17,6 +17,7 @@
 #![allow(unsafe_code)]
 
 mod functions;
+mod operations;
 mod tables;
 
 use std::ffi::{CString, c_char, c_int};
@@ -26,8 +27,9 @@ use rusqlite::{Connection, ffi};
 use sqlite_loadable::entrypoints::register_entrypoint;
 use sqlite_loadable::ext;
 
+use crate::calls::guard;
+use crate::calls::operations::{READONLY as READONLY_TABLES, TABLES};
 use crate::calls::table::Spec;
-use crate::calls::{guard, rows};
 use crate::error::{Error, Result};
 use crate::host;
 
@@ -76,9 +78,8 @@ struct Offer {
     functions: fn(*mut ext::sqlite3) -> sqlite_loadable::Result<()>,
 }
 
-static ALL: Offer = Offer { tables: rows::TABLES, functions: functions::define };
-static READONLY: Offer =
-    Offer { tables: &[&rows::DEPTH, &rows::STALE, &rows::STATS], functions: functions::define_readonly };
+static ALL: Offer = Offer { tables: TABLES, functions: operations::define };
+static READONLY: Offer = Offer { tables: READONLY_TABLES, functions: operations::define_readonly };
 
 /// sqlite-loadable keeps the API table in a static without a lock, while threads that call functions read it. The table is the same at each
 /// load, so it is told once.

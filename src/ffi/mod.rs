@@ -13,30 +13,24 @@
 //!
 //! | file | |
 //! | --- | --- |
-//! | [`handle`], [`backups`], [`queue`], [`schedule`], [`settings`], [`upkeep`] | the functions, a topic each; their comments are the header's |
+//! | [`handle`] | opening, closing and interrupting handles |
+//! | [`operations`] | the functions; their comments are the header's. Generated from `src/calls/operations.toml` |
 //! | [`boundary`] | what happens around each call: the handle, the panic guard, the message, the result code |
 //! | [`registry`] | the handles: which are open, whose turn it is |
 //! | [`pointers`] | all that is done with C's pointers |
 //! | [`texts`] | the texts that C was given, until it frees them |
 //! | [`forks`] | what a fork waits for |
-//!
-//! To add a function: its body in `calls::functions`, or its description in `calls::rows`; here four lines with
-//! [`boundary::ask`] or [`boundary::list`]; then `scripts/header`.
 
 #![allow(unsafe_code)]
 
-pub mod backups;
 mod boundary;
 mod forks;
 pub mod handle;
 mod messages;
+pub mod operations;
 pub mod pointers;
-pub mod queue;
 mod registry;
-pub mod schedule;
-pub mod settings;
 mod texts;
-pub mod upkeep;
 
 #[cfg(test)]
 mod tests {

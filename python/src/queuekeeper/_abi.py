@@ -13,6 +13,7 @@ import json
 import threading
 from typing import Any, Callable, Union
 
+from queuekeeper._operations import ARGUMENTS, COUNTS
 from queuekeeper.errors import SQLITE_ERROR, UnavailableError
 
 TEXT = ctypes.c_char_p
@@ -23,35 +24,7 @@ LONG = (PROGRESS, ctypes.c_void_p)
 #: Passed for a number: leaves it out.
 DEFAULT = -(2**63)
 
-#: The arguments of each function between the handle and the place for the result.
-ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    "qk_analyze": (TEXT,),
-    "qk_backup": (TEXT, TEXT, *LONG),
-    "qk_backups": (TEXT,),
-    "qk_checkpoint": (TEXT,),
-    "qk_delete_backup": (TEXT, TEXT),
-    "qk_depth": (),
-    "qk_health": (),
-    "qk_history": (),
-    "qk_integrity": (TEXT, NUMBER),
-    "qk_optimize": (NUMBER, *LONG),
-    "qk_record": (TEXT, TEXT, TEXT, TEXT, TEXT),
-    "qk_requeue_stale": (NUMBER,),
-    "qk_restore": (TEXT, TEXT, TEXT, *LONG),
-    "qk_rotate": (TEXT, TEXT),
-    "qk_rotation": (TEXT, TEXT),
-    "qk_run_due": (TEXT,),
-    "qk_schedule": (),
-    "qk_set": (TEXT, TEXT),
-    "qk_settings": (),
-    "qk_stale": (NUMBER,),
-    "qk_stats": (),
-    "qk_vacuum": LONG,
-    "qk_verify": (TEXT, TEXT, TEXT, *LONG),
-}
-
-#: Those whose result is a number; that of all others is JSON.
-COUNTS = frozenset({"qk_record", "qk_requeue_stale", "qk_rotate"})
+TYPES: dict[str, tuple[Any, ...]] = {"text": (TEXT,), "number": (NUMBER,), "progress": LONG}
 
 Argument = Union[bytes, int, None]
 Heard = Callable[[int, int], bool]
@@ -107,14 +80,14 @@ class Abi:
         return hasattr(self._library, name)
 
     def call(self, name: str, handle: int, arguments: list[Argument], heard: Heard) -> Any:
-        """Calls a function of the table above; its result as Python values.
+        """Calls a function that has a handle; its result as Python values.
 
         `heard` is told how far a long call is, and returns whether it is to end; it must not raise.
         """
-        types = ARGUMENTS[name]
+        types = [each for kind in ARGUMENTS[name] for each in TYPES[kind]]
         values: list[Any] = list(arguments)
         listener = PROGRESS(lambda _context, done, total: int(heard(done, total)))
-        if types[-2:] == LONG:
+        if "progress" in ARGUMENTS[name]:
             values += [listener, None]
         place = ctypes.c_int64() if name in COUNTS else ctypes.c_void_p()
         signature = [ctypes.c_void_p, *types, ctypes.POINTER(type(place))]

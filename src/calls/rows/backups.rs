@@ -8,57 +8,12 @@ use crate::backup::catalog::{Catalog, newest_first};
 use crate::backup::entry::Entry;
 use crate::backup::{rotate, target};
 use crate::calls::arguments::Arguments;
-use crate::calls::table::Spec;
 use crate::connection::Caller;
 use crate::error::Result;
 use crate::files::LiveFiles;
 use crate::progress::Watch;
 
-/// `queue_backups`
-pub static BACKUPS: Spec = Spec {
-    name: "queue_backups",
-    columns: &[
-        "id TEXT",
-        "backup_type TEXT",
-        "name TEXT",
-        "source_path TEXT",
-        "backup_path TEXT",
-        "created_at TEXT",
-        "size_bytes INTEGER",
-        "compressed INTEGER",
-        "compression TEXT",
-        "checksum TEXT",
-        "database_version TEXT",
-        "page_count INTEGER",
-        "page_size INTEGER",
-        "parent_id TEXT",
-        "content_digest TEXT",
-        "hash_file_checksum TEXT",
-        "pages_stored INTEGER",
-        "task_counts TEXT",
-        "duration_ms INTEGER",
-        "verified_at TEXT",
-        "verified_level TEXT",
-        "object_digest TEXT",
-        "sequence INTEGER",
-        "queue_name TEXT",
-        "deletion_error TEXT",
-    ],
-    arguments: &["dir"],
-    looks_at_files: true,
-    rows: backups,
-};
-
-/// `queue_rotation`
-pub static ROTATION: Spec = Spec {
-    name: "queue_rotation",
-    columns: &["backup_path TEXT", "created_at TEXT", "decision TEXT", "reasons TEXT", "source TEXT"],
-    arguments: &["keep", "dir"],
-    looks_at_files: true,
-    rows: rotation,
-};
-
-fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+pub(crate) fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let argument = arguments.text(0, "dir")?;
     let mut watch = Watch::new(caller, None);
     let directory = target::directory(caller, argument, &mut watch)?;
@@ -104,7 +59,7 @@ fn backup(entry: Entry) -> Vec<Value> {
     ]
 }
 
-fn rotation(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+pub(crate) fn rotation(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let policy = arguments.policy(0)?;
     let planned = rotate::planned(caller, &policy, arguments.text(1, "dir")?)?;
     let row = |one: rotate::Planned| {

@@ -3,45 +3,18 @@
 use rusqlite::types::Value;
 
 use crate::calls::arguments::Arguments;
-use crate::calls::table::Spec;
 use crate::connection::Caller;
 use crate::error::Result;
 use crate::queue::{depth, leases};
 
-/// `queue_depth`
-pub static DEPTH: Spec = Spec {
-    name: "queue_depth",
-    columns: &["status TEXT", "tasks INTEGER", "oldest_utc TEXT", "newest_utc TEXT"],
-    arguments: &[],
-    looks_at_files: false,
-    rows: depth_rows,
-};
-
-/// `queue_stale`
-pub static STALE: Spec = Spec {
-    name: "queue_stale",
-    columns: &[
-        "task_id",
-        "status",
-        "locked_by TEXT",
-        "lease_until_utc TEXT",
-        "overdue_seconds INTEGER",
-        "attempts INTEGER",
-        "blocked TEXT",
-    ],
-    arguments: &["secs"],
-    looks_at_files: false,
-    rows: stale,
-};
-
-fn depth_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+pub(crate) fn depth_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let rows = depth::depth(caller.connection())?;
     let values =
         rows.into_iter().map(|row| vec![row.status, Value::Integer(row.tasks), row.oldest_utc, row.newest_utc]);
     Ok(values.collect())
 }
 
-fn stale(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+pub(crate) fn stale(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let grace = arguments.integer_if_given(0, "secs")?;
     let rows = leases::stale(caller.connection(), grace, caller.now())?;
     let values = rows.into_iter().map(|row| {

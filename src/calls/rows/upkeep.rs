@@ -4,69 +4,18 @@ use rusqlite::types::Value;
 
 use super::{integer, text};
 use crate::calls::arguments::Arguments;
-use crate::calls::table::Spec;
 use crate::connection::Caller;
 use crate::error::Result;
 use crate::settings::Settings;
 use crate::upkeep::{health, integrity, stats};
 
-/// `queue_integrity`
-pub static INTEGRITY: Spec = Spec {
-    name: "queue_integrity",
-    columns: &["message TEXT"],
-    arguments: &["level", "max_errors"],
-    looks_at_files: false,
-    rows: integrity_rows,
-};
-
-/// `queue_health`
-pub static HEALTH: Spec = Spec {
-    name: "queue_health",
-    columns: &["metric TEXT", "value", "unit TEXT", "warning REAL", "critical REAL", "level TEXT", "action TEXT"],
-    arguments: &[],
-    looks_at_files: true,
-    rows: health_rows,
-};
-
-/// `queue_settings`
-pub static SETTINGS: Spec = Spec {
-    name: "queue_settings",
-    columns: &["name TEXT", "value", "default_value", "description TEXT"],
-    arguments: &[],
-    looks_at_files: false,
-    rows: settings_rows,
-};
-
-/// `queue_stats`
-pub static STATS: Spec = Spec {
-    name: "queue_stats",
-    columns: &[
-        "page_count INTEGER",
-        "page_size INTEGER",
-        "total_size_mb REAL",
-        "freelist_count INTEGER",
-        "wal_mode INTEGER",
-        "wal_size_mb REAL",
-        "path TEXT",
-        "size_bytes INTEGER",
-        "wal_size_bytes INTEGER",
-        "fragmentation_pct REAL",
-        "free_disk_bytes INTEGER",
-        "journal_mode TEXT",
-        "sqlite_version TEXT",
-    ],
-    arguments: &[],
-    looks_at_files: false,
-    rows: statistics,
-};
-
-fn integrity_rows(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+pub(crate) fn integrity_rows(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let most = arguments.integer_if_given(1, "max_errors")?.unwrap_or(integrity::DEFAULT_MAX_ERRORS);
     let found = integrity::integrity(caller.connection(), arguments.text(0, "level")?, most)?;
     Ok(integrity::messages(found).into_iter().map(|message| vec![Value::Text(message)]).collect())
 }
 
-fn health_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+pub(crate) fn health_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let real = |value: Option<f64>| value.map_or(Value::Null, Value::Real);
     let rows = health::health(caller)?.into_iter().map(|row| {
         vec![
@@ -82,7 +31,7 @@ fn health_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>
     Ok(rows.collect())
 }
 
-fn settings_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+pub(crate) fn settings_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let rows = Settings::of(caller.connection())?.rows();
     let values = rows
         .into_iter()
@@ -90,7 +39,7 @@ fn settings_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Valu
     Ok(values.collect())
 }
 
-fn statistics(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+pub(crate) fn statistics(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let row = stats::stats(caller)?;
     Ok(vec![vec![
         Value::Integer(row.page_count),
