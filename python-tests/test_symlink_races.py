@@ -419,6 +419,62 @@ def test_a_way_that_leads_elsewhere_behind_the_making_of_a_directory_gives_none_
     assert made.stat().st_uid == BOB.uid
 
 
+def test_a_link_in_the_place_of_a_directory_that_was_just_made_gives_none_away(
+    scene: Scene,
+) -> None:
+    queue = scene.place.make_queue(SCHEMA.read_text(), BOB, 0o600, "hers")
+    other, made = scene.sentinel / "new", scene.directory / "new"
+    other.mkdir(mode=0o700)
+    # As young as can be.
+    os.utime(other, (time.time() + 3600,) * 2)
+
+    def meanwhile() -> None:
+        made.rmdir()
+        made.symlink_to(other)
+
+    error = held(
+        replace(scene, queue=queue),
+        "mkdir,mkdirat",
+        f"SELECT queue_backup('{made}/')",
+        made.exists,
+        meanwhile,
+    )
+    assert made.is_symlink()
+    assert error is not None
+    assert not are_given_away(scene.sentinel)
+    assert list(other.iterdir()) == []
+
+
+def test_a_way_that_leads_elsewhere_does_not_give_the_lock_of_the_schedule_away(
+    scene: Scene,
+) -> None:
+    """Whose the database is, and where the lock is made, is asked of one directory."""
+    queue = scene.place.make_queue(SCHEMA.read_text(), BOB, 0o600, "hers")
+    own, link = queue.parent, scene.place.path / "link"
+    link.symlink_to(scene.sentinel)
+
+    def meanwhile() -> None:
+        exchange(own, link)
+        deadline = time.monotonic() + 2
+        while not are_open(scene.sentinel) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        exchange(own, link)
+
+    held(
+        replace(scene, queue=queue),
+        "open,openat",
+        "SELECT queue_run_due()",
+        lambda: are_open(own),
+        meanwhile,
+        (own, f"{own}/"),
+    )
+    assert own.is_dir()
+    assert not own.is_symlink()
+    assert not are_given_away(scene.sentinel)
+    lock = own / "queue.db-schedule"
+    assert lock.stat().st_uid == BOB.uid
+
+
 def held_behind_the_catalog(scene: Scene, ways: tuple[Path, Path], statement: str) -> str | None:
     """Runs a statement on root's backups, while the way to them leads to somebody else's as soon as
     the catalog is open under its lock; its error, if any."""

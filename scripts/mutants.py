@@ -115,6 +115,14 @@ MUTANTS = (
         "test_recycled_inodes.py",
     ),
     Mutant(
+        2,
+        "the package opens a database that is open in the place of a catalog",
+        "python/src/queuekeeper/_files.py",
+        'raise OSError(errno.EINVAL, "this is a database that is open; move it away", str(path))',
+        "pass",
+        "test_offsite_hostile.py -k takes_no_lock_away",
+    ),
+    Mutant(
         3,
         "no read transaction is held during the copy",
         "src/backup/snapshot.rs",
@@ -195,6 +203,30 @@ MUTANTS = (
         "        drop(file);\n"
         '        std::fs::remove_file(path).map_err(|error| Error::io("delete", path, &error))?;\n',
         "test_symlink_races.py -k nothing_deleted_elsewhere",
+    ),
+    Mutant(
+        4,
+        "a directory that was just made is opened by its name, a link included",
+        "src/files/directory/unix.rs",
+        "last(path), path, OFlags::NOFOLLOW)",
+        "last(path), path, OFlags::empty())",
+        "test_symlink_races.py -k just_made_gives",
+    ),
+    Mutant(
+        4,
+        "a directory that was just made is opened by its path",
+        "src/files/directory/unix.rs",
+        "Self::opened(&*self.descriptor, last(path), path, OFlags::NOFOLLOW)",
+        "Self::opened(CWD, path, path, OFlags::NOFOLLOW)",
+        "test_symlink_races.py -k the_making_of_a_directory",
+    ),
+    Mutant(
+        4,
+        "a file with a link in its place is opened by the package",
+        "python/src/queuekeeper/_files.py",
+        "    if not stat.S_ISREG(found.st_mode):\n",
+        "    if found.st_mode == 0:\n",
+        "test_offsite_hostile.py -k waited_for_by_nobody",
     ),
     Mutant(
         5,
@@ -341,6 +373,46 @@ MUTANTS = (
         "test_believed.py::test_of_a_row_no_more_is_believed_than_a_name_and_a_path",
     ),
     Mutant(
+        5,
+        "root restores what only rows claim of another user",
+        "src/backup/restore/mod.rs",
+        "catalog.restrict(place.heir().or_else(|| files::heir(&caller.file()?)));",
+        "catalog.restrict(None);",
+        "test_owners.py -k restores_nothing_that_only_rows_claim",
+    ),
+    Mutant(
+        5,
+        "root pushes what only rows claim of another user",
+        "python/src/queuekeeper/offsite/push.py",
+        "return not own and os.lstat(file).st_uid != heir",
+        "return not own and os.lstat(file).st_uid == -2",
+        "test_owners.py -k pushes_nothing",
+    ),
+    Mutant(
+        5,
+        "what the settings claim of another database is pushed",
+        "python/src/queuekeeper/offsite/push.py",
+        '        if entry["backup_path"] in self.doubted:\n',
+        '        if entry["backup_path"] in ():\n',
+        "test_offsite_hostile.py -k is_not_pushed",
+    ),
+    Mutant(
+        5,
+        "a pull puts a hash file beside a file of another tool",
+        "python/src/queuekeeper/offsite/pull.py",
+        "    if not lacking or artifact in lacking:\n",
+        "    if lacking or artifact in lacking:\n",
+        "test_offsite_hostile.py -k another_tool",
+    ),
+    Mutant(
+        5,
+        "a backup on the remote has the name of a hash file",
+        "python/src/queuekeeper/offsite/catalog.py",
+        'check_name(entry["backup_path"], HASHES)',
+        'check_name(entry["backup_path"])',
+        "test_offsite_hostile.py -k another_tool",
+    ),
+    Mutant(
         6,
         "every error has the same code",
         "src/calls/guard.rs",
@@ -483,6 +555,43 @@ MUTANTS = (
         "&bytes[..bytes.len().min(most)]",
         "&bytes[..bytes.len().max(most).min(bytes.len())]",
         "test_bounded_rows.py -k step",
+    ),
+    Mutant(
+        6,
+        "a text that is nested too deeply ends the package",
+        "python/src/queuekeeper/_data.py",
+        "except (RecursionError, TypeError) as error:",
+        "except TypeError as error:",
+        "test_notify_news.py -k 'understood or told'",
+    ),
+    Mutant(
+        6,
+        "half a character in a remote's catalog ends the package",
+        "python/src/queuekeeper/offsite/catalog.py",
+        "        if SURROGATE.search(content):\n",
+        '        if SURROGATE.search(b""):\n',
+        "test_offsite_hostile.py -k no_catalog_can_hold",
+    ),
+    Mutant(
+        6,
+        "a bound removed: an .env of any length",
+        "python/src/queuekeeper/_env_file.py",
+        "        if len(content) > ENV_BYTES:\n",
+        "        if len(content) < 0:\n",
+        "test_bounded_reading.py -k env_file",
+    ),
+    Mutant(
+        6,
+        "a handle is held while its connection is waited for",
+        "src/ffi/registry/turn.rs",
+        "Some(Database::Connection(caller)) => Entered::attempt(caller.connection()).map(Some),",
+        "Some(Database::Connection(caller)) => loop {\n"
+        "                    if let Some(entered) = Entered::attempt(caller.connection()) {\n"
+        "                        break Some(Some(entered));\n"
+        "                    }\n"
+        "                    thread::sleep(PAUSE);\n"
+        "                },",
+        "test_c_misuse.py -k 'auto_extensions and wrapped'",
     ),
     Mutant(
         7,
@@ -699,5 +808,14 @@ MUTANTS = (
         "if holders::is_locked_here(&found, directory) {",
         "if false && holders::is_locked_here(&found, directory) {",
         "test_engine_live_files.py -k another_connection",
+    ),
+    Mutant(
+        "upkeep",
+        "the schedule's lock is given to whose the database elsewhere is",
+        "src/upkeep/schedule/held.rs",
+        "    let like = Likeness::of_replaced(&directory, file);\n",
+        "    let like = Likeness::of_replaced(&directory, file);\n"
+        "    let directory = Directory::open(files::parent_of(file))?;\n",
+        "test_symlink_races.py -k lock_of_the_schedule",
     ),
 )
