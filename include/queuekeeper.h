@@ -58,6 +58,8 @@
  * An auto-extension of the program's that runs because a call opens a connection is such a callback, too.
  * To end a long call: a progress callback that returns something other than 0, or `qk_interrupt` from another thread.
  * The work then undoes what it has begun. A thread that is cancelled (`pthread_cancel`) in a call ends after it.
+ * That is so for deferred cancelling. A thread whose type is PTHREAD_CANCEL_ASYNCHRONOUS may be cancelled on the way into a call, which no
+ * library survives: set the type to PTHREAD_CANCEL_DEFERRED before. A call leaves it so.
  *
  * FORKS. Handles do not survive a fork: in a child, every call on a handle of the parent's is SQLITE_MISUSE, and
  * `qk_close` only forgets it. A child may open handles of its own, on the same file, too: handles hold nothing

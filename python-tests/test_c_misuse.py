@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import MakeQueue, OpenPython
+from conftest import MakeQueue, OpenPython, present
 
+from hosts import further
 from support import artifacts
 from support.compiling import SANITIZER, SHARED, SOURCES, build, run
 from support.queues import Queue, Shape
@@ -78,6 +79,20 @@ def test_auto_extensions_and_statements_that_call(
     what: str, try_out: Callable[..., None], copy: Path
 ) -> None:
     try_out("automatic", copy, what, linked="-Wl,--no-as-needed -l:libsqlite3.so.0 -ldl")
+
+
+@pytest.mark.parametrize("what", ["functions", "trust", "transaction", "temporary"])
+def test_what_auto_extensions_leave_on_connections(what: str, try_out: Callable[..., None]) -> None:
+    try_out("openings", what, linked="-Wl,--no-as-needed -l:libsqlite3.so.0")
+
+
+def test_functions_of_others_are_called_by_no_backup_on_the_oldest_sqlite(
+    try_out: Callable[..., None],
+) -> None:
+    present("oldest")
+    oldest = further.oldest().directory
+    linked = f"-L{oldest} -Wl,-rpath,{oldest} -Wl,--no-as-needed -l:libsqlite3.so.0"
+    try_out("openings", "functions", linked=linked)
 
 
 def test_forks(try_out: Callable[..., None], make: MakeQueue) -> None:

@@ -32,6 +32,7 @@ pub mod forks;
 mod handlers;
 mod images;
 mod libraries;
+pub mod openings;
 pub mod process;
 mod questions;
 pub mod reading;
@@ -159,8 +160,7 @@ pub fn is_bound() -> bool {
 }
 
 fn anchor() -> usize {
-    let bound = lock(&BOUND);
-    bound.as_ref().map_or(0, |host| host.anchor)
+    lock(&BOUND).as_ref().map_or(0, |host| host.anchor)
 }
 
 /// The version of the SQLite that this process is bound to, or an empty text before that.
@@ -171,8 +171,7 @@ pub fn sqlite_version() -> String {
 
 /// Whether the host has `sqlite3_progress_handler`; better-sqlite3 is built without.
 pub fn has_progress_handler() -> bool {
-    let bound = lock(&BOUND);
-    bound.as_ref().is_some_and(|host| host.has_progress_handler)
+    lock(&BOUND).as_ref().is_some_and(|host| host.has_progress_handler)
 }
 
 fn second_sqlite(first: &str, second: &str, through: Option<&str>) -> Error {
@@ -260,6 +259,7 @@ fn check_functions(api: &ffi::sqlite3_api_routines, version: &str) -> Result<()>
         mutex_free,
         next_stmt,
         open_v2,
+        overload_function,
         prepare_v2,
         prepare_v3,
         reset,

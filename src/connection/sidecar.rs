@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use super::{Caller, RETRY, Standing, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::host::{self, reading, unnamed};
+use crate::host::{self, openings, reading, unnamed};
 use crate::progress::Watch;
 
 /// A transaction begins with the first read.
@@ -22,6 +22,7 @@ const BEGIN_READ: &str = "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1";
 
 /// Makes a connection of ours write nothing behind its user's back.
 pub(super) fn prepare(conn: &Connection, patience: Duration) -> Result<()> {
+    openings::refuse_begun(conn)?;
     conn.busy_timeout(patience)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // A mapped database would turn an I/O error into a SIGBUS of the host.
@@ -32,10 +33,10 @@ pub(super) fn prepare(conn: &Connection, patience: Duration) -> Result<()> {
 /// A connection for writing to a database file, through the VFS of the caller; see [`Sidecar::open_writer`].
 pub(super) fn connect_writer(caller: &Caller, file: &Path) -> Result<Connection> {
     encrypted::refuse_second(caller, file)?;
-    connect(host::vfs_name(caller.connection()).as_deref(), file, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    connect(caller, host::vfs_name(caller.connection()).as_deref(), file, OpenFlags::SQLITE_OPEN_READ_WRITE)
 }
 
-fn connect(vfs: Option<&CStr>, file: &Path, access: OpenFlags) -> Result<Connection> {
+fn connect(caller: &Caller, vfs: Option<&CStr>, file: &Path, access: OpenFlags) -> Result<Connection> {
     // URIs are for `vacuum_into`: a file's own name is absolute, and none.
     let flags =
         access | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
@@ -56,6 +57,9 @@ fn connect(vfs: Option<&CStr>, file: &Path, access: OpenFlags) -> Result<Connect
         return Err(files::swapped(file));
     }
     prepare(&conn, Duration::ZERO)?;
+    // Of the schema it believes as much as its user does.
+    let trusting = caller.connection().db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, trusting)?;
     Ok(conn)
 }
 
@@ -115,7 +119,7 @@ impl Sidecar {
         // A reader needs write access to roll back a crashed writer's journal and to set up the WAL index.
         let access =
             if standing.readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
-        let sidecar = Self { conn: connect(vfs, &file, access)?, disk: caller.disk() };
+        let sidecar = Self { conn: connect(caller, vfs, &file, access)?, disk: caller.disk() };
         sidecar.conn.execute_batch("PRAGMA query_only=ON")?;
         Ok(sidecar)
     }
@@ -133,7 +137,10 @@ impl Sidecar {
     /// Opens a connection that only finds out whether it can read `file`.
     pub(super) fn open_unasked(caller: &Caller, file: &Path) -> Result<Self> {
         let vfs = host::vfs_name(caller.connection());
-        Ok(Self { conn: connect(vfs.as_deref(), file, OpenFlags::SQLITE_OPEN_READ_ONLY)?, disk: caller.disk() })
+        Ok(Self {
+            conn: connect(caller, vfs.as_deref(), file, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+            disk: caller.disk(),
+        })
     }
 
     /// The connection itself, to be written to.
@@ -210,6 +217,7 @@ impl Sidecar {
     pub fn vacuum_into(&self, caller: &Caller, file: File, path: &Path, watch: &mut Watch<'_>) -> Result<()> {
         // Somebody else may begin to hold the database between the caller's check and this.
         self.conn.busy_timeout(caller.patience())?;
+        openings::refuse_shadowed(&self.conn)?;
         let into = |uri: &str| watch.over(&self.conn, || self.conn.execute("VACUUM INTO ?1", [uri]));
         let done = unnamed::with_uri(file, into)??;
         done.map(|_| ()).map_err(|error| {

@@ -63,14 +63,15 @@ fn can_try() -> bool {
 }
 
 /// Keeps the host from cancelling this thread (`pthread_cancel`) as long as it lives: that unwinds the thread's frames, which Rust's
-/// do not take, and the process would end. The thread is cancelled afterwards.
+/// do not take, and the process would end. The thread is cancelled afterwards, where it next waits: the type stays deferred, since one that
+/// is asynchronous would have it cancelled in the frame that restores it, which is one of ours.
 pub struct Uncancelled(#[cfg(unix)] std::ffi::c_int);
 
 impl Uncancelled {
     /// From now on.
     pub fn begin() -> Self {
         #[cfg(unix)]
-        return Self(posix::set_cancel_state(posix::DISABLE));
+        return Self(posix::defer_cancelling());
         #[cfg(not(unix))]
         return Self();
     }
@@ -88,10 +89,22 @@ mod posix {
     use std::ffi::c_int;
 
     /// `PTHREAD_CANCEL_DISABLE`.
-    pub const DISABLE: c_int = if cfg!(target_vendor = "apple") { 0 } else { 1 };
+    const DISABLE: c_int = if cfg!(target_vendor = "apple") { 0 } else { 1 };
+    /// `PTHREAD_CANCEL_DEFERRED`.
+    const DEFERRED: c_int = if cfg!(target_vendor = "apple") { 2 } else { 0 };
 
     unsafe extern "C" {
         fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
+        fn pthread_setcanceltype(kind: c_int, before: *mut c_int) -> c_int;
+    }
+
+    /// Disables it; what the state was before.
+    pub fn defer_cancelling() -> c_int {
+        let before = set_cancel_state(DISABLE);
+        let mut kind = DEFERRED;
+        // SAFETY: the type is a valid one, and the place is there.
+        unsafe { pthread_setcanceltype(DEFERRED, &raw mut kind) };
+        before
     }
 
     /// What it was before.

@@ -35,6 +35,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use rusqlite::{Connection, OpenFlags, ffi};
 
 pub use self::file::{Access, connect, with_uri};
+use super::openings;
 use super::threads::lock;
 use crate::error::Result;
 
@@ -89,14 +90,17 @@ pub fn offer<T>(content: &Shared, open: impl FnOnce(&CStr, &str) -> T) -> Result
     Ok(opened)
 }
 
-/// A connection whose main database is `content`.
+/// A connection whose main database is `content`, and may be a stranger's: it calls no function of others.
 ///
 /// # Errors
 ///
-/// When SQLite has no memory left.
+/// When SQLite has no memory left, or an auto-extension began a transaction.
 pub fn connect_to(content: &Shared, access: OpenFlags) -> Result<Connection> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-    Ok(offer(content, |vfs, name| Connection::open_with_flags_and_vfs(name, flags, vfs))??)
+    let conn = offer(content, |vfs, name| Connection::open_with_flags_and_vfs(name, flags, vfs))??;
+    openings::refuse_begun(&conn)?;
+    openings::disown(&conn)?;
+    Ok(conn)
 }
 
 /// A journal that nobody will read.

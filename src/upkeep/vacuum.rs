@@ -30,7 +30,7 @@ use crate::clock;
 use crate::connection::{Caller, Sidecar, Standing, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::host::Transaction;
+use crate::host::{Transaction, openings};
 use crate::progress::{Listener, Watch};
 use crate::schema;
 
@@ -87,6 +87,7 @@ pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<
     sidecar.begin_read(caller, &mut standing, &mut watch)?;
     let before = Size::of(conn)?;
     let renumbered = schema::tables_without_own_rowid(conn)?;
+    openings::refuse_shadowed(conn)?;
     conn.execute_batch("COMMIT")?;
     refuse_own(&standing)?;
     let temporary = temporary_directory(caller, conn)?;

@@ -130,6 +130,50 @@ static void cancelling_a_thread(void)
     }
 }
 
+static int wait_for_cancel(void *context, uint64_t pages_done, uint64_t pages_total)
+{
+    int *running = (int *)context;
+    (void)pages_done, (void)pages_total;
+    __sync_fetch_and_or(running, 1);
+    while (__sync_fetch_and_or(running, 0) != 3) {
+        pause_for(1);
+    }
+    return 0;
+}
+
+static void *back_up_cancellable_at_once(void *context)
+{
+    struct endless *endless = (struct endless *)context;
+    int kind;
+    CHECK(pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &kind) == 0);
+    CHECK(qk_backup(endless->queue, directory, NULL, wait_for_cancel, &endless->running, NULL) == OK);
+    __sync_fetch_and_or(&endless->running, 4);
+    while (failures == 0) {
+        pthread_testcancel();
+    }
+    return NULL;
+}
+
+/* Also one that is to end wherever it is: in a call it is nowhere yet. */
+static void cancelling_a_thread_at_once(void)
+{
+    void *result = NULL;
+    pthread_t thread;
+    endless.queue = open_it();
+    endless.running = 0;
+    CHECK(pthread_create(&thread, NULL, back_up_cancellable_at_once, &endless) == 0);
+    while (__sync_fetch_and_or(&endless.running, 0) == 0) {
+        pause_for(1);
+    }
+    CHECK(pthread_cancel(thread) == 0);
+    __sync_fetch_and_or(&endless.running, 2);
+    CHECK(pthread_join(thread, &result) == 0);
+    CHECK(result == PTHREAD_CANCELED);
+    CHECK(endless.running == 7);
+    CHECK(qk_stats(endless.queue, NULL) == OK);
+    CHECK(qk_close(endless.queue) == OK);
+}
+
 static void *fail(void *context)
 {
     qk_queue *queue = (qk_queue *)context;
@@ -195,6 +239,7 @@ int main(int count, char **arguments)
     run("exit while a thread backs up", exit_while_a_thread_backs_up);
     run("calls at exit", calls_at_exit);
     run("cancelling a thread", cancelling_a_thread);
+    run("cancelling a thread at once", cancelling_a_thread_at_once);
     run("threads that end", threads_that_end);
     run("unloading", unloading);
     return tell_failures();

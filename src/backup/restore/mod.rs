@@ -45,8 +45,8 @@ use crate::clock;
 use crate::connection::{Caller, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, Likeness, LiveFiles, Placed, Staged};
-use crate::host::reading;
 use crate::host::unnamed::{self, Access};
+use crate::host::{openings, reading};
 use crate::progress::{Listener, Watch};
 use crate::queue::requeue;
 use crate::schema;
@@ -288,6 +288,7 @@ fn change<T>(rebuilt: &Staged, watch: &mut Watch<'_>, work: impl FnOnce(&Connect
 fn convert(rebuilt: &Staged, page_size: u32, watch: &mut Watch<'_>) -> Result<String> {
     let (tables, reached) = change(rebuilt, watch, |conn| {
         let tables = schema::tables_without_own_rowid(conn)?;
+        openings::refuse_shadowed(conn)?;
         conn.execute_batch(&format!("PRAGMA page_size={page_size}; VACUUM"))
             .map_err(|error| Error::from(error).context("cannot give the backup the page size of the target"))?;
         Ok((tables, read_pragma::<u32>(conn, "page_size")?))
