@@ -26,10 +26,10 @@ class Mutant:
 #: What no rule covers, in the order of the list. Each needs at least one way.
 TOPICS = ("requeue", "direct reading", "delta", "compression", "upkeep")
 
-STRAIGHT = "test_engine_straight.py -k both_ways"
-DELTA = "test_engine_by_hand.py -k chain"
-FRAMES = "test_engine_frames.py"
-CRASHES = "test_injected_crashes.py::test_loss_of_power_after_each_operation[full]"
+STRAIGHT = "backup/test_straight.py -k both_ways"
+DELTA = "backup/test_delta_by_hand.py -k chain"
+FRAMES = "backup/test_frames.py"
+CRASHES = "faults/test_injected_crashes.py::test_loss_of_power_after_each_operation[full]"
 
 MUTANTS = (
     Mutant(
@@ -38,7 +38,7 @@ MUTANTS = (
         "src/host.rs",
         "if first.table != table as usize {",
         "if first.table == 0 {",
-        "test_binding.py::test_a_second_sqlite_in_the_process_is_refused_and_the_first_works_on",
+        "c_abi/test_binding.py::test_a_second_sqlite_in_the_process_is_refused_and_the_first_works_on",
     ),
     Mutant(
         1,
@@ -46,7 +46,7 @@ MUTANTS = (
         "src/host/process.rs",
         "path, .. } if theirs != table => {",
         "path, .. } if theirs == 0 => {",
-        "test_binding_copies.py -k another_sqlite",
+        "c_abi/test_binding_copies.py -k another_sqlite",
     ),
     Mutant(
         1,
@@ -54,7 +54,7 @@ MUTANTS = (
         "src/host/process.rs",
         "Seen::Claims { address: theirs, table: wanted } if wanted != table => {",
         "Seen::Claims { address: theirs, table: wanted } if wanted == 0 => {",
-        "test_binding_copies.py -k waits_for_another",
+        "c_abi/test_binding_copies.py -k waits_for_another",
     ),
     Mutant(
         1,
@@ -62,7 +62,7 @@ MUTANTS = (
         "src/host/process.rs",
         "None => return seen.push(Seen::Older(image.name())),",
         "None => return,",
-        "test_binding_copies.py -k older",
+        "c_abi/test_binding_copies.py -k older",
     ),
     Mutant(
         1,
@@ -70,7 +70,7 @@ MUTANTS = (
         "src/host/discovery.rs",
         "if super::adopt()? {",
         "if super::is_bound() {",
-        "test_binding_copies.py -k adopts",
+        "c_abi/test_binding_copies.py -k adopts",
     ),
     Mutant(
         1,
@@ -78,7 +78,7 @@ MUTANTS = (
         "src/host/sole.rs",
         "if running == 0 && !super::process::is_told() && is_open(id) {",
         "if false && !super::process::is_told() && is_open(id) {",
-        "test_c_locks.py::test_a_hidden_sqlite_that_opens_the_file_later_is_noticed",
+        "c_abi/test_c_locks.py::test_a_hidden_sqlite_that_opens_the_file_later_is_noticed",
     ),
     Mutant(
         1,
@@ -86,7 +86,7 @@ MUTANTS = (
         "src/host/sole.rs",
         "    if calls.inherited.contains(&id) {\n",
         "    if calls.inherited.len() > 9 {\n",
-        "test_c_misuse.py::test_forks",
+        "c_abi/test_c_misuse.py::test_forks",
     ),
     Mutant(
         2,
@@ -95,7 +95,7 @@ MUTANTS = (
         "            live.names.push(resolved(&database));",
         "            let _ = File::open(&database);\n"
         "            live.names.push(resolved(&database));",
-        "test_live_database.py -k locks",
+        "backup/test_live_database.py -k locks",
     ),
     Mutant(
         2,
@@ -103,7 +103,7 @@ MUTANTS = (
         "src/files/live.rs",
         "if self.names.contains(&resolved(path)) {\n            return true;\n        }",
         "if path.is_relative() || path.is_absolute() {\n            return false;\n        }",
-        "test_engine_live_files.py",
+        "backup/test_live_files.py",
     ),
     Mutant(
         2,
@@ -112,7 +112,7 @@ MUTANTS = (
         "            live.databases.extend(file_id(&database));",
         "            live.databases.extend(file_id(&database));\n"
         '            live.databases.extend(file_id(&with_suffix(&database, "-journal")));',
-        "test_recycled_inodes.py",
+        "backup/test_recycled_inodes.py",
     ),
     Mutant(
         2,
@@ -120,7 +120,7 @@ MUTANTS = (
         "python/src/queuekeeper/_files.py",
         'raise OSError(errno.EINVAL, "this is a database that is open; move it away", str(path))',
         "pass",
-        "test_offsite_hostile.py -k takes_no_lock_away",
+        "offsite/test_offsite_hostile.py -k takes_no_lock_away",
     ),
     Mutant(
         3,
@@ -129,7 +129,7 @@ MUTANTS = (
         "            Source::Sidecar(sidecar)\n        };",
         '            sidecar.connection().execute_batch("COMMIT")?;\n'
         "            Source::Sidecar(sidecar)\n        };",
-        "test_snapshot.py::test_a_backup_under_two_writers_is_one_snapshot_in_one_pass[apsw]",
+        "backup/test_snapshot.py::test_a_backup_under_two_writers_is_one_snapshot_in_one_pass[apsw]",
     ),
     Mutant(
         4,
@@ -153,7 +153,7 @@ MUTANTS = (
         "src/files/lock.rs",
         "        loop {\n            match file.try_lock() {",
         "        loop {\n            match Ok::<(), TryLockError>(()) {",
-        "test_crash.py::test_processes_that_back_up_and_rotate_at_once_keep_one_catalog",
+        "faults/test_crash.py::test_processes_that_back_up_and_rotate_at_once_keep_one_catalog",
     ),
     Mutant(
         4,
@@ -161,7 +161,7 @@ MUTANTS = (
         "src/files/staged.rs",
         "        file.try_lock().is_ok().then_some(",
         "        file.metadata().is_ok().then_some(",
-        "test_crash.py::test_a_temporary_file_that_a_living_run_has_locked_is_left",
+        "faults/test_crash.py::test_a_temporary_file_that_a_living_run_has_locked_is_left",
     ),
     Mutant(
         4,
@@ -169,7 +169,7 @@ MUTANTS = (
         "src/connection/sidecar.rs",
         "let done = unnamed::with_uri(file, into)??;",
         "drop(file);\nlet mut into = into;\nlet done = into(&path.to_string_lossy())?;",
-        "test_symlink_races.py -k 'race_ and snapshot'",
+        "hostile/test_symlink_races.py -k 'race_ and snapshot'",
     ),
     Mutant(
         4,
@@ -177,7 +177,7 @@ MUTANTS = (
         "src/files/staged.rs",
         "Ok(false) => Err(trust::swapped(target)),",
         "Ok(false) => Ok(Placed::Durable),",
-        "test_symlink_races.py -k before_it_gets_its_name",
+        "hostile/test_symlink_races.py -k before_it_gets_its_name",
     ),
     Mutant(
         4,
@@ -185,7 +185,7 @@ MUTANTS = (
         "src/files/directory/unix.rs",
         "OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK",
         "OFlags::RDONLY | OFlags::NONBLOCK",
-        "test_symlink_races.py -k behind_the_look",
+        "hostile/test_symlink_races.py -k behind_the_look",
     ),
     Mutant(
         4,
@@ -193,7 +193,7 @@ MUTANTS = (
         "src/connection/sidecar.rs",
         "    if elsewhere ||",
         "    if elsewhere && before.is_some() ||",
-        "test_symlink_races.py -k target_that_becomes",
+        "hostile/test_symlink_races.py -k target_that_becomes",
     ),
     Mutant(
         4,
@@ -202,7 +202,7 @@ MUTANTS = (
         "        directory.remove_file(path, &file)?;\n",
         "        drop(file);\n"
         '        std::fs::remove_file(path).map_err(|error| Error::io("delete", path, &error))?;\n',
-        "test_symlink_races.py -k nothing_deleted_elsewhere",
+        "hostile/test_symlink_races.py -k nothing_deleted_elsewhere",
     ),
     Mutant(
         4,
@@ -210,7 +210,7 @@ MUTANTS = (
         "src/files/directory/unix.rs",
         "last(path), path, OFlags::NOFOLLOW)",
         "last(path), path, OFlags::empty())",
-        "test_symlink_races.py -k just_made_gives",
+        "hostile/test_symlink_races.py -k just_made_gives",
     ),
     Mutant(
         4,
@@ -218,7 +218,7 @@ MUTANTS = (
         "src/files/directory/unix.rs",
         "Self::opened(&*self.descriptor, last(path), path, OFlags::NOFOLLOW)",
         "Self::opened(CWD, path, path, OFlags::NOFOLLOW)",
-        "test_symlink_races.py -k the_making_of_a_directory",
+        "hostile/test_symlink_races.py -k the_making_of_a_directory",
     ),
     Mutant(
         4,
@@ -226,7 +226,7 @@ MUTANTS = (
         "python/src/queuekeeper/_files.py",
         "    if not stat.S_ISREG(found.st_mode):\n",
         "    if found.st_mode == 0:\n",
-        "test_offsite_hostile.py -k waited_for_by_nobody",
+        "offsite/test_offsite_hostile.py -k waited_for_by_nobody",
     ),
     Mutant(
         5,
@@ -234,7 +234,7 @@ MUTANTS = (
         "src/retention/plan.rs",
         "let is_verified = |item: &Item| item.verified;",
         "let is_verified = |item: &Item| item.verified && item.adopted;",
-        "test_rotate.py::test_the_newest_verified_backup_is_never_deleted",
+        "retention/test_rotate.py::test_the_newest_verified_backup_is_never_deleted",
     ),
     Mutant(
         5,
@@ -242,7 +242,7 @@ MUTANTS = (
         "src/retention/tasks.rs",
         "filter(|&&place| items[place].tasks != Tasks::Gone);",
         "filter(|&&place| !items[place].has_tasks());",
-        "test_tasks_missing.py::test_backups_of_nothing_push_no_backup_with_tasks_out",
+        "backup/test_tasks_missing.py::test_backups_of_nothing_push_no_backup_with_tasks_out",
     ),
     Mutant(
         5,
@@ -250,7 +250,7 @@ MUTANTS = (
         "src/retention/clocks.rs",
         "self.last - self.first >= STEADY",
         "self.last >= self.first",
-        "test_clocks.py -k wrong_once",
+        "retention/test_clocks.py -k wrong_once",
     ),
     Mutant(
         5,
@@ -258,7 +258,7 @@ MUTANTS = (
         "src/retention/clocks.rs",
         "SLIGHT || was_behind(",
         "SLIGHT && was_behind(",
-        "test_clocks.py -k marked_for_good",
+        "retention/test_clocks.py -k marked_for_good",
     ),
     Mutant(
         5,
@@ -266,7 +266,7 @@ MUTANTS = (
         "src/upkeep/schedule/due.rs",
         "aside.into_iter().chain(self.earlier.iter().copied()).take(MOST_EARLIER)",
         "aside.into_iter().chain(self.earlier.iter().copied()).take(0 * MOST_EARLIER)",
-        "test_clocks.py -k the_jobs_are",
+        "retention/test_clocks.py -k the_jobs_are",
     ),
     Mutant(
         5,
@@ -274,7 +274,7 @@ MUTANTS = (
         "src/retention/chains.rs",
         "            self.stays[parent] = true;\n",
         "            self.stays[parent] = self.wanted[parent];\n",
-        "test_engine_catalog.py::test_rotation_keeps_what_a_kept_incremental_builds_on",
+        "backup/test_catalog.py::test_rotation_keeps_what_a_kept_incremental_builds_on",
     ),
     Mutant(
         5,
@@ -282,7 +282,7 @@ MUTANTS = (
         "src/backup/catalog.rs",
         "        check_name(&entry.backup_path, path)?;\n",
         "        let _ = check_name(&entry.backup_path, path);\n",
-        "test_hostile_backups.py -k absolute",
+        "hostile/test_hostile_backups.py -k absolute",
     ),
     Mutant(
         5,
@@ -290,7 +290,7 @@ MUTANTS = (
         "src/backup/entry.rs",
         "self.object_digest.is_some() && self.object_digest == self.computed_digest()",
         "self.object_digest.is_some() || self.computed_digest().is_some()",
-        "test_rotate.py::test_an_entry_that_somebody_changed_is_shown_but_not_obeyed",
+        "retention/test_rotate.py::test_an_entry_that_somebody_changed_is_shown_but_not_obeyed",
     ),
     Mutant(
         5,
@@ -298,7 +298,7 @@ MUTANTS = (
         "src/backup/restore/live.rs",
         "        let saved = save(self.caller, &self.path)?;\n        pour(",
         '        let saved = save(self.caller, Path::new("")).unwrap_or_default();\n        pour(',
-        "test_engine_restore.py::test_the_safety_backup_is_a_backup_like_any_other",
+        "restore/test_restore.py::test_the_safety_backup_is_a_backup_like_any_other",
     ),
     Mutant(
         5,
@@ -306,7 +306,7 @@ MUTANTS = (
         "src/backup/locate.rs",
         "source.as_ref().is_none_or(|source| source.owns(made))",
         "source.as_ref().is_none_or(|source| source.owns(made) || source.is_known())",
-        "test_sources.py::test_a_restore_of_the_latest_takes_ones_own",
+        "backup/test_sources.py::test_a_restore_of_the_latest_takes_ones_own",
     ),
     Mutant(
         5,
@@ -314,7 +314,7 @@ MUTANTS = (
         "src/backup/rotate/groups.rs",
         "filter(|&place| source.owns(&entries[place])).collect();",
         "filter(|&place| source.owns(&entries[place]) || place > 0).collect();",
-        "test_sources.py::test_a_rotation_deletes_ones_own_only",
+        "backup/test_sources.py::test_a_rotation_deletes_ones_own_only",
     ),
     Mutant(
         5,
@@ -322,7 +322,7 @@ MUTANTS = (
         "src/backup/catalog/listing.rs",
         "self.backups.iter().chain(&self.going))",
         "self.backups.iter().chain(&self.going[..0]))",
-        "test_failed_deletions.py::test_rotation_tells_each_time_of_what_resists_and_deletes_the_rest",
+        "retention/test_failed_deletions.py::test_rotation_tells_each_time_of_what_resists_and_deletes_the_rest",
     ),
     Mutant(
         5,
@@ -330,7 +330,7 @@ MUTANTS = (
         "src/files/found.rs",
         "Some(self.modified()?.max(time(",
         "Some(self.modified()?.min(time(",
-        "test_arriving_backups.py::test_hash_files_that_arrive_first_wait_for_their_artifacts",
+        "backup/test_arriving_backups.py::test_hash_files_that_arrive_first_wait_for_their_artifacts",
     ),
     Mutant(
         5,
@@ -338,7 +338,7 @@ MUTANTS = (
         "src/backup/source.rs",
         "Some(path) if asked.get(path) == Some(&There::Another)",
         "Some(path) if asked.get(path) == Some(&There::Another) && name.is_empty()",
-        "test_sources.py -k copy",
+        "backup/test_sources.py -k copy",
     ),
     Mutant(
         5,
@@ -346,7 +346,7 @@ MUTANTS = (
         "src/backup/elsewhere.rs",
         "source.is_none_or(|own| own.owns(entry))",
         "source.is_none_or(|own| own.owns(entry) || own.is_known())",
-        "test_sources.py::test_a_pointer_leads_only_to_what_is_listed_there_as_ones_own",
+        "backup/test_sources.py::test_a_pointer_leads_only_to_what_is_listed_there_as_ones_own",
     ),
     Mutant(
         5,
@@ -354,7 +354,7 @@ MUTANTS = (
         "src/backup/rotate.rs",
         "unfit(entry).or_else(doubt)",
         "unfit(entry).or_else(|| doubt().filter(|_| ids.is_empty() && doubled))",
-        "test_sources.py -k claim",
+        "backup/test_sources.py -k claim",
     ),
     Mutant(
         5,
@@ -362,7 +362,7 @@ MUTANTS = (
         "src/files/trust.rs",
         "Ok((!trusted).then_some(owner))",
         "Ok((!trusted && owner == caller).then_some(owner))",
-        "test_foreign_catalogs.py -k strangers",
+        "backup/test_foreign_catalogs.py -k strangers",
     ),
     Mutant(
         5,
@@ -370,7 +370,7 @@ MUTANTS = (
         "python/src/queuekeeper/configuration.py",
         'return stored_remote(str(found)) if stored and name == "remote" else str(found)',
         "return str(found)",
-        "test_believed.py::test_of_a_row_no_more_is_believed_than_a_name_and_a_path",
+        "hostile/test_believed.py::test_of_a_row_no_more_is_believed_than_a_name_and_a_path",
     ),
     Mutant(
         5,
@@ -378,7 +378,7 @@ MUTANTS = (
         "src/backup/restore/mod.rs",
         "catalog.restrict(place.heir().or_else(|| files::heir(&caller.file()?)));",
         "catalog.restrict(None);",
-        "test_owners.py -k restores_nothing_that_only_rows_claim",
+        "hostile/test_owners.py -k restores_nothing_that_only_rows_claim",
     ),
     Mutant(
         5,
@@ -386,7 +386,7 @@ MUTANTS = (
         "python/src/queuekeeper/offsite/push.py",
         "return not own and os.lstat(file).st_uid != heir",
         "return not own and os.lstat(file).st_uid == -2",
-        "test_owners.py -k pushes_nothing",
+        "hostile/test_owners.py -k pushes_nothing",
     ),
     Mutant(
         5,
@@ -394,7 +394,7 @@ MUTANTS = (
         "python/src/queuekeeper/offsite/push.py",
         '        if entry["backup_path"] in self.doubted:\n',
         '        if entry["backup_path"] in ():\n',
-        "test_offsite_hostile.py -k is_not_pushed",
+        "offsite/test_offsite_hostile.py -k is_not_pushed",
     ),
     Mutant(
         5,
@@ -402,7 +402,7 @@ MUTANTS = (
         "python/src/queuekeeper/offsite/pull.py",
         "    if not lacking or artifact in lacking:\n",
         "    if lacking or artifact in lacking:\n",
-        "test_offsite_hostile.py -k another_tool",
+        "offsite/test_offsite_hostile.py -k another_tool",
     ),
     Mutant(
         5,
@@ -410,7 +410,7 @@ MUTANTS = (
         "python/src/queuekeeper/offsite/catalog.py",
         'check_name(entry["backup_path"], HASHES)',
         'check_name(entry["backup_path"])',
-        "test_offsite_hostile.py -k another_tool",
+        "offsite/test_offsite_hostile.py -k another_tool",
     ),
     Mutant(
         6,
@@ -418,7 +418,7 @@ MUTANTS = (
         "src/calls/guard.rs",
         "        _ => error.code(),\n",
         "        _ => ffi::SQLITE_ERROR,\n",
-        "test_bad_input.py -k path",
+        "hostile/test_bad_input.py -k path",
     ),
     Mutant(
         6,
@@ -426,7 +426,7 @@ MUTANTS = (
         "src/memory.rs",
         "Some(left) if left < length.saturating_add(MARGIN) =>",
         "Some(left) if left < length.min(0) =>",
-        "test_memory_rows.py -k may_be_written",
+        "hostile/test_memory_rows.py -k may_be_written",
     ),
     Mutant(
         6,
@@ -434,7 +434,7 @@ MUTANTS = (
         "src/host/reading.rs",
         "cause.filter(|_| error.is_damage())",
         "cause.filter(|_| error.is_damage() && error.code() == 0)",
-        "test_disk_errors_live.py -k queue_depth",
+        "faults/test_disk_errors_live.py -k queue_depth",
     ),
     Mutant(
         6,
@@ -442,7 +442,7 @@ MUTANTS = (
         "src/host/reading.rs",
         "read_past_end(conn, ffi::SQLITE_FCNTL_FILE_POINTER);",
         "let _ = conn;",
-        "test_disk_errors_live.py -k told_as_such",
+        "faults/test_disk_errors_live.py -k told_as_such",
     ),
     Mutant(
         6,
@@ -450,7 +450,7 @@ MUTANTS = (
         "src/host/allocator.rs",
         "if layout.size() > LARGEST ||",
         "if layout.size() < LARGEST ||",
-        "test_memory_rows.py -k reading",
+        "hostile/test_memory_rows.py -k reading",
     ),
     Mutant(
         6,
@@ -458,7 +458,7 @@ MUTANTS = (
         "src/ffi/texts.rs",
         "given().remove(&!address)",
         "given().get(&!address).copied()",
-        "test_c_misuse.py::test_handles_and_texts_that_are_none",
+        "c_abi/test_c_misuse.py::test_handles_and_texts_that_are_none",
     ),
     Mutant(
         6,
@@ -466,7 +466,7 @@ MUTANTS = (
         "src/ffi/registry/turn.rs",
         "if DEPTH.get() == 0 {",
         "if DEPTH.get() < usize::MAX {",
-        "test_c_misuse.py::test_callbacks_that_call_back",
+        "c_abi/test_c_misuse.py::test_callbacks_that_call_back",
     ),
     Mutant(
         6,
@@ -474,7 +474,7 @@ MUTANTS = (
         "src/ffi/forks.rs",
         "libc::pthread_atfork(Some(before), Some(after_in_parent), Some(after_in_child));",
         "libc::pthread_atfork(None, None, Some(after_in_child));",
-        "test_c_misuse.py::test_forks",
+        "c_abi/test_c_misuse.py::test_forks",
     ),
     Mutant(
         6,
@@ -482,7 +482,7 @@ MUTANTS = (
         "src/host/threads.rs",
         "let before = set_cancel_state(DISABLE);",
         "let before = DISABLE - 1;",
-        "test_c_misuse.py::test_ends_of_processes_threads_and_of_the_programs_interest",
+        "c_abi/test_c_misuse.py::test_ends_of_processes_threads_and_of_the_programs_interest",
     ),
     Mutant(
         6,
@@ -490,7 +490,7 @@ MUTANTS = (
         "src/host/threads.rs",
         "pthread_setcanceltype(DEFERRED, &raw mut kind)",
         "pthread_setcanceltype(1 - DEFERRED, &raw mut kind)",
-        "test_c_misuse.py::test_ends_of_processes_threads_and_of_the_programs_interest",
+        "c_abi/test_c_misuse.py::test_ends_of_processes_threads_and_of_the_programs_interest",
     ),
     Mutant(
         6,
@@ -498,7 +498,7 @@ MUTANTS = (
         "src/bounds.rs",
         "pub const CATALOG_BYTES: u64 = 64 << 20;",
         "pub const CATALOG_BYTES: u64 = 64 << 40;",
-        "test_bounded_reading.py -k too_long",
+        "hostile/test_bounded_reading.py -k too_long",
     ),
     Mutant(
         6,
@@ -506,7 +506,7 @@ MUTANTS = (
         "src/backup/listed.rs",
         "} else if text.len() > ENTRY_BYTES {",
         "} else if text.len() == usize::MAX {",
-        "test_bounded_reading.py -k one_field",
+        "hostile/test_bounded_reading.py -k one_field",
     ),
     Mutant(
         6,
@@ -514,7 +514,7 @@ MUTANTS = (
         "src/backup/hashfile.rs",
         "if object_bytes > bounds::ENTRY_BYTES {",
         "if object_bytes == usize::MAX {",
-        "test_bounded_reading.py -k hash_file",
+        "hostile/test_bounded_reading.py -k hash_file",
     ),
     Mutant(
         6,
@@ -522,7 +522,7 @@ MUTANTS = (
         "src/backup/rebuild.rs",
         "if size > limit {",
         "if size == u64::MAX {",
-        "test_engine_hostile.py -k bomb",
+        "hostile/test_hostile_artifacts.py -k bomb",
     ),
     Mutant(
         6,
@@ -530,7 +530,7 @@ MUTANTS = (
         "src/backup/frames/zstandard.rs",
         "DParameter::WindowLogMax(bounds::ZSTD_WINDOW_LOG)",
         "DParameter::WindowLogMax(bounds::ZSTD_WINDOW_LOG + 4)",
-        "test_bounded_reading.py -k frame",
+        "hostile/test_bounded_reading.py -k frame",
     ),
     Mutant(
         6,
@@ -538,7 +538,7 @@ MUTANTS = (
         "src/backup/delta/apply.rs",
         "if added.unsigned_abs() >= growth(before, geometry) {",
         "if added.unsigned_abs() >= growth(before, geometry).min(0) {",
-        "test_delta_bounds.py -k few_pages",
+        "backup/test_delta_bounds.py -k few_pages",
     ),
     Mutant(
         6,
@@ -546,7 +546,7 @@ MUTANTS = (
         "src/bounds.rs",
         "(total / 20).min(1 << 30)",
         "(total / 20).min(0)",
-        "test_space_for_rebuilding.py -k margin",
+        "restore/test_space_for_rebuilding.py -k margin",
     ),
     Mutant(
         6,
@@ -554,7 +554,7 @@ MUTANTS = (
         "src/settings/table.rs",
         "if bytes.len() > bounds::SETTING_BYTES =>",
         "if bytes.len() == usize::MAX =>",
-        "test_bounded_rows.py -k setting",
+        "hostile/test_bounded_rows.py -k setting",
     ),
     Mutant(
         6,
@@ -562,7 +562,7 @@ MUTANTS = (
         "src/upkeep/schedule/memory.rs",
         "&bytes[..bytes.len().min(most)]",
         "&bytes[..bytes.len().max(most).min(bytes.len())]",
-        "test_bounded_rows.py -k step",
+        "hostile/test_bounded_rows.py -k step",
     ),
     Mutant(
         6,
@@ -570,7 +570,7 @@ MUTANTS = (
         "python/src/queuekeeper/_data.py",
         "except (RecursionError, TypeError) as error:",
         "except TypeError as error:",
-        "test_notify_news.py -k 'understood or told'",
+        "package/test_notify_news.py -k 'understood or told'",
     ),
     Mutant(
         6,
@@ -578,7 +578,7 @@ MUTANTS = (
         "python/src/queuekeeper/offsite/catalog.py",
         "        if SURROGATE.search(content):\n",
         '        if SURROGATE.search(b""):\n',
-        "test_offsite_hostile.py -k no_catalog_can_hold",
+        "offsite/test_offsite_hostile.py -k no_catalog_can_hold",
     ),
     Mutant(
         6,
@@ -586,7 +586,7 @@ MUTANTS = (
         "python/src/queuekeeper/_env_file.py",
         "        if len(content) > ENV_BYTES:\n",
         "        if len(content) < 0:\n",
-        "test_bounded_reading.py -k env_file",
+        "hostile/test_bounded_reading.py -k env_file",
     ),
     Mutant(
         6,
@@ -599,7 +599,7 @@ MUTANTS = (
         "                    }\n"
         "                    thread::sleep(PAUSE);\n"
         "                },",
-        "test_c_misuse.py -k 'auto_extensions and wrapped'",
+        "c_abi/test_c_misuse.py -k 'auto_extensions and wrapped'",
     ),
     Mutant(
         7,
@@ -607,7 +607,7 @@ MUTANTS = (
         "src/upkeep/checkpoint/outcome.rs",
         "        _ => (3_007_000..3_051_003).contains(&version),",
         "        _ => (3_007_000..3_007_001).contains(&version),",
-        "test_checkpoint.py::test_passive_and_a_writer",
+        "upkeep/test_checkpoint.py::test_passive_and_a_writer",
     ),
     Mutant(
         7,
@@ -615,7 +615,7 @@ MUTANTS = (
         "src/connection/sidecar.rs",
         "openings::refuse_begun(conn)?;",
         "let _ = openings::refuse_begun;",
-        "test_c_misuse.py -k auto_extensions_leave",
+        "c_abi/test_c_misuse.py -k auto_extensions_leave",
     ),
     Mutant(
         7,
@@ -623,7 +623,7 @@ MUTANTS = (
         "src/upkeep/vacuum.rs",
         "openings::refuse_shadowed(conn)?;",
         "let _ = openings::refuse_shadowed;",
-        "test_c_misuse.py -k auto_extensions_leave",
+        "c_abi/test_c_misuse.py -k auto_extensions_leave",
     ),
     Mutant(
         7,
@@ -631,7 +631,7 @@ MUTANTS = (
         "src/connection/sidecar.rs",
         "PRAGMA wal_autocheckpoint=0",
         "PRAGMA wal_autocheckpoint=1",
-        "test_analyze.py::test_its_commit_stays_in_the_wal",
+        "upkeep/test_analyze.py::test_its_commit_stays_in_the_wal",
     ),
     Mutant(
         8,
@@ -639,7 +639,7 @@ MUTANTS = (
         "src/extension/functions.rs",
         "FunctionFlags::UTF8 | FunctionFlags::DIRECTONLY",
         "FunctionFlags::UTF8",
-        "test_surface.py -k loading_adds_exactly",
+        "doors/test_surface.py -k loading_adds_exactly",
     ),
     Mutant(
         8,
@@ -647,7 +647,7 @@ MUTANTS = (
         "src/extension/functions.rs",
         "direct::require(&caller, name)?;",
         "let _ = direct::require;",
-        "test_direct.py -k place",
+        "hostile/test_direct.py -k place",
     ),
     Mutant(
         8,
@@ -655,7 +655,7 @@ MUTANTS = (
         "src/extension/tables.rs",
         "if spec.looks_at_files {",
         "if spec.looks_at_files && spec.name.is_empty() {",
-        "test_unsafe.py -k looks_at_files",
+        "hostile/test_unsafe.py -k looks_at_files",
     ),
     Mutant(
         8,
@@ -663,7 +663,7 @@ MUTANTS = (
         "src/host/unnamed.rs",
         "openings::disown(&conn)?;",
         "let _ = openings::disown;",
-        "test_c_misuse.py -k auto_extensions_leave",
+        "c_abi/test_c_misuse.py -k auto_extensions_leave",
     ),
     Mutant(
         8,
@@ -671,7 +671,7 @@ MUTANTS = (
         "src/connection/sidecar.rs",
         "SQLITE_DBCONFIG_TRUSTED_SCHEMA, trusting)?;",
         "SQLITE_DBCONFIG_TRUSTED_SCHEMA, trusting || true)?;",
-        "test_c_misuse.py -k auto_extensions_leave",
+        "c_abi/test_c_misuse.py -k auto_extensions_leave",
     ),
     Mutant(
         8,
@@ -679,7 +679,7 @@ MUTANTS = (
         "src/schema.rs",
         "WHERE {IS_TABLE} AND name = ?1 COLLATE NOCASE",
         "WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE",
-        "test_schedule_hostile.py -k trap",
+        "schedule/test_schedule_hostile.py -k trap",
     ),
     Mutant(
         "requeue",
@@ -687,7 +687,7 @@ MUTANTS = (
         "src/queue/requeue/batches.rs",
         "keys.chunks(self.width).enumerate() {",
         "keys.chunks(self.width).enumerate().skip(1) {",
-        "test_requeue_property.py",
+        "queue/test_requeue_property.py",
     ),
     Mutant(
         "requeue",
@@ -695,7 +695,7 @@ MUTANTS = (
         "src/queue/requeue/batches.rs",
         "Fate::Requeued => done.requeued += 1,",
         "Fate::Requeued => done.requeued += 2,",
-        "test_requeue_property.py",
+        "queue/test_requeue_property.py",
     ),
     Mutant(
         "requeue",
@@ -703,7 +703,7 @@ MUTANTS = (
         "src/queue/requeue/row.rs",
         "if changed && !violated_before && host::has_violations(self.conn) {",
         "if changed && violated_before && host::has_violations(self.conn) {",
-        'test_requeue_blocked.py -k "deferred and transaction"',
+        'queue/test_requeue_blocked.py -k "deferred and transaction"',
     ),
     Mutant(
         "direct reading",
@@ -743,7 +743,7 @@ MUTANTS = (
         "src/backup/snapshot/vfs/file.rs",
         "(Some(one), Some(other)) => one.header == other.header,",
         "(Some(one), Some(other)) => one.header.len() == other.header.len(),",
-        "test_task_counts.py -k writers",
+        "backup/test_task_counts.py -k writers",
     ),
     Mutant(
         "delta",
@@ -767,7 +767,7 @@ MUTANTS = (
         "src/backup/delta/apply.rs",
         "    base.set_len(size).map_err(",
         "    base.set_len(size.max(base.metadata().map_or(0, |found| found.len()))).map_err(",
-        "test_engine_incremental.py -k shrinkage",
+        "backup/test_incremental.py -k shrinkage",
     ),
     Mutant(
         "compression",
@@ -799,7 +799,7 @@ MUTANTS = (
         "src/upkeep/rowids.rs",
         "    if Settings::of(conn)?.whole(&VACUUM_MOVES_ROWIDS)? != 0 {",
         "    if Settings::of(conn)?.whole(&VACUUM_MOVES_ROWIDS)? < 2 {",
-        "test_rowids.py",
+        "upkeep/test_rowids.py",
     ),
     Mutant(
         "upkeep",
@@ -807,7 +807,7 @@ MUTANTS = (
         "src/soundness.rs",
         "            outcome.unjudged.push(needs(&table, &error));\n",
         "            drop(needs(&table, &error));\n",
-        "test_application_schema.py -k integrity_names",
+        "upkeep/test_application_schema.py -k integrity_names",
     ),
     Mutant(
         "upkeep",
@@ -815,7 +815,7 @@ MUTANTS = (
         "src/backup/rotate.rs",
         "directory.path().join(&entry.id)",
         "directory.path().join(&entry.backup_path)",
-        "test_path_bytes.py -k adopted",
+        "backup/test_path_bytes.py -k adopted",
     ),
     Mutant(
         "upkeep",
@@ -823,7 +823,7 @@ MUTANTS = (
         "src/files/likeness/unix.rs",
         "if self.owner == 0 ||",
         "if self.owner != u32::MAX ||",
-        "test_owners.py -k after_those_of_root",
+        "hostile/test_owners.py -k after_those_of_root",
     ),
     Mutant(
         "upkeep",
@@ -831,7 +831,7 @@ MUTANTS = (
         "src/upkeep/schedule/held.rs",
         "age <= LONGEST",
         "age <= Duration::MAX",
-        "test_schedule_at_once.py -k longer",
+        "schedule/test_schedule_at_once.py -k longer",
     ),
     Mutant(
         "upkeep",
@@ -839,7 +839,7 @@ MUTANTS = (
         "src/files/trust.rs",
         ".into_iter().chain(renamers)",
         ".into_iter().chain(renamers.take(0))",
-        "test_owners.py -k replace_a_database",
+        "hostile/test_owners.py -k replace_a_database",
     ),
     Mutant(
         "upkeep",
@@ -847,7 +847,7 @@ MUTANTS = (
         "src/files/live.rs",
         "if holders::is_locked_here(&found, directory) {",
         "if false && holders::is_locked_here(&found, directory) {",
-        "test_engine_live_files.py -k another_connection",
+        "backup/test_live_files.py -k another_connection",
     ),
     Mutant(
         "upkeep",
@@ -856,6 +856,6 @@ MUTANTS = (
         "    let like = Likeness::of_replaced(&directory, file);\n",
         "    let like = Likeness::of_replaced(&directory, file);\n"
         "    let directory = Directory::open(files::parent_of(file))?;\n",
-        "test_symlink_races.py -k lock_of_the_schedule",
+        "hostile/test_symlink_races.py -k lock_of_the_schedule",
     ),
 )

@@ -9,6 +9,26 @@ from typing import Any
 
 from support.package import LIMIT_SECONDS, Package
 
+#: Calls the command line within the process, as if by a pipe: far quicker than a process each.
+CALL = """
+import contextlib, io
+from queuekeeper.cli import run
+path = sys.argv[1] if len(sys.argv) > 1 else None
+def call(*arguments, status=0):
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        found = run([str(argument) for argument in arguments])
+    assert found == status, (arguments, found, output.getvalue(), errors.getvalue())
+    assert "Traceback" not in errors.getvalue() and "\\033" not in output.getvalue()
+    if status in (3, 64) and errors.getvalue():
+        assert errors.getvalue().startswith("queuekeeper: error: "), errors.getvalue()
+        assert errors.getvalue().count("\\n") == 1 and output.getvalue() == "", errors.getvalue()
+        return errors.getvalue()
+    return output.getvalue()
+def told(*arguments, status=0):
+    return json.loads(call(*arguments, "--json", status=status))
+"""
+
 PROGRAM = """
 import contextlib, io
 from queuekeeper.cli import run

@@ -6,6 +6,7 @@ import re
 import tomllib
 from typing import Any
 
+from hosts import Row, Session
 from support.pages import ROOT, page
 
 #: The names of all settings; a test compares the page's table with the library.
@@ -58,3 +59,14 @@ EXAMPLES = {
 
 #: The fields that every object of queue_backup() has, "note" not counted.
 BACKUP_FIELDS = frozenset(TABLES["queue_backups"][0]) - {"deletion_error"} | {"blocked_writers_ms"}
+
+
+def functions_of(session: Session) -> set[Row]:
+    """Every function of a connection, with its number of arguments."""
+    return set(session.rows("SELECT name, narg, flags & 524288 FROM pragma_function_list"))
+
+
+def modules_of(session: Session) -> set[Row]:
+    """Every module of a connection; SQLite adds pragma_… itself as they are used."""
+    rows = session.rows("SELECT name FROM pragma_module_list")
+    return {row for row in rows if not str(row[0]).startswith("pragma_")}

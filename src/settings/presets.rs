@@ -4,7 +4,7 @@
 //!
 //! A preset gives settings other defaults; what somebody set by hand stays. Each was proved with the library itself: a worker is
 //! killed holding a task, `queue_requeue_stale` rescues it, the library hands the very task out again and accepts that it is done.
-//! `python-tests/test_presets.py` does so for litequeue, localqueue, monlite and kartikeya in every run. honker and apalis take
+//! `python-tests/queue/test_presets.py` does so for litequeue, localqueue, monlite and kartikeya in every run. honker and apalis take
 //! long to compile, so the same test was run by hand for them, and is left out where they are not installed; it says how.
 //!
 //! A lease without an end has no `stale_secs` ([`crate::queue::patience`]), but where the library has a limit of its own.

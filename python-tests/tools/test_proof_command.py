@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
 
-SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "proof"
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "proof"
 
 
 def proof(*arguments: str, target: Path) -> subprocess.CompletedProcess[str]:
@@ -85,7 +85,7 @@ def test_the_parts_are_well_formed(monkeypatch: pytest.MonkeyPatch) -> None:
         if not isinstance(part.how, proof_parts.Tests):
             continue
         for name in part.how.files:
-            assert (Path(__file__).parent / name).exists(), (part.name, name)
+            assert (Path(__file__).parents[1] / name).exists(), (part.name, name)
         for pattern in part.how.figures.values():
             assert re.compile(pattern).groups == 1, (part.name, pattern)
         assert part.how.sanitizer in {"", *sanitizers.KINDS}

@@ -17,7 +17,7 @@ from support.engine_artifacts import back_up
 
 pytestmark = pytest.mark.rule(3)
 
-SUPPORT = Path(__file__).parent / "support"
+SUPPORT = Path(__file__).parents[1] / "support"
 #: What SQLite's name is for the VFS whose files are read straight here.
 UNIX = pytest.mark.skipif(
     not Path("/proc/self/io").exists(), reason="needs /proc and SQLite's VFS for Unix"

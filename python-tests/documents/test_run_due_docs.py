@@ -164,7 +164,7 @@ def test_each_feature_names_a_test_that_exists() -> None:
     rows = re.findall(r"^\| (?!-|feature)(.+) \|$", section(readme, "Features"), re.M)
     assert len(rows) >= 30
     for row in rows:
-        named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row)
+        named = re.findall(r"`(\w+/test_\w+\.py)::(test_\w+)`", row)
         assert named, row
         for file, name in named:
             source = (ROOT / "python-tests" / file).read_text("utf-8")

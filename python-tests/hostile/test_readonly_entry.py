@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 from conftest import OpenSession
-from test_surface import functions_of, modules_of
 
 from hosts import Session, SqlError, find_host
-from support.documented import FUNCTIONS, TABLES
+from support.documented import FUNCTIONS, TABLES, functions_of, modules_of
 from support.queues import Queue
 
 pytestmark = pytest.mark.rule(8)

@@ -160,7 +160,7 @@ def test_the_command_line_says_it_in_a_line_and_does_nothing_else(
     away.mkdir()
     found = own.run(
         PROGRAM,
-        Path(__file__).parent,
+        Path(__file__).parents[1],
         place.queue.path,
         place.outside,
         what,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conftest import MakeQueue
 
+from support.cli import CALL
 from support.package import Package
 from support.queues import Queue, Shape
 
@@ -13,26 +14,6 @@ COMMANDS = {
     *(f"offsite {name}" for name in ("check", "link", "list", "pull", "push", "rotate")),
     *("settings", "stale", "stats", "vacuum", "verify"),
 }
-
-#: Calls the command line within the process, as if by a pipe: far quicker than a process each.
-CALL = """
-import contextlib, io
-from queuekeeper.cli import run
-path = sys.argv[1] if len(sys.argv) > 1 else None
-def call(*arguments, status=0):
-    output, errors = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-        found = run([str(argument) for argument in arguments])
-    assert found == status, (arguments, found, output.getvalue(), errors.getvalue())
-    assert "Traceback" not in errors.getvalue() and "\\033" not in output.getvalue()
-    if status in (3, 64) and errors.getvalue():
-        assert errors.getvalue().startswith("queuekeeper: error: "), errors.getvalue()
-        assert errors.getvalue().count("\\n") == 1 and output.getvalue() == "", errors.getvalue()
-        return errors.getvalue()
-    return output.getvalue()
-def told(*arguments, status=0):
-    return json.loads(call(*arguments, "--json", status=status))
-"""
 
 
 def test_each_commands_help_says_what_it_does_and_with_which_options(own: Package) -> None:

@@ -118,7 +118,7 @@ def fuzz_policies(ground: Ground, text: str) -> None:
     )
 
 
-SETTINGS = Path(__file__).parents[1] / "src" / "settings" / "registry.rs"
+SETTINGS = Path(__file__).parents[2] / "src" / "settings" / "registry.rs"
 
 
 def names_of_settings() -> list[str]:

@@ -8,24 +8,13 @@ from pathlib import Path
 import pytest
 from conftest import OpenPython, OpenSession
 
-from hosts import Host, Row, Session
-from support.documented import FUNCTIONS, TABLES
+from hosts import Host
+from support.documented import FUNCTIONS, TABLES, functions_of, modules_of
 from support.pages import page
 from support.queues import Queue
 
 DIRECTONLY = 0x80000
 LARGEST_BYTES = 2_900_000
-
-
-def functions_of(session: Session) -> set[Row]:
-    """Every function of a connection, with its number of arguments."""
-    return set(session.rows("SELECT name, narg, flags & 524288 FROM pragma_function_list"))
-
-
-def modules_of(session: Session) -> set[Row]:
-    """Every module of a connection; SQLite adds pragma_… itself as they are used."""
-    rows = session.rows("SELECT name FROM pragma_module_list")
-    return {row for row in rows if not str(row[0]).startswith("pragma_")}
 
 
 @pytest.mark.rule(8)
@@ -87,7 +76,9 @@ def test_other_numbers_of_arguments_are_refused(
 
 @pytest.mark.parametrize("name", sorted(set(FUNCTIONS) | set(TABLES)))
 def test_each_function_and_table_is_tested(name: str) -> None:
-    tests = [path for path in Path(__file__).parent.glob("test_*.py") if path != Path(__file__)]
+    tests = [
+        path for path in Path(__file__).parents[1].rglob("test_*.py") if path != Path(__file__)
+    ]
     assert any(f"{name}(" in path.read_text("utf-8") for path in tests)
 
 

@@ -147,7 +147,7 @@ def test_the_tests_that_the_runbook_names_exist() -> None:
     for row in rows:
         cells = [cell.strip() for cell in row.strip("| ").split(" | ")]
         assert len(cells) == 3, row
-        named = re.findall(r"`(test_\w+)(?:::(\w+))?`", cells[2])
+        named = re.findall(r"`(\w+/test_\w+)(?:::(\w+))?`", cells[2])
         assert named, row
         for file, function in named:
             source = ROOT / "python-tests" / f"{file}.py"

@@ -24,7 +24,7 @@ from support.faults import Fault, Faults
 pytestmark = pytest.mark.rule(6)
 
 LONG = os.environ.get("QUEUEKEEPER_PROOF") == "long"
-SOURCE = Path(__file__).resolve().parents[1] / "tests" / "allocations" / "allocations.c"
+SOURCE = Path(__file__).resolve().parents[2] / "tests" / "allocations" / "allocations.c"
 SQLITE_NOMEM = 7
 REFUSED = 1
 #: What Rust's own library asks for when a thread begins, past every allocator.

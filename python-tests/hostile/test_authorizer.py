@@ -18,7 +18,7 @@ from support.queues import Queue
 
 pytestmark = pytest.mark.rule(8)
 
-CHILD = Path(__file__).parent / "support" / "authorizer_child.py"
+CHILD = Path(__file__).parents[1] / "support" / "authorizer_child.py"
 PRAGMA, READ, SELECT, UPDATE, FUNCTION = 19, 20, 21, 23, 31
 LOOKS = {"queue_depth", "queue_stale", "queue_stats", "queue_version"}
 #: One that allows everything.

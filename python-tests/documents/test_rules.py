@@ -11,12 +11,12 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 from conftest import ROOT
 
+TESTS = ROOT / "python-tests"
 RULES = range(1, 9)
 MARK = re.compile(r"\bmark\.rule\((\d)\)")
 
@@ -24,9 +24,9 @@ MARK = re.compile(r"\bmark\.rule\((\d)\)")
 def holders() -> dict[int, list[str]]:
     """The files of tests that say which rule they hold, by rule."""
     found: dict[int, list[str]] = {rule: [] for rule in RULES}
-    for path in sorted(Path(__file__).parent.glob("test_*.py")):
+    for path in sorted(TESTS.rglob("test_*.py")):
         for rule in sorted(set(MARK.findall(path.read_text("utf-8")))):
-            found[int(rule)].append(path.name)
+            found[int(rule)].append(path.relative_to(TESTS).as_posix())
     return found
 
 
@@ -70,4 +70,4 @@ def test_the_written_outcome_is_of_the_same_ways_and_none_was_overlooked() -> No
     written = [(row[0].removeprefix("| "), row[1], row[2].strip("`")) for row in rows]
     assert written == [(str(one.breaks), one.what, one.file) for one in mutants().MUTANTS]
     for row in rows:
-        assert re.fullmatch(r"`test_\w+\.py.*` \|", row[3]), row
+        assert re.fullmatch(r"`\w+/test_\w+\.py.*` \|", row[3]), row

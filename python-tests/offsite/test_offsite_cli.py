@@ -6,8 +6,7 @@ import os
 import subprocess
 from typing import Any
 
-from test_package_cli import CALL
-
+from support.cli import CALL
 from support.package import LIMIT_SECONDS, Package
 from support.pages import blocks, page
 from support.queues import Queue

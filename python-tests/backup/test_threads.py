@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc and LD_PRELOAD"),
 ]
 
-SHIM = Path(__file__).parent / "support" / "engine_faults.c"
+SHIM = Path(__file__).parents[1] / "support" / "engine_faults.c"
 # More than is written before the first early sync, with any compression.
 MEGABYTES = 80
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import ROOT, MakeQueue, OpenPython
 
 from support.pages import page, rows
 
-TESTS = Path(__file__).parent
+TESTS = ROOT / "python-tests"
 PAGES = [
     str(path.relative_to(ROOT)) for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 ]
 PAGE = page("security")
 #: A file of tests, or one of its tests.
-NAMED = re.compile(r"`(?:python-tests/)?(test_\w+\.py)(?:::(test_\w+))?`")
+NAMED = re.compile(r"`(?:python-tests/)?(\w+/test_\w+\.py)(?:::(test_\w+))?`")
 
 
 def test_each_named_test_is_there() -> None:

@@ -231,7 +231,7 @@ def test_one_directory_serves_the_queues_of_several_users(place: Place) -> None:
 
 def test_the_packages_files_are_the_owners_too(place: Place) -> None:
     path = queue_of(place, ALICE)
-    modules = (str(Path(__file__).parents[1] / "python" / "src"),)
+    modules = (str(Path(__file__).parents[2] / "python" / "src"),)
     code = f"""
 from pathlib import Path
 from types import SimpleNamespace
@@ -315,7 +315,7 @@ from queuekeeper import _likeness
 from pathlib import Path
 answers.append(_likeness.heir(Path({str(path)!r})))
 """
-    modules = (str(Path(__file__).parents[1] / "python" / "src"),)
+    modules = (str(Path(__file__).parents[2] / "python" / "src"),)
     assert users.run(place, path, ROOT, [], code, modules) == [-1 if around is ROOT else ALICE.uid]
 
 
@@ -340,7 +340,7 @@ with queuekeeper.open({str(path)!r}) as queue, Offsite(queue, {str(remote)!r}) a
     done = copies.push()
     answers += [done.pushed, [each.backup_path for each in done.skipped]]
 """
-    modules = (str(Path(__file__).parents[1] / "python" / "src"),)
+    modules = (str(Path(__file__).parents[2] / "python" / "src"),)
     pushed, skipped = users.run(place, path, ROOT, [], code, modules)
     assert pushed == [Path(json.loads(moved)["backup_path"]).name]
     assert skipped == [Path(json.loads(answer)["backup_path"]).name]
@@ -357,7 +357,7 @@ def test_root_restores_the_latest_of_a_queue_that_its_owner_moved(place: Place) 
 def test_what_root_gives_away_is_the_directory_that_it_made(place: Place) -> None:
     """The owner turns a link on the way, behind the making and again behind the opening."""
     path = queue_of(place, ALICE)
-    modules = (str(Path(__file__).parents[1] / "python" / "src"),)
+    modules = (str(Path(__file__).parents[2] / "python" / "src"),)
     outside, way, link = place.path / "outside", path.parent / "way", path.parent / "link"
     (outside / "made").mkdir(parents=True)
     (outside / "made").chmod(0o700)

@@ -17,7 +17,7 @@ from benchmarks.raw import Records
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs of POSIX")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PLOTS = ("changes", "growth", "idle", "load")
 #: What cannot be measured without a program.
 COMPRESSED = {"then zstd -3 -T0", "then gzip", "then sha256sum"}
