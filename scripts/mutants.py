@@ -125,7 +125,7 @@ MUTANTS = (
     Mutant(
         3,
         "no read transaction is held during the copy",
-        "src/backup/snapshot.rs",
+        "src/backup/snapshot/mod.rs",
         "            Source::Sidecar(sidecar)\n        };",
         '            sidecar.connection().execute_batch("COMMIT")?;\n'
         "            Source::Sidecar(sidecar)\n        };",
@@ -279,7 +279,7 @@ MUTANTS = (
     Mutant(
         5,
         "a manifest may name files outside its directory",
-        "src/backup/catalog.rs",
+        "src/backup/catalog/mod.rs",
         "        check_name(&entry.backup_path, path)?;\n",
         "        let _ = check_name(&entry.backup_path, path);\n",
         "hostile/test_hostile_backups.py -k absolute",
@@ -287,7 +287,7 @@ MUTANTS = (
     Mutant(
         5,
         "a catalog object that somebody changed is believed",
-        "src/backup/entry.rs",
+        "src/backup/catalog/entry.rs",
         "self.object_digest.is_some() && self.object_digest == self.computed_digest()",
         "self.object_digest.is_some() || self.computed_digest().is_some()",
         "retention/test_rotate.py::test_an_entry_that_somebody_changed_is_shown_but_not_obeyed",
@@ -303,7 +303,7 @@ MUTANTS = (
     Mutant(
         5,
         "another source's backup is taken for the latest",
-        "src/backup/locate.rs",
+        "src/backup/find/mod.rs",
         "source.as_ref().is_none_or(|source| source.owns(made))",
         "source.as_ref().is_none_or(|source| source.owns(made) || source.is_known())",
         "backup/test_sources.py::test_a_restore_of_the_latest_takes_ones_own",
@@ -335,7 +335,7 @@ MUTANTS = (
     Mutant(
         5,
         "a copy that has the name of its original goes on",
-        "src/backup/source.rs",
+        "src/backup/find/source/mod.rs",
         "Some(path) if asked.get(path) == Some(&There::Another)",
         "Some(path) if asked.get(path) == Some(&There::Another) && name.is_empty()",
         "backup/test_sources.py -k copy",
@@ -343,7 +343,7 @@ MUTANTS = (
     Mutant(
         5,
         "a pointer is followed to whatever it names",
-        "src/backup/elsewhere.rs",
+        "src/backup/find/elsewhere.rs",
         "source.is_none_or(|own| own.owns(entry))",
         "source.is_none_or(|own| own.owns(entry) || own.is_known())",
         "backup/test_sources.py::test_a_pointer_leads_only_to_what_is_listed_there_as_ones_own",
@@ -351,7 +351,7 @@ MUTANTS = (
     Mutant(
         5,
         "what the settings claim of another database is deleted",
-        "src/backup/rotate.rs",
+        "src/backup/rotate/mod.rs",
         "unfit(entry).or_else(doubt)",
         "unfit(entry).or_else(|| doubt().filter(|_| ids.is_empty() && doubled))",
         "backup/test_sources.py -k claim",
@@ -503,7 +503,7 @@ MUTANTS = (
     Mutant(
         6,
         "a bound removed: an object of any length",
-        "src/backup/listed.rs",
+        "src/backup/json/bounded.rs",
         "} else if text.len() > ENTRY_BYTES {",
         "} else if text.len() == usize::MAX {",
         "hostile/test_bounded_reading.py -k one_field",
@@ -511,7 +511,7 @@ MUTANTS = (
     Mutant(
         6,
         "a bound removed: an object of any length in a hash file",
-        "src/backup/hashfile.rs",
+        "src/backup/catalog/hash_file.rs",
         "if object_bytes > bounds::ENTRY_BYTES {",
         "if object_bytes == usize::MAX {",
         "hostile/test_bounded_reading.py -k hash_file",
@@ -519,7 +519,7 @@ MUTANTS = (
     Mutant(
         6,
         "a bound removed: a frame expands to any length",
-        "src/backup/rebuild.rs",
+        "src/backup/rebuild/mod.rs",
         "if size > limit {",
         "if size == u64::MAX {",
         "hostile/test_hostile_artifacts.py -k bomb",
@@ -527,7 +527,7 @@ MUTANTS = (
     Mutant(
         6,
         "a bound removed: a frame takes any window",
-        "src/backup/frames/zstandard.rs",
+        "src/backup/artifact/compression/zstandard.rs",
         "DParameter::WindowLogMax(bounds::ZSTD_WINDOW_LOG)",
         "DParameter::WindowLogMax(bounds::ZSTD_WINDOW_LOG + 4)",
         "hostile/test_bounded_reading.py -k frame",
@@ -535,7 +535,7 @@ MUTANTS = (
     Mutant(
         6,
         "a bound removed: a delta grows a database without pages",
-        "src/backup/delta/apply.rs",
+        "src/backup/artifact/delta/apply.rs",
         "if added.unsigned_abs() >= growth(before, geometry) {",
         "if added.unsigned_abs() >= growth(before, geometry).min(0) {",
         "backup/test_delta_bounds.py -k few_pages",
@@ -708,7 +708,7 @@ MUTANTS = (
     Mutant(
         "direct reading",
         "the last frame of the WAL is not seen",
-        "src/backup/snapshot/wal.rs",
+        "src/backup/snapshot/wal_frames.rs",
         "        frames.last.sort_unstable();\n",
         "        frames.last.pop();\n        frames.last.sort_unstable();\n",
         STRAIGHT,
@@ -716,7 +716,7 @@ MUTANTS = (
     Mutant(
         "direct reading",
         "of the frames of a page the first counts",
-        "src/backup/snapshot/wal.rs",
+        "src/backup/snapshot/wal_frames.rs",
         "                earlier.1 = later.1;\n",
         "                earlier.1 = earlier.1.min(later.1);\n",
         STRAIGHT,
@@ -724,7 +724,7 @@ MUTANTS = (
     Mutant(
         "direct reading",
         "the WAL is thought to be copied into the database",
-        "src/backup/snapshot/straight.rs",
+        "src/backup/snapshot/direct.rs",
         "(true, Some(held)) if held.without_wal => Frames::default(),",
         "(true, Some(_)) if !wal || page_size > 0 => Frames::default(),",
         STRAIGHT,
@@ -732,7 +732,7 @@ MUTANTS = (
     Mutant(
         "direct reading",
         "the frame of a page is looked for one page further on",
-        "src/backup/snapshot/straight.rs",
+        "src/backup/snapshot/direct.rs",
         "let start = (page - first) as usize * size;",
         "let start = (page - first + 1) as usize * size;",
         STRAIGHT,
@@ -740,7 +740,7 @@ MUTANTS = (
     Mutant(
         "direct reading",
         "the header of an earlier snapshot is believed",
-        "src/backup/snapshot/vfs/file.rs",
+        "src/backup/snapshot/reader_vfs/file.rs",
         "(Some(one), Some(other)) => one.header == other.header,",
         "(Some(one), Some(other)) => one.header.len() == other.header.len(),",
         "backup/test_task_counts.py -k writers",
@@ -748,7 +748,7 @@ MUTANTS = (
     Mutant(
         "delta",
         "a changed page is left out",
-        "src/backup/delta.rs",
+        "src/backup/artifact/delta/mod.rs",
         "            if self.hashes.put(number, content)? {\n",
         "            if self.hashes.put(number, content)? && number != 2 {\n",
         DELTA,
@@ -756,7 +756,7 @@ MUTANTS = (
     Mutant(
         "delta",
         "the last changed pages are not inserted",
-        "src/backup/delta.rs",
+        "src/backup/artifact/delta/mod.rs",
         "        self.insert()?;\n        let meta = [",
         "        let meta = [",
         DELTA,
@@ -764,7 +764,7 @@ MUTANTS = (
     Mutant(
         "delta",
         "a database that shrank keeps its end",
-        "src/backup/delta/apply.rs",
+        "src/backup/artifact/delta/apply.rs",
         "    base.set_len(size).map_err(",
         "    base.set_len(size.max(base.metadata().map_or(0, |found| found.len()))).map_err(",
         "backup/test_incremental.py -k shrinkage",
@@ -772,7 +772,7 @@ MUTANTS = (
     Mutant(
         "compression",
         "the last frame is lost",
-        "src/backup/frames/compressor.rs",
+        "src/backup/artifact/compression/compressor.rs",
         "        while !self.waiting.is_empty() {\n",
         "        while self.waiting.len() > 1 {\n",
         FRAMES,
@@ -780,7 +780,7 @@ MUTANTS = (
     Mutant(
         "compression",
         "frames come out of order",
-        "src/backup/frames/compressor.rs",
+        "src/backup/artifact/compression/compressor.rs",
         "self.waiting.pop_front()",
         "self.waiting.pop_back()",
         FRAMES,
@@ -788,7 +788,7 @@ MUTANTS = (
     Mutant(
         "compression",
         "only the first frame is read",
-        "src/backup/frames.rs",
+        "src/backup/artifact/compression/mod.rs",
         "flate2::read::MultiGzDecoder::new(",
         "flate2::read::GzDecoder::new(",
         FRAMES,
@@ -812,7 +812,7 @@ MUTANTS = (
     Mutant(
         "upkeep",
         "the text of a path is taken for the path",
-        "src/backup/rotate.rs",
+        "src/backup/rotate/mod.rs",
         "directory.path().join(&entry.id)",
         "directory.path().join(&entry.backup_path)",
         "backup/test_path_bytes.py -k adopted",

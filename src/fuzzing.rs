@@ -18,10 +18,15 @@ use std::path::Path;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::types::Value;
 
-use crate::backup::entry::{Entry, LARGEST_SEQUENCE};
-use crate::backup::frames::{self, Compression, Compressor};
-use crate::backup::sink::Geometry;
-use crate::backup::{artifact, catalog, delta as deltas, elsewhere, hashfile, listed, parent, rebuild, recognize};
+use crate::backup::artifact::compression::{self, Compression, Compressor};
+use crate::backup::artifact::{delta as deltas, recognize};
+use crate::backup::catalog::entry::{Entry, LARGEST_SEQUENCE};
+use crate::backup::catalog::hash_file;
+use crate::backup::find::elsewhere;
+use crate::backup::json::bounded;
+use crate::backup::snapshot::backup_api::Geometry;
+use crate::backup::take::parent;
+use crate::backup::{artifact, catalog, rebuild};
 use crate::bounds;
 use crate::connection::Caller;
 use crate::host::discovery;
@@ -73,7 +78,7 @@ pub fn manifest(text: &[u8]) {
 /// An object of a catalog.
 pub fn entry(text: &[u8]) {
     let Ok(text) = str::from_utf8(text) else { return };
-    let _ = listed::is_deep(text);
+    let _ = bounded::is_deep(text);
     let Ok(entry) = serde_json::from_str::<Entry>(text) else { return };
     reads_back(&entry);
     let mut sealed = entry.clone();
@@ -107,7 +112,7 @@ fn decoded(hex: &str) -> Vec<u8> {
 }
 
 fn hash_file_as_it_is(bytes: &[u8]) {
-    let read = |keep| hashfile::parse(bytes, bytes.len() as u64, keep).ok().flatten();
+    let read = |keep| hash_file::parse(bytes, bytes.len() as u64, keep).ok().flatten();
     let (whole, bare) = (read(true), read(false));
     assert_eq!(whole.is_some(), bare.is_some());
     let (Some(whole), Some(bare)) = (whole, bare) else { return };
@@ -115,8 +120,8 @@ fn hash_file_as_it_is(bytes: &[u8]) {
     assert!(bare.hashes.is_empty() && bare.entry == whole.entry && bare.geometry == whole.geometry);
     assert_eq!(whole.checksum, artifact::sha256(bytes));
     let mut written = Vec::new();
-    let checksum = hashfile::write(&mut written, Path::new("x"), &whole.entry, whole.geometry, &whole.hashes);
-    let again = hashfile::parse(written.as_slice(), written.len() as u64, true).ok().flatten();
+    let checksum = hash_file::write(&mut written, Path::new("x"), &whole.entry, whole.geometry, &whole.hashes);
+    let again = hash_file::parse(written.as_slice(), written.len() as u64, true).ok().flatten();
     let again = again.map(|again| (again.geometry, again.hashes, again.checksum, again.entry.id));
     assert_eq!(again, checksum.ok().map(|sum| (whole.geometry, whole.hashes, sum, whole.entry.id)));
 }
@@ -143,8 +148,8 @@ fn framed(bytes: &[u8], compression: Compression) {
         watched(|watch| rebuild::copy(bytes, compression, &mut out, limit as u64, Path::new("x"), watch).is_ok());
     assert!(out.len() <= limit && whole.starts_with(&out) && (copied != Some(true) || out == whole));
     let page = &bytes[..bytes.len().min(65_536)];
-    let mut frame = frames::stored_frame(compression, page);
-    assert_eq!(frame.len(), frames::stored_length(compression, page.len()));
+    let mut frame = compression::stored_frame(compression, page);
+    assert_eq!(frame.len(), compression::stored_length(compression, page.len()));
     // It takes threads, which take most of the time.
     if bytes.first().is_some_and(|first| first % 32 == 0) {
         let packed = Compressor::new(compression, 1).map(|mut packing| {
@@ -160,7 +165,7 @@ fn framed(bytes: &[u8], compression: Compression) {
 
 /// What frames hold, up to a limit, read with a buffer of that size, and whether they are sound so far.
 fn expanded(bytes: &[u8], compression: Compression, buffer: usize) -> (Vec<u8>, bool) {
-    let Ok(mut plain) = frames::reader(bytes, compression) else { return (Vec::new(), false) };
+    let Ok(mut plain) = compression::reader(bytes, compression) else { return (Vec::new(), false) };
     let (mut content, mut buffer) = (Vec::new(), vec![0; buffer]);
     while content.len() < LIMIT {
         let room = buffer.len().min(LIMIT - content.len());

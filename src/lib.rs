@@ -22,7 +22,7 @@
 //! | [`bounds`] | how much is read of what others may write |
 //! | [`schema`], [`clock`], [`memory`], [`progress`], [`error`] | what the rest needs |
 //!
-//! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::sink`], [`backup::snapshot`],
+//! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::snapshot`],
 //! [`extension`] and [`ffi`] alone; the compiler refuses it elsewhere.
 
 pub mod backup;

@@ -21,7 +21,7 @@ from support.old_formats import QUEUES, unpack
 from support.queues import Queue, Shape
 
 PAGE = (ROOT / "docs" / "formats.md").read_text("utf-8")
-ENTRY = (ROOT / "src" / "backup" / "entry.rs").read_text("utf-8")
+ENTRY = (ROOT / "src" / "backup" / "catalog" / "entry.rs").read_text("utf-8")
 STEPS = 40 if LONG else 9
 #: A path that JSON escapes in part.
 NAME = "queue.db" if sys.platform == "win32" else '"\\\t\x1f\x7fé\u2028\U0001f40c.db'

@@ -13,8 +13,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Catalog;
-use super::entry::Entry;
-use super::locate::{self, Found};
+use super::catalog::entry::Entry;
+use super::find::{self, Found};
 use super::rotate::repeated;
 use crate::connection::Caller;
 use crate::error::{Error, Result, UNCHANGED};
@@ -49,7 +49,7 @@ pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result
     let live = LiveFiles::of(caller)?;
     let mut watch = Watch::new(caller, None);
     let Found { catalog, entry: named, doubted, .. } =
-        locate::backup(caller, &live, words, options.dir.as_deref(), &[], &mut watch)?;
+        find::backup(caller, &live, words, options.dir.as_deref(), &[], &mut watch)?;
     if doubted {
         return Err(Error::usage(format!(
             "'{}' was made of '{}', where another file lies now, and only the settings say that it is this queue's own; pass its path or \
@@ -69,7 +69,7 @@ pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result
 pub fn at(caller: &Caller, place: &Path) -> Result<Outcome> {
     let live = LiveFiles::of(caller)?;
     let mut watch = Watch::new(caller, None);
-    let (catalog, named) = locate::by_path(&live, place, &[], &mut watch)?;
+    let (catalog, named) = find::by_path(&live, place, &[], &mut watch)?;
     delete_from(&catalog, &named, &Options::default(), &live, &mut watch)
 }
 
@@ -159,7 +159,7 @@ fn with_dependants<'a>(entries: &'a [Entry], first: &'a Entry) -> Vec<&'a Entry>
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::tests::entry;
+    use super::super::catalog::entry::tests::entry;
     use super::*;
 
     #[test]

@@ -15,7 +15,7 @@ use crate::progress::Listener;
 pub fn backup<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Listener<'a>>) -> Result<Output> {
     let path = arguments.text(0, "path")?;
     let options = arguments.options(1)?;
-    crate::backup::create::backup(caller, path, &options, listener)?.json().map(Output::Json)
+    crate::backup::take::backup(caller, path, &options, listener)?.json().map(Output::Json)
 }
 
 /// `queue_restore(backup [, target [, options]])`
@@ -39,7 +39,7 @@ pub fn verify<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Li
     let backup = arguments.text(0, "backup")?;
     let level = arguments.text(1, "level")?;
     let options = arguments.options(2)?;
-    json(&crate::backup::check::check(caller, backup, level, &options, listener)?)
+    json(&crate::backup::verify::check(caller, backup, level, &options, listener)?)
 }
 
 /// `queue_delete_backup(backup [, options])`

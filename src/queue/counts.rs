@@ -143,7 +143,7 @@ fn cannot(error: rusqlite::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backup::canonical;
+    use crate::backup::json::canonical;
 
     fn together(statuses: &[(&str, Option<i64>)], all: i64) -> Option<String> {
         let mut found: Vec<_> = statuses.iter().map(|&(status, tasks)| (Some(status.to_owned()), tasks)).collect();

@@ -135,7 +135,7 @@ const QUEUE: &str = "a text of 1 to 64 bytes of letters, digits, '-', '_' and '.
 const PATHS: &str = r#"a JSON array of paths, such as '["/srv/old/queue.db"]'"#;
 
 fn queue_name(text: &str) -> Option<String> {
-    crate::backup::target::is_name(text).then(|| text.to_owned())
+    crate::backup::take::destination::is_name(text).then(|| text.to_owned())
 }
 
 fn former_paths(text: &str) -> Option<String> {

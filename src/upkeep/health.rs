@@ -21,7 +21,7 @@ use rusqlite::types::Value;
 
 use super::checkpoint::has_wal_reset_bug;
 use super::stats::{self, Stats};
-use crate::backup::locate;
+use crate::backup::find;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::Result;
@@ -170,7 +170,7 @@ const BACKUP: Gauge = Gauge {
 /// look new for as long as that future lasts, and doesn't count. A database in memory has no backups.
 #[allow(clippy::cast_precision_loss)] // Seconds stay far below 2^53.
 fn backup_age(caller: &Caller, _stats: &Stats) -> Result<Option<f64>> {
-    let verified = locate::verified(caller, &mut Watch::new(caller, None))?;
+    let verified = find::verified(caller, &mut Watch::new(caller, None))?;
     let ages =
         verified.iter().filter_map(|entry| clock::parse_rfc3339(&entry.created_at)).map(|made| caller.now() - made);
     Ok(ages.filter(|age| *age >= -CLOCKS_DIFFER).min().map(|age| age.num_seconds() as f64 / 3600.0))

@@ -16,8 +16,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::backup::entry::Entry;
-use crate::backup::{hashfile, recognize};
+use super::entry::Entry;
+use super::hash_file;
+use crate::backup::artifact::recognize;
 use crate::error::{Error, Result};
 use crate::files::{Directory, LiveFiles};
 
@@ -174,14 +175,14 @@ impl Order {
 /// Removes an artifact, then its hash file, from the directory in which the catalog lies.
 fn remove_files(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<()> {
     let artifact = recognize::artifact(directory, path, live, "the catalog")?;
-    let hash_path = hashfile::path_of(path);
-    let hashes = hashfile::opened(directory, &hash_path, live)?;
+    let hash_path = hash_file::path_of(path);
+    let hashes = hash_file::opened(directory, &hash_path, live)?;
     if let Some(file) = artifact {
         directory.remove_file(path, &file)?;
     }
     match hashes {
         Some(file) => directory.remove_file(&hash_path, &file),
-        None if hashfile::is_no_file(directory, &hash_path)? => directory.remove_backup(&hash_path),
+        None if hash_file::is_no_file(directory, &hash_path)? => directory.remove_backup(&hash_path),
         None => Ok(()),
     }
 }
@@ -190,7 +191,7 @@ fn remove_files(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<
 mod tests {
     use std::fs;
 
-    use super::super::super::entry::tests::entry;
+    use super::super::entry::tests::entry;
     use super::*;
 
     /// Entries that build on each other as `parents` says; those in `stubborn` are directories, which no file's deletion removes.

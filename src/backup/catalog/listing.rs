@@ -6,9 +6,9 @@
 //! - If its deletion failed, it still lies there. It is known by its path and its id, and shown with the error, until a writer can delete it.
 //! - Whatever the catalog lists is not adopted, in whatever state it is.
 
+use super::adopted;
+use super::entry::Entry;
 use super::{Catalog, newest_first, ordered};
-use crate::backup::adopted;
-use crate::backup::entry::Entry;
 use crate::error::Result;
 
 /// The entries of a catalog.
@@ -53,7 +53,7 @@ impl Listing {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::entry::tests::entry;
+    use super::super::entry::tests::entry;
     use super::*;
 
     #[test]

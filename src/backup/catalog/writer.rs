@@ -8,9 +8,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::deletion::{self, Deletions};
+use super::entry::Entry;
+use super::recover;
 use super::{Catalog, Listing};
-use crate::backup::entry::Entry;
-use crate::backup::{listed, recover};
+use crate::backup::json::bounded;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, DirectoryLock, Likeness, Placed, Staged};
 
@@ -77,7 +78,7 @@ impl<'a> Writer<'a> {
         entries.retain(|other| other.backup_path != entry.backup_path);
         let mut sealed = entry.clone();
         sealed.seal();
-        listed::check_new_entry(json(&sealed)?.len())?;
+        bounded::check_new_entry(json(&sealed)?.len())?;
         entries.push(sealed.clone());
         let staged = self.write(&entries, like, true)?;
         Ok(StagedCatalog { staged, entry: sealed })
@@ -221,7 +222,7 @@ impl<'a> Writer<'a> {
     fn write(&self, entries: &[Entry], first: Option<Likeness>, new: bool) -> Result<Staged> {
         let path = self.catalog.manifest();
         let text = json(entries)?;
-        listed::check_written(&self.catalog.directory, entries.len(), text.len(), new)?;
+        bounded::check_written(&self.catalog.directory, entries.len(), text.len(), new)?;
         let old = Likeness::of_replaced(self.directory, &path);
         self.staged(&path, &text, old.or(first).or_else(|| Likeness::of_writers(self.directory)))
     }

@@ -7,11 +7,12 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ffi};
 
 use super::state::State;
-use crate::backup::entry::Entry;
-use crate::backup::newer;
-use crate::backup::options::Options;
-use crate::backup::verify::is_damage;
-use crate::backup::{artifact, create, delete, target};
+use crate::backup::catalog::entry::Entry;
+use crate::backup::take::destination;
+use crate::backup::take::options::Options;
+use crate::backup::verify::findings::is_damage;
+use crate::backup::verify::newer_sqlite;
+use crate::backup::{artifact, delete, take};
 use crate::connection::{Caller, RETRY, Sidecar, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
@@ -57,12 +58,14 @@ impl<'a> Target<'a> {
             match read.map_err(|error| reading::told(writer.connection(), error)) {
                 Ok(state) => break state,
                 Err(error) if error.primary_code() == ffi::SQLITE_NOTADB => {
-                    newer::refuse_format(&reading::beginning(writer.connection()), path)?;
+                    newer_sqlite::refuse_format(&reading::beginning(writer.connection()), path)?;
                     refuse_perhaps_encrypted(caller, path)?;
                     return Ok(None);
                 }
-                Err(error) if newer::is_of_schema(&error) && newer::can_be_read(writer.connection()) => {
-                    return Err(newer::refusal_of_target(path, &error));
+                Err(error)
+                    if newer_sqlite::is_of_schema(&error) && newer_sqlite::can_be_read(writer.connection()) =>
+                {
+                    return Err(newer_sqlite::refusal_of_target(path, &error));
                 }
                 Err(error) if is_damage(&error) => return Ok(None),
                 Err(error) if error.primary_code() == ffi::SQLITE_BUSY && Instant::now() < deadline => {
@@ -115,7 +118,7 @@ impl<'a> Target<'a> {
     ///
     /// What SQLite says to reading its settings.
     pub fn safety_directory(&self, watch: &mut Watch<'_>) -> Result<PathBuf> {
-        as_caller(self.caller, &self.path, |holder| target::default_directory(holder, watch))
+        as_caller(self.caller, &self.path, |holder| destination::default_directory(holder, watch))
     }
 
     /// Saves what the database holds, then gives it the content of the plain database `source`; the path of what was
@@ -244,7 +247,7 @@ fn as_caller<T>(caller: &Caller, path: &Path, work: impl FnOnce(&Caller) -> Resu
 /// Backs up what the database at `path` holds, as `before_restore`; where.
 fn save(caller: &Caller, path: &Path) -> Result<PathBuf> {
     let options = Options::of_restore(super::BEFORE_RESTORE);
-    let taken = as_caller(caller, path, |holder| create::backup(holder, None, &options, None))
+    let taken = as_caller(caller, path, |holder| take::backup(holder, None, &options, None))
         .map_err(|error| error.context("cannot save the present content first, so nothing was restored"))?;
     Ok(taken.place)
 }

@@ -23,9 +23,9 @@
 //! first, which may renumber the rows of tables without an INTEGER PRIMARY KEY; a note says so. The journal mode stays the target's
 //! by itself, since artifacts carry no WAL marks.
 
+mod destination;
 mod identity;
 mod live;
-mod place;
 mod space;
 mod state;
 
@@ -37,10 +37,10 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Catalog;
-use super::entry::Entry;
-use super::locate::{self, Found};
-use super::verify::Level;
-use super::{rebuild, verify};
+use super::catalog::entry::Entry;
+use super::find::{self, Found};
+use super::rebuild;
+use super::verify::findings::{self, Level};
 use crate::clock;
 use crate::connection::{Caller, read_pragma};
 use crate::error::{Error, Result};
@@ -50,7 +50,7 @@ use crate::host::{openings, reading};
 use crate::progress::{Listener, Watch};
 use crate::queue::requeue;
 use crate::schema;
-use place::Place;
+use destination::Place;
 
 /// The series of the backups that save what a target held.
 pub const BEFORE_RESTORE: &str = "before_restore";
@@ -120,7 +120,7 @@ pub fn restore<'a>(
     let place = Place::find(caller, &live, target, options.overwrite.unwrap_or(false))?;
     let mut watch = Watch::new(caller, listener);
     let Found { mut catalog, entry, note, claimed, .. } =
-        locate::backup(caller, &live, words, options.dir.as_deref(), &[files::parent_of(place.path())], &mut watch)?;
+        find::backup(caller, &live, words, options.dir.as_deref(), &[files::parent_of(place.path())], &mut watch)?;
     if !entry.is_intact() {
         return Err(Error::corrupt(format!(
             "the catalog entry of '{}' is not as it was written, so it cannot be trusted; see queue_verify()",
@@ -179,10 +179,10 @@ impl Job<'_> {
         self.requeue(&rebuilt, outcome, watch)?;
         let Some(target) = target else {
             rebuilt.sync()?;
-            let aside = place::move_aside(self.caller, directory, path, seen, watch)?;
+            let aside = destination::move_aside(self.caller, directory, path, seen, watch)?;
             outcome.moved_aside = Some(files::text_of(&aside));
             let like = Likeness::of_replaced(directory, &aside).or_else(|| self.likeness());
-            return self.put(rebuilt, path, like).map_err(|error| error.advice(place::whereabouts(&aside)));
+            return self.put(rebuilt, path, like).map_err(|error| error.advice(destination::whereabouts(&aside)));
         };
         target.refuse_encoding(&rebuilt, self.entry)?;
         if outcome.page_count == 1 {
@@ -207,7 +207,7 @@ impl Job<'_> {
         let mut file = rebuilt.handle()?;
         let marked = file.seek(SeekFrom::Start(18)).and_then(|_| file.write_all(&[1, 1]));
         marked.map_err(|error| Error::io("rebuild", rebuilt.path(), &error))?;
-        let found = verify::check_database(&rebuilt.handle()?, rebuilt.path(), self.entry, Level::Quick, watch)?;
+        let found = findings::check_database(&rebuilt.handle()?, rebuilt.path(), self.entry, Level::Quick, watch)?;
         outcome.note = found.verification_note();
         match found.findings.first() {
             None => Ok(rebuilt),
@@ -240,7 +240,7 @@ impl Job<'_> {
             Placed::Fragile(error) => {
                 Err(error.context(format!("'{}' is restored, but may not survive a power cut", path.display())))
             }
-            Placed::Taken => Err(super::target::taken(path)),
+            Placed::Taken => Err(super::take::destination::taken(path)),
         }
     }
 

@@ -11,9 +11,9 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::backup::adopted::ADOPTED;
-use crate::backup::entry::Entry;
-use crate::backup::source::{Key, Source};
+use crate::backup::catalog::adopted::ADOPTED;
+use crate::backup::catalog::entry::Entry;
+use crate::backup::find::source::{Key, Source};
 use crate::retention::plan::{self, Decision, Item};
 use crate::retention::policy::Policy;
 

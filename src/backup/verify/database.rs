@@ -4,7 +4,7 @@
 //!
 //! - A database that is a delta is refused (see [`recognize`]).
 //! - What only the application's connection has is no finding, but named as not judged (see [`soundness`]).
-//! - What only another SQLite can read is no finding either (see [`newer`]).
+//! - What only another SQLite can read is no finding either (see [`newer_sqlite`]).
 //! - A read that the disk refuses is an error, never a finding.
 
 use std::fs::File;
@@ -13,10 +13,13 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::Level;
-use crate::backup::entry::Entry;
-use crate::backup::object::Object;
-use crate::backup::{artifact, canonical, newer, recognize};
+use super::findings::Level;
+use super::newer_sqlite;
+use crate::backup::artifact;
+use crate::backup::artifact::recognize;
+use crate::backup::catalog::entry::Entry;
+use crate::backup::json::canonical;
+use crate::backup::json::object::Object;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::host::reading;
@@ -59,7 +62,7 @@ pub fn check_database(
         return Err(Error::io("read", path, &cause));
     }
     match outcome {
-        Err(error) if newer::is_of_schema(&error) => check_without_schema(&conn, file, entry, error, watch),
+        Err(error) if newer_sqlite::is_of_schema(&error) => check_without_schema(&conn, file, entry, error, watch),
         outcome => outcome,
     }
 }
@@ -73,18 +76,18 @@ fn check_without_schema(
     error: Error,
     watch: &mut Watch<'_>,
 ) -> Result<Soundness> {
-    let another = entry.content_digest.is_some() || newer::is_newer(file, entry);
-    if !another || !newer::can_be_read(conn) {
+    let another = entry.content_digest.is_some() || newer_sqlite::is_newer(file, entry);
+    if !another || !newer_sqlite::can_be_read(conn) {
         return Err(error);
     }
     if entry.content_digest.is_none() {
         let mut found = watch.over(conn, || pragma_findings(conn, Level::Quick))??;
-        found.findings.retain(|finding| !newer::is_of_what_was_left_out(finding));
+        found.findings.retain(|finding| !newer_sqlite::is_of_what_was_left_out(finding));
         if !found.findings.is_empty() {
             return Ok(found);
         }
     }
-    Err(newer::refusal_of_backup(file, entry, &error))
+    Err(newer_sqlite::refusal_of_backup(file, entry, &error))
 }
 
 /// Adds what a part of the check found, unless the connection lacks what it needs.

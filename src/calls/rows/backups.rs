@@ -3,10 +3,11 @@
 use rusqlite::types::Value;
 
 use super::{integer, text};
-use crate::backup::canonical;
+use crate::backup::catalog::entry::Entry;
 use crate::backup::catalog::{Catalog, newest_first};
-use crate::backup::entry::Entry;
-use crate::backup::{rotate, target};
+use crate::backup::json::canonical;
+use crate::backup::rotate;
+use crate::backup::take::destination;
 use crate::calls::arguments::Arguments;
 use crate::connection::Caller;
 use crate::error::Result;
@@ -16,7 +17,7 @@ use crate::progress::Watch;
 pub(crate) fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let argument = arguments.text(0, "dir")?;
     let mut watch = Watch::new(caller, None);
-    let directory = target::directory(caller, argument, &mut watch)?;
+    let directory = destination::directory(caller, argument, &mut watch)?;
     let live = LiveFiles::of(caller)?;
     let catalog = Catalog::of(&directory, &live)?;
     let listing = catalog.listing(&mut watch)?;

@@ -3,7 +3,7 @@
 use rusqlite::types::Value;
 
 use super::{Level, Metric};
-use crate::backup::leftovers;
+use crate::backup::warnings::leftovers;
 use crate::connection::Caller;
 
 /// Backups and temporary files that could not be deleted: see [`leftovers`]. What to do names the first of them.

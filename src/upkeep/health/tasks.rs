@@ -7,7 +7,7 @@
 use rusqlite::types::Value;
 
 use super::{Level, Metric, level};
-use crate::backup::missing;
+use crate::backup::warnings::lost_tasks;
 use crate::connection::Caller;
 use crate::error::Result;
 use crate::queue::patience::{self, Patience};
@@ -152,11 +152,11 @@ fn blocked_leases(caller: &Caller, settings: &Settings) -> Result<Metric> {
     }))
 }
 
-/// Tasks that earlier backups had, and that are not there: see [`missing`].
+/// Tasks that earlier backups had, and that are not there: see [`lost_tasks`].
 pub fn tasks_missing(caller: &Caller) -> Metric {
     #[allow(clippy::cast_precision_loss)] // Counts of tasks stay far below 2^53.
     let value = |tasks: Option<u64>| tasks.map_or(Value::Null, |tasks| Value::Real(tasks as f64));
-    match missing::now(caller) {
+    match lost_tasks::now(caller) {
         Ok((tasks, None)) => Metric { value: value(tasks), ..empty("tasks_missing") },
         Ok((tasks, action)) => {
             Metric { value: value(tasks), level: Level::Warning, action, ..empty("tasks_missing") }

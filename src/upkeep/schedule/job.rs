@@ -11,7 +11,8 @@
 
 use serde_json::{Value, json};
 
-use crate::backup::{check, create, locate, options, rotate};
+use crate::backup::take::options;
+use crate::backup::{find, rotate, take, verify};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::queue::patience::{self, Patience};
@@ -101,7 +102,7 @@ impl Step {
     pub fn stands(self, caller: &Caller, detail: &Value) -> Result<bool> {
         match detail.get("id").and_then(Value::as_str) {
             _ if self != Self::Backup => Ok(true),
-            Some(id) => locate::is_there(caller, id),
+            Some(id) => find::is_there(caller, id),
             None => Ok(false),
         }
     }
@@ -159,20 +160,20 @@ fn back_up(caller: &Caller, job: &Job, settings: &Settings) -> Result<Value> {
     object(taken)
 }
 
-fn back_up_as(caller: &Caller, job: &Job, settings: &Settings, kind: &str) -> Result<create::Taken> {
+fn back_up_as(caller: &Caller, job: &Job, settings: &Settings, kind: &str) -> Result<take::Taken> {
     let wish = json!({ "name": job.name, "type": kind, "compression": settings.text(&setting::JOB_COMPRESSION)? });
     let options: options::Options = serde_json::from_value(wish)
         .map_err(|error| Error::internal(format!("the options of the job's backup are not understood ({error})")))?;
-    create::backup(caller, None, &options, None)
+    take::backup(caller, None, &options, None)
 }
 
-fn object(taken: create::Taken) -> Result<Value> {
+fn object(taken: take::Taken) -> Result<Value> {
     serde_json::from_str(&taken.json()?)
         .map_err(|error| Error::internal(format!("the backup's object is no JSON ({error})")))
 }
 
 fn verify(caller: &Caller, backup: Option<&str>) -> Result<Value> {
-    let outcome = check::check(caller, backup, None, &check::Options::default(), None)?;
+    let outcome = verify::check(caller, backup, None, &verify::Options::default(), None)?;
     match outcome.details.first() {
         None => shown(&outcome),
         Some(first) => Err(Error::corrupt(format!("the backup '{}' is corrupted: {first}", outcome.backup_path))),

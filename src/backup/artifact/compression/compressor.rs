@@ -1,0 +1,306 @@
+//! Cutting a stream into frames, and compressing them on all processors.
+//!
+//! # Promise
+//!
+//! The output is the same for the same input, whatever the number of processors. Memory is bounded, also where there are many
+//! processors: [`MOST_THREADS`] threads and two more chunks than threads, with their frames. Where the system gives no thread, chunks are
+//! compressed by the caller's.
+//!
+//! # How
+//!
+//! The stream is cut into chunks; each is compressed by itself, as one frame, by whichever thread is free; the frames are
+//! written in the order of the chunks. The memory of a frame that was written serves the next chunk.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use super::Compression;
+use super::zstandard::Encoder;
+use crate::backup::pipeline;
+use crate::error::{Error, Result};
+use crate::host::threads::lock;
+use crate::memory;
+use crate::progress::Watch;
+
+/// Bytes compressed as one frame: large enough that cutting costs no more than a percent of the size.
+const CHUNK: usize = 2 << 20;
+
+/// More would compress faster than disks write, and take more memory than a backup should.
+const MOST_THREADS: usize = 8;
+
+/// What the deflate of flate2 needs for itself; it panics when it does not get that.
+const DEFLATE: usize = 512 << 10;
+
+/// A chunk and its frame, or the room for it.
+#[derive(Default)]
+struct Piece {
+    chunk: Vec<u8>,
+    frame: Vec<u8>,
+}
+
+type Answer = io::Result<Piece>;
+type Job = (Piece, SyncSender<Answer>);
+
+/// Compresses chunks on all processors and gives the frames back in order.
+pub struct Compressor {
+    jobs: Option<SyncSender<Job>>,
+    waiting: VecDeque<Receiver<Answer>>,
+    threads: Vec<JoinHandle<()>>,
+    /// What compresses without threads.
+    own: Option<io::Result<Frames>>,
+    piece: Piece,
+    spare: Vec<Piece>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Compressor {
+    /// A compressor for [`Compression::Gzip`] or [`Compression::Zstd`] at a level that is in its range.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory for threads.
+    pub fn new(compression: Compression, level: i32) -> Result<Self> {
+        let count = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        let (jobs, queue) = sync_channel::<Job>(count);
+        let queue = Arc::new(Mutex::new(queue));
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut started = Self {
+            jobs: Some(jobs),
+            waiting: VecDeque::new(),
+            threads: Vec::with_capacity(count),
+            own: None,
+            piece: Piece::default(),
+            spare: Vec::new(),
+            stop: Arc::clone(&stop),
+        };
+        for _ in 0..count {
+            let (queue, stop) = (Arc::clone(&queue), Arc::clone(&stop));
+            // When this fails, those that have begun are ended.
+            let thread = pipeline::spawn("queuekeeper-compress", move || work(&queue, &stop, compression, level))?;
+            started.threads.extend(thread);
+        }
+        started.own = started.threads.is_empty().then(|| Frames::new(compression, level));
+        Ok(started)
+    }
+
+    /// Takes more of the stream; writes the frames that are ready to `out`.
+    ///
+    /// # Errors
+    ///
+    /// What `out` says.
+    pub fn write(&mut self, mut content: &[u8], out: &mut impl Write) -> io::Result<()> {
+        while !content.is_empty() {
+            let room = CHUNK - self.piece.chunk.len();
+            let (now, later) = content.split_at(room.min(content.len()));
+            self.piece.chunk.try_reserve(now.len())?;
+            self.piece.chunk.extend_from_slice(now);
+            content = later;
+            if self.piece.chunk.len() == CHUNK {
+                self.send(out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the stream and writes all that is left.
+    ///
+    /// # Errors
+    ///
+    /// What `out` says.
+    pub fn finish(&mut self, out: &mut impl Write) -> io::Result<()> {
+        if !self.piece.chunk.is_empty() {
+            self.send(out)?;
+        }
+        while !self.waiting.is_empty() {
+            self.receive(out)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, out: &mut impl Write) -> io::Result<()> {
+        if let Some(frames) = &mut self.own {
+            frames.as_mut().map_err(|error| copy(error))?.make(&mut self.piece)?;
+            out.write_all(&self.piece.frame)?;
+            self.piece.chunk.clear();
+            return Ok(());
+        }
+        // One for each thread, one that is next, and one that is being written.
+        if self.waiting.len() >= self.threads.len() + 2 {
+            self.receive(out)?;
+        }
+        let piece = std::mem::replace(&mut self.piece, self.spare.pop().unwrap_or_default());
+        let (answer, waiting) = sync_channel(1);
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        jobs.send((piece, answer)).map_err(|_| gone())?;
+        self.waiting.push_back(waiting);
+        Ok(())
+    }
+
+    fn receive(&mut self, out: &mut impl Write) -> io::Result<()> {
+        let Some(waiting) = self.waiting.pop_front() else { return Ok(()) };
+        let mut piece = waiting.recv().map_err(|_| gone())??;
+        out.write_all(&piece.frame)?;
+        piece.chunk.clear();
+        self.spare.push(piece);
+        Ok(())
+    }
+}
+
+impl Drop for Compressor {
+    fn drop(&mut self) {
+        // Without a sender the threads end, after what they are at.
+        self.stop.store(true, Ordering::Relaxed);
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has left its chunk unanswered, which was an error already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("a compressing thread has ended")
+}
+
+fn work(queue: &Mutex<Receiver<Job>>, stop: &AtomicBool, compression: Compression, level: i32) {
+    let mut frames = Frames::new(compression, level);
+    loop {
+        // The lock is held while waiting: the others wait for it instead of for the queue.
+        let job = lock(queue).recv();
+        let Ok((mut piece, answer)) = job else { return };
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let made = frames.as_mut().map_err(|error| copy(error)).and_then(|frames| frames.make(&mut piece));
+        // Nobody listens any more when the work was given up.
+        let _ = answer.send(made.map(|()| piece));
+    }
+}
+
+/// The same error once more.
+fn copy(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
+}
+
+/// Makes each chunk one frame, with a checksum of its own.
+enum Frames {
+    Gzip(flate2::Compression),
+    Zstd(Encoder),
+}
+
+impl Frames {
+    fn new(compression: Compression, level: i32) -> io::Result<Self> {
+        match compression {
+            Compression::Zstd => Encoder::new(level).map(Self::Zstd),
+            Compression::Gzip => Ok(Self::Gzip(flate2::Compression::new(u32::try_from(level).unwrap_or(6)))),
+            Compression::None => Err(io::Error::other("nothing to compress with")),
+        }
+    }
+
+    fn make(&mut self, Piece { chunk, frame }: &mut Piece) -> io::Result<()> {
+        frame.clear();
+        match self {
+            Self::Gzip(level) => {
+                // What cannot be compressed grows by five bytes for each stored block of deflate, and a head and a tail.
+                frame.try_reserve(chunk.len() + chunk.len() / 1000 + 64)?;
+                memory::look_for(DEFLATE)?;
+                let mut encoder = flate2::write::GzEncoder::new(std::mem::take(frame), *level);
+                encoder.write_all(chunk)?;
+                *frame = encoder.finish()?;
+            }
+            Self::Zstd(encoder) => {
+                frame.try_reserve(zstd::zstd_safe::compress_bound(chunk.len()))?;
+                encoder.compress(chunk, frame)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Compresses a whole file into another, both from their beginning; errors speak of `path`.
+///
+/// # Errors
+///
+/// What either file says, or `SQLITE_INTERRUPT`.
+pub fn compress_file(
+    mut from: &File,
+    to: &File,
+    (compression, level): (Compression, i32),
+    path: &Path,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
+    let mut compressor = Compressor::new(compression, level)?;
+    let mut out = to;
+    let failed = |error: io::Error| Error::io("write the backup", path, &error);
+    let mut buffer = memory::zeros(CHUNK).map_err(failed)?;
+    from.rewind().map_err(failed)?;
+    loop {
+        watch.check()?;
+        let read = from.read(&mut buffer).map_err(failed)?;
+        if read == 0 {
+            return compressor.finish(&mut out).map_err(failed);
+        }
+        compressor.write(&buffer[..read], &mut out).map_err(failed)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reader;
+    use super::*;
+
+    fn plain(frames: &[u8], compression: Compression) -> Vec<u8> {
+        let mut content = Vec::new();
+        reader(frames, compression).unwrap().read_to_end(&mut content).unwrap();
+        content
+    }
+
+    #[test]
+    fn a_stream_comes_back_whole_and_in_order() {
+        let content: Vec<u8> = (0..3 * CHUNK + 12_345).map(|place| (place / 1000 % 256) as u8).collect();
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let mut compressor = Compressor::new(compression, 1).unwrap();
+            let mut out = Vec::new();
+            for piece in content.chunks(100_001) {
+                compressor.write(piece, &mut out).unwrap();
+            }
+            compressor.finish(&mut out).unwrap();
+            assert!(out.len() < content.len() / 10);
+            assert!(plain(&out, compression) == content);
+        }
+    }
+
+    #[test]
+    fn a_frame_does_not_depend_on_those_before_it() {
+        let mut chance = fastrand::Rng::with_seed(7);
+        for (compression, level) in
+            [(Compression::Gzip, 6), (Compression::Zstd, 1), (Compression::Zstd, 3), (Compression::Zstd, 12)]
+        {
+            let mut used = Frames::new(compression, level).unwrap();
+            let mut piece = Piece::default();
+            for _ in 0..12 {
+                let alphabet = chance.u8(2..=255);
+                let length = chance.usize(1..300_000);
+                piece.chunk = std::iter::repeat_with(|| chance.u8(..alphabet)).take(length).collect();
+                used.make(&mut piece).unwrap();
+                let mut fresh = Piece { chunk: piece.chunk.clone(), frame: Vec::new() };
+                Frames::new(compression, level).unwrap().make(&mut fresh).unwrap();
+                assert!(piece.frame == fresh.frame, "{compression:?} {level}");
+                assert!(plain(&piece.frame, compression) == piece.chunk);
+            }
+        }
+    }
+
+    #[test]
+    fn giving_up_in_the_middle_ends_the_threads() {
+        let mut compressor = Compressor::new(Compression::Zstd, 1).unwrap();
+        compressor.write(&vec![1; 5 * CHUNK], &mut Vec::new()).unwrap();
+        drop(compressor);
+    }
+}

@@ -1,0 +1,379 @@
+//! The catalog: `backup_manifest.json` in each backup directory.
+//!
+//! # Promise
+//!
+//! - The file is a JSON array with one [`Entry`] object a backup.
+//! - The directory is opened once. Whatever its path leads to meanwhile, all that is read, listed, made, compared and deleted for the catalog
+//!   lies in that directory, the artifacts included.
+//! - Readers need no lock: the file is only ever replaced whole. Writers exclude each other with a lock on
+//!   `backup_manifest.json.lock` beside it, and fields that this version does not know survive their rewrites.
+//! - A manifest that is missing, or is no JSON array of catalog objects, is rebuilt from the hash files (see
+//!   [`recover`](self::recover)); it is set aside, never overwritten. One that names a file outside its directory was written
+//!   with intent: it is an error, and every action leaves everything as it is.
+//! - In a directory that everybody may write, nothing is deleted on the word of a stranger's catalog or hash file
+//!   ([`stranger`](files::stranger)).
+//! - **Deleting is crash-safe**: an entry is first marked `deleting`, then its file goes, then the entry. A crash in
+//!   between leaves a marked entry, which no reader shows and the next writer completes. A file that cannot be deleted leaves the
+//!   entry with the error, which is shown (see [`listing`](Listing)), and every writer tries again.
+
+pub mod adopted;
+mod deletion;
+pub mod entry;
+pub mod hash_file;
+mod listing;
+pub mod orphans;
+pub mod recover;
+mod writer;
+
+use std::cmp::Reverse;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use self::entry::Entry;
+use super::json::bounded::{self, Exceeded, Listed};
+use crate::bounds;
+use crate::error::{Error, Result};
+use crate::files::{self, Directory, DirectoryLock, Found, Heir, Likeness, LiveFiles};
+use crate::memory;
+use crate::progress::Watch;
+pub use deletion::told as told_of_deletions;
+pub use listing::Listing;
+pub use writer::Writer;
+
+/// The catalog's file name.
+pub const MANIFEST: &str = "backup_manifest.json";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The catalog of one directory.
+pub struct Catalog<'a> {
+    directory: PathBuf,
+    /// The directory, whatever its path leads to meanwhile; `None` if it was not there.
+    opened: Option<Directory>,
+    live: &'a LiveFiles,
+    heir: Option<Heir>,
+}
+
+impl<'a> Catalog<'a> {
+    /// The catalog of `directory`, which need not exist.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no current directory to make the path absolute, or a directory that cannot be opened.
+    pub fn of(directory: &Path, live: &'a LiveFiles) -> Result<Self> {
+        let absolute =
+            std::path::absolute(directory).map_err(|error| Error::io("resolve the directory", directory, &error))?;
+        // `a/b/.` and `a//b` are `a/b`; `..` stays, since a symbolic link may be before it.
+        let directory: PathBuf = absolute.components().collect();
+        let opened = Directory::find(&directory)?;
+        Ok(Self { directory, opened, live, heir: None })
+    }
+
+    /// The files that must not be touched.
+    pub fn live(&self) -> &LiveFiles {
+        self.live
+    }
+
+    /// Has backups rebuilt only from artifacts of the user who gets the result, if one is given.
+    pub fn restrict(&mut self, heir: Option<Heir>) {
+        self.heir = heir;
+    }
+
+    /// The user whose artifacts alone a backup may be rebuilt from.
+    pub fn heir(&self) -> Option<Heir> {
+        self.heir
+    }
+
+    /// Where it lies.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The directory, in which all is done that is done for the catalog.
+    ///
+    /// # Errors
+    ///
+    /// There was none.
+    pub fn opened(&self) -> Result<&Directory> {
+        let missing = || Error::io("open the directory", &self.directory, &std::io::ErrorKind::NotFound.into());
+        self.opened.as_ref().ok_or_else(missing)
+    }
+
+    /// What has a name in the directory, if anything.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be said.
+    pub fn look(&self, path: &Path) -> Result<Option<Found>> {
+        self.opened.as_ref().map_or(Ok(None), |directory| directory.look(path))
+    }
+
+    /// The journal with content beside a file in the directory, if there is one: somebody uses the file as a database.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be said.
+    pub fn journal_of(&self, path: &Path) -> Result<Option<PathBuf>> {
+        for companion in ["-wal", "-journal"].map(|companion| files::with_suffix(path, companion)) {
+            if self.look(&companion)?.is_some_and(|found| found.length() > 0) {
+                return Ok(Some(companion));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Opens a file in the directory for reading, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`files::open_own`].
+    pub fn open_file(&self, path: &Path) -> Result<Option<File>> {
+        self.opened.as_ref().map_or(Ok(None), |directory| files::open_own(directory, path, self.live))
+    }
+
+    /// The backups, newest first.
+    ///
+    /// # Errors
+    ///
+    /// A manifest that cannot be read or is none.
+    pub fn backups(&self) -> Result<Vec<Entry>> {
+        Ok(self.unsettled()?.backups)
+    }
+
+    /// The same with those whose deletion failed: what a chain may need, as long as it lies there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Catalog::backups`].
+    pub fn known(&self) -> Result<Vec<Entry>> {
+        Ok(self.unsettled()?.known())
+    }
+
+    fn unsettled(&self) -> Result<Listing> {
+        let Some(directory) = &self.opened else { return Ok(Listing::default()) };
+        let entries = match read(directory, &self.manifest(), self.live)? {
+            Manifest::Catalog(entries, _) => entries,
+            Manifest::Missing | Manifest::Foreign => recover::all(directory, self.live)?,
+        };
+        Ok(Listing::of(entries))
+    }
+
+    /// The same, after a look at which artifact lies there where a crash cut a replacement short. So a backup that has just
+    /// replaced another can be seen and used at once, before the next writer settles it.
+    ///
+    /// # Errors
+    ///
+    /// The same, `SQLITE_INTERRUPT`, or a file that cannot be read.
+    pub fn settled(&self, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
+        Ok(self.listing(watch)?.backups)
+    }
+
+    /// The same with what is being deleted.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Catalog::settled`].
+    pub fn listing(&self, watch: &mut Watch<'_>) -> Result<Listing> {
+        let mut listing = self.unsettled()?;
+        if let Some(directory) = &self.opened {
+            recover::look(directory, self.live, &mut listing.backups, watch)?;
+        }
+        Ok(listing)
+    }
+
+    /// Whether there is nothing that a writer could read, complete or sweep.
+    pub fn is_untouched(&self) -> bool {
+        let Some(directory) = &self.opened else { return true };
+        let without = matches!(directory.lacks(&self.manifest()), Ok(true));
+        without && recover::all(directory, self.live).is_ok_and(|entries| entries.is_empty())
+    }
+
+    /// Takes the writers' lock and completes what a crashed writer left.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_BUSY`, `SQLITE_INTERRUPT`, or a manifest that cannot be read or is none.
+    pub fn open(&self, watch: &mut Watch<'_>) -> Result<Writer<'_>> {
+        let directory = self.opened()?;
+        let lock_path = files::with_suffix(&self.manifest(), ".lock");
+        // Not that of one database: others' backups may come into the same directory.
+        let like = Likeness::of_writers(directory);
+        let lock = DirectoryLock::take(directory, &lock_path, self.live, like.as_ref(), PATIENCE, watch)?;
+        files::sweep(directory, self.live);
+        let manifest = read(directory, &self.manifest(), self.live)?;
+        let foreign = matches!(manifest, Manifest::Foreign);
+        let mut notes = Vec::new();
+        let mut stranger = None;
+        let (entries, changed) = match manifest {
+            Manifest::Catalog(mut entries, owner) => {
+                stranger = owner;
+                let settled = recover::settle(directory, self.live, &mut entries, watch)?;
+                let unlisted = recover::unlisted(directory, self.live, &entries, watch)?;
+                let changed = settled.is_some() || !unlisted.is_empty();
+                notes = settled.unwrap_or_default();
+                entries.extend(unlisted);
+                (entries, changed)
+            }
+            Manifest::Missing | Manifest::Foreign => {
+                let entries = recover::all(directory, self.live)?;
+                let changed = foreign || !entries.is_empty();
+                (entries, changed)
+            }
+        };
+        if foreign {
+            recover::set_aside(directory)?;
+        }
+        let mut writer = Writer::new(self, directory, entries, notes, lock, stranger);
+        if changed {
+            writer.save()?;
+        }
+        if stranger.is_none() && writer.has_deletions() {
+            writer.complete_deletions()?;
+        }
+        Ok(writer)
+    }
+
+    fn manifest(&self) -> PathBuf {
+        self.directory.join(MANIFEST)
+    }
+}
+
+/// The backups, newest first, of a catalog that is a file of any name and whose artifacts lie elsewhere, such as on
+/// another machine.
+///
+/// # Errors
+///
+/// A file that cannot be read or is no catalog.
+pub fn elsewhere(path: &Path, live: &LiveFiles) -> Result<Vec<Entry>> {
+    let directory = Directory::open(files::parent_of(path))?;
+    let Manifest::Catalog(entries, _) = read(&directory, path, live)? else {
+        return Err(Error::usage(format!(
+            "'{}' is no catalog; pass a backup directory, or a copy of a {MANIFEST}",
+            path.display()
+        )));
+    };
+    Ok(Listing::of(entries).backups)
+}
+
+/// The catalog at `path`, which lies in that directory.
+fn read(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Manifest> {
+    let Some(file) = files::open_own(directory, path, live)? else { return Ok(Manifest::Missing) };
+    let stranger = files::stranger(&file, directory, path)?;
+    let mut text = Vec::new();
+    file.take(bounds::CATALOG_BYTES + 1).read_to_end(&mut text).map_err(|error| Error::io("read", path, &error))?;
+    if text.len() as u64 > bounds::CATALOG_BYTES {
+        return Err(bounded::refusal(path, Exceeded::Length(bounds::CATALOG_BYTES)));
+    }
+    Ok(parsed(&text, path)?.map_or(Manifest::Foreign, |entries| Manifest::Catalog(entries, stranger)))
+}
+
+/// The entries in the text of a manifest, which lies at `path`; `None` if it is none.
+///
+/// # Errors
+///
+/// One that exceeds a bound, or names a file of another directory.
+pub(crate) fn parsed(text: &[u8], path: &Path) -> Result<Option<Vec<Entry>>> {
+    // Its objects take more room than their text.
+    memory::require(4 * text.len())?;
+    let entries = match bounded::each(text, bounds::CATALOG_ENTRIES, |text| serde_json::from_str::<Entry>(text).ok())?
+    {
+        Listed::All(entries) => entries,
+        Listed::Foreign => return Ok(None),
+        Listed::Beyond(why) => return Err(bounded::refusal(path, why)),
+    };
+    for entry in &entries {
+        check_name(&entry.backup_path, path)?;
+    }
+    Ok(Some(entries))
+}
+
+/// What lies at the manifest's name.
+enum Manifest {
+    Missing,
+    /// A file, but no catalog.
+    Foreign,
+    /// The entries, and the stranger whose file it is, if so.
+    Catalog(Vec<Entry>, Option<u32>),
+}
+
+/// An artifact lies in the directory itself: anything else could name any file of the machine.
+fn check_name(name: &str, manifest: &Path) -> Result<()> {
+    let mut parts = Path::new(name).components();
+    if matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) && !name.contains('\0') {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!(
+        "'{}' names '{name}', which is not a file of its own directory; queuekeeper did not write that; nothing was \
+         changed; move the manifest away or correct it",
+        manifest.display()
+    )))
+}
+
+/// Orders entries that stand as in a catalog, or are ordered already.
+fn ordered(mut entries: Vec<Entry>) -> Vec<Entry> {
+    // Entries of version 0.1.0: within one millisecond the one that stands later in the file is newer.
+    entries.reverse();
+    newest_first(&mut entries);
+    entries
+}
+
+/// Orders entries as they were made, the last one first; those of one number keep their order.
+pub fn newest_first(entries: &mut [Entry]) {
+    entries.sort_by_key(|entry| Reverse(entry.made()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::entry::tests::entry;
+    use super::*;
+
+    #[test]
+    fn only_bare_names_are_taken_from_a_manifest() {
+        let manifest = Path::new("/b/backup_manifest.json");
+        assert!(check_name("queue_backup_20260101_000000.db", manifest).is_ok());
+        for name in ["../x.db", "/etc/passwd", "a/b.db", "..", ".", "", "a/../b", "a\0b"] {
+            let error = check_name(name, manifest).unwrap_err();
+            assert!(error.message().contains("nothing was"), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn newest_first_and_the_later_of_two_at_one_time() {
+        let entries = vec![
+            entry("old", "2026-01-01T00:00:00.000Z"),
+            entry("first", "2026-01-02T00:00:00.000Z"),
+            entry("second", "2026-01-02T00:00:00.000Z"),
+        ];
+        let entries = ordered(entries);
+        let names: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!(names, ["second", "first", "old"]);
+    }
+
+    #[test]
+    fn nothing_is_newer_for_ever() {
+        use super::entry::LARGEST_SEQUENCE;
+        let last = Entry { sequence: Some(LARGEST_SEQUENCE - 1), ..entry("last", "2026-01-01T00:00:00.000Z") };
+        let mut next = entry("next", "2026-01-02T00:00:00.000Z");
+        next.follow(std::slice::from_ref(&last));
+        let mut third = entry("third", "2026-01-03T00:00:00.000Z");
+        third.follow(&[last.clone(), next.clone()]);
+        let entries = ordered(vec![last, next, third]);
+        let names: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!(names, ["third", "next", "last"]);
+    }
+
+    #[test]
+    fn newest_is_last_made_not_last_by_the_clock() {
+        let numbered = |name: &str, created_at: &str, sequence| Entry { sequence, ..entry(name, created_at) };
+        let entries = vec![
+            numbered("third", "2026-01-02T00:00:00.000Z", Some(2_082_758_400_002)),
+            numbered("ahead", "2036-01-01T00:00:00.000Z", Some(2_082_758_400_000)),
+            numbered("behind", "2000-01-01T00:00:00.000Z", Some(2_082_758_400_001)),
+            numbered("of 0.1.0", "2026-01-01T00:00:00.000Z", None),
+        ];
+        let entries = ordered(entries);
+        let names: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!(names, ["third", "behind", "ahead", "of 0.1.0"]);
+    }
+}

@@ -1,0 +1,246 @@
+//! From a backup back to a database file: decompressing, following the chain, comparing digests.
+//!
+//! # Promise
+//!
+//! What comes out is a plain database file, under a temporary name, whose pages are exactly those of the snapshot: each
+//! artifact of the chain had the checksum that the catalog says, each delta built on the one before it, and the result has
+//! the `content_digest` of the backup. Anything else is an error that names the file, before anybody could use the result.
+//! A file that expands to more than its catalog entry says is given up at that size.
+
+pub mod scratch;
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::artifact;
+use super::artifact::compression::{self, Compression};
+use super::artifact::delta;
+use super::catalog::Catalog;
+use super::catalog::entry::Entry;
+use super::snapshot::backup_api::Geometry;
+use super::take::parent;
+use crate::error::{Error, Result};
+use crate::files::{self, Directory, Staged};
+use crate::memory;
+use crate::progress::Watch;
+
+const BUFFER: usize = 1 << 20;
+/// What a delta may hold beside its pages: for each page, and in all.
+const DELTA_EXTRA_A_PAGE: u64 = 8192;
+const DELTA_EXTRA: u64 = 1 << 20;
+
+/// Rebuilds the database of `entry` in `directory`. `staged` is its artifact, if that has no name yet.
+///
+/// # Errors
+///
+/// See the module's head.
+pub fn rebuild(
+    catalog: &Catalog<'_>,
+    entry: &Entry,
+    staged: Option<&Staged>,
+    directory: &Directory,
+    watch: &mut Watch<'_>,
+) -> Result<Staged> {
+    let entries = catalog.known()?;
+    let mut chain = parent::chain(&entries, entry).map_err(Error::corrupt)?;
+    chain.reverse();
+    let job = Job { catalog, directory, own: staged.map(|staged| (entry, staged)) };
+    let mut links = chain.into_iter();
+    let Some(first) = links.next() else {
+        return Err(Error::internal("a chain of no backups"));
+    };
+    let geometry = geometry_of(first)?;
+    let size = u64::from(geometry.page_size) * u64::from(geometry.page_count);
+    let rebuilt = job.expand(first, size, watch)?;
+    let mut parent = first;
+    for link in links {
+        job.apply(link, parent, &rebuilt, watch)?;
+        parent = link;
+    }
+    job.compare(entry, &rebuilt, watch)?;
+    Ok(rebuilt)
+}
+
+/// About as many bytes as [`rebuild`] writes at a time: the database as large as it ever is in its chain, and one expanded delta.
+///
+/// # Errors
+///
+/// A chain that is not whole, or an entry without the shape of its database.
+pub fn space_for(entries: &[Entry], entry: &Entry) -> Result<u64> {
+    let (mut database, mut delta) = (0, 0);
+    for link in parent::chain(entries, entry).map_err(Error::corrupt)? {
+        let geometry = geometry_of(link)?;
+        database = u64::from(geometry.page_size).saturating_mul(geometry.page_count.into()).max(database);
+        if link.parent_id.is_some() {
+            delta = expanded_delta(link, geometry).max(delta);
+        }
+    }
+    Ok(database.saturating_add(delta))
+}
+
+/// About as many bytes as the plain file of an incremental has.
+fn expanded_delta(link: &Entry, geometry: Geometry) -> u64 {
+    /// Of a page of a delta, what its cells may use, and what each needs besides the page that it holds.
+    const ROOM: u64 = 65_500;
+    const CELL: u64 = 16;
+    if !link.compressed {
+        return link.size_bytes;
+    }
+    let a_page = 65_536u64.checked_div(ROOM / (u64::from(geometry.page_size) + CELL)).unwrap_or(2 * 65_536);
+    u64::from(link.pages_stored.unwrap_or_default()).saturating_mul(a_page).saturating_add(DELTA_EXTRA)
+}
+
+/// The shape of the database of a backup, as the catalog has it.
+///
+/// # Errors
+///
+/// An entry without it.
+pub fn geometry_of(entry: &Entry) -> Result<Geometry> {
+    match (entry.page_size, entry.page_count) {
+        (Some(page_size), Some(page_count)) if page_size.is_power_of_two() && (512..=65536).contains(&page_size) => {
+            Ok(Geometry { page_size, page_count })
+        }
+        _ => Err(Error::corrupt(format!(
+            "the catalog does not know the page size and count of '{}'",
+            entry.backup_path
+        ))),
+    }
+}
+
+struct Job<'a> {
+    catalog: &'a Catalog<'a>,
+    directory: &'a Directory,
+    /// The backup whose artifact has no name yet, and that artifact.
+    own: Option<(&'a Entry, &'a Staged)>,
+}
+
+impl Job<'_> {
+    /// The plain content of an artifact, in a temporary file.
+    fn expand(&self, entry: &Entry, limit: u64, watch: &mut Watch<'_>) -> Result<Staged> {
+        let (path, file) = self.open(entry)?;
+        let path = path.as_path();
+        let compression = Compression::from_word(&entry.compression).ok_or_else(|| {
+            Error::usage(format!("'{}' has the unknown compression {}", path.display(), entry.compression))
+        })?;
+        let staged = Staged::new(self.directory)?;
+        let mut digesting = Checked { inner: file, digest: Sha256::new(), size: 0 };
+        copy(&mut digesting, compression, &staged.handle()?, limit, path, watch)?;
+        let found = digesting.finish(path, watch)?;
+        if found != (entry.size_bytes, entry.checksum.clone()) {
+            return Err(Error::corrupt(format!(
+                "'{}' is not what was written: {} bytes with SHA-256 {}, not {} bytes with {}",
+                path.display(),
+                found.0,
+                found.1,
+                entry.size_bytes,
+                entry.checksum
+            )));
+        }
+        Ok(staged)
+    }
+
+    fn apply(&self, link: &Entry, parent: &Entry, base: &Staged, watch: &mut Watch<'_>) -> Result<()> {
+        let path = link.place(self.catalog.directory());
+        let geometry = geometry_of(link)?;
+        if Some(geometry.page_size) != parent.page_size {
+            return Err(Error::corrupt(format!("'{}' is for a database of another shape", path.display())));
+        }
+        let page_size = u64::from(geometry.page_size);
+        let limit = if link.compressed {
+            // A blob that does not fit its page beside others takes up to twice its size.
+            let pages = u64::from(link.pages_stored.unwrap_or_default());
+            pages.saturating_mul(2 * page_size + DELTA_EXTRA_A_PAGE).saturating_add(DELTA_EXTRA)
+        } else {
+            link.size_bytes
+        };
+        let plain = self.expand(link, limit, watch)?;
+        let digest = parent.content_digest.as_deref().unwrap_or_default();
+        delta::apply(plain.handle()?, plain.path(), &mut base.handle()?, digest, geometry, watch)
+            .map_err(|error| error.context(format!("cannot apply '{}'", path.display())))
+    }
+
+    /// An artifact, from its beginning, and what errors call it.
+    fn open(&self, link: &Entry) -> Result<(PathBuf, File)> {
+        if let Some((_, staged)) = self.own.filter(|(entry, _)| entry.id == link.id) {
+            return Ok((staged.path().to_path_buf(), staged.from_start()?));
+        }
+        let path = link.place(self.catalog.directory());
+        let file = self.catalog.open_file(&path)?.ok_or_else(|| {
+            Error::new(rusqlite::ffi::SQLITE_CANTOPEN, format!("the backup '{}' is missing", path.display()))
+        })?;
+        if let Some(heir) = self.catalog.heir() {
+            files::refuse_to_pass(&file, &path, heir)?;
+        }
+        Ok((path, file))
+    }
+
+    fn compare(&self, entry: &Entry, staged: &Staged, watch: &mut Watch<'_>) -> Result<()> {
+        if entry.content_digest.is_none() {
+            // Nobody recorded what a foreign backup should be.
+            return Ok(());
+        }
+        let geometry = geometry_of(entry)?;
+        let hashes = artifact::page_hashes(&mut staged.handle()?, staged.path(), geometry.page_size, watch)?;
+        if Some(artifact::content_digest(geometry, &hashes)) == entry.content_digest {
+            return Ok(());
+        }
+        Err(Error::corrupt(format!("the pages of '{}' are not those of the snapshot", entry.backup_path)))
+    }
+}
+
+/// Counts and digests what is read.
+struct Checked {
+    inner: File,
+    digest: Sha256,
+    size: u64,
+}
+
+impl Read for Checked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.digest.update(&buffer[..length]);
+        self.size += length as u64;
+        Ok(length)
+    }
+}
+
+impl Checked {
+    /// Reads what the decoder has left; the length and the SHA-256 of the file, which lies at `path`.
+    fn finish(mut self, path: &Path, watch: &mut Watch<'_>) -> Result<(u64, String)> {
+        let failed = |error: io::Error| Error::io("read", path, &error);
+        let mut rest = memory::zeros(BUFFER).map_err(failed)?;
+        while self.read(&mut rest).map_err(failed)? > 0 {
+            watch.check()?;
+        }
+        Ok((self.size, artifact::hex(&self.digest.finalize())))
+    }
+}
+
+/// Writes the plain content of an artifact, which lies at `path`, if that is no longer than `limit`.
+///
+/// # Errors
+///
+/// One that is longer or damaged, or what the disk says.
+pub(crate) fn copy(
+    from: impl Read,
+    compression: Compression,
+    mut to: impl Write,
+    limit: u64,
+    path: &Path,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
+    let mut size = 0;
+    compression::expand(from, compression, path, watch, |piece| {
+        size += piece.len() as u64;
+        if size > limit {
+            return Err(Error::corrupt(format!(
+                "'{}' expands to more than the {limit} bytes that its catalog entry allows",
+                path.display()
+            )));
+        }
+        to.write_all(piece).map_err(|error| Error::io("rebuild from", path, &error))
+    })
+}

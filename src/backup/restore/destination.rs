@@ -1,0 +1,146 @@
+//! Where a restore goes.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::backup::catalog::Catalog;
+use crate::backup::take::destination;
+use crate::clock;
+use crate::connection::Caller;
+use crate::error::{Error, Result};
+use crate::files::{self, Directory, Heir, LiveFiles, SetAside};
+use crate::progress::Watch;
+
+/// The time between two looks at who has a broken database open.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The target of a restore.
+#[derive(Debug)]
+pub enum Place {
+    /// A file that is not there.
+    New(PathBuf),
+    /// A database that may be in use, the caller's own perhaps.
+    Existing(PathBuf),
+}
+
+impl Place {
+    /// Who gets to read what a target gets that is there.
+    pub fn heir(&self) -> Option<Heir> {
+        match self {
+            Self::New(_) => None,
+            Self::Existing(path) => files::heir(path),
+        }
+    }
+
+    /// Reads the caller's `target` argument; absent means its own database.
+    ///
+    /// # Errors
+    ///
+    /// A target that cannot be, that exists without `overwrite`, or that is another database of the caller.
+    pub fn find(caller: &Caller, live: &LiveFiles, argument: Option<&str>, overwrite: bool) -> Result<Self> {
+        let own = caller.file();
+        let Some(text) = argument else {
+            let own = own.ok_or_else(|| {
+                Error::usage("an in-memory or temporary database cannot be restored into; pass the path of a target")
+            })?;
+            refuse_backup(&own, live)?;
+            return Ok(Self::Existing(own));
+        };
+        let path = destination::file_path(text, "target")?;
+        if let Some(own) = own.filter(|own| files::same_file(own, &path)) {
+            refuse_backup(&own, live)?;
+            // By the name that SQLite knows: `path` may be a link to it, and a link cannot be moved aside in its place.
+            return Ok(Self::Existing(own));
+        }
+        live.refuse(&path)?;
+        destination::check_name(&path)?;
+        refuse_backup(&path, live)?;
+        match files::look(&path)? {
+            Some(found) if found.is_file() && overwrite => Ok(Self::Existing(path)),
+            Some(found) if found.is_file() => Err(destination::taken(&path)),
+            Some(_) => Err(Error::usage(format!("'{}' is not a regular file; pass another target", path.display()))),
+            None => {
+                destination::check_new(&path)?;
+                Ok(Self::New(path))
+            }
+        }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::New(path) | Self::Existing(path) => path,
+        }
+    }
+}
+
+/// Refuses a path that a catalog lists: restoring into a backup would destroy it, and what builds on it.
+fn refuse_backup(path: &Path, live: &LiveFiles) -> Result<()> {
+    let catalog = Catalog::of(files::parent_of(path), live)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if catalog.known()?.iter().any(|entry| entry.backup_path == name) {
+        return Err(Error::usage(format!(
+            "'{}' is a backup and cannot be a target; pass the path of a database",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// What an error says of a target that was moved aside before it.
+pub fn whereabouts(aside: &Path) -> String {
+    format!("what was there lies at '{}' now", aside.display())
+}
+
+/// Moves a file that is no database any more, and was `seen` to be none, out of the way, with what SQLite keeps beside it; where it is
+/// now. Waits as long as the
+/// caller would wait for a lock while anybody else has one of them open or locked, as far as the system shows.
+///
+/// # Errors
+///
+/// `SQLITE_BUSY` when the wait was in vain, or what the file system says. All files are in their places then.
+pub fn move_aside(
+    caller: &Caller,
+    directory: &Directory,
+    path: &Path,
+    seen: Option<files::Identity>,
+    watch: &mut Watch<'_>,
+) -> Result<PathBuf> {
+    // What the caller itself has open cannot be told from what another connection of this process has.
+    let own = caller.file().is_some_and(|own| files::same_file(&own, path));
+    let deadline = Instant::now() + caller.patience();
+    if directory.look(path)?.and_then(|found| found.identity()) != seen {
+        return Err(files::swapped(path));
+    }
+    loop {
+        let Some(holder) = files::holder(&set(path), !own) else {
+            let aside = SetAside::of(directory, path, &files::COMPANIONS, &clock::file_stamp(clock::now()))?;
+            // Who came between the look and the move works on files that are about to be given up.
+            let Some(holder) = files::holder(&set(aside.path()), !own) else {
+                let place = aside.path().to_path_buf();
+                aside.sync().map_err(|error| error.advice(whereabouts(&place)))?;
+                return Ok(place);
+            };
+            aside.put_back()?;
+            return Err(in_use(path, &holder));
+        };
+        if Instant::now() >= deadline {
+            return Err(in_use(path, &holder));
+        }
+        watch.pause(LOOK_AGAIN)?;
+    }
+}
+
+/// A database and what SQLite keeps beside it.
+fn set(path: &Path) -> Vec<PathBuf> {
+    let companions = files::COMPANIONS.iter().map(|companion| files::with_suffix(path, companion));
+    companions.chain([path.to_path_buf()]).collect()
+}
+
+fn in_use(path: &Path, holder: &str) -> Error {
+    Error::busy(format!(
+        "'{}' is no database that this SQLite can read, but it is not moved aside while it is in use: {holder}; stop what uses it and \
+         call again",
+        path.display()
+    ))
+}

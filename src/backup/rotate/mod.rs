@@ -1,0 +1,281 @@
+//! Rotation: deleting the backups that a retention policy does not keep.
+//!
+//! # Promise
+//!
+//! - [`planned`] says what [`rotate`] would do; both go through the same [`plan`], on the same view of the catalog.
+//!   `planned` writes nothing and takes no lock.
+//! - `planned` also plans for a catalog that is a file of its own, and whose artifacts lie elsewhere: an off-site copy's. Then
+//!   it goes by the word of the catalog alone. `rotate` refuses such a file: there is nothing here that it could delete.
+//! - A plan is of one [`source`](super::find::source): the caller's own. Who has none, such as a database in memory, plans for each source
+//!   that there is, apart ([`groups`]). Backups of other sources are neither counted nor shown nor deleted, nor is one deleted that may
+//!   be another's ([`Source::doubts`]).
+//! - Only artifacts that the directory's catalog lists are ever deleted, and never one that [`plan`] protects. Deleting
+//!   is crash-safe (see [`catalog`](super::catalog)).
+//! - What the caller has just made is not deleted, whatever others have made since.
+//! - What is not as the catalog says does not count, and is not deleted on its word: an entry that somebody changed or
+//!   doubled, a file that is live, missing, or not as long as it was. So backups that were lost to something else never
+//!   push the remaining ones out.
+//! - What resists its deletion (an immutable file) is no backup any more: it takes no slot and is not adopted. [`rotate`] tells of it, as an
+//!   error, each time until it is gone; then it counts among those that were deleted. All else is deleted nevertheless.
+//! - A default directory that does not exist yet holds no backups, so nothing is deleted and nothing is made.
+
+mod groups;
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use self::groups::groups;
+use super::artifact::recognize;
+use super::catalog::adopted::ADOPTED;
+use super::catalog::entry::Entry;
+use super::catalog::{self, Catalog, Listing, newest_first};
+use super::find::source::{Key, Made, Source};
+use super::take::destination;
+use super::warnings::lost_tasks;
+use crate::clock;
+use crate::connection::Caller;
+use crate::error::{Error, Result, UNCHANGED};
+use crate::files::{self, Directory, LiveFiles};
+use crate::progress::Watch;
+use crate::retention::plan::Item;
+use crate::retention::policy::Policy;
+use crate::retention::tasks::Tasks;
+
+/// What becomes of one backup.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// The backup, as results show it.
+    pub entry: Entry,
+    /// Whether it stays.
+    pub keep: bool,
+    /// Why; never empty.
+    pub reasons: Vec<String>,
+    /// Whether its time is known to be wrong from now on.
+    wrong_clock: bool,
+    /// The source by whose plan; none for an adopted file.
+    pub source: Option<String>,
+}
+
+/// What a plan is made for.
+struct Wish<'a> {
+    policy: &'a Policy,
+    source: Source,
+    now: DateTime<Utc>,
+    /// The id of the backup that the caller has just made.
+    just_made: Option<&'a str>,
+}
+
+/// What [`rotate`] would do now, newest first.
+///
+/// # Errors
+///
+/// A series name that none can have, a directory that does not exist, or a manifest that is none.
+pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Result<Vec<Planned>> {
+    check(policy)?;
+    let live = LiveFiles::of(caller)?;
+    let mut watch = Watch::new(caller, None);
+    if let Some(file) = directory.map(Path::new).filter(|path| path.is_file()) {
+        let entries = catalog::elsewhere(file, &live)?;
+        let source = source_among(caller, &entries, &mut watch)?;
+        let wish = Wish { policy, source, now: caller.now(), just_made: None };
+        return Ok(decide(entries, untrue, Entry::clone, &wish));
+    }
+    let place = destination::directory(caller, directory, &mut watch)?;
+    let catalog = Catalog::of(&place, &live)?;
+    let listing = catalog.listing(&mut watch)?;
+    let source = source_among(caller, &listing.backups, &mut watch)?;
+    let resisting: Vec<Entry> =
+        listing.resisting().filter(|entry| !source.is_known() || source.owns(*entry)).cloned().collect();
+    let wish = Wish { policy, source, now: caller.now(), just_made: None };
+    let mut planned = decide_here(listing, &catalog, &live, &wish)?;
+    planned.extend(resisting.iter().map(|entry| tried_again(entry, catalog.directory())));
+    planned.sort_by_key(|one| Reverse(one.entry.made()));
+    Ok(planned)
+}
+
+/// What is planned for a backup whose deletion failed.
+fn tried_again(entry: &Entry, directory: &Path) -> Planned {
+    let why = entry.deletion_error().unwrap_or_default();
+    Planned {
+        entry: entry.shown(directory),
+        keep: false,
+        wrong_clock: false,
+        reasons: vec![format!("its deletion failed and is tried again: {why}")],
+        source: Some(Key::of(entry).text().to_owned()),
+    }
+}
+
+fn source_among(caller: &Caller, entries: &[Entry], watch: &mut Watch<'_>) -> Result<Source> {
+    Source::of(caller, watch)?.among(entries.iter().map(Made::from))
+}
+
+/// Deletes what `policy` does not keep, but for the backup that the caller has `just_made`; the number of backups that are gone.
+///
+/// # Errors
+///
+/// As for [`planned`], what the file system says, or what resisted, with how many are gone.
+pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_made: Option<&str>) -> Result<usize> {
+    check(policy)?;
+    let mut watch = Watch::new(caller, None);
+    let place = destination::directory(caller, directory, &mut watch)?;
+    if directory.is_none() && !files::exists(&place)? {
+        return Ok(0);
+    }
+    let live = LiveFiles::of(caller)?;
+    let catalog = Catalog::of(&place, &live)?;
+    if let Ok(directory) = catalog.opened() {
+        files::sweep(directory, &live);
+    }
+    // Where nothing is, there is nothing to lock, and no lock file to leave.
+    let nothing_adopted = !policy.adopted || Listing::default().adopted(&catalog)?.is_empty();
+    if nothing_adopted && catalog.is_untouched() {
+        return Ok(0);
+    }
+    let mut writer = catalog.open(&mut watch).map_err(|error| error.if_interrupted(UNCHANGED))?;
+    let listing = writer.listing();
+    let source = source_among(caller, &listing.backups, &mut watch)?;
+    let wish = Wish { policy, source, now: caller.now(), just_made };
+    let planned = decide_here(listing, &catalog, &live, &wish)?;
+    let wrong = planned.iter().filter(|one| one.wrong_clock && !one.entry.has_wrong_clock());
+    writer.mark_wrong_clocks(&wrong.map(|one| one.entry.id.clone()).collect::<HashSet<_>>())?;
+    let (adopted, catalogued): (Vec<Planned>, Vec<Planned>) =
+        planned.into_iter().filter(|one| !one.keep).partition(|one| one.entry.backup_type == ADOPTED);
+    let doomed: Vec<String> = catalogued.into_iter().map(|one| one.entry.id).collect();
+    writer.delete(&doomed)?;
+    let done = writer.deletions().among(|entry| !wish.source.is_known() || wish.source.owns(entry));
+    let adopted = adopted.iter().map(|one| delete_adopted(writer.directory(), &one.entry, &live));
+    let (gone, errors): (Vec<_>, Vec<_>) = adopted.partition(|outcome: &Result<()>| outcome.is_ok());
+    let gone = done.gone.len() + gone.len();
+    let errors = done.resisted.into_iter().map(|(_, error)| error).chain(errors.into_iter().filter_map(Result::err));
+    catalog::told_of_deletions(gone, errors).map_or(Ok(gone), Err)
+}
+
+fn delete_adopted(directory: &Directory, entry: &Entry, live: &LiveFiles) -> Result<()> {
+    // Its id is its name; its path is text that results show.
+    let path = directory.path().join(&entry.id);
+    match recognize::artifact(directory, &path, live, "its name")? {
+        Some(file) => directory.remove_file(&path, &file),
+        None => Err(Error::io("delete the adopted backup", &path, &std::io::ErrorKind::NotFound.into())),
+    }
+}
+
+fn check(policy: &Policy) -> Result<()> {
+    policy.name.as_deref().map_or(Ok(()), destination::check_series)
+}
+
+/// Decides on the backups of a directory, and on the files in it that could be adopted.
+fn decide_here(listing: Listing, catalog: &Catalog<'_>, live: &LiveFiles, wish: &Wish<'_>) -> Result<Vec<Planned>> {
+    let adopted = listing.adopted(catalog)?;
+    let mut entries = listing.backups;
+    entries.extend(adopted);
+    newest_first(&mut entries);
+    Ok(decide(entries, |entry| unfit(entry, catalog, live), |entry| entry.shown(catalog.directory()), wish))
+}
+
+fn decide(
+    entries: Vec<Entry>,
+    unfit: impl Fn(&Entry) -> Option<&'static str>,
+    shown: impl Fn(&Entry) -> Entry,
+    wish: &Wish<'_>,
+) -> Vec<Planned> {
+    let ids = repeated(entries.iter().map(|entry| entry.id.as_str()));
+    let files = repeated(entries.iter().map(|entry| entry.backup_path.as_str()));
+    let item = |entry: &Entry| {
+        let doubled = ids.contains(entry.id.as_str()) || files.contains(entry.backup_path.as_str());
+        let doubt = || wish.source.doubts(entry).then_some("made of a path at which another database lies now");
+        let item =
+            item(entry, if doubled { Some("listed twice in the catalog") } else { unfit(entry).or_else(doubt) });
+        Item { just_made: wish.just_made == Some(entry.id.as_str()), ..item }
+    };
+    let items: Vec<Item> = entries.iter().map(item).collect();
+    let mut planned: Vec<(usize, Planned)> = Vec::new();
+    for group in groups(&entries, &wish.source) {
+        for (place, decision) in group.plan(&items, wish.now, wish.policy) {
+            let entry = &entries[place];
+            let source = (entry.backup_type != ADOPTED).then(|| group.label.clone());
+            let one = Planned {
+                entry: shown(entry),
+                keep: decision.keep,
+                reasons: decision.reasons,
+                wrong_clock: decision.wrong_clock,
+                source,
+            };
+            planned.push((place, one));
+        }
+    }
+    planned.sort_by_key(|(place, _)| *place);
+    planned.into_iter().map(|(_, one)| one).collect()
+}
+
+/// What occurs more than once.
+pub(super) fn repeated<'a>(keys: impl Iterator<Item = &'a str>) -> HashSet<&'a str> {
+    let mut seen = HashSet::new();
+    keys.filter(|key| !seen.insert(*key)).collect()
+}
+
+/// Why an entry is not to be believed, if so.
+fn untrue(entry: &Entry) -> Option<&'static str> {
+    if entry.backup_type != ADOPTED && !entry.is_intact() {
+        return Some("its catalog entry was changed by somebody else");
+    }
+    if clock::parse_rfc3339(&entry.created_at).is_none() {
+        return Some("its catalog entry has no time that could be read");
+    }
+    None
+}
+
+/// Why an entry is not to be believed or its file not to be touched, if so.
+fn unfit(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'static str> {
+    if let Some(untrue) = untrue(entry) {
+        return Some(untrue);
+    }
+    let path = entry.place(catalog.directory());
+    if catalog.opened().is_ok_and(|directory| live.contains_in(directory, &path)) {
+        return Some("a live database");
+    }
+    for companion in ["-wal", "-journal"] {
+        match catalog.look(&files::with_suffix(&path, companion)) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Some("in use as a database: a journal lies beside it"),
+            Err(_) => return Some("what lies beside its file cannot be looked at"),
+        }
+    }
+    match catalog.look(&path) {
+        Ok(Some(found)) if !found.is_file() => Some("no regular file"),
+        Ok(Some(found)) if found.length() != entry.size_bytes => Some("its file is not as long as the catalog says"),
+        Ok(Some(_)) => None,
+        Ok(None) => Some("its file is missing"),
+        Err(_) => Some("its file cannot be looked at"),
+    }
+}
+
+/// What is known of a backup's tasks: a catalog object without counts is of a database without a task table.
+fn tasks_of(entry: &Entry) -> Tasks {
+    match (&entry.task_counts, entry.backup_type == ADOPTED) {
+        (_, true) => Tasks::Unknown,
+        (Some(counts), false) if lost_tasks::total(&counts.fields()) > 0 => Tasks::There,
+        _ => Tasks::Gone,
+    }
+}
+
+fn item(entry: &Entry, untouchable: Option<&'static str>) -> Item {
+    Item {
+        id: entry.id.clone(),
+        label: entry.backup_path.clone(),
+        made: entry.made(),
+        // One that cannot be read is untouchable; any time will do.
+        created_at: clock::parse_rfc3339(&entry.created_at).unwrap_or_default(),
+        size_bytes: entry.size_bytes,
+        name: entry.name.clone(),
+        parent_id: entry.parent_id.clone(),
+        verified: entry.verified_at.is_some(),
+        tasks: tasks_of(entry),
+        adopted: entry.backup_type == ADOPTED,
+        untouchable,
+        wrong_clock: entry.has_wrong_clock(),
+        just_made: false,
+    }
+}

@@ -1,0 +1,296 @@
+//! Every page of one snapshot, handed to a visitor, with no copy of the database on disk.
+//!
+//! # Promise
+//!
+//! - The pages are those of **one commit**, whatever other connections commit meanwhile.
+//! - The walk **always finishes**: it never starts over. `sqlite3 .backup` and `Connection.backup(pages=100, …)` begin
+//!   again whenever another process has committed, since they let go of the database between their steps
+//!   (<https://www.sqlite.org/backup.html>); here one read transaction is held from the first page to the last.
+//! - In WAL mode other connections read and write undisturbed; only the WAL cannot be reset until the walk ends, so
+//!   a budget ends the walk if the WAL grows by more. With a rollback journal, writers wait until the walk ends.
+//! - The caller's interrupt ends it between two steps (at most a few megabytes).
+//!
+//! # How
+//!
+//! A sidecar begins a read transaction, which pins the snapshot. Its pages are read straight from the files that SQLite has
+//! open (see [`direct`] for why that is safe). Where that is not possible, the sidecar is the source of SQLite's backup API, and
+//! the destination is a [`Sink`](self::backup_api::Sink). Databases without a file, and those that the caller keeps for itself
+//! (`locking_mode=EXCLUSIVE`), are read through the caller's own connection: while our function runs, its mutex is held, so nobody
+//! else can use it.
+//!
+//! Both ways deliver the same, page 1 included: it comes last, and as SQLite's backup API would write it.
+
+pub mod backup_api;
+mod direct;
+mod reader_vfs;
+mod wal_frames;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use rusqlite::Connection;
+use rusqlite::backup::{Backup, StepResult};
+
+use self::backup_api::{Geometry, PageVisitor, Sink};
+use self::direct::Straight;
+pub use self::reader_vfs::{Known as KnownReader, known as known_readers};
+use crate::connection::{Caller, Sidecar, Standing, encrypted, read_pragma};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::host::{Transaction, threads};
+use crate::progress::Watch;
+use crate::settings::{self, Settings};
+
+/// Bytes between two looks at the clock, the caller and the WAL: about a millisecond's work.
+const STEP_BYTES: u32 = 4 << 20;
+/// The byte that SQLite's locks are on; its page holds no content: <https://www.sqlite.org/fileformat2.html>, section 1.4.
+const LOCK_BYTE: u32 = 1 << 30;
+
+/// The page in which that byte lies, which SQLite never uses: no artifact holds it.
+pub(super) fn lock_byte_page(page_size: u32) -> u32 {
+    LOCK_BYTE / page_size + 1
+}
+
+/// A snapshot that is being held.
+pub struct Snapshot<'c> {
+    source: Source<'c>,
+    straight: Option<Straight>,
+    wal: Option<WalBudget>,
+    /// When it was taken.
+    pub taken_at: DateTime<Utc>,
+    /// What the caller held at that time.
+    pub standing: Standing,
+    /// The size of a page in bytes.
+    pub page_size: u32,
+    /// The number of pages.
+    pub page_count: u32,
+    since: Instant,
+}
+
+enum Source<'c> {
+    Sidecar(Sidecar),
+    Caller(&'c Connection),
+}
+
+struct WalBudget {
+    path: PathBuf,
+    limit: u64,
+    budget_mb: u64,
+}
+
+impl WalBudget {
+    /// What the WAL of a database may grow to from now on.
+    fn of(database: &Path, budget_mb: u64) -> Result<Self> {
+        let path = files::with_suffix(database, "-wal");
+        let limit = files::length(&path)?.saturating_add(budget_mb.saturating_mul(1 << 20));
+        Ok(Self { path, limit, budget_mb })
+    }
+}
+
+impl<'c> Snapshot<'c> {
+    /// Takes a snapshot of the caller's main database and holds it until dropped.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_BUSY` when the caller is in its own way, or others are for longer than the caller's patience; whatever
+    /// else SQLite says to opening and reading the file.
+    pub fn take(caller: &'c Caller, watch: &mut Watch<'_>) -> Result<Self> {
+        let mut standing = caller.standing()?;
+        let file = caller.file();
+        let own =
+            file.is_none() || (standing.alone() && standing.transaction != Transaction::Write) || standing.unlocked;
+        let source = if own {
+            if standing.transaction == Transaction::Write {
+                let reason = standing.in_the_way().filter(|_| file.is_some());
+                return Err(Error::busy(reason.unwrap_or_else(|| {
+                    "this in-memory database has an open write transaction; COMMIT or ROLLBACK it and call again"
+                        .into()
+                })));
+            }
+            encrypted::refuse(caller)?;
+            caller.refuse_unseen()?;
+            Source::Caller(caller.connection())
+        } else {
+            let sidecar = open(caller, &standing)?;
+            sidecar.begin_read(caller, &mut standing, watch)?;
+            Source::Sidecar(sidecar)
+        };
+        let taken_at = caller.now();
+        let conn = source.connection();
+        let wal_budget_mb = Settings::of(conn)?.positive(&settings::WAL_BUDGET_MB)?;
+        let wal = file.filter(|_| standing.wal()).map(|file| WalBudget::of(&file, wal_budget_mb)).transpose()?;
+        let page_size = read_pragma(conn, "page_size")?;
+        let page_count = read_pragma(conn, "page_count")?;
+        let straight = match &source {
+            Source::Sidecar(sidecar) if page_count > 0 => {
+                Straight::find(sidecar.connection(), standing.wal(), page_size)?
+            }
+            _ => None,
+        };
+        Ok(Self { page_size, page_count, source, straight, wal, taken_at, standing, since: Instant::now() })
+    }
+
+    /// A connection that sees the snapshot, for reading what else shall be recorded of it.
+    pub fn connection(&self) -> &Connection {
+        self.source.connection()
+    }
+
+    /// Bytes of all its pages.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.page_count) * u64::from(self.page_size)
+    }
+
+    /// Page 1 as the walk is going to deliver it, if that can be told beforehand.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    pub fn expected_page_one(&self) -> Result<Option<Vec<u8>>> {
+        let Some(straight) = &self.straight else { return Ok(None) };
+        let page = straight.page_one(self.connection())?;
+        Ok(Some(backup_api::expected_page_one(page, self.page_count)))
+    }
+
+    /// Another connection that sees the very same snapshot, and may be used by another thread. `None` where that cannot be had or
+    /// not be told.
+    pub fn twin(&self, caller: &Caller) -> Option<Sidecar> {
+        let Source::Sidecar(sidecar) = &self.source else { return None };
+        if self.straight.is_none() || !threads::allowed() {
+            return None;
+        }
+        let twin = open(caller, &self.standing).ok()?;
+        if !twin.try_begin_read() {
+            return None;
+        }
+        // With a rollback journal, nobody can have written since the lock of this snapshot was taken.
+        let same = !self.standing.wal() || reader_vfs::same_snapshot(sidecar.connection(), twin.connection());
+        same.then_some(twin)
+    }
+
+    /// Hands every page to `visitor`, as [`PageVisitor`] describes.
+    ///
+    /// # Errors
+    ///
+    /// The visitor's, the source's, `SQLITE_INTERRUPT`, or `SQLITE_FULL` when the WAL outgrows its budget.
+    pub fn walk(&self, visitor: Box<dyn PageVisitor>, watch: &mut Watch<'_>) -> Result<Geometry> {
+        match &self.straight {
+            Some(straight) => self.walk_straight(straight, visitor, watch),
+            None => self.walk_sqlite(visitor, watch),
+        }
+    }
+
+    fn walk_straight(
+        &self,
+        straight: &Straight,
+        mut visitor: Box<dyn PageVisitor>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Geometry> {
+        let conn = self.connection();
+        let lock_byte_page = lock_byte_page(self.page_size);
+        let mut next = 2;
+        while next <= self.page_count {
+            if next == lock_byte_page {
+                next += 1;
+                continue;
+            }
+            let end = if next < lock_byte_page { self.page_count.min(lock_byte_page - 1) } else { self.page_count };
+            let mut fill = |first, buffer: &mut [u8]| straight.read(conn, first, buffer);
+            next += visitor.run(next, end - next + 1, self.page_size as usize, &mut fill)?;
+            watch.progress(u64::from(next - 1), self.page_count.into())?;
+            self.check_wal()?;
+        }
+        let first = straight.page_one(conn)?;
+        visitor.page(1, &backup_api::expected_page_one(first, self.page_count))?;
+        Ok(Geometry { page_size: self.page_size, page_count: self.page_count })
+    }
+
+    fn walk_sqlite(&self, visitor: Box<dyn PageVisitor>, watch: &mut Watch<'_>) -> Result<Geometry> {
+        let sink = Sink::new(visitor);
+        let mut target = sink.connect()?;
+        let copied = self.copy(&mut target, watch);
+        if let Err(error) = copied {
+            drop(target);
+            return Err(sink.take_error().unwrap_or(error));
+        }
+        drop(target);
+        let geometry = sink.finish()?;
+        // An empty file is a database of no pages; its copy gets page 1.
+        if geometry.page_count != self.page_count.max(1) {
+            return Err(Error::internal(format!(
+                "the page walk delivered {} of {} pages",
+                geometry.page_count, self.page_count
+            )));
+        }
+        Ok(geometry)
+    }
+
+    fn copy(&self, target: &mut Connection, watch: &mut Watch<'_>) -> Result<()> {
+        let pages_a_step = match self.source {
+            Source::Sidecar(_) => i32::try_from((STEP_BYTES / self.page_size.max(512)).max(16)).unwrap_or(16),
+            // No transaction of ours is open between steps on the caller's connection, and a shared cache may have other
+            // users, so all is copied in one step.
+            Source::Caller(_) => -1,
+        };
+        let backup = Backup::new(self.source.connection(), target)
+            .map_err(|error| encrypted::refused_backup(self.source.connection(), error.into()))?;
+        loop {
+            let step = backup
+                .step(pages_a_step)
+                .map_err(|error| Error::from(error).explained().context("cannot read the database"))?;
+            let progress = backup.progress();
+            let total = u64::try_from(progress.pagecount).unwrap_or_default();
+            let left = u64::try_from(progress.remaining).unwrap_or_default();
+            match step {
+                StepResult::Done => return watch.progress(total, total),
+                StepResult::More => watch.progress(total.saturating_sub(left), total)?,
+                _ => return Err(Error::busy("the database is locked although a snapshot of it is held")),
+            }
+            self.check_wal()?;
+        }
+    }
+
+    fn check_wal(&self) -> Result<()> {
+        let Some(wal) = &self.wal else { return Ok(()) };
+        if files::length(&wal.path)? <= wal.limit {
+            return Ok(());
+        }
+        Err(Error::new(
+            rusqlite::ffi::SQLITE_FULL,
+            format!(
+                "the WAL '{}' grew by more than {} MB while the backup held its snapshot; back up to a faster disk or \
+                 at a quieter time, or raise the setting wal_budget_mb",
+                wal.path.display(),
+                wal.budget_mb
+            ),
+        ))
+    }
+
+    /// Lets go of the snapshot; how long writers may have waited for it (not at all in WAL mode).
+    pub fn release(self) -> Duration {
+        let held = self.since.elapsed();
+        if self.standing.wal() || matches!(self.source, Source::Caller(_)) { Duration::ZERO } else { held }
+    }
+
+    /// What somebody who reads the result should know.
+    pub fn note(&self) -> Option<&'static str> {
+        self.standing.note()
+    }
+}
+
+/// Opens a sidecar, watched where that is possible.
+fn open(caller: &Caller, standing: &Standing) -> Result<Sidecar> {
+    match reader_vfs::over(caller.connection()) {
+        Some(reader) => Sidecar::open_reader_on(caller, standing, Some(reader)),
+        None => Sidecar::open_reader(caller, standing),
+    }
+}
+
+impl Source<'_> {
+    fn connection(&self) -> &Connection {
+        match self {
+            Self::Sidecar(sidecar) => sidecar.connection(),
+            Self::Caller(conn) => conn,
+        }
+    }
+}

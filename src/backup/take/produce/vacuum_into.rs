@@ -1,0 +1,76 @@
+//! Making a `snapshot`: a compact copy of the database.
+//!
+//! It is SQLite's own `VACUUM INTO` on a sidecar, which does not sync its file and renumbers the rows of tables without an INTEGER
+//! PRIMARY KEY; so we sync, and name such tables in a note.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::backup::artifact;
+use crate::backup::snapshot::backup_api::Geometry;
+use crate::backup::take::options::Kind;
+use crate::backup::take::produce::{Order, Produced, counts};
+use crate::clock;
+use crate::connection::{Sidecar, read_pragma};
+use crate::error::{Error, Result};
+use crate::files::Staged;
+use crate::progress::Watch;
+use crate::schema;
+
+impl Order<'_> {
+    pub(super) fn vacuum_into(&self, watch: &mut Watch<'_>) -> Result<Produced> {
+        let mut standing = self.caller.standing()?;
+        if standing.alone() {
+            let reason = standing.in_the_way().unwrap_or_default();
+            return Err(Error::busy(format!("type snapshot needs a second connection: {reason}; or use type full")));
+        }
+        let sidecar = Sidecar::open_reader(self.caller, &standing)?;
+        sidecar.begin_read(self.caller, &mut standing, watch)?;
+        let conn = sidecar.connection();
+        let size = read_pragma::<i64>(conn, "page_count")? * read_pragma::<i64>(conn, "page_size")?;
+        self.check_space(size.unsigned_abs())?;
+        let mut notes: Vec<String> = standing.note().into_iter().map(str::to_owned).collect();
+        notes.extend(renumbered(conn)?);
+        // VACUUM holds a read transaction of its own, and refuses to run inside another.
+        conn.execute_batch("COMMIT; PRAGMA query_only=OFF")?;
+        let plain = Staged::new(self.catalog.opened()?)?;
+        let (taken_at, since) = (self.caller.now(), Instant::now());
+        sidecar.vacuum_into(self.caller, plain.handle()?, plain.path(), watch)?;
+        let held = if standing.wal() { Duration::ZERO } else { since.elapsed() };
+        drop(sidecar);
+        let copy = artifact::open_immutable(plain.handle()?, plain.path())?;
+        let task_counts = counts(&copy, &mut notes, watch)?;
+        let page_size: u32 = read_pragma(&copy, "page_size")?;
+        drop(copy);
+        let hashes = artifact::page_hashes(&mut plain.handle()?, self.shown, page_size, watch)?;
+        let page_count = u32::try_from(hashes.len()).unwrap_or(u32::MAX);
+        let geometry = Geometry { page_size, page_count };
+        let staged = self.compressed(plain, watch)?;
+        Ok(Produced {
+            fingerprint: self.settle(&staged, watch)?,
+            kind: Kind::Snapshot,
+            staged,
+            geometry,
+            content_digest: artifact::content_digest(geometry, &hashes),
+            hashes,
+            pages_stored: page_count,
+            parent_id: None,
+            task_counts,
+            taken_at,
+            blocked_ms: clock::milliseconds(held),
+            notes,
+        })
+    }
+}
+
+/// A note on the tables whose rows `VACUUM INTO` may number anew.
+fn renumbered(conn: &Connection) -> Result<Option<String>> {
+    let tables = schema::tables_without_own_rowid(conn)?;
+    Ok((!tables.is_empty()).then(|| {
+        format!(
+            "rows of tables without an INTEGER PRIMARY KEY may have got new rowids: {}; use type full where rowids matter",
+            tables.join(", ")
+        )
+    }))
+}

@@ -1,0 +1,256 @@
+//! Giving an artifact its name and its place in the catalog.
+//!
+//! # Promise
+//!
+//! Under the catalog's lock: hash file, artifact, catalog, in this order, each durable before the next. A crash after the
+//! artifact has its name is completed by the next writer, from the hash file; one before leaves a hash file without an
+//! artifact, which is set aside later (see [`orphans`]). An artifact that others build on is never replaced; the entry of one that is to be
+//! replaced is marked first, so that the next writer looks which of the two lies there, if a crash comes in between.
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::destination::{self, Target};
+use super::options::Wish;
+use super::produce::{self, Produced};
+use crate::backup::catalog::Catalog;
+use crate::backup::catalog::entry::Entry;
+use crate::backup::catalog::{hash_file, orphans};
+use crate::backup::find::elsewhere;
+use crate::backup::find::source::Source;
+use crate::backup::json::object::Object;
+use crate::backup::verify::findings::Level;
+use crate::clock;
+use crate::connection::Caller;
+use crate::error::{Error, Result};
+use crate::files::{self, Directory, Placed, Staged};
+use crate::progress::Watch;
+
+/// What is to be published, and where.
+pub struct Job<'a> {
+    /// Who asked.
+    pub caller: &'a Caller,
+    /// What was asked for.
+    pub wish: &'a Wish,
+    /// Where it shall go.
+    pub target: &'a Target,
+    /// The catalog of that directory.
+    pub catalog: &'a Catalog<'a>,
+    /// What the caller's database is known as.
+    pub source: &'a Source,
+    /// When the work began.
+    pub started: Instant,
+    /// When and how the artifact was verified.
+    pub verified: Option<(String, Level)>,
+}
+
+/// The catalog object of an artifact that has no name yet.
+pub fn entry_of(produced: &Produced, wish: &Wish, source: &Source) -> Entry {
+    let compression = wish.compression.0;
+    Entry {
+        id: uuid::Uuid::new_v4().to_string(),
+        backup_type: produced.kind.word().into(),
+        name: wish.name.clone(),
+        queue_name: source.name().map(str::to_owned),
+        source_path: source.path().to_owned(),
+        backup_path: String::new(),
+        created_at: clock::rfc3339(produced.taken_at),
+        size_bytes: produced.fingerprint.size,
+        compressed: compression != crate::backup::artifact::compression::Compression::None,
+        compression: compression.word().into(),
+        checksum: produced.fingerprint.checksum.clone(),
+        database_version: Some(produce::database_version()),
+        page_count: Some(produced.geometry.page_count),
+        page_size: Some(produced.geometry.page_size),
+        parent_id: produced.parent_id.clone(),
+        content_digest: Some(produced.content_digest.clone()),
+        hash_file_checksum: None,
+        pages_stored: Some(produced.pages_stored),
+        task_counts: produced.task_counts.as_ref().map(Object::from),
+        duration_ms: None,
+        verified_at: None,
+        verified_level: None,
+        sequence: None,
+        object_digest: None,
+        others: Object::default(),
+    }
+}
+
+impl Job<'_> {
+    /// Publishes the artifact; `None` when it has to be a full one: the backup that it builds on is gone, or would be replaced. `notes` get
+    /// what was set aside.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says, or a name that was taken. Nothing is left behind.
+    pub fn publish(
+        &self,
+        produced: Produced,
+        notes: &mut Vec<String>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Option<Entry>> {
+        let mut writer = self.catalog.open(watch)?;
+        notes.extend(writer.set_orphans_aside(self.caller.now()));
+        let entries = writer.listing().known();
+        if let Some(parent) = &produced.parent_id
+            && !entries.iter().any(|entry| entry.id == *parent && !entry.is_going())
+        {
+            return Ok(None);
+        }
+        let mut entry = entry_of(&produced, self.wish, self.source);
+        entry.backup_path = self.free_name(&produced, &entries)?;
+        entry.follow(&entries);
+        let pointers = elsewhere::pointers(self.catalog);
+        entry.sequence = entry.sequence.map(|sequence| elsewhere::after(sequence, &pointers));
+        let replaces = entries.iter().any(|other| other.backup_path == entry.backup_path);
+        if replaces && produced.parent_id.is_some() {
+            // It would replace something that it may build on.
+            return Ok(None);
+        }
+        entry.duration_ms = Some(clock::milliseconds(self.started.elapsed()));
+        if let Some((when, level)) = &self.verified {
+            entry.verified_at = Some(when.clone());
+            entry.verified_level = Some(level.word().into());
+        }
+        let path = entry.place(self.catalog.directory());
+        let hashes = self.stage_hashes(writer.directory(), &produced, &mut entry, &path)?;
+        let staged = writer.stage(&entry, self.caller.likeness())?;
+        let hash_path = hash_file::path_of(&path);
+        writer.announce_replacement(&entry.backup_path)?;
+        self.place_hashes(hashes, &path, replaces && self.overwrites(), notes)?;
+        let refused = match produced.staged.place(&path, self.overwrites()) {
+            Ok(Placed::Durable) => None,
+            Ok(Placed::Fragile(error)) => Some((error, vec![path.as_path(), &hash_path])),
+            // The file of this name is somebody else's.
+            Ok(Placed::Taken) => Some((destination::taken(&path), vec![hash_path.as_path()])),
+            Err(error) => Some((error, vec![hash_path.as_path()])),
+        };
+        if let Some((error, placed)) = refused {
+            self.take_back(writer.directory(), &placed);
+            return Err(error);
+        }
+        match writer.commit(staged) {
+            Ok((entry, None)) => Ok(Some(entry)),
+            Ok((_, Some(error))) => Err(error.context(format!(
+                "the backup '{}' is made and listed, but may not survive a power cut",
+                path.display()
+            ))),
+            Err(error) => {
+                self.take_back(writer.directory(), &[&path, &hash_path]);
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives the hash file of the artifact at `path` its name. Only that of an artifact that is being overwritten is replaced.
+    fn place_hashes(&self, hashes: Staged, path: &Path, replaces: bool, notes: &mut Vec<String>) -> Result<()> {
+        let hash_path = hash_file::path_of(path);
+        if !replaces {
+            notes.extend(orphans::clear(hashes.directory(), path, self.catalog.live())?);
+        }
+        let directory = hashes.directory().clone();
+        match hashes.place(&hash_path, replaces)? {
+            Placed::Durable => Ok(()),
+            Placed::Taken => Err(destination::taken(&hash_path)),
+            Placed::Fragile(error) => {
+                self.take_back(&directory, &[&hash_path]);
+                Err(error)
+            }
+        }
+    }
+
+    fn overwrites(&self) -> bool {
+        self.wish.overwrite && self.target.file_name.is_some()
+    }
+
+    fn stage_hashes(
+        &self,
+        directory: &Directory,
+        produced: &Produced,
+        entry: &mut Entry,
+        path: &Path,
+    ) -> Result<Staged> {
+        let hash_path = hash_file::path_of(path);
+        self.check_hash_path(&hash_path)?;
+        let staged = Staged::new(directory)?;
+        let checksum = hash_file::write(staged.handle()?, &hash_path, entry, produced.geometry, &produced.hashes)?;
+        if let Some(like) = self.caller.likeness() {
+            staged.permit(&like)?;
+        }
+        staged.sync()?;
+        entry.hash_file_checksum = Some(checksum);
+        Ok(staged)
+    }
+
+    /// Only a hash file may be replaced: the rest of an artifact that is gone or is being overwritten.
+    fn check_hash_path(&self, path: &Path) -> Result<()> {
+        let Some(file) = self.catalog.open_file(path)? else { return Ok(()) };
+        if hash_file::read(file, path)?.is_some() {
+            return Ok(());
+        }
+        Err(Error::usage(format!(
+            "'{}' is in the way of the backup's hash file and is none; move it away",
+            path.display()
+        )))
+    }
+
+    /// Undoes what was placed. An artifact that replaced another stays: it is all there is, and the next writer lists it.
+    fn take_back(&self, directory: &Directory, placed: &[&Path]) {
+        if !self.overwrites() {
+            for path in placed {
+                let _ = directory.remove(path);
+            }
+        }
+    }
+
+    /// The first name that neither the directory nor the catalog has; the writers' lock keeps it free.
+    fn free_name(&self, produced: &Produced, entries: &[Entry]) -> Result<String> {
+        let directory = self.catalog.directory();
+        let ending = format!("{}{}", produced.kind.ending(), self.wish.compression.0.suffix());
+        if let Some(name) = &self.target.file_name {
+            let path = directory.join(name);
+            check_free(self.catalog, &path, entries, self.overwrites())?;
+            return Ok(name.clone());
+        }
+        let names = destination::generated_names(self.wish.name.as_deref(), produced.taken_at, &ending);
+        for name in names {
+            let listed = entries.iter().any(|entry| entry.backup_path == name);
+            let path = directory.join(&name);
+            // The hash file may be one that waits for its artifact.
+            let free =
+                self.catalog.look(&path)?.is_none() && self.catalog.look(&hash_file::path_of(&path))?.is_none();
+            if !listed && free {
+                return Ok(name);
+            }
+        }
+        Err(destination::taken(&directory.join("queue_backup_…")))
+    }
+}
+
+fn check_free(catalog: &Catalog<'_>, path: &Path, entries: &[Entry], overwrite: bool) -> Result<()> {
+    if !overwrite {
+        return match catalog.look(path)? {
+            Some(_) => Err(destination::taken(path)),
+            None => Ok(()),
+        };
+    }
+    let replaced =
+        entries.iter().find(|entry| path.file_name().is_some_and(|name| name == entry.backup_path.as_str()));
+    if replaced.is_none()
+        && let Some(holder) = files::holder(&[path.to_path_buf()], true)
+    {
+        return Err(Error::busy(format!(
+            "'{}' is no backup and in use, so it is not overwritten: {holder}; choose another name, or stop what uses it",
+            path.display()
+        )));
+    }
+    let dependant = replaced.and_then(|old| entries.iter().find(|entry| entry.parent_id.as_ref() == Some(&old.id)));
+    match dependant {
+        Some(dependant) => Err(Error::usage(format!(
+            "'{}' cannot be overwritten, because the backup '{}' builds on it; choose another name",
+            path.display(),
+            dependant.backup_path
+        ))),
+        None => Ok(()),
+    }
+}

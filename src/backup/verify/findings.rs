@@ -1,0 +1,266 @@
+//! Whether an artifact is what it was meant to be.
+//!
+//! # Promise
+//!
+//! Three levels, each with all that the one before it does:
+//!
+//! - `checksum`: the file is byte for byte what was written (length and SHA-256), and so are those that it builds on;
+//! - `quick`: its pages are those of the snapshot (`content_digest`), and `PRAGMA quick_check` finds nothing;
+//! - `full`: `PRAGMA integrity_check` and `PRAGMA foreign_key_check` find nothing, and the tasks by status are those
+//!   that were counted when the snapshot was taken.
+//!
+//! Where a table needs a function or collation that only the application has, all else is checked, and what was not is named. The level
+//! that was reached is then `checksum`, though the pages were compared as well.
+//!
+//! A plain artifact is opened where it lies, as immutable. A compressed one or an incremental is rebuilt in a temporary file
+//! first, through its whole chain: in its own directory, or where there is space (see [`scratch`]).
+
+use std::fs::File;
+use std::io::Seek;
+use std::path::PathBuf;
+
+use rusqlite::ffi;
+
+pub use super::database::check_database;
+
+use super::newer_sqlite;
+use crate::backup::artifact::compression::Compression;
+use crate::backup::artifact::recognize;
+use crate::backup::catalog::Catalog;
+use crate::backup::catalog::entry::Entry;
+use crate::backup::catalog::hash_file;
+use crate::backup::rebuild::scratch;
+use crate::backup::take::options::Kind;
+use crate::backup::take::parent;
+use crate::backup::{artifact, rebuild};
+use crate::error::{Error, Result};
+use crate::files::{self, Staged};
+use crate::host::reading;
+use crate::progress::Watch;
+use crate::soundness::Soundness;
+
+/// How thoroughly to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The file is what was written.
+    Checksum,
+    /// And its pages make a sound database, as far as a quick look tells.
+    Quick,
+    /// And every index, constraint and count is right.
+    Full,
+}
+
+impl Level {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Checksum => "checksum",
+            Self::Quick => "quick",
+            Self::Full => "full",
+        }
+    }
+
+    /// The level of this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Checksum, Self::Quick, Self::Full].into_iter().find(|level| level.word() == word)
+    }
+}
+
+/// Where what a schema needs and is missing here can be had.
+const ELSEWHERE: &str = "open the backup there and run PRAGMA integrity_check";
+
+impl Soundness {
+    /// The level that a verification without findings has reached.
+    pub fn level(&self, asked: Level) -> Level {
+        if self.unjudged.is_empty() { asked } else { Level::Checksum }
+    }
+
+    /// What a verification could not judge, if anything.
+    pub fn verification_note(&self) -> Option<String> {
+        self.note(ELSEWHERE)
+    }
+}
+
+/// What is known of a backup.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// What is wrong, and what could not be judged.
+    pub soundness: Soundness,
+    /// Its pages are what was written, and only a SQLite older than the one that made it finds fault with them.
+    pub by_older: bool,
+}
+
+impl From<Error> for Verdict {
+    fn from(damage: Error) -> Self {
+        let soundness = Soundness { findings: vec![damage.message().to_owned()], unjudged: Vec::new() };
+        Self { soundness, by_older: false }
+    }
+}
+
+/// What is wrong with the backup of `entry`, and what could not be judged. `staged` is its artifact, if that has no name yet.
+///
+/// # Errors
+///
+/// When the question could not be answered: an unreadable file, a full disk, an interrupt, a schema of another SQLite.
+pub fn findings(
+    catalog: &Catalog<'_>,
+    entry: &Entry,
+    staged: Option<&Staged>,
+    level: Level,
+    watch: &mut Watch<'_>,
+) -> Result<Verdict> {
+    let job = Job { catalog, entry, staged };
+    let plain = entry.compression == Compression::None.word() && entry.backup_type != Kind::Incremental.word();
+    let proved = if level == Level::Checksum {
+        job.check_files(watch).and_then(|file| job.refuse_lone_delta(file, plain, watch)).map(|()| None)
+    } else if plain {
+        job.check_files(watch).and_then(|file| job.check_pages(file, watch)).map(Some)
+    } else {
+        job.check_hash_file(entry, watch).and_then(|()| job.rebuild_aside(watch)).map(Some)
+    };
+    let database = match proved {
+        Err(error) if is_damage(&error) => return Ok(Verdict::from(error)),
+        Ok(None) => return Ok(Verdict::default()),
+        Ok(Some(database)) => database,
+        Err(error) => return Err(error),
+    };
+    let mut verdict = match check_database(&database.file, &database.path, entry, level, watch) {
+        Err(error) if is_damage(&error) => Verdict::from(error),
+        outcome => Verdict { soundness: outcome?, by_older: false },
+    };
+    let faulty = !verdict.soundness.findings.is_empty();
+    verdict.by_older = faulty && entry.content_digest.is_some() && newer_sqlite::is_newer(&database.file, entry);
+    Ok(verdict)
+}
+
+/// A backup that is being verified. Each of its files is opened once: what SQLite reads is what was compared.
+struct Job<'a> {
+    catalog: &'a Catalog<'a>,
+    entry: &'a Entry,
+    staged: Option<&'a Staged>,
+}
+
+/// A plain database that is open.
+struct Database {
+    file: File,
+    /// What errors call it.
+    path: PathBuf,
+    /// It is deleted when this is dropped.
+    _rebuilt: Option<Staged>,
+}
+
+impl Job<'_> {
+    /// Where the artifact of the backup, or of one that it builds on, lies.
+    fn path_of(&self, link: &Entry) -> PathBuf {
+        match self.staged {
+            Some(staged) if link.id == self.entry.id => staged.path().to_path_buf(),
+            _ => link.place(self.catalog.directory()),
+        }
+    }
+
+    fn open(&self, link: &Entry) -> Result<File> {
+        if let Some(staged) = self.staged.filter(|_| link.id == self.entry.id) {
+            return staged.from_start();
+        }
+        let path = self.path_of(link);
+        self.catalog
+            .open_file(&path)?
+            .ok_or_else(|| Error::corrupt(format!("the backup '{}' is missing", path.display())))
+    }
+
+    /// Rebuilds the database where there is space for it.
+    fn rebuild_aside(&self, watch: &mut Watch<'_>) -> Result<Database> {
+        let needed = rebuild::space_for(&self.catalog.known()?, self.entry)?;
+        let directory = scratch::directory(self.catalog, needed, self.entry)?;
+        let rebuilt = rebuild::rebuild(self.catalog, self.entry, self.staged, &directory, watch)?;
+        Ok(Database { file: rebuilt.handle()?, path: rebuilt.path().to_path_buf(), _rebuilt: Some(rebuilt) })
+    }
+
+    /// Every artifact of the chain is what was written; that of the backup itself.
+    fn check_files(&self, watch: &mut Watch<'_>) -> Result<File> {
+        let entries = self.catalog.known()?;
+        let mut own = None;
+        for link in parent::chain(&entries, self.entry).map_err(Error::corrupt)? {
+            let (path, mut file) = (self.path_of(link), self.open(link)?);
+            self.check_hash_file(link, watch)?;
+            let found = artifact::fingerprint(&mut file, &path, watch)?;
+            if found.size != link.size_bytes || found.checksum != link.checksum {
+                return Err(Error::corrupt(format!(
+                    "'{}' has {} bytes with SHA-256 {}, but {} bytes with {} were written",
+                    path.display(),
+                    found.size,
+                    found.checksum,
+                    link.size_bytes,
+                    link.checksum
+                )));
+            }
+            own = own.or(Some(file));
+        }
+        own.ok_or_else(|| Error::internal("a chain of no backups"))
+    }
+
+    /// The hash file is what was written. Without it nothing is wrong with the backup; only the next incremental has to be full.
+    fn check_hash_file(&self, link: &Entry, watch: &mut Watch<'_>) -> Result<()> {
+        let Some(checksum) = &link.hash_file_checksum else { return Ok(()) };
+        let path = hash_file::path_of(&self.path_of(link));
+        let opened = self.catalog.open_file(&path).map_err(|error| match error.primary_code() {
+            // Anything but a regular file in its place was not written by us; what the disk refuses is no damage.
+            ffi::SQLITE_ERROR => Error::corrupt(error.message()),
+            _ => error,
+        });
+        let Some(mut file) = opened? else { return Ok(()) };
+        if artifact::fingerprint(&mut file, &path, watch)?.checksum == *checksum {
+            return Ok(());
+        }
+        Err(Error::corrupt(format!("the hash file '{}' is not what was written", path.display())))
+    }
+
+    /// The pages of a plain artifact are those of the snapshot.
+    fn check_pages(&self, mut file: File, watch: &mut Watch<'_>) -> Result<Database> {
+        let path = self.path_of(self.entry);
+        // Of a foreign backup nobody recorded what it should be.
+        if self.entry.content_digest.is_some() {
+            let geometry = rebuild::geometry_of(self.entry)?;
+            let hashes = artifact::page_hashes(&mut file, &path, geometry.page_size, watch)?;
+            if Some(artifact::content_digest(geometry, &hashes)) != self.entry.content_digest {
+                return Err(Error::corrupt(format!(
+                    "the pages of '{}' are not those of the snapshot",
+                    path.display()
+                )));
+            }
+        }
+        Ok(Database { file, path, _rebuilt: None })
+    }
+
+    /// Refuses a delta of which nothing but the file itself says what it is, without expanding files that are none.
+    fn refuse_lone_delta(&self, mut file: File, plain: bool, watch: &mut Watch<'_>) -> Result<()> {
+        let path = self.path_of(self.entry);
+        let compression = Compression::from_word(&self.entry.compression).unwrap_or(Compression::None);
+        if self.entry.content_digest.is_some() {
+            return Ok(());
+        }
+        file.rewind().map_err(|error| Error::io("read", &path, &error))?;
+        if !recognize::may_be_delta(&artifact::plain_beginning(files::duplicate(&file, &path)?, compression, &path)?)
+        {
+            return Ok(());
+        }
+        let database = match plain {
+            true => Database { file, path: path.clone(), _rebuilt: None },
+            false => self.rebuild_aside(watch)?,
+        };
+        let conn = artifact::open_immutable(files::duplicate(&database.file, &path)?, &database.path)?;
+        match watch
+            .over(&conn, || recognize::refuse_delta(&conn, &path))?
+            .map_err(|error| reading::told(&conn, error))
+        {
+            // Whether the content is sound is not the question at this level.
+            Err(error) if is_damage(&error) => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
+/// Whether an error says that content is not what it should be.
+pub fn is_damage(error: &Error) -> bool {
+    error.is_damage()
+}

@@ -1,0 +1,137 @@
+//! Verifying a backup that the catalog lists, and remembering the outcome.
+//!
+//! # Promise
+//!
+//! The result has `status` `ok` or `corrupted`, and `details` with what was found. A pass is recorded in the catalog as
+//! `verified_at` and `verified_level`; a backup that failed is not called verified any longer, and gets `damaged_at`: no
+//! incremental builds on it. If its files and pages are what was written, and only a SQLite older than the one that made it finds fault with
+//! them, nothing is recorded. A catalog that cannot be
+//! written (a read-only directory) does not spoil the verification: the result then says that it was not recorded.
+
+pub mod database;
+pub mod findings;
+pub mod newer_sqlite;
+
+use serde::{Deserialize, Serialize};
+
+use self::findings::Level;
+use super::catalog::Catalog;
+use super::catalog::entry::Entry;
+use super::find::{self, Found};
+use crate::clock;
+use crate::connection::Caller;
+use crate::error::{Error, Result, UNCHANGED};
+use crate::files::LiveFiles;
+use crate::progress::{Listener, Watch};
+
+/// The options of a verification or deletion that say where to look.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object such as {\"dir\": \"/backups\"}")]
+pub struct Options {
+    dir: Option<String>,
+}
+
+/// What a verification found.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// `ok` or `corrupted`.
+    pub status: &'static str,
+    /// How thoroughly it looked; less than was asked for where that could not be judged in full.
+    pub level: &'static str,
+    /// The backup.
+    pub id: String,
+    /// Its artifact.
+    pub backup_path: String,
+    /// What is wrong.
+    pub details: Vec<String>,
+    /// When it passed.
+    pub verified_at: Option<String>,
+    /// What could not be judged or recorded, and what else should be known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Verifies the backup that `words` mean at a level that is a word, `quick` by default.
+///
+/// # Errors
+///
+/// No such backup or level, or when the question could not be answered.
+pub fn check<'a>(
+    caller: &'a Caller,
+    words: Option<&str>,
+    level: Option<&str>,
+    options: &Options,
+    listener: Option<Listener<'a>>,
+) -> Result<Outcome> {
+    let level = match level {
+        None => Level::Quick,
+        Some(word) => Level::from_word(word).ok_or_else(|| {
+            Error::usage(format!("the level is '{}'; it can be checksum, quick or full", word.escape_debug()))
+        })?,
+    };
+    let live = LiveFiles::of(caller)?;
+    let mut watch = Watch::new(caller, listener);
+    let Found { catalog, entry, note: passed_over, .. } =
+        find::backup(caller, &live, words, options.dir.as_deref(), &[], &mut watch)?;
+    let findings::Verdict { soundness: found, by_older } =
+        findings::findings(&catalog, &entry, None, level, &mut watch)
+            .map_err(|error| error.if_interrupted(UNCHANGED))?;
+    let (level, unjudged) = (found.level(level), Vec::from_iter(found.verification_note()));
+    let mut details = found.findings;
+    if !entry.is_intact() {
+        details.insert(0, "its catalog entry is not as it was written".into());
+    }
+    let passed = details.is_empty();
+    let now = clock::rfc3339(caller.now());
+    let when = passed.then(|| now.clone());
+    let unrecorded = match by_older && entry.is_intact() {
+        true => Some(BY_OLDER.to_owned()),
+        false if passed && !unjudged.is_empty() && verified_beyond(&entry, level) => Some(STAYS.to_owned()),
+        false => record(&catalog, &entry, Verdict { passed, level, now: &now }, &mut watch)
+            .err()
+            .map(|error| format!("the outcome could not be recorded in the catalog: {error}")),
+    };
+    let notes: Vec<String> = passed_over.into_iter().chain(unjudged).chain(unrecorded).collect();
+    Ok(Outcome {
+        status: if passed { "ok" } else { "corrupted" },
+        level: level.word(),
+        id: entry.id.clone(),
+        backup_path: entry.shown(catalog.directory()).backup_path,
+        details,
+        verified_at: when,
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
+    })
+}
+
+const BY_OLDER: &str = "its files and pages are what was written, and a newer SQLite than this one made it, so the outcome was not recorded; \
+                        verify it through that one";
+
+const STAYS: &str = "its mark of an earlier verification, which could judge more, stays";
+
+/// Whether an earlier verification has looked more thoroughly than this level.
+fn verified_beyond(entry: &Entry, level: Level) -> bool {
+    entry.verified_level.as_deref().and_then(Level::from_word).is_some_and(|earlier| earlier > level)
+}
+
+struct Verdict<'a> {
+    passed: bool,
+    level: Level,
+    now: &'a str,
+}
+
+fn record(catalog: &Catalog<'_>, entry: &Entry, verdict: Verdict<'_>, watch: &mut Watch<'_>) -> Result<()> {
+    // An entry that somebody changed stays as it is: signing it anew would make it ours.
+    if !entry.is_intact() || !catalog.listing(watch)?.known().iter().any(|listed| listed.is_same(entry)) {
+        return Ok(());
+    }
+    catalog.open(watch)?.update(entry, |entry| {
+        entry.record(verdict.passed.then_some((verdict.now, verdict.level.word())), verdict.now);
+    })
+}
+
+impl Options {
+    /// The directory whose catalog is meant.
+    pub fn dir(&self) -> Option<&str> {
+        self.dir.as_deref()
+    }
+}

@@ -1,0 +1,4 @@
+//! What a user should be told of backups and did not ask for.
+
+pub mod leftovers;
+pub mod lost_tasks;
