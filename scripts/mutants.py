@@ -35,7 +35,7 @@ MUTANTS = (
     Mutant(
         1,
         "a second SQLite in the process is not refused",
-        "src/host.rs",
+        "src/host/mod.rs",
         "if first.table != table as usize {",
         "if first.table == 0 {",
         "c_abi/test_binding.py::test_a_second_sqlite_in_the_process_is_refused_and_the_first_works_on",
@@ -134,7 +134,7 @@ MUTANTS = (
     Mutant(
         4,
         "a file gets its name before it is synced",
-        "src/files/staged.rs",
+        "src/files/staged/mod.rs",
         "let synced = file.sync_all();",
         "let synced: io::Result<()> = Ok(drop(file));",
         CRASHES,
@@ -142,7 +142,7 @@ MUTANTS = (
     Mutant(
         4,
         "the directory is not synced after a file got its name",
-        "src/files/staged.rs",
+        "src/files/staged/mod.rs",
         "                    .and_then(|_| self.temp.directory.sync())\n",
         "                    .map(|_| ())\n",
         CRASHES,
@@ -158,7 +158,7 @@ MUTANTS = (
     Mutant(
         4,
         "temporary files of living runs are swept, too",
-        "src/files/staged.rs",
+        "src/files/staged/mod.rs",
         "        file.try_lock().is_ok().then_some(",
         "        file.metadata().is_ok().then_some(",
         "faults/test_crash.py::test_a_temporary_file_that_a_living_run_has_locked_is_left",
@@ -174,7 +174,7 @@ MUTANTS = (
     Mutant(
         4,
         "what got a name is not compared with what was written",
-        "src/files/staged.rs",
+        "src/files/staged/mod.rs",
         "Ok(false) => Err(trust::swapped(target)),",
         "Ok(false) => Ok(Placed::Durable),",
         "hostile/test_symlink_races.py -k before_it_gets_its_name",
@@ -660,7 +660,7 @@ MUTANTS = (
     Mutant(
         8,
         "a backup of somebody else's calls the functions of auto-extensions",
-        "src/host/unnamed.rs",
+        "src/host/unnamed/mod.rs",
         "openings::disown(&conn)?;",
         "let _ = openings::disown;",
         "c_abi/test_c_misuse.py -k auto_extensions_leave",

@@ -1,6 +1,6 @@
 """Whose the files are that are made for a database, and who may read and write them.
 
-The rules are the library's (`src/files/likeness.rs`). A file has the permission bits of its
+The rules are the library's (`src/files/likeness/mod.rs`). A file has the permission bits of its
 database. Root gives it to the database's owner too, as SQLite does with `-wal`, but only to an
 owner who may write the directory anyway. A lock or a directory is closed to others only where it
 is the owner's. Only what was just made is given away, by its descriptor, and judged by that of the
