@@ -19,13 +19,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::types::Value;
 
 use crate::backup::artifact::compression::{self, Compression, Compressor};
+use crate::backup::artifact::kind::Geometry;
 use crate::backup::artifact::{delta as deltas, recognize};
+use crate::backup::catalog::chain;
 use crate::backup::catalog::entry::{Entry, LARGEST_SEQUENCE};
 use crate::backup::catalog::hash_file;
 use crate::backup::find::elsewhere;
 use crate::backup::json::bounded;
-use crate::backup::snapshot::backup_api::Geometry;
-use crate::backup::take::parent;
 use crate::backup::{artifact, catalog, rebuild};
 use crate::bounds;
 use crate::connection::Caller;
@@ -67,7 +67,7 @@ pub fn manifest(text: &[u8]) {
     assert!(entries.len() <= bounds::CATALOG_ENTRIES);
     for entry in entries.iter().take(8) {
         assert!(!entry.backup_path.contains(['/', '\0']), "{entry:?}");
-        let chain = parent::chain(&entries, entry).unwrap_or_default();
+        let chain = chain::chain(&entries, entry).unwrap_or_default();
         assert!(chain.len() <= entries.len());
         let _ = rebuild::space_for(&entries, entry);
     }

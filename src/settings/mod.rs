@@ -11,7 +11,7 @@
 //!
 //! # The parts
 //!
-//! [`registry`] lists the settings, [`kind`] checks values, [`presets`] are defaults for queue libraries, [`remote`]
+//! [`registry`] lists the settings, [`kind`] checks values, [`name`] those that are names, [`presets`] are defaults for queue libraries, [`remote`]
 //! says what may be stored of an off-site remote, [`statuses`] that no status means two things, [`table`] reads and
 //! writes the rows, [`exclusive`] knows the databases that must not have them. All rows are read at once: there are few, and an
 //! operation sees one state of them.
@@ -19,6 +19,7 @@
 pub mod exclusive;
 pub mod fixed;
 pub mod kind;
+pub mod name;
 pub mod presets;
 pub mod registry;
 pub mod remote;

@@ -8,6 +8,7 @@
 use super::Setting;
 use super::fixed::Fixed::{Nothing, Text as Word, Whole as Count};
 use super::kind::{self, Kind};
+use super::name;
 use super::presets;
 use super::remote;
 use crate::retention::policy;
@@ -135,7 +136,7 @@ const QUEUE: &str = "a text of 1 to 64 bytes of letters, digits, '-', '_' and '.
 const PATHS: &str = r#"a JSON array of paths, such as '["/srv/old/queue.db"]'"#;
 
 fn queue_name(text: &str) -> Option<String> {
-    crate::backup::take::destination::is_name(text).then(|| text.to_owned())
+    name::is_name(text).then(|| text.to_owned())
 }
 
 fn former_paths(text: &str) -> Option<String> {

@@ -23,12 +23,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::compression::{self, Compression, Compressor};
+use super::kind::Geometry;
 use crate::backup::artifact::{Fingerprint, HashList, PageHash};
 use crate::backup::pipeline::batch::Batch;
 use crate::backup::pipeline::early_sync::{self, EarlySync};
 use crate::backup::pipeline::sha256::{DigestThread, Digesting};
 use crate::backup::pipeline::{Belt, Return, Worker};
-use crate::backup::snapshot::backup_api::{self, Fill, Geometry, PageVisitor};
+use crate::backup::snapshot::visitor::{self, Fill, PageVisitor};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::progress::Watch;
@@ -247,7 +248,7 @@ impl Writing {
 
 /// Puts this many zero bytes into the stream: a page that never comes.
 fn zeros(count: u64, compressor: &mut Compressor, out: &mut impl Write) -> io::Result<()> {
-    backup_api::zeros(count).try_for_each(|piece| compressor.write(piece, out))
+    visitor::zeros(count).try_for_each(|piece| compressor.write(piece, out))
 }
 
 #[cfg(test)]

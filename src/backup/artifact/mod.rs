@@ -21,6 +21,7 @@
 pub mod compression;
 pub mod delta;
 pub mod full;
+pub mod kind;
 pub mod recognize;
 
 use std::fs::File;
@@ -33,7 +34,7 @@ use sha2::{Digest, Sha256};
 use twox_hash::XxHash3_128;
 
 use self::compression::Compression;
-use super::snapshot::backup_api::Geometry;
+use self::kind::Geometry;
 use crate::bounds;
 use crate::error::{Error, Result};
 use crate::host::unnamed::{self, Access};

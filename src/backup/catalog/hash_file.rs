@@ -17,10 +17,10 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::entry::Entry;
+use crate::backup::artifact::kind::Geometry;
 use crate::backup::artifact::{self, PageHash};
 use crate::backup::json::bounded;
 use crate::backup::pipeline::sha256::Digesting;
-use crate::backup::snapshot::backup_api::Geometry;
 use crate::bounds;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, LiveFiles};

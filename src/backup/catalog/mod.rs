@@ -17,6 +17,7 @@
 //!   entry with the error, which is shown (see [`listing`](Listing)), and every writer tries again.
 
 pub mod adopted;
+pub mod chain;
 mod deletion;
 pub mod entry;
 pub mod hash_file;
@@ -222,7 +223,7 @@ impl<'a> Catalog<'a> {
             }
         };
         if foreign {
-            recover::set_aside(directory)?;
+            recover::set_aside(directory, MANIFEST)?;
         }
         let mut writer = Writer::new(self, directory, entries, notes, lock, stranger);
         if changed {

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::MANIFEST;
 use super::entry::Entry;
 use super::{hash_file, orphans};
 use crate::backup::artifact;
@@ -226,7 +225,7 @@ fn too_many(directory: &Path) -> Error {
 /// # Errors
 ///
 /// What the file system says.
-pub fn set_aside(directory: &Directory) -> Result<()> {
-    let manifest = directory.path().join(MANIFEST);
+pub fn set_aside(directory: &Directory, manifest: &str) -> Result<()> {
+    let manifest = directory.path().join(manifest);
     SetAside::of(directory, &manifest, &[], &clock::file_stamp(clock::now()))?.sync()
 }

@@ -22,12 +22,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::directory;
 use super::source::{Key, Made, Source};
+use crate::backup::artifact::kind::BEFORE_RESTORE;
 use crate::backup::catalog::entry::{Entry, LARGEST_SEQUENCE};
 use crate::backup::catalog::{Catalog, MANIFEST};
 use crate::backup::json::bounded::{self, Listed};
-use crate::backup::restore::BEFORE_RESTORE;
-use crate::backup::take::destination;
 use crate::bounds;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
@@ -150,7 +150,7 @@ fn leave_pointer(
     if caller.file().is_none() || entry.name.as_deref() == Some(BEFORE_RESTORE) {
         return Ok(());
     }
-    let directory = destination::default_directory(caller, watch)?;
+    let directory = directory::default_directory(caller, watch)?;
     let there = files::parent_of(place);
     let catalog = Catalog::of(&directory, live)?;
     let has_catalog = catalog.look(Path::new(MANIFEST))?.is_some();

@@ -16,6 +16,7 @@
 //!
 //! A path that is a live database, or leads to one, is refused before anything is opened.
 
+pub mod directory;
 pub mod elsewhere;
 pub mod source;
 pub mod uncatalogued;
@@ -25,10 +26,9 @@ use std::path::Path;
 use rusqlite::ffi;
 
 use self::source::{Made, Source};
+use super::artifact::kind::BEFORE_RESTORE;
 use super::catalog::Catalog;
 use super::catalog::entry::Entry;
-use super::restore::BEFORE_RESTORE;
-use super::take::destination;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
@@ -84,7 +84,7 @@ pub fn backup<'a>(
         return latest(caller, live, dir, watch);
     }
     let (catalog, entry) = if uuid::Uuid::parse_str(words).is_ok() && !Path::new(words).exists() {
-        let catalog = Catalog::of(&destination::directory(caller, dir, watch)?, live)?;
+        let catalog = Catalog::of(&directory::directory(caller, dir, watch)?, live)?;
         by_id(catalog, words, live, watch)?
     } else {
         if words.ends_with(std::path::is_separator) {
@@ -97,7 +97,7 @@ pub fn backup<'a>(
 
 /// The newest backup of the caller's own source.
 fn latest<'a>(caller: &Caller, live: &'a LiveFiles, dir: Option<&str>, watch: &mut Watch<'_>) -> Result<Found<'a>> {
-    let catalog = Catalog::of(&destination::directory(caller, dir, watch)?, live)?;
+    let catalog = Catalog::of(&directory::directory(caller, dir, watch)?, live)?;
     let entries = catalog.settled(watch)?;
     let pointers = match dir {
         None => elsewhere::pointers(&catalog),
@@ -157,7 +157,7 @@ pub fn verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
     if caller.file().is_none() {
         return Ok(Vec::new());
     }
-    let directory = destination::directory(caller, None, watch)?;
+    let directory = directory::directory(caller, None, watch)?;
     if !files::exists(&directory)? {
         return Ok(Vec::new());
     }
@@ -175,7 +175,7 @@ pub fn verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
 /// A directory or a catalog that cannot be read.
 pub fn is_there(caller: &Caller, id: &str) -> Result<bool> {
     let mut watch = Watch::new(caller, None);
-    let directory = destination::default_directory(caller, &mut watch)?;
+    let directory = directory::default_directory(caller, &mut watch)?;
     if !files::exists(&directory)? {
         return Ok(false);
     }

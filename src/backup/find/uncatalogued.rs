@@ -16,12 +16,12 @@ use std::path::Path;
 
 use crate::backup::artifact;
 use crate::backup::artifact::compression::{self, Compression};
+use crate::backup::artifact::kind::Kind;
 use crate::backup::catalog::Catalog;
 use crate::backup::catalog::entry::Entry;
 use crate::backup::catalog::hash_file;
 use crate::backup::json::object::Object;
 use crate::backup::rebuild::scratch;
-use crate::backup::take::options::Kind;
 use crate::backup::verify::newer_sqlite;
 use crate::bounds;
 use crate::clock;

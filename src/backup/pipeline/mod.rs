@@ -26,7 +26,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use self::batch::{BATCH, Batch};
-use super::snapshot::backup_api::{Fill, Geometry};
+use super::artifact::kind::Geometry;
+use super::snapshot::visitor::Fill;
 use crate::error::{Error, Result};
 use crate::host::threads::lock;
 use crate::memory;

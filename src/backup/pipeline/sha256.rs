@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::batch::Batch;
 use crate::backup::artifact::{self, Fingerprint};
 use crate::backup::pipeline::{self, Return};
-use crate::backup::snapshot::backup_api;
+use crate::backup::snapshot::visitor;
 use crate::error::Result;
 
 /// A reader or writer with the SHA-256 of what went through.
@@ -144,5 +144,5 @@ fn digest_all(mut digest: Digesting<io::Sink>, pieces: &Receiver<Piece>) -> Dige
 
 /// Zeros up to `offset`.
 fn fill(digest: &mut Digesting<io::Sink>, offset: u64) {
-    backup_api::zeros(offset.saturating_sub(digest.length)).for_each(|piece| digest.count(piece));
+    visitor::zeros(offset.saturating_sub(digest.length)).for_each(|piece| digest.count(piece));
 }

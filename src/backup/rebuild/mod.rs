@@ -18,10 +18,10 @@ use sha2::{Digest, Sha256};
 use super::artifact;
 use super::artifact::compression::{self, Compression};
 use super::artifact::delta;
+use super::artifact::kind::Geometry;
 use super::catalog::Catalog;
+use super::catalog::chain::chain;
 use super::catalog::entry::Entry;
-use super::snapshot::backup_api::Geometry;
-use super::take::parent;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, Staged};
 use crate::memory;
@@ -45,7 +45,7 @@ pub fn rebuild(
     watch: &mut Watch<'_>,
 ) -> Result<Staged> {
     let entries = catalog.known()?;
-    let mut chain = parent::chain(&entries, entry).map_err(Error::corrupt)?;
+    let mut chain = chain(&entries, entry).map_err(Error::corrupt)?;
     chain.reverse();
     let job = Job { catalog, directory, own: staged.map(|staged| (entry, staged)) };
     let mut links = chain.into_iter();
@@ -71,7 +71,7 @@ pub fn rebuild(
 /// A chain that is not whole, or an entry without the shape of its database.
 pub fn space_for(entries: &[Entry], entry: &Entry) -> Result<u64> {
     let (mut database, mut delta) = (0, 0);
-    for link in parent::chain(entries, entry).map_err(Error::corrupt)? {
+    for link in chain(entries, entry).map_err(Error::corrupt)? {
         let geometry = geometry_of(link)?;
         database = u64::from(geometry.page_size).saturating_mul(geometry.page_count.into()).max(database);
         if link.parent_id.is_some() {

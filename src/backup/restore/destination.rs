@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::backup::catalog::Catalog;
-use crate::backup::take::destination;
+use crate::backup::take::names;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
@@ -46,21 +46,21 @@ impl Place {
             refuse_backup(&own, live)?;
             return Ok(Self::Existing(own));
         };
-        let path = destination::file_path(text, "target")?;
+        let path = names::file_path(text, "target")?;
         if let Some(own) = own.filter(|own| files::same_file(own, &path)) {
             refuse_backup(&own, live)?;
             // By the name that SQLite knows: `path` may be a link to it, and a link cannot be moved aside in its place.
             return Ok(Self::Existing(own));
         }
         live.refuse(&path)?;
-        destination::check_name(&path)?;
+        names::check_name(&path)?;
         refuse_backup(&path, live)?;
         match files::look(&path)? {
             Some(found) if found.is_file() && overwrite => Ok(Self::Existing(path)),
-            Some(found) if found.is_file() => Err(destination::taken(&path)),
+            Some(found) if found.is_file() => Err(names::taken(&path)),
             Some(_) => Err(Error::usage(format!("'{}' is not a regular file; pass another target", path.display()))),
             None => {
-                destination::check_new(&path)?;
+                names::check_new(&path)?;
                 Ok(Self::New(path))
             }
         }

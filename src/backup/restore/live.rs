@@ -8,9 +8,8 @@ use rusqlite::{Connection, ffi};
 
 use super::state::State;
 use crate::backup::catalog::entry::Entry;
-use crate::backup::take::destination;
+use crate::backup::find::directory;
 use crate::backup::take::options::Options;
-use crate::backup::verify::findings::is_damage;
 use crate::backup::verify::newer_sqlite;
 use crate::backup::{artifact, delete, take};
 use crate::connection::{Caller, RETRY, Sidecar, encrypted, read_pragma};
@@ -67,7 +66,7 @@ impl<'a> Target<'a> {
                 {
                     return Err(newer_sqlite::refusal_of_target(path, &error));
                 }
-                Err(error) if is_damage(&error) => return Ok(None),
+                Err(error) if error.is_damage() => return Ok(None),
                 Err(error) if error.primary_code() == ffi::SQLITE_BUSY && Instant::now() < deadline => {
                     watch.pause(RETRY)?
                 }
@@ -118,7 +117,7 @@ impl<'a> Target<'a> {
     ///
     /// What SQLite says to reading its settings.
     pub fn safety_directory(&self, watch: &mut Watch<'_>) -> Result<PathBuf> {
-        as_caller(self.caller, &self.path, |holder| destination::default_directory(holder, watch))
+        as_caller(self.caller, &self.path, |holder| directory::default_directory(holder, watch))
     }
 
     /// Saves what the database holds, then gives it the content of the plain database `source`; the path of what was
@@ -222,7 +221,7 @@ fn check_caller(caller: &Caller) -> Result<()> {
     let standing = match caller.standing() {
         Ok(standing) => standing,
         // The target is broken, which is found out again and dealt with.
-        Err(error) if is_damage(&error) => return Ok(()),
+        Err(error) if error.is_damage() => return Ok(()),
         Err(error) => return Err(error),
     };
     caller.check_writable(&standing, "restore")?;
@@ -246,7 +245,7 @@ fn as_caller<T>(caller: &Caller, path: &Path, work: impl FnOnce(&Caller) -> Resu
 
 /// Backs up what the database at `path` holds, as `before_restore`; where.
 fn save(caller: &Caller, path: &Path) -> Result<PathBuf> {
-    let options = Options::of_restore(super::BEFORE_RESTORE);
+    let options = Options::of_restore();
     let taken = as_caller(caller, path, |holder| take::backup(holder, None, &options, None))
         .map_err(|error| error.context("cannot save the present content first, so nothing was restored"))?;
     Ok(taken.place)

@@ -36,11 +36,12 @@ use std::time::Instant;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
+use super::artifact::kind::Level;
 use super::catalog::Catalog;
 use super::catalog::entry::Entry;
 use super::find::{self, Found};
 use super::rebuild;
-use super::verify::findings::{self, Level};
+use super::verify::findings;
 use crate::clock;
 use crate::connection::{Caller, read_pragma};
 use crate::error::{Error, Result};
@@ -51,9 +52,6 @@ use crate::progress::{Listener, Watch};
 use crate::queue::requeue;
 use crate::schema;
 use destination::Place;
-
-/// The series of the backups that save what a target held.
-pub const BEFORE_RESTORE: &str = "before_restore";
 
 const AS_IT_WAS: &str = "the target is as it was, call again to start over";
 
@@ -240,7 +238,7 @@ impl Job<'_> {
             Placed::Fragile(error) => {
                 Err(error.context(format!("'{}' is restored, but may not survive a power cut", path.display())))
             }
-            Placed::Taken => Err(super::take::destination::taken(path)),
+            Placed::Taken => Err(super::take::names::taken(path)),
         }
     }
 

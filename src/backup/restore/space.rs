@@ -9,9 +9,9 @@
 use std::path::{Path, PathBuf};
 
 use super::live::Target;
+use crate::backup::artifact::kind::Geometry;
 use crate::backup::catalog::entry::Entry;
 use crate::backup::rebuild::{self, scratch};
-use crate::backup::snapshot::backup_api::Geometry;
 use crate::error::Result;
 use crate::files;
 

@@ -32,8 +32,9 @@ use super::artifact::recognize;
 use super::catalog::adopted::ADOPTED;
 use super::catalog::entry::Entry;
 use super::catalog::{self, Catalog, Listing, newest_first};
+use super::find::directory;
 use super::find::source::{Key, Made, Source};
-use super::take::destination;
+use super::take::names;
 use super::warnings::lost_tasks;
 use crate::clock;
 use crate::connection::Caller;
@@ -83,7 +84,7 @@ pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Res
         let wish = Wish { policy, source, now: caller.now(), just_made: None };
         return Ok(decide(entries, untrue, Entry::clone, &wish));
     }
-    let place = destination::directory(caller, directory, &mut watch)?;
+    let place = directory::directory(caller, directory, &mut watch)?;
     let catalog = Catalog::of(&place, &live)?;
     let listing = catalog.listing(&mut watch)?;
     let source = source_among(caller, &listing.backups, &mut watch)?;
@@ -120,7 +121,7 @@ fn source_among(caller: &Caller, entries: &[Entry], watch: &mut Watch<'_>) -> Re
 pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_made: Option<&str>) -> Result<usize> {
     check(policy)?;
     let mut watch = Watch::new(caller, None);
-    let place = destination::directory(caller, directory, &mut watch)?;
+    let place = directory::directory(caller, directory, &mut watch)?;
     if directory.is_none() && !files::exists(&place)? {
         return Ok(0);
     }
@@ -163,7 +164,7 @@ fn delete_adopted(directory: &Directory, entry: &Entry, live: &LiveFiles) -> Res
 }
 
 fn check(policy: &Policy) -> Result<()> {
-    policy.name.as_deref().map_or(Ok(()), destination::check_series)
+    policy.name.as_deref().map_or(Ok(()), names::check_series)
 }
 
 /// Decides on the backups of a directory, and on the files in it that could be adopted.

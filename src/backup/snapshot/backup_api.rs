@@ -23,41 +23,11 @@ use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
+use super::visitor::PageVisitor;
+use crate::backup::artifact::kind::Geometry;
 use crate::error::{Error, Result};
 use crate::host::threads::lock;
 use crate::host::unnamed;
-
-/// Takes the pages of one snapshot.
-pub trait PageVisitor: Send {
-    /// Takes page `number` (from 1). All pages have the same length.
-    ///
-    /// # Errors
-    ///
-    /// An error ends the walk.
-    fn page(&mut self, number: u32, content: &[u8]) -> Result<()>;
-
-    /// Takes consecutive pages from `first` on, at most `most`, which `fill(first, buffer)` puts into the visitor's own buffer; how
-    /// many it has taken.
-    ///
-    /// # Errors
-    ///
-    /// An error ends the walk.
-    fn run(&mut self, first: u32, most: u32, page_size: usize, fill: Fill<'_>) -> Result<u32>;
-}
-
-/// Puts the pages from a number on into a buffer.
-pub type Fill<'f> = &'f mut dyn FnMut(u32, &mut [u8]) -> Result<()>;
-
-/// A visitor that somebody else keeps a share of, to ask it for its results after the walk.
-impl<V: PageVisitor> PageVisitor for Arc<Mutex<V>> {
-    fn page(&mut self, number: u32, content: &[u8]) -> Result<()> {
-        lock(self).page(number, content)
-    }
-
-    fn run(&mut self, first: u32, most: u32, page_size: usize, fill: Fill<'_>) -> Result<u32> {
-        lock(self).run(first, most, page_size, fill)
-    }
-}
 
 /// What is being poured into the visitor.
 struct Flow {
@@ -74,15 +44,6 @@ type Shared = Arc<Mutex<Flow>>;
 /// One walk's sink.
 pub struct Sink {
     flow: Shared,
-}
-
-/// The shape of what came through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Geometry {
-    /// Bytes a page.
-    pub page_size: u32,
-    /// Pages in all, the lock-byte page included.
-    pub page_count: u32,
 }
 
 impl Sink {
@@ -137,16 +98,6 @@ impl Sink {
         flow.visitor.page(1, &page_one)?;
         Ok(Geometry { page_size, page_count })
     }
-}
-
-/// So many zero bytes, in pieces: what stands in the place of a page that never comes.
-pub fn zeros(mut count: u64) -> impl Iterator<Item = &'static [u8]> {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    std::iter::from_fn(move || {
-        let now = usize::try_from(count).map_or(ZEROS.len(), |count| count.min(ZEROS.len()));
-        count -= now as u64;
-        (now > 0).then(|| &ZEROS[..now])
-    })
 }
 
 /// What the walk will make of this page 1 of a database of `page_count` pages. SQLite writes the page count (bytes 28–31) as it is,
@@ -233,6 +184,7 @@ impl unnamed::Content for Flow {
 
 #[cfg(test)]
 mod tests {
+    use super::super::visitor::Fill;
     use super::*;
 
     type Seen = Arc<Mutex<Vec<(u32, usize)>>>;

@@ -23,6 +23,7 @@
 pub mod backup_api;
 mod direct;
 mod reader_vfs;
+pub mod visitor;
 mod wal_frames;
 
 use std::path::{Path, PathBuf};
@@ -32,9 +33,11 @@ use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
-use self::backup_api::{Geometry, PageVisitor, Sink};
+use self::backup_api::Sink;
 use self::direct::Straight;
 pub use self::reader_vfs::{Known as KnownReader, known as known_readers};
+use self::visitor::PageVisitor;
+use super::artifact::kind::Geometry;
 use crate::connection::{Caller, Sidecar, Standing, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;

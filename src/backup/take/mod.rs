@@ -19,6 +19,7 @@
 //! Between 2 and 4 a rotation elsewhere may delete the parent of an incremental. Then it is made again, as a full one.
 
 pub mod destination;
+pub mod names;
 pub mod options;
 pub mod parent;
 pub mod produce;
@@ -30,8 +31,9 @@ use std::time::Instant;
 use serde_json::json;
 
 use self::destination::Target;
-use self::options::{Kind, Options, Wish};
+use self::options::{Options, Wish};
 use self::produce::{Order, Produced};
+use super::artifact::kind::{Kind, Level};
 use super::catalog::Catalog;
 use super::catalog::entry::Entry;
 use super::find::elsewhere;
@@ -170,7 +172,7 @@ fn check(
     source: &Source,
     notes: &mut Vec<String>,
     watch: &mut Watch<'_>,
-) -> Result<Option<(String, findings::Level)>> {
+) -> Result<Option<(String, Level)>> {
     let Some(level) = wish.verify else { return Ok(None) };
     let entry = publish::entry_of(produced, wish, source);
     let found = findings::findings(catalog, &entry, Some(&produced.staged), level, watch)?.soundness;

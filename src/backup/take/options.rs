@@ -2,48 +2,10 @@
 
 use serde::Deserialize;
 
-use super::destination;
+use super::names;
 use crate::backup::artifact::compression::Compression;
-use crate::backup::verify::findings::Level;
+use crate::backup::artifact::kind::{BEFORE_RESTORE, Kind, Level};
 use crate::error::{Error, Result};
-
-/// What kind of artifact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The snapshot.
-    Full,
-    /// The pages that differ from the parent.
-    Incremental,
-    /// The snapshot, made compact by `VACUUM INTO`.
-    Snapshot,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Full, Self::Incremental, Self::Snapshot];
-
-    /// The word for it in options and in the catalog.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Incremental => "incremental",
-            Self::Snapshot => "snapshot",
-        }
-    }
-
-    /// The kind of this word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.word() == word)
-    }
-
-    /// What stands behind a generated name, before the compression's suffix.
-    pub fn ending(self) -> &'static str {
-        match self {
-            Self::Incremental => ".delta.db",
-            Self::Full | Self::Snapshot => ".db",
-        }
-    }
-}
 
 /// The options, as JSON spells them.
 #[derive(Debug, Default, Deserialize)]
@@ -76,9 +38,9 @@ pub struct Wish {
 }
 
 impl Options {
-    /// The options by which a restore saves what its target holds, as that series.
-    pub fn of_restore(series: &str) -> Self {
-        Self { name: Some(series.into()), of_a_restore: true, ..Self::default() }
+    /// The options by which a restore saves what its target holds.
+    pub fn of_restore() -> Self {
+        Self { name: Some(BEFORE_RESTORE.into()), of_a_restore: true, ..Self::default() }
     }
 
     /// Whether a restore asks.
@@ -93,7 +55,7 @@ impl Options {
     /// A value that is not allowed, with what is.
     pub fn wish(&self, file_name: Option<&str>) -> Result<Wish> {
         if let Some(name) = &self.name {
-            destination::check_series(name)?;
+            names::check_series(name)?;
         }
         let kinds = Kind::ALL.map(Kind::word);
         let kind = choice("type", self.kind.as_deref(), &kinds)?.and_then(Kind::from_word).unwrap_or(Kind::Full);

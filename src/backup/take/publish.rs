@@ -10,16 +10,17 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::destination::{self, Target};
+use super::destination::Target;
+use super::names;
 use super::options::Wish;
 use super::produce::{self, Produced};
+use crate::backup::artifact::kind::Level;
 use crate::backup::catalog::Catalog;
 use crate::backup::catalog::entry::Entry;
 use crate::backup::catalog::{hash_file, orphans};
 use crate::backup::find::elsewhere;
 use crate::backup::find::source::Source;
 use crate::backup::json::object::Object;
-use crate::backup::verify::findings::Level;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
@@ -122,7 +123,7 @@ impl Job<'_> {
             Ok(Placed::Durable) => None,
             Ok(Placed::Fragile(error)) => Some((error, vec![path.as_path(), &hash_path])),
             // The file of this name is somebody else's.
-            Ok(Placed::Taken) => Some((destination::taken(&path), vec![hash_path.as_path()])),
+            Ok(Placed::Taken) => Some((names::taken(&path), vec![hash_path.as_path()])),
             Err(error) => Some((error, vec![hash_path.as_path()])),
         };
         if let Some((error, placed)) = refused {
@@ -151,7 +152,7 @@ impl Job<'_> {
         let directory = hashes.directory().clone();
         match hashes.place(&hash_path, replaces)? {
             Placed::Durable => Ok(()),
-            Placed::Taken => Err(destination::taken(&hash_path)),
+            Placed::Taken => Err(names::taken(&hash_path)),
             Placed::Fragile(error) => {
                 self.take_back(&directory, &[&hash_path]);
                 Err(error)
@@ -212,7 +213,7 @@ impl Job<'_> {
             check_free(self.catalog, &path, entries, self.overwrites())?;
             return Ok(name.clone());
         }
-        let names = destination::generated_names(self.wish.name.as_deref(), produced.taken_at, &ending);
+        let names = names::generated_names(self.wish.name.as_deref(), produced.taken_at, &ending);
         for name in names {
             let listed = entries.iter().any(|entry| entry.backup_path == name);
             let path = directory.join(&name);
@@ -223,14 +224,14 @@ impl Job<'_> {
                 return Ok(name);
             }
         }
-        Err(destination::taken(&directory.join("queue_backup_…")))
+        Err(names::taken(&directory.join("queue_backup_…")))
     }
 }
 
 fn check_free(catalog: &Catalog<'_>, path: &Path, entries: &[Entry], overwrite: bool) -> Result<()> {
     if !overwrite {
         return match catalog.look(path)? {
-            Some(_) => Err(destination::taken(path)),
+            Some(_) => Err(names::taken(path)),
             None => Ok(()),
         };
     }

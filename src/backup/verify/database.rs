@@ -13,9 +13,9 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::findings::Level;
 use super::newer_sqlite;
 use crate::backup::artifact;
+use crate::backup::artifact::kind::Level;
 use crate::backup::artifact::recognize;
 use crate::backup::catalog::entry::Entry;
 use crate::backup::json::canonical;

@@ -25,46 +25,19 @@ pub use super::database::check_database;
 
 use super::newer_sqlite;
 use crate::backup::artifact::compression::Compression;
+use crate::backup::artifact::kind::{Kind, Level};
 use crate::backup::artifact::recognize;
 use crate::backup::catalog::Catalog;
+use crate::backup::catalog::chain::chain;
 use crate::backup::catalog::entry::Entry;
 use crate::backup::catalog::hash_file;
 use crate::backup::rebuild::scratch;
-use crate::backup::take::options::Kind;
-use crate::backup::take::parent;
 use crate::backup::{artifact, rebuild};
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
 use crate::host::reading;
 use crate::progress::Watch;
 use crate::soundness::Soundness;
-
-/// How thoroughly to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// The file is what was written.
-    Checksum,
-    /// And its pages make a sound database, as far as a quick look tells.
-    Quick,
-    /// And every index, constraint and count is right.
-    Full,
-}
-
-impl Level {
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Checksum => "checksum",
-            Self::Quick => "quick",
-            Self::Full => "full",
-        }
-    }
-
-    /// The level of this word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Checksum, Self::Quick, Self::Full].into_iter().find(|level| level.word() == word)
-    }
-}
 
 /// Where what a schema needs and is missing here can be had.
 const ELSEWHERE: &str = "open the backup there and run PRAGMA integrity_check";
@@ -119,13 +92,13 @@ pub fn findings(
         job.check_hash_file(entry, watch).and_then(|()| job.rebuild_aside(watch)).map(Some)
     };
     let database = match proved {
-        Err(error) if is_damage(&error) => return Ok(Verdict::from(error)),
+        Err(error) if error.is_damage() => return Ok(Verdict::from(error)),
         Ok(None) => return Ok(Verdict::default()),
         Ok(Some(database)) => database,
         Err(error) => return Err(error),
     };
     let mut verdict = match check_database(&database.file, &database.path, entry, level, watch) {
-        Err(error) if is_damage(&error) => Verdict::from(error),
+        Err(error) if error.is_damage() => Verdict::from(error),
         outcome => Verdict { soundness: outcome?, by_older: false },
     };
     let faulty = !verdict.soundness.findings.is_empty();
@@ -180,7 +153,7 @@ impl Job<'_> {
     fn check_files(&self, watch: &mut Watch<'_>) -> Result<File> {
         let entries = self.catalog.known()?;
         let mut own = None;
-        for link in parent::chain(&entries, self.entry).map_err(Error::corrupt)? {
+        for link in chain(&entries, self.entry).map_err(Error::corrupt)? {
             let (path, mut file) = (self.path_of(link), self.open(link)?);
             self.check_hash_file(link, watch)?;
             let found = artifact::fingerprint(&mut file, &path, watch)?;
@@ -254,13 +227,8 @@ impl Job<'_> {
             .map_err(|error| reading::told(&conn, error))
         {
             // Whether the content is sound is not the question at this level.
-            Err(error) if is_damage(&error) => Ok(()),
+            Err(error) if error.is_damage() => Ok(()),
             outcome => outcome,
         }
     }
-}
-
-/// Whether an error says that content is not what it should be.
-pub fn is_damage(error: &Error) -> bool {
-    error.is_damage()
 }

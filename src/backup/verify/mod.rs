@@ -14,7 +14,7 @@ pub mod newer_sqlite;
 
 use serde::{Deserialize, Serialize};
 
-use self::findings::Level;
+use super::artifact::kind::Level;
 use super::catalog::Catalog;
 use super::catalog::entry::Entry;
 use super::find::{self, Found};

@@ -10,9 +10,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::backup::catalog::{Catalog, MANIFEST};
+use crate::backup::find::directory;
 use crate::backup::find::elsewhere;
 use crate::backup::find::source::{Made, Source};
-use crate::backup::take::destination;
 use crate::connection::Caller;
 use crate::error::Result;
 use crate::files::{self, Directory, LiveFiles};
@@ -37,7 +37,7 @@ pub fn of(caller: &Caller) -> Result<Vec<Leftover>> {
     if caller.file().is_none() {
         return Ok(Vec::new());
     }
-    let directory = destination::default_directory(caller, &mut watch)?;
+    let directory = directory::default_directory(caller, &mut watch)?;
     if !files::exists(&directory)? {
         return Ok(Vec::new());
     }

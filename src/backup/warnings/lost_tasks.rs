@@ -18,8 +18,8 @@ use rusqlite::Connection;
 
 use crate::backup::catalog::Catalog;
 use crate::backup::catalog::entry::Entry;
+use crate::backup::find::directory;
 use crate::backup::find::source::{self, Made, Source};
-use crate::backup::take::destination;
 use crate::connection::Caller;
 use crate::error::Result;
 use crate::files::{self, LiveFiles};
@@ -141,7 +141,7 @@ fn by_default_catalog(caller: &Caller) -> Result<Earlier> {
     if caller.file().is_none() {
         return Ok(Vec::new());
     }
-    let directory = destination::directory(caller, None, &mut watch)?;
+    let directory = directory::directory(caller, None, &mut watch)?;
     if !files::exists(&directory)? {
         return Ok(Vec::new());
     }

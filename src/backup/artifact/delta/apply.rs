@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::FORMAT;
-use crate::backup::snapshot::backup_api::Geometry;
+use crate::backup::artifact::kind::Geometry;
 use crate::backup::{artifact, snapshot};
 use crate::bounds;
 use crate::error::{Error, Result};

@@ -25,8 +25,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
 pub use self::apply::apply;
+use crate::backup::artifact::kind::Geometry;
 use crate::backup::artifact::{self, HashList, PageHash};
-use crate::backup::snapshot::backup_api::{Fill, Geometry, PageVisitor};
+use crate::backup::snapshot::visitor::{Fill, PageVisitor};
 use crate::error::{Error, Result};
 use crate::host::reading;
 use crate::host::unnamed::{self, Access};

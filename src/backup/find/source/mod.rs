@@ -40,7 +40,6 @@ use rusqlite::{Connection, ffi};
 pub use listing::{Key, none_of, only};
 
 use crate::backup::catalog::entry::Entry;
-use crate::backup::verify::findings::is_damage;
 use crate::connection::{Caller, Sidecar, encrypted};
 use crate::error::{Error, Result};
 use crate::files;
@@ -150,7 +149,7 @@ impl Source {
                 let former = settings.text(&settings::FORMER_PATHS)?.unwrap_or_default();
                 source.former = settings::kind::texts(&former).unwrap_or_default().into_iter().collect();
             }
-            Err(error) if is_damage(&error) => source.name = Name::Unread,
+            Err(error) if error.is_damage() => source.name = Name::Unread,
             Err(error) => return Err(error),
         }
         Ok(source)

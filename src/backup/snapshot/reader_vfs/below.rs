@@ -8,17 +8,7 @@ use std::ffi::{c_int, c_void};
 
 use rusqlite::ffi;
 
-use super::file::ReaderFile;
-
-/// The file object of the VFS below.
-///
-/// # Safety
-///
-/// `file` has the size that our VFS asked for.
-pub unsafe fn below(file: *mut ffi::sqlite3_file) -> *mut ffi::sqlite3_file {
-    // SAFETY: the memory of a file is that of ours and of the file below, one behind the other.
-    unsafe { file.cast::<ReaderFile>().add(1).cast() }
-}
+use super::layout::below;
 
 /// A method that only hands on.
 macro_rules! hand_on {

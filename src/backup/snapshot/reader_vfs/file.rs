@@ -1,4 +1,4 @@
-//! A file of the reader VFS: the file of the VFS below, and an eye on the locks that are taken on it.
+//! A file of the reader VFS: the file of the VFS below, which also notes the locks that are taken on it.
 //!
 //! # Promise
 //!
@@ -23,48 +23,25 @@ use std::ptr;
 use rusqlite::{Connection, ffi};
 
 use super::below::*;
+use super::layout::{Held, ReaderFile, WalState, below};
 use crate::backup::snapshot::wal_frames::HEADER;
 use crate::host::MAIN;
 
 /// The first of the locks on read marks: <https://www.sqlite.org/walformat.html>, section 2.3.
 const FIRST_READ_LOCK: c_int = 3;
 
-/// What is held in WAL mode.
-#[derive(Clone, Copy)]
-pub struct Held {
-    /// The WAL may be overwritten, since the database file holds all of the snapshot: the lock is that of read mark 0.
-    pub without_wal: bool,
-    /// The header of the WAL index.
-    pub header: [u8; HEADER],
-}
-
-/// What we know of an open file.
-struct Eye {
-    /// The first region of the WAL index, or NULL.
-    index: *const u8,
-    held: Option<Held>,
-}
-
-/// An open file as SQLite sees it: its base class first; behind it, the file object of the VFS below.
-#[repr(C)]
-pub struct ReaderFile {
-    base: ffi::sqlite3_file,
-    /// A `Box`, given back in `x_close`.
-    eye: *mut Eye,
-}
-
 /// # Safety
 ///
 /// `file` is a `ReaderFile` that `x_open` has filled. SQLite uses a file from one thread at a time, and no callback calls another.
-unsafe fn eye<'a>(file: *mut ffi::sqlite3_file) -> &'a mut Eye {
+unsafe fn wal<'a>(file: *mut ffi::sqlite3_file) -> &'a mut WalState {
     // SAFETY: between x_open and x_close the pointer is a live `Box`'s.
-    unsafe { &mut *(*file.cast::<ReaderFile>()).eye }
+    unsafe { &mut *(*file.cast::<ReaderFile>()).wal }
 }
 
 unsafe extern "C" fn x_close(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: SQLite closes a file once, after x_open has filled it; the box was made there.
     unsafe {
-        drop(Box::from_raw((*file.cast::<ReaderFile>()).eye));
+        drop(Box::from_raw((*file.cast::<ReaderFile>()).wal));
         close_below(file)
     }
 }
@@ -89,11 +66,11 @@ unsafe extern "C" fn x_shm_map(
     unsafe {
         let rc = shm_map_below(file, region, size, extend, out);
         if region == 0 {
-            let eye = eye(file);
+            let wal = wal(file);
             // A region that is not to be relied upon comes with NULL, and SQLite makes an index of its own.
             let fits = usize::try_from(size).is_ok_and(|size| size >= HEADER);
             let reliable = matches!(rc, ffi::SQLITE_OK | ffi::SQLITE_READONLY) && fits;
-            (eye.index, eye.held) = (if reliable { (*out).cast() } else { ptr::null() }, None);
+            (wal.index, wal.held) = (if reliable { (*out).cast() } else { ptr::null() }, None);
         }
         rc
     }
@@ -102,8 +79,8 @@ unsafe extern "C" fn x_shm_map(
 unsafe extern "C" fn x_shm_unmap(file: *mut ffi::sqlite3_file, delete: c_int) -> c_int {
     // SAFETY: the file is open.
     unsafe {
-        let eye = eye(file);
-        (eye.index, eye.held) = (ptr::null(), None);
+        let wal = wal(file);
+        (wal.index, wal.held) = (ptr::null(), None);
         shm_unmap_below(file, delete)
     }
 }
@@ -113,9 +90,9 @@ unsafe extern "C" fn x_shm_lock(file: *mut ffi::sqlite3_file, offset: c_int, cou
     unsafe {
         let rc = shm_lock_below(file, offset, count, flags);
         if offset >= FIRST_READ_LOCK && flags & ffi::SQLITE_SHM_SHARED != 0 {
-            let eye = eye(file);
-            let locked = flags & ffi::SQLITE_SHM_LOCK != 0 && rc == ffi::SQLITE_OK && !eye.index.is_null();
-            eye.held = locked.then(|| Held { without_wal: offset == FIRST_READ_LOCK, header: header(eye.index) });
+            let wal = wal(file);
+            let locked = flags & ffi::SQLITE_SHM_LOCK != 0 && rc == ffi::SQLITE_OK && !wal.index.is_null();
+            wal.held = locked.then(|| Held { without_wal: offset == FIRST_READ_LOCK, header: header(wal.index) });
         }
         rc
     }
@@ -187,7 +164,7 @@ impl ReaderFile {
             let rc = open(below);
             // SQLite closes what has methods, also after a failure.
             let Some(methods) = (*below).pMethods.as_ref() else { return rc };
-            (*file.cast::<Self>()).eye = Box::into_raw(Box::new(Eye { index: ptr::null(), held: None }));
+            (*file.cast::<Self>()).wal = Box::into_raw(Box::new(WalState { index: ptr::null(), held: None }));
             let shm = methods.iVersion >= 2 && methods.xShmMap.is_some();
             (*file).pMethods = if shm { &raw const WITH_SHM } else { &raw const WITHOUT_SHM };
             rc
@@ -232,7 +209,7 @@ pub fn is_watched(conn: &Connection) -> bool {
 /// What the connection's read transaction holds in WAL mode, if that is known.
 pub fn held(conn: &Connection) -> Option<Held> {
     // SAFETY: the file is open.
-    with_file(conn, Which::Database, |file| unsafe { eye(file).held })?
+    with_file(conn, Which::Database, |file| unsafe { wal(file).held })?
 }
 
 /// Whether both connections hold the same snapshot of a database in WAL mode.

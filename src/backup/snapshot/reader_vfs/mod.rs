@@ -1,4 +1,4 @@
-//! The reader VFS: the caller's own VFS, with an eye on the locks that a sidecar takes through it.
+//! The reader VFS: the caller's own VFS, which also notes the locks that a sidecar takes through it.
 //!
 //! # Promise
 //!
@@ -11,6 +11,7 @@
 
 mod below;
 mod file;
+mod layout;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,8 +20,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::{Connection, ffi};
 
-use self::file::ReaderFile;
 pub use self::file::{Which, held, is_watched, read, same_snapshot};
+use self::layout::ReaderFile;
 use crate::host;
 use crate::host::threads::lock;
 

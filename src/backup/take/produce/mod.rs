@@ -21,15 +21,15 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ffi};
 
 use self::task_counts::Counts;
-use super::options::{Kind, Wish};
+use super::options::Wish;
 use crate::backup::artifact::compression::{self, Compression};
+use crate::backup::artifact::kind::{Geometry, Kind};
 use crate::backup::artifact::{self, Fingerprint, PageHash};
 use crate::backup::catalog::Catalog;
 use crate::backup::find::source::Source;
 use crate::backup::json::bounded;
 use crate::backup::pipeline;
 use crate::backup::pipeline::early_sync;
-use crate::backup::snapshot::backup_api::Geometry;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};

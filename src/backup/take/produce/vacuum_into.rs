@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::backup::artifact;
-use crate::backup::snapshot::backup_api::Geometry;
-use crate::backup::take::options::Kind;
+use crate::backup::artifact::kind::{Geometry, Kind};
 use crate::backup::take::produce::{Order, Produced, counts};
 use crate::clock;
 use crate::connection::{Sidecar, read_pragma};
