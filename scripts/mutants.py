@@ -805,7 +805,7 @@ MUTANTS = (
         "upkeep",
         "tables that could not be checked are passed over",
         "src/soundness.rs",
-        "            outcome.unjudged.push(needs(&table, &error));\n",
+        "            memory::push(&mut outcome.unjudged, needs(&table, &error))?;\n",
         "            drop(needs(&table, &error));\n",
         "upkeep/test_application_schema.py -k integrity_names",
     ),

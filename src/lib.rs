@@ -20,7 +20,7 @@
 //! | [`settings`] | values that users set, in the database itself |
 //! | [`soundness`] | what SQLite's own checks find |
 //! | [`bounds`] | how much is read of what others may write |
-//! | [`schema`], [`clock`], [`memory`], [`progress`], [`error`] | what the rest needs |
+//! | [`schema`], [`clock`], [`json`], [`memory`], [`progress`], [`error`] | what the rest needs |
 //!
 //! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::snapshot`],
 //! [`extension`] and [`ffi`] alone; the compiler refuses it elsewhere.
@@ -37,6 +37,7 @@ pub mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod host;
+pub mod json;
 pub mod memory;
 pub mod progress;
 pub mod queue;

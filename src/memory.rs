@@ -7,8 +7,8 @@
 //! # How
 //!
 //! Rust ends the process when it is refused memory, unless it is asked in a way that can fail. SQLite can be refused at any
-//! time, and says so. So the large pieces, buffers and lists that grow with the database, are asked for with [`zeros`], [`filled`] and
-//! [`grow`], and before a library or a thread takes one of its own, [`require`] looks whether as much is left. All leave a
+//! time, and says so. So the large pieces, buffers and lists that grow with the database, are asked for with [`zeros`], [`filled`],
+//! [`grow`], [`push`], [`collected`] and [`copied`], and before a library or a thread takes one of its own, [`require`] looks whether as much is left. All leave a
 //! [`MARGIN`] for the small pieces. What is left is known where the process has a limit (`ulimit -v` and `-d`, on Linux).
 //!
 //! Small pieces that are refused all the same come from a reserve ([`allocator`]), and [`check`] then ends the work. It is asked
@@ -99,6 +99,46 @@ pub fn grow<T>(list: &mut Vec<T>, more: usize) -> Result<()> {
     // It becomes twice as long.
     require(list.len().saturating_add(more).saturating_mul(2 * size_of::<T>()))?;
     list.try_reserve(more).map_err(|_| out_of_memory())
+}
+
+/// Adds an element to a list whose length others decide.
+///
+/// # Errors
+///
+/// As for [`check`] and [`grow`].
+pub fn push<T>(list: &mut Vec<T>, element: T) -> Result<()> {
+    check()?;
+    grow(list, 1)?;
+    list.push(element);
+    Ok(())
+}
+
+/// A list of as many elements as others have made.
+///
+/// # Errors
+///
+/// As for [`push`], or an element that is one.
+pub fn collected<T, E>(elements: impl IntoIterator<Item = std::result::Result<T, E>>) -> Result<Vec<T>>
+where
+    Error: From<E>,
+{
+    let mut list = Vec::new();
+    for element in elements {
+        push(&mut list, element?)?;
+    }
+    Ok(list)
+}
+
+/// A copy of bytes whose number others decide.
+///
+/// # Errors
+///
+/// As for [`grow`].
+pub fn copied(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut copy = Vec::new();
+    grow(&mut copy, bytes.len())?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
 }
 
 /// Looks whether this many bytes are left.

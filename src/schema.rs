@@ -10,7 +10,7 @@
 //!
 //! Pragmas are run as statements: a table may bear the name of a pragma's function, and hide it.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row, RowIndex};
 
 use crate::error::{Error, Result};
 use crate::memory;
@@ -87,17 +87,17 @@ pub fn tables(conn: &Connection) -> Result<Vec<String>> {
 ///
 /// Whatever SQLite says to reading the schema.
 pub fn columns(conn: &Connection, table: &str) -> Result<Vec<Column>> {
-    let read = || -> rusqlite::Result<Vec<Column>> {
+    let read = || -> Result<Vec<Column>> {
         let mut columns = conn.prepare(&format!("PRAGMA main.table_xinfo({})", quoted(table)))?;
-        let columns = columns.query_map([], |row| {
+        let columns = columns.query_and_then([], |row| -> Result<Column> {
             Ok(Column {
-                name: row.get("name")?,
+                name: text(row, "name")?,
                 stored: row.get::<_, i64>("hidden")? == 0,
                 not_null: row.get::<_, i64>("notnull")? != 0,
                 key: row.get("pk")?,
             })
         })?;
-        columns.collect()
+        memory::collected(columns)
     };
     read().map_err(unreadable)
 }
@@ -108,10 +108,12 @@ pub fn columns(conn: &Connection, table: &str) -> Result<Vec<Column>> {
 ///
 /// Whatever SQLite says to reading the schema.
 pub fn index_led_by(conn: &Connection, table: &str, column: &str) -> Result<Option<String>> {
-    let read = || -> rusqlite::Result<Option<String>> {
+    let read = || -> Result<Option<String>> {
         let mut list = conn.prepare(&format!("PRAGMA main.index_list({})", quoted(table)))?;
-        let list = list.query_map([], |row| Ok((row.get("name")?, row.get::<_, i64>("partial")? != 0)))?;
-        let list: Vec<(String, bool)> = list.collect::<rusqlite::Result<_>>()?;
+        let list = list.query_and_then([], |row| -> Result<(String, bool)> {
+            Ok((text(row, "name")?, row.get::<_, i64>("partial")? != 0))
+        })?;
+        let list = memory::collected(list)?;
         // SQLite lists the newest first; the queue's author made the oldest.
         for (index, partial) in list.into_iter().rev() {
             if !partial && leads(conn, &index, column)? {
@@ -140,17 +142,17 @@ fn leads(conn: &Connection, index: &str, column: &str) -> rusqlite::Result<bool>
 ///
 /// Whatever SQLite says to reading the schema.
 pub fn tables_without_own_rowid(conn: &Connection) -> Result<Vec<String>> {
-    let read = || -> rusqlite::Result<Vec<String>> {
+    let read = || -> Result<Vec<String>> {
         let mut list = conn.prepare("PRAGMA main.table_list")?;
-        let list = list.query_map([], |row| {
-            let (name, kind): (String, String) = (row.get("name")?, row.get("type")?);
+        let list = list.query_and_then([], |row| -> Result<Option<String>> {
+            let (name, kind): (String, String) = (text(row, "name")?, row.get("type")?);
             let rows = kind == "table" && !row.get::<_, bool>("wr")? && !is_sqlites_own(&name);
             Ok(rows.then_some(name))
         })?;
         let mut found = Vec::new();
-        for name in list.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().flatten() {
+        for name in memory::collected(list)?.into_iter().flatten() {
             if !has_integer_primary_key(conn, &name)? {
-                found.push(name);
+                memory::push(&mut found, name)?;
             }
         }
         found.sort();
@@ -209,14 +211,19 @@ pub fn statements(conn: &Connection) -> Result<Vec<String>> {
     names(conn, "SELECT sql FROM main.sqlite_schema WHERE sql IS NOT NULL").map_err(unreadable)
 }
 
-fn names(conn: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
+fn names(conn: &Connection, sql: &str) -> Result<Vec<String>> {
     let mut names = conn.prepare(sql)?;
-    let names = names.query_map([], |row| row.get(0))?;
-    names.collect()
+    memory::collected(names.query_and_then([], |row| text(row, 0))?)
 }
 
-fn unreadable(error: rusqlite::Error) -> Error {
-    Error::from(error).explained().context("cannot read the schema")
+/// A name or a definition, which can be as long as SQLite lets it.
+pub fn text(row: &Row<'_>, column: impl RowIndex + Copy) -> Result<String> {
+    memory::require(row.get_ref(column)?.as_bytes().map_or(0, <[u8]>::len))?;
+    Ok(row.get(column)?)
+}
+
+fn unreadable(error: impl Into<Error>) -> Error {
+    error.into().explained().context("cannot read the schema")
 }
 
 #[cfg(test)]

@@ -14,7 +14,8 @@
 use rusqlite::{Connection, ffi};
 
 use crate::error::{Error, Result};
-use crate::schema::quoted;
+use crate::memory;
+use crate::schema::{quoted, text};
 
 /// How thoroughly to check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +93,7 @@ fn by_table(conn: &Connection, check: Check, most: usize, whole: &Error) -> Resu
             Err(error) => return Err(error),
         }
         if error.primary_code() == ffi::SQLITE_ERROR {
-            outcome.unjudged.push(needs(&table, &error));
+            memory::push(&mut outcome.unjudged, needs(&table, &error))?;
         }
     }
     if outcome == Soundness::default() {
@@ -126,8 +127,8 @@ fn tables(conn: &Connection) -> Result<Vec<(String, bool)>> {
         "SELECT 'sqlite_schema', 0 UNION ALL
          SELECT CAST(name AS TEXT), rootpage = 0 FROM main.sqlite_schema WHERE type = 'table'",
     )?;
-    let tables = tables.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(tables.collect::<rusqlite::Result<_>>()?)
+    let tables = tables.query_and_then([], |row| -> Result<(String, bool)> { Ok((text(row, 0)?, row.get(1)?)) })?;
+    memory::collected(tables)
 }
 
 fn run(conn: &Connection, check: Check, table: Option<&str>, most: usize, found: &mut Vec<String>) -> Result<()> {
@@ -142,7 +143,9 @@ fn run(conn: &Connection, check: Check, table: Option<&str>, most: usize, found:
         if let Some(error) = lines.iter().find_map(|line| unread(line)) {
             return Err(error);
         }
-        found.extend(lines);
+        for line in lines {
+            memory::push(found, line)?;
+        }
         found.truncate(before.saturating_add(most));
     }
     Ok(())

@@ -80,6 +80,33 @@ def a_status(queue: Queue) -> None:
         connection.execute("UPDATE task_queue SET status = ? WHERE id = 1", ("s" * LONG,))
 
 
+def a_key(queue: Queue) -> None:
+    with queue.connect() as connection:
+        connection.execute("DROP TABLE task_queue")
+        connection.execute(
+            "CREATE TABLE task_queue(id TEXT PRIMARY KEY, status TEXT, lease_until_utc TEXT) "
+            "WITHOUT ROWID"
+        )
+        task = "INSERT INTO task_queue VALUES (?, 'leased', '2026-01-01 00:00:00')"
+        connection.execute(task, ("k" * LONG,))
+
+
+def an_id(queue: Queue) -> None:
+    with queue.connect() as connection:
+        connection.execute("DROP TABLE task_queue")
+        connection.execute("CREATE TABLE task_queue(id, status TEXT, lease_until_utc TEXT)")
+        task = "INSERT INTO task_queue VALUES (?, 'leased', '2026-01-01 00:00:00')"
+        connection.execute(task, ("i" * LONG,))
+
+
+def a_lease(queue: Queue) -> None:
+    with queue.connect() as connection:
+        connection.execute(
+            "UPDATE task_queue SET status = 'leased', lease_until_utc = ? WHERE id = 1",
+            ("never" * (LONG // 5),),
+        )
+
+
 #: What is too long, and what shows or uses it.
 CASES: dict[str, tuple[Callable[[Queue], None], str]] = {
     "a setting": (a_setting, "SELECT count(*) FROM queue_settings()"),
@@ -87,6 +114,9 @@ CASES: dict[str, tuple[Callable[[Queue], None], str]] = {
     "a step": (a_step, "SELECT length(detail) < 300000 FROM queue_history()"),
     "a job": (a_job, "SELECT max(length(last_status)) FROM queue_schedule()"),
     "a worker": (a_worker, "SELECT max(length(locked_by)) FROM queue_stale(60)"),
+    "a key": (a_key, "SELECT queue_requeue_stale(60)"),
+    "an id": (an_id, "SELECT queue_requeue_stale(60)"),
+    "a lease": (a_lease, "SELECT count(*) FROM queue_health()"),
     "a status": (a_status, "SELECT max(length(status)) FROM queue_depth()"),
 }
 

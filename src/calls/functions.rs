@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::arguments::Arguments;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
+use crate::json;
 use crate::settings;
 use crate::upkeep::schedule::record as recording;
 
@@ -59,10 +60,9 @@ pub fn set(caller: &Caller, arguments: &Arguments) -> Result<Output> {
 ///
 /// # Errors
 ///
-/// None that is known.
+/// `SQLITE_NOMEM`.
 pub fn json(result: &impl Serialize) -> Result<Output> {
-    let text = serde_json::to_string(result);
-    text.map(Output::Json).map_err(|error| Error::internal(format!("the result cannot be written as JSON ({error})")))
+    json::text(result).map(Output::Json)
 }
 
 /// A result that is a number.

@@ -5,7 +5,8 @@ use serde::{Serialize, Serializer};
 
 use super::arguments::Arguments;
 use crate::connection::Caller;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::json;
 
 /// What a table is.
 pub struct Spec {
@@ -25,12 +26,21 @@ pub struct Spec {
 ///
 /// # Errors
 ///
-/// None that is known.
+/// `SQLITE_NOMEM`.
 pub fn json(table: &Spec, rows: &[Vec<Value>]) -> Result<String> {
     let names: Vec<&str> = table.columns.iter().map(|&column| column.split(' ').next().unwrap_or(column)).collect();
-    let rows: Vec<Row<'_>> = rows.iter().map(|values| Row { names: &names, values }).collect();
-    serde_json::to_string(&rows)
-        .map_err(|error| Error::internal(format!("the rows cannot be written as JSON ({error})")))
+    json::text(&Rows { names: &names, rows })
+}
+
+struct Rows<'a> {
+    names: &'a [&'a str],
+    rows: &'a [Vec<Value>],
+}
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.rows.iter().map(|values| Row { names: self.names, values }))
+    }
 }
 
 struct Row<'a> {

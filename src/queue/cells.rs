@@ -9,18 +9,33 @@ use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
 
 use crate::bounds::CELL;
+use crate::error::Result;
+use crate::memory;
 
 /// What a column holds; what is no UTF-8 in a text is shown as U+FFFD.
 ///
 /// # Errors
 ///
-/// What SQLite says.
-pub fn cell(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
-    match row.get_ref(column)? {
-        ValueRef::Text(bytes) => Ok(Value::Text(text(bytes))),
-        ValueRef::Blob(bytes) if bytes.len() > CELL => Ok(Value::Blob(bytes[..CELL].to_vec())),
-        _ => row.get(column),
-    }
+/// What SQLite says, or `SQLITE_NOMEM`.
+pub fn cell(row: &Row<'_>, column: usize) -> Result<Value> {
+    shown(row.get_ref(column)?)
+}
+
+/// The same for a value.
+///
+/// # Errors
+///
+/// `SQLITE_NOMEM`.
+pub fn shown(value: ValueRef<'_>) -> Result<Value> {
+    // The values of one row can be more than the reserve.
+    memory::check()?;
+    Ok(match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(bytes) => Value::Text(text(bytes)),
+        ValueRef::Blob(bytes) => Value::Blob(bytes[..bytes.len().min(CELL)].to_vec()),
+    })
 }
 
 /// A text, or its beginning, whose last sign then says so; it need not be UTF-8.

@@ -25,6 +25,7 @@ use serde_json::{Map, Value};
 use super::cells;
 use super::shape::{Role, Shape};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::settings::registry::{STATUS_DEAD, STATUS_QUEUED};
 
 /// Tasks by status.
@@ -60,11 +61,12 @@ fn by_task(conn: &Connection, shape: &Shape) -> Result<Counts> {
         "SELECT {status} AS status, count(*) AS tasks FROM {} GROUP BY {status} COLLATE BINARY",
         shape.table()
     );
-    let read = || -> rusqlite::Result<Counts> {
+    let read = || -> Result<Counts> {
         let mut statement =
             conn.prepare(&format!("SELECT CAST(ifnull(status, 'NULL') AS TEXT), tasks FROM ({sql})"))?;
         let (mut rows, mut counts) = (statement.query([])?, Counts::new());
         while let Some(row) = rows.next()? {
+            memory::check()?;
             add(&mut counts, status_of(row)?.unwrap_or_default(), row.get(1)?);
         }
         Ok(counts)
@@ -94,10 +96,10 @@ fn by_index(conn: &Connection, shape: &Shape, indexed: &str) -> Result<Option<Co
          UNION ALL SELECT NULL, (SELECT count(*) FROM {table})",
         most = MOST + 1,
     );
-    let read = || -> rusqlite::Result<Vec<(Option<String>, Option<i64>)>> {
+    let read = || -> Result<Vec<(Option<String>, Option<i64>)>> {
         let mut statement = conn.prepare(&sql)?;
         let rows = statement.query_map([], |row| Ok((status_of(row)?, row.get(1)?)))?;
-        rows.collect()
+        memory::collected(rows)
     };
     let found = read().map_err(cannot)?;
     Ok(put_together(found))
@@ -136,8 +138,8 @@ pub(super) fn status_of(row: &Row<'_>) -> rusqlite::Result<Option<String>> {
     Ok(text.map(cells::text))
 }
 
-fn cannot(error: rusqlite::Error) -> Error {
-    Error::from(error).explained().context("cannot count the tasks")
+fn cannot(error: Error) -> Error {
+    error.explained().context("cannot count the tasks")
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use rusqlite::Connection;
 
 use super::cells::cell;
 use super::shape::{Role, Shape};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::memory;
 
 /// The tasks of one status.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,12 +25,12 @@ pub struct Depth {
     pub newest_utc: rusqlite::types::Value,
 }
 
-/// The depth of the queue in the connection's main database.
+/// The depth of the queue in the connection's main database, each status as `each` makes it.
 ///
 /// # Errors
 ///
 /// No task table, or whatever SQLite says.
-pub fn depth(conn: &Connection) -> Result<Vec<Depth>> {
+pub fn depth<T>(conn: &Connection, each: impl Fn(Depth) -> T) -> Result<Vec<T>> {
     let shape = Shape::require(conn, &[Role::Status])?;
     let (created, time) = (shape.column(Role::CreatedAt)?, shape.time()?);
     let sql = format!(
@@ -39,17 +40,17 @@ pub fn depth(conn: &Connection) -> Result<Vec<Depth>> {
         newest = time.shown(&format!("max({created})")),
         table = shape.table(),
     );
-    let read = || -> rusqlite::Result<Vec<Depth>> {
+    let read = || -> Result<Vec<T>> {
         let mut statement = conn.prepare(&sql)?;
-        let rows = statement.query_map([], |row| {
-            Ok(Depth {
+        let rows = statement.query_and_then([], |row| -> Result<T> {
+            Ok(each(Depth {
                 status: cell(row, 0)?,
                 tasks: row.get(1)?,
                 oldest_utc: cell(row, 2)?,
                 newest_utc: cell(row, 3)?,
-            })
+            }))
         })?;
-        rows.collect()
+        memory::collected(rows)
     };
-    read().map_err(|error| Error::from(error).context("cannot count the tasks"))
+    read().map_err(|error| error.context("cannot count the tasks"))
 }

@@ -17,6 +17,7 @@ use super::patience;
 use super::shape::{Role, Shape};
 use super::stale::Pieces;
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// A hundred years, in seconds: a longer grace is a slip.
 const LONGEST_GRACE: i64 = 3_155_760_000;
@@ -43,12 +44,17 @@ pub struct StaleLease {
     pub blocked: Value,
 }
 
-/// The stale leases, longest overdue first. Without a grace, what the setting `stale_secs` says counts.
+/// The stale leases, longest overdue first, each as `each` makes it. Without a grace, what the setting `stale_secs` says counts.
 ///
 /// # Errors
 ///
 /// A grace out of range, no task table, or whatever SQLite says.
-pub fn stale(conn: &Connection, grace: Option<i64>, now: DateTime<Utc>) -> Result<Vec<StaleLease>> {
+pub fn stale<T>(
+    conn: &Connection,
+    grace: Option<i64>,
+    now: DateTime<Utc>,
+    each: impl Fn(StaleLease) -> T,
+) -> Result<Vec<T>> {
     let limit = limit(patience::seconds(conn, grace)?, now)?;
     let shape = require(conn)?;
     let pieces = Pieces::of(conn, &shape, limit)?;
@@ -65,10 +71,10 @@ pub fn stale(conn: &Connection, grace: Option<i64>, now: DateTime<Utc>) -> Resul
         table = shape.table_by_status(conn)?,
         stale = pieces.stale,
     );
-    let read = || -> rusqlite::Result<Vec<StaleLease>> {
+    let read = || -> Result<Vec<T>> {
         let mut statement = conn.prepare(&sql)?;
-        let rows = statement.query_map(params![limit, now.timestamp()], |row| {
-            Ok(StaleLease {
+        let rows = statement.query_and_then(params![limit, now.timestamp()], |row| -> Result<T> {
+            Ok(each(StaleLease {
                 task_id: cell(row, 0)?,
                 status: cell(row, 1)?,
                 locked_by: cell(row, 2)?,
@@ -76,11 +82,11 @@ pub fn stale(conn: &Connection, grace: Option<i64>, now: DateTime<Utc>) -> Resul
                 overdue_seconds: row.get(4)?,
                 attempts: cell(row, 5)?,
                 blocked: cell(row, 6)?,
-            })
+            }))
         })?;
-        rows.collect()
+        memory::collected(rows)
     };
-    read().map_err(|error| Error::from(error).context("cannot read the leases"))
+    read().map_err(|error| error.context("cannot read the leases"))
 }
 
 /// How many leases are over for so many seconds.

@@ -16,9 +16,9 @@
 //! In all pieces the task table is called `task`, and ?1 is the Unix time before which a lease must have ended. A heartbeat that
 //! becomes unreadable between the check and the statement that requeues counts as a sign of life in that statement.
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
+use super::cells::cell;
 use super::shape::{Role, Shape};
 use super::time::EARLIEST;
 use crate::error::{Error, Result};
@@ -126,9 +126,14 @@ impl Workers {
             self.unreadable()
         );
         let found = conn
-            .query_row(&sql, [limit], |row| Ok((row.get::<_, Value>(0)?, row.get::<_, Value>(1)?)))
-            .optional()
-            .map_err(|error| Error::from(error).context("cannot read the workers' signs of life"))?;
+            .prepare(&sql)
+            .map_err(Error::from)
+            .and_then(|mut found| {
+                let mut rows = found.query([limit])?;
+                let Some(row) = rows.next()? else { return Ok(None) };
+                Ok(Some((cell(row, 0)?, cell(row, 1)?)))
+            })
+            .map_err(|error| error.context("cannot read the workers' signs of life"))?;
         let Some((worker, heartbeat)) = found else { return Ok(()) };
         Err(Error::usage(format!(
             "the last sign of life of the worker {} is {}, which is no time in the format that the setting time_format names, so \

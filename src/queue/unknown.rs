@@ -10,7 +10,8 @@ use rusqlite::Connection;
 
 use super::counts::status_of;
 use super::shape::{Role, Shape};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::memory;
 
 /// More tasks than this are not counted.
 pub const MOST_TASKS: i64 = 100_000;
@@ -34,12 +35,12 @@ pub fn statuses(conn: &Connection) -> Result<Option<Vec<Unknown>>> {
         Some(indexed) => by_index(&shape, &indexed)?,
         None => by_task(&shape)?,
     };
-    let read = || -> rusqlite::Result<Vec<Unknown>> {
+    let read = || -> Result<Vec<Unknown>> {
         let mut statement = conn.prepare(&sql)?;
         let rows = statement.query_map([], |row| Ok((status_of(row)?.unwrap_or_default(), row.get(1)?)))?;
-        rows.collect()
+        memory::collected(rows)
     };
-    let mut found = read().map_err(|error| Error::from(error).context("cannot look for unknown statuses"))?;
+    let mut found = read().map_err(|error| error.context("cannot look for unknown statuses"))?;
     found.retain(|&(_, tasks)| tasks > 0);
     found.sort_by_key(|&(_, tasks)| std::cmp::Reverse(tasks));
     Ok(Some(found))

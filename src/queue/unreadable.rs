@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
+use super::cells::cell;
 use super::leases::NEEDED;
 use super::shape::{Role, Shape};
 use super::stale;
@@ -40,9 +41,8 @@ pub fn leases(conn: &Connection, now: DateTime<Utc>) -> Result<Option<Unreadable
         stale::leased(&shape)?,
         shape.time()?.seconds(&lease)
     );
-    let read =
-        |row: &rusqlite::Row<'_>| Ok(Unreadable { tasks: row.get(0)?, example: row.get(1).unwrap_or(Value::Null) });
-    conn.query_row(&sql, params![latest(now)], read)
-        .map(Some)
-        .map_err(|error| Error::from(error).context("cannot count the unreadable leases"))
+    conn.query_row_and_then(&sql, params![latest(now)], |row| {
+        Ok(Some(Unreadable { tasks: row.get(0)?, example: cell(row, 1)? }))
+    })
+    .map_err(|error: Error| error.context("cannot count the unreadable leases"))
 }

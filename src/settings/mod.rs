@@ -33,6 +33,7 @@ use rusqlite::types::Value;
 pub use registry::{BACKUP_DIR, FORMER_PATHS, FULL_EVERY, QUEUE_NAME, WAL_BUDGET_MB};
 
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::schema;
 use fixed::Fixed;
 use kind::Kind;
@@ -96,10 +97,10 @@ impl Settings {
     }
 
     /// The settings as they would be with this one set.
-    fn with(&self, setting: &Setting, value: &Value) -> Self {
+    fn with(&self, setting: &Setting, value: &Value) -> Result<Self> {
         let others = self.rows.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(setting.name)).cloned();
-        let rows = others.chain([(setting.name.to_owned(), value.clone())]).collect();
-        Self { rows, preset: self.preset }
+        let rows = others.chain([(setting.name.to_owned(), value.clone())]).map(Ok::<_, Error>);
+        Ok(Self { rows: memory::collected(rows)?, preset: self.preset })
     }
 
     fn default(&self, setting: &Setting) -> Result<Value> {
@@ -184,7 +185,11 @@ impl Settings {
 
     /// Every setting with its value, and rows of the table that are none; whatever is wrong with any of them is said in its
     /// description.
-    pub fn rows(&self) -> Vec<Row> {
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_NOMEM`.
+    pub fn rows(&self) -> Result<Vec<Row>> {
         let known = registry::ALL.iter().map(|setting| self.row(setting));
         let unknown = self.rows.iter().filter(|(name, _)| registry::find(name).is_none()).map(|(name, value)| Row {
             name: name.clone(),
@@ -192,7 +197,7 @@ impl Settings {
             default_value: Value::Null,
             description: "no setting of queuekeeper; it is ignored".into(),
         });
-        known.chain(unknown).collect()
+        memory::collected(known.chain(unknown).map(Ok::<_, Error>))
     }
 
     fn row(&self, setting: &Setting) -> Row {
@@ -259,10 +264,10 @@ pub fn set(conn: &Connection, name: &str, value: &Value) -> Result<Value> {
 /// A status that would mean two things is refused, also when a preset would bring it.
 fn check_statuses(settings: &Settings, setting: &Setting, value: &Value) -> Result<()> {
     if setting.name == registry::PRESET.name {
-        return statuses::refuse_clash(&settings.with(setting, value), None);
+        return statuses::refuse_clash(&settings.with(setting, value)?, None);
     }
     if statuses::concern(setting) {
-        return statuses::refuse_clash(&settings.with(setting, value), Some(setting));
+        return statuses::refuse_clash(&settings.with(setting, value)?, Some(setting));
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use super::exclusive;
 use crate::bounds;
 use crate::connection::execute;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::schema;
 
 /// Its name.
@@ -30,7 +31,7 @@ pub fn rows(conn: &Connection) -> Result<Vec<(String, Value)>> {
     }
     let sql = "SELECT name, value FROM main.queuekeeper_settings
                WHERE typeof(name) = 'text' AND value IS NOT NULL LIMIT ?1";
-    let read = || -> rusqlite::Result<Vec<(String, Value)>> {
+    let read = || -> Result<Vec<(String, Value)>> {
         let mut statement = conn.prepare(sql)?;
         let mut rows = statement.query([bounds::SETTINGS + 1])?;
         let mut found = Vec::new();
@@ -38,12 +39,11 @@ pub fn rows(conn: &Connection) -> Result<Vec<(String, Value)>> {
             let name = row.get_ref(0)?.as_bytes().unwrap_or_default();
             // A text need not be UTF-8.
             let name = String::from_utf8_lossy(&name[..name.len().min(bounds::SETTING_NAME)]).into_owned();
-            found.push((name, value(row.get_ref(1)?)));
+            memory::push(&mut found, (name, value(row.get_ref(1)?)))?;
         }
         Ok(found)
     };
-    let found =
-        read().map_err(|error| Error::from(error).explained().context("cannot read the database's settings"))?;
+    let found = read().map_err(|error| error.explained().context("cannot read the database's settings"))?;
     if found.len() <= bounds::SETTINGS as usize {
         return Ok(found);
     }

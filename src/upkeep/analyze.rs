@@ -32,8 +32,9 @@ use crate::clock;
 use crate::connection::{Caller, Sidecar, Standing, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::host::Transaction;
+use crate::memory;
 use crate::progress::{Listener, Watch};
-use crate::schema::quoted;
+use crate::schema::{quoted, text};
 
 /// How many names an error lists.
 const MOST_NAMES: usize = 20;
@@ -172,22 +173,22 @@ struct Target {
 
 impl Target {
     fn find(conn: &Connection, name: Option<&str>) -> Result<Self> {
-        let read = |error: rusqlite::Error| Error::from(error).explained().context("cannot read the schema");
-        let tables = || -> rusqlite::Result<Vec<String>> {
+        let read = |error: Error| error.explained().context("cannot read the schema");
+        let tables = || -> Result<Vec<String>> {
             // Virtual tables have no root page.
             let mut names = conn.prepare(
                 "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name NOT LIKE 'sqlite~_%' ESCAPE '~'
                  ORDER BY name",
             )?;
-            let names = names.query_map([], |row| row.get(0))?;
-            names.collect()
+            memory::collected(names.query_and_then([], |row| text(row, 0))?)
         };
         let Some(name) = name else {
             return Ok(Self { names: tables().map_err(read)?, one: false });
         };
         let sql = "SELECT name FROM main.sqlite_schema WHERE type IN ('table', 'index') AND rootpage > 0
                    AND name NOT LIKE 'sqlite~_stat%' ESCAPE '~' AND name = ?1 COLLATE NOCASE";
-        let found: Option<String> = conn.query_row(sql, [name], |row| row.get(0)).optional().map_err(read)?;
+        let found: Option<String> =
+            conn.query_row(sql, [name], |row| row.get(0)).optional().map_err(|error| read(error.into()))?;
         match found {
             Some(found) => Ok(Self { names: vec![found], one: true }),
             None => Err(unknown(name, &tables().map_err(read)?)),
@@ -199,9 +200,9 @@ impl Target {
         let mut done = Vec::new();
         for name in self.names.drain(..) {
             match conn.execute_batch(&format!("ANALYZE main.{}", quoted(&name))).map_err(Error::from) {
-                Ok(()) => done.push(name),
+                Ok(()) => memory::push(&mut done, name)?,
                 Err(error) => match error.missing() {
-                    Some(missing) => left_out.push(format!("{name} needs {missing}")),
+                    Some(missing) => memory::push(left_out, format!("{name} needs {missing}"))?,
                     None => return Err(error),
                 },
             }

@@ -20,6 +20,7 @@ use rusqlite::Connection;
 
 use crate::connection::Caller;
 use crate::error::Result;
+use crate::memory;
 use crate::schema;
 use crate::settings::Settings;
 use crate::settings::registry::VACUUM_MOVES_ROWIDS;
@@ -58,7 +59,7 @@ fn at_risk(conn: &Connection) -> Result<Vec<String>> {
     let mut nameless = Vec::new();
     for table in tables.drain(..) {
         if !schema::has_unique_index(conn, &table)? {
-            nameless.push(table);
+            memory::push(&mut nameless, table)?;
         }
     }
     Ok(nameless)

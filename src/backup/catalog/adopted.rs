@@ -24,6 +24,7 @@ use crate::bounds;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::files::{Directory, LiveFiles};
+use crate::memory;
 
 /// The word for it in `backup_type`.
 pub const ADOPTED: &str = "adopted";
@@ -39,22 +40,19 @@ pub fn list<'e>(
     entries: impl Iterator<Item = &'e Entry>,
 ) -> Result<Vec<Entry>> {
     let listed: HashSet<&str> = entries.map(|entry| entry.backup_path.as_str()).collect();
-    let mut found: Vec<Entry> = directory
-        .names()
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|name| {
-            let name = name.into_string().ok()?;
-            let time = time_in(&name)?;
-            // Not followed: a link leads to something that is not in this directory.
-            let path = directory.path().join(&name);
-            let found = directory.look(&path).ok()??;
-            let known = listed.contains(name.as_str());
-            let fine = found.is_file() && !known && !live.contains_in(directory, &path);
-            fine.then(|| describe(name, time, found.length()))
-        })
-        .take(bounds::CATALOG_ENTRIES + 1)
-        .collect();
+    let names = directory.readable_names()?.into_iter();
+    let files = names.filter_map(|name| {
+        let name = name.into_string().ok()?;
+        let time = time_in(&name)?;
+        // Not followed: a link leads to something that is not in this directory.
+        let path = directory.path().join(&name);
+        let found = directory.look(&path).ok()??;
+        let known = listed.contains(name.as_str());
+        let fine = found.is_file() && !known && !live.contains_in(directory, &path);
+        fine.then(|| Ok::<_, Error>(describe(name, time, found.length())))
+    });
+    let mut found = memory::collected(files.take(bounds::CATALOG_ENTRIES + 1))?;
+    memory::check()?;
     if found.len() > bounds::CATALOG_ENTRIES {
         return Err(Error::usage(format!(
             "'{}' has more than {} files beside its catalog that have names of backups; move those away that are none",

@@ -24,6 +24,7 @@ use crate::backup::pipeline::sha256::Digesting;
 use crate::bounds;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, LiveFiles};
+use crate::json;
 use crate::memory;
 
 const MAGIC: &[u8; 20] = b"queuekeeper hashes 1";
@@ -87,8 +88,7 @@ pub fn write(out: impl Write, path: &Path, entry: &Entry, geometry: Geometry, ha
     let mut bare = entry.clone();
     bare.object_digest = None;
     bare.hash_file_checksum = None;
-    let object = serde_json::to_vec(&bare)
-        .map_err(|error| Error::internal(format!("the catalog object cannot be written as JSON ({error})")))?;
+    let object = json::bytes(&bare)?;
     let length = u32::try_from(object.len()).map_err(|_| Error::internal("the catalog object is too long"))?;
     let mut out = Digesting::new(BufWriter::new(out));
     let mut put = || -> io::Result<String> {

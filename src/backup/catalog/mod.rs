@@ -286,7 +286,19 @@ pub(crate) fn parsed(text: &[u8], path: &Path) -> Result<Option<Vec<Entry>>> {
     for entry in &entries {
         check_name(&entry.backup_path, path)?;
     }
+    require_room(&entries)?;
     Ok(Some(entries))
+}
+
+/// Looks whether there is memory for what is done with a list of entries: it is copied, parted, sorted and written.
+///
+/// # Errors
+///
+/// `SQLITE_NOMEM`.
+fn require_room(entries: &[Entry]) -> Result<()> {
+    /// Of each entry, its texts included: those take about as much as it does itself.
+    const COPIES: usize = 8;
+    memory::require(entries.len() * COPIES * size_of::<Entry>())
 }
 
 /// What lies at the manifest's name.

@@ -20,6 +20,7 @@ use crate::bounds;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, Found, LiveFiles, SetAside};
+use crate::memory;
 use crate::progress::Watch;
 
 /// A hash file whose artifact the catalog does not list.
@@ -185,7 +186,7 @@ fn strays(directory: &Directory, live: &LiveFiles, entries: &[Entry]) -> Result<
     let known: HashSet<&str> = entries.iter().map(|entry| entry.backup_path.as_str()).collect();
     let ids: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
     let (mut strays, mut bytes) = (Vec::new(), 0);
-    for name in directory.names().unwrap_or_default() {
+    for name in directory.readable_names()? {
         let Ok(name) = name.into_string() else { continue };
         let Some(artifact) = name.strip_suffix(hash_file::SUFFIX) else { continue };
         if known.contains(artifact) {
@@ -204,9 +205,10 @@ fn strays(directory: &Directory, live: &LiveFiles, entries: &[Entry]) -> Result<
             if strays.len() >= bounds::CATALOG_ENTRIES || bytes > bounds::CATALOG_BYTES {
                 return Err(too_many(directory.path()));
             }
-            strays.push(Stray { path, entry });
+            memory::push(&mut strays, Stray { path, entry })?;
         }
     }
+    memory::check()?;
     Ok(strays)
 }
 

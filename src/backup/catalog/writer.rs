@@ -5,15 +5,15 @@ use std::io::Write;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
 use super::deletion::{self, Deletions};
 use super::entry::Entry;
 use super::recover;
-use super::{Catalog, Listing};
+use super::{Catalog, Listing, require_room};
 use crate::backup::json::bounded;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, DirectoryLock, Likeness, Placed, Staged};
+use crate::json;
 
 /// The catalog while its lock is held.
 pub struct Writer<'a> {
@@ -74,11 +74,12 @@ impl<'a> Writer<'a> {
     ///
     /// What the disk says.
     pub fn stage(&self, entry: &Entry, like: Option<Likeness>) -> Result<StagedCatalog> {
+        require_room(&self.entries)?;
         let mut entries = self.entries.clone();
         entries.retain(|other| other.backup_path != entry.backup_path);
         let mut sealed = entry.clone();
         sealed.seal();
-        bounded::check_new_entry(json(&sealed)?.len())?;
+        bounded::check_new_entry(json::pretty(&sealed)?.len())?;
         entries.push(sealed.clone());
         let staged = self.write(&entries, like, true)?;
         Ok(StagedCatalog { staged, entry: sealed })
@@ -221,7 +222,7 @@ impl<'a> Writer<'a> {
 
     fn write(&self, entries: &[Entry], first: Option<Likeness>, new: bool) -> Result<Staged> {
         let path = self.catalog.manifest();
-        let text = json(entries)?;
+        let text = json::pretty(entries)?;
         bounded::check_written(&self.catalog.directory, entries.len(), text.len(), new)?;
         let old = Likeness::of_replaced(self.directory, &path);
         self.staged(&path, &text, old.or(first).or_else(|| Likeness::of_writers(self.directory)))
@@ -239,11 +240,6 @@ impl<'a> Writer<'a> {
         staged.sync()?;
         Ok(staged)
     }
-}
-
-fn json<T: Serialize + ?Sized>(part: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec_pretty(part)
-        .map_err(|error| Error::internal(format!("the catalog cannot be written as JSON ({error})")))
 }
 
 /// A catalog that is on disk under a temporary name.

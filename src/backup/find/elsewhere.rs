@@ -32,6 +32,7 @@ use crate::bounds;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
+use crate::json;
 use crate::progress::Watch;
 
 /// What the file's name has behind the manifest's.
@@ -188,8 +189,7 @@ fn leave_pointer(
     );
     let mut kept = newest_of_each(known);
     kept.reverse();
-    let text = serde_json::to_vec_pretty(&kept)
-        .map_err(|error| Error::internal(format!("the pointers cannot be written as JSON ({error})")))?;
+    let text = json::pretty(&kept)?;
     writer.put_beside(SUFFIX, &text)
 }
 

@@ -40,6 +40,7 @@ use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result, UNCHANGED};
 use crate::files::{self, Directory, LiveFiles};
+use crate::memory;
 use crate::progress::Watch;
 use crate::retention::plan::Item;
 use crate::retention::policy::Policy;
@@ -59,6 +60,11 @@ pub struct Planned {
     /// The source by whose plan; none for an adopted file.
     pub source: Option<String>,
 }
+
+/// What the plan for an entry takes beside its names: the entry as it is shown, what retention knows of it, its reasons, and places in maps.
+const PLAN_OF_AN_ENTRY: usize = 4096;
+/// How often a plan holds the names of an entry.
+const COPIES_OF_A_NAME: usize = 8;
 
 /// What a plan is made for.
 struct Wish<'a> {
@@ -82,7 +88,7 @@ pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Res
         let entries = catalog::elsewhere(file, &live)?;
         let source = source_among(caller, &entries, &mut watch)?;
         let wish = Wish { policy, source, now: caller.now(), just_made: None };
-        return Ok(decide(entries, untrue, Entry::clone, &wish));
+        return decide(entries, untrue, Entry::clone, &wish);
     }
     let place = directory::directory(caller, directory, &mut watch)?;
     let catalog = Catalog::of(&place, &live)?;
@@ -173,7 +179,7 @@ fn decide_here(listing: Listing, catalog: &Catalog<'_>, live: &LiveFiles, wish: 
     let mut entries = listing.backups;
     entries.extend(adopted);
     newest_first(&mut entries);
-    Ok(decide(entries, |entry| unfit(entry, catalog, live), |entry| entry.shown(catalog.directory()), wish))
+    decide(entries, |entry| unfit(entry, catalog, live), |entry| entry.shown(catalog.directory()), wish)
 }
 
 fn decide(
@@ -181,7 +187,9 @@ fn decide(
     unfit: impl Fn(&Entry) -> Option<&'static str>,
     shown: impl Fn(&Entry) -> Entry,
     wish: &Wish<'_>,
-) -> Vec<Planned> {
+) -> Result<Vec<Planned>> {
+    let names: usize = entries.iter().map(|entry| entry.id.len() + entry.backup_path.len()).sum();
+    memory::require(entries.len() * PLAN_OF_AN_ENTRY + names * COPIES_OF_A_NAME)?;
     let ids = repeated(entries.iter().map(|entry| entry.id.as_str()));
     let files = repeated(entries.iter().map(|entry| entry.backup_path.as_str()));
     let item = |entry: &Entry| {
@@ -204,11 +212,11 @@ fn decide(
                 wrong_clock: decision.wrong_clock,
                 source,
             };
-            planned.push((place, one));
+            memory::push(&mut planned, (place, one))?;
         }
     }
     planned.sort_by_key(|(place, _)| *place);
-    planned.into_iter().map(|(_, one)| one).collect()
+    Ok(planned.into_iter().map(|(_, one)| one).collect())
 }
 
 /// What occurs more than once.

@@ -79,8 +79,7 @@ impl Taken {
         if !self.notes.is_empty() {
             self.entry.others.insert("note", &json!(self.notes.join("; ")));
         }
-        serde_json::to_string(&self.entry)
-            .map_err(|error| Error::internal(format!("the result cannot be written as JSON ({error})")))
+        crate::json::text(&self.entry)
     }
 }
 

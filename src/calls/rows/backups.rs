@@ -2,7 +2,7 @@
 
 use rusqlite::types::Value;
 
-use super::{integer, text};
+use super::{each, integer, text};
 use crate::backup::catalog::entry::Entry;
 use crate::backup::catalog::{Catalog, newest_first};
 use crate::backup::find::directory;
@@ -25,7 +25,7 @@ pub(crate) fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<
     let mut entries = listing.known();
     entries.extend(adopted);
     newest_first(&mut entries);
-    Ok(entries.iter().map(|entry| backup(entry.shown(catalog.directory()))).collect())
+    each(entries, |entry| backup(entry.shown(catalog.directory())))
 }
 
 fn backup(entry: Entry) -> Vec<Value> {
@@ -63,7 +63,7 @@ fn backup(entry: Entry) -> Vec<Value> {
 pub(crate) fn rotation(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let policy = arguments.policy(0)?;
     let planned = rotate::planned(caller, &policy, arguments.text(1, "dir")?)?;
-    let row = |one: rotate::Planned| {
+    each(planned, |one| {
         vec![
             text(Some(one.entry.backup_path)),
             text(Some(one.entry.created_at)),
@@ -71,6 +71,5 @@ pub(crate) fn rotation(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec
             text(Some(one.reasons.join(", "))),
             text(one.source),
         ]
-    };
-    Ok(planned.into_iter().map(row).collect())
+    })
 }

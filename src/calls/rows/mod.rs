@@ -7,6 +7,14 @@ pub(super) mod upkeep;
 
 use rusqlite::types::Value;
 
+use crate::error::{Error, Result};
+use crate::memory;
+
+/// The row of each.
+pub(super) fn each<T>(found: impl IntoIterator<Item = T>, row: impl Fn(T) -> Vec<Value>) -> Result<Vec<Vec<Value>>> {
+    memory::collected(found.into_iter().map(|one| Ok::<_, Error>(row(one))))
+}
+
 pub(super) fn text(value: Option<impl Into<String>>) -> Value {
     value.map_or(Value::Null, |value| Value::Text(value.into()))
 }

@@ -8,16 +8,14 @@ use crate::error::Result;
 use crate::queue::{depth, leases};
 
 pub(crate) fn depth_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
-    let rows = depth::depth(caller.connection())?;
-    let values =
-        rows.into_iter().map(|row| vec![row.status, Value::Integer(row.tasks), row.oldest_utc, row.newest_utc]);
-    Ok(values.collect())
+    depth::depth(caller.connection(), |row| {
+        vec![row.status, Value::Integer(row.tasks), row.oldest_utc, row.newest_utc]
+    })
 }
 
 pub(crate) fn stale(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let grace = arguments.integer_if_given(0, "secs")?;
-    let rows = leases::stale(caller.connection(), grace, caller.now())?;
-    let values = rows.into_iter().map(|row| {
+    leases::stale(caller.connection(), grace, caller.now(), |row| {
         vec![
             row.task_id,
             row.status,
@@ -27,6 +25,5 @@ pub(crate) fn stale(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Va
             row.attempts,
             row.blocked,
         ]
-    });
-    Ok(values.collect())
+    })
 }

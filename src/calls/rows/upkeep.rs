@@ -2,7 +2,7 @@
 
 use rusqlite::types::Value;
 
-use super::{integer, text};
+use super::{each, integer, text};
 use crate::calls::arguments::Arguments;
 use crate::connection::Caller;
 use crate::error::Result;
@@ -12,12 +12,12 @@ use crate::upkeep::{health, integrity, stats};
 pub(crate) fn integrity_rows(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let most = arguments.integer_if_given(1, "max_errors")?.unwrap_or(integrity::DEFAULT_MAX_ERRORS);
     let found = integrity::integrity(caller.connection(), arguments.text(0, "level")?, most)?;
-    Ok(integrity::messages(found).into_iter().map(|message| vec![Value::Text(message)]).collect())
+    each(integrity::messages(found), |message| vec![Value::Text(message)])
 }
 
 pub(crate) fn health_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let real = |value: Option<f64>| value.map_or(Value::Null, Value::Real);
-    let rows = health::health(caller)?.into_iter().map(|row| {
+    each(health::health(caller)?, |row| {
         vec![
             text(Some(row.metric)),
             row.value,
@@ -27,16 +27,13 @@ pub(crate) fn health_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec
             text(Some(row.level.word())),
             text(row.action),
         ]
-    });
-    Ok(rows.collect())
+    })
 }
 
 pub(crate) fn settings_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
-    let rows = Settings::of(caller.connection())?.rows();
-    let values = rows
-        .into_iter()
-        .map(|row| vec![Value::Text(row.name), row.value, row.default_value, Value::Text(row.description)]);
-    Ok(values.collect())
+    each(Settings::of(caller.connection())?.rows()?, |row| {
+        vec![Value::Text(row.name), row.value, row.default_value, Value::Text(row.description)]
+    })
 }
 
 pub(crate) fn statistics(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {

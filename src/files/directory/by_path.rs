@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Directory, name};
 use crate::error::Result;
 use crate::files::Found;
+use crate::memory;
 
 impl Directory {
     pub(in crate::files) fn at(path: &Path) -> io::Result<Self> {
@@ -41,7 +42,11 @@ impl Directory {
     ///
     /// What the file system says.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
-        fs::read_dir(&self.path)?.map(|entry| Ok(entry?.file_name())).collect()
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            memory::push(&mut names, entry?.file_name()).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        }
+        Ok(names)
     }
 
     pub(super) fn found(&self, path: &Path) -> io::Result<Found> {

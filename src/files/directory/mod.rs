@@ -17,6 +17,7 @@ mod by_path;
 #[cfg(unix)]
 mod unix;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -90,6 +91,20 @@ impl Directory {
             Ok(found) => Ok(Some(found)),
             Err(error) if is_absence(&error) => Ok(None),
             Err(error) => Err(Error::io("look at", &self.path.join(name(path)), &error)),
+        }
+    }
+
+    /// All names in it; none where it cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_NOMEM`.
+    pub fn readable_names(&self) -> Result<Vec<OsString>> {
+        match self.names() {
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                Err(Error::io("list the directory", &self.path, &error))
+            }
+            names => Ok(names.unwrap_or_default()),
         }
     }
 

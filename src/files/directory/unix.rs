@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use super::{Directory, name};
 use crate::error::{Error, Result};
 use crate::files::{Found, Identity};
+use crate::memory;
 
 impl Directory {
     pub(in crate::files) fn at(path: &Path) -> io::Result<Self> {
@@ -55,11 +56,13 @@ impl Directory {
     /// What the file system says.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
+        // As many as whoever may write in it has made.
         for entry in Dir::read_from(&*self.descriptor)? {
             let entry = entry?;
             match entry.file_name().to_bytes() {
                 b"." | b".." => {}
-                name => names.push(OsStr::from_bytes(name).to_owned()),
+                name => memory::push(&mut names, OsStr::from_bytes(name).to_owned())
+                    .map_err(|_| io::ErrorKind::OutOfMemory)?,
             }
         }
         Ok(names)

@@ -34,12 +34,14 @@ use self::batches::Work;
 use self::row::{Key, Rows, Sql};
 use self::scope::Scope;
 use super::blocked::{self, Blocked};
+use super::cells::cell;
 use super::shape::{Role, Shape};
 use super::stale::{self, Pieces};
 use super::{changes, leases};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::host::{self, Transaction};
+use crate::memory;
 use crate::progress::Watch;
 
 /// How many blocked tasks are named.
@@ -239,13 +241,13 @@ impl Statements {
     }
 
     /// The keys of the tasks to put back, one behind the other.
-    fn keys(&self, conn: &Connection, limit: i64) -> rusqlite::Result<Vec<Key>> {
+    fn keys(&self, conn: &Connection, limit: i64) -> Result<Vec<Key>> {
         let mut statement = conn.prepare(&self.list)?;
         let mut rows = statement.query([limit])?;
         let mut keys = Vec::new();
         while let Some(row) = rows.next()? {
             for place in 0..self.width {
-                keys.push(Key::from(row.get_ref(place)?));
+                memory::push(&mut keys, Key::of(row.get_ref(place)?)?)?;
             }
         }
         Ok(keys)
@@ -256,8 +258,7 @@ impl Statements {
         let mut statement = conn.prepare(&self.ids)?;
         let mut rows = statement.query([0])?;
         while let Some(row) = rows.next()? {
-            let value = |place| row.get_ref(place).map(row::shown);
-            outcome.block(Blocked { task_id: value(0)?, lease: value(1)?, reason: reason.into() });
+            outcome.block(Blocked { task_id: cell(row, 0)?, lease: cell(row, 1)?, reason: reason.into() });
         }
         Ok(outcome)
     }

@@ -22,6 +22,8 @@ use rusqlite::{Connection, Statement, ffi};
 use crate::connection::run_to_end;
 use crate::error::{Error, Result};
 use crate::host;
+use crate::memory;
+use crate::queue::cells::cell;
 
 /// Longer reasons are cut.
 const LONGEST_REASON: usize = 500;
@@ -39,15 +41,20 @@ pub enum Key {
     Text(Vec<u8>),
 }
 
-impl From<ValueRef<'_>> for Key {
-    fn from(value: ValueRef<'_>) -> Self {
-        match value {
-            ValueRef::Text(bytes) => Self::Text(bytes.to_vec()),
+impl Key {
+    /// The value of a column.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_NOMEM`: whoever can write a task decides how long it is.
+    pub fn of(value: ValueRef<'_>) -> Result<Self> {
+        Ok(match value {
+            ValueRef::Text(bytes) => Self::Text(memory::copied(bytes)?),
             ValueRef::Null => Self::Value(Value::Null),
             ValueRef::Integer(number) => Self::Value(Value::Integer(number)),
             ValueRef::Real(number) => Self::Value(Value::Real(number)),
-            ValueRef::Blob(bytes) => Self::Value(Value::Blob(bytes.to_vec())),
-        }
+            ValueRef::Blob(bytes) => Self::Value(Value::Blob(memory::copied(bytes)?)),
+        })
     }
 }
 
@@ -172,14 +179,14 @@ impl<'c> Rows<'c> {
     /// # Errors
     ///
     /// What SQLite says.
-    pub fn look(&mut self, key: &[Key]) -> rusqlite::Result<Option<Task>> {
+    pub fn look(&mut self, key: &[Key]) -> Result<Option<Task>> {
         for (place, value) in key.iter().enumerate() {
             self.look.raw_bind_parameter(place + 3, value)?;
         }
         let mut rows = self.look.raw_query();
         let Some(row) = rows.next()? else { return Ok(None) };
-        let value = |column| row.get_ref(column).map(shown);
-        Ok(Some(Task { stale: row.get::<_, Option<bool>>(0)?.unwrap_or(false), id: value(1)?, lease: value(2)? }))
+        let stale = row.get::<_, Option<bool>>(0)?.unwrap_or(false);
+        Ok(Some(Task { stale, id: cell(row, 1)?, lease: cell(row, 2)? }))
     }
 
     /// After a change, the task has a stale lease: a new one counts, one with the old time does not, whoever has it.
@@ -254,21 +261,4 @@ pub fn is_of_the_task(error: &rusqlite::Error) -> bool {
 /// An error in words, as the reason why a task is blocked.
 pub fn reason(error: rusqlite::Error) -> String {
     Error::from(error).message().chars().take(LONGEST_REASON).collect()
-}
-
-/// A value as it is shown; what is no UTF-8 in it becomes U+FFFD.
-pub fn shown(value: ValueRef<'_>) -> Value {
-    match value {
-        ValueRef::Text(bytes) => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
-        other => Key::from(other).into_value(),
-    }
-}
-
-impl Key {
-    fn into_value(self) -> Value {
-        match self {
-            Self::Value(value) => value,
-            Self::Text(bytes) => Value::Text(String::from_utf8_lossy(&bytes).into_owned()),
-        }
-    }
 }

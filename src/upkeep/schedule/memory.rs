@@ -119,8 +119,7 @@ pub fn history(conn: &Connection) -> Result<Vec<Record>> {
         if bytes > bounds::LOG_BYTES {
             return Err(too_large());
         }
-        memory::grow(&mut found, 1)?;
-        found.push(record);
+        memory::push(&mut found, record)?;
     }
     Ok(found)
 }
