@@ -3,8 +3,8 @@
 //! # Promise
 //!
 //! One format for all times of a queue, which the setting `time_format` names. Reading is strict: what is not a time in that
-//! format is unknown (NULL), never some other time. Texts are read in either spelling of SQLite's date functions, also with a
-//! fraction or an offset; they are written in the one that was named.
+//! format is unknown (NULL), never some other time: so is a day that its month does not have, and a text with a NUL in it. Texts are read
+//! in either spelling of SQLite's date functions, also with a fraction or an offset; they are written in the one that was named.
 //!
 //! A number fits more than one format: seconds that are read as milliseconds are a time of January 1970, and 0 and -1 are what
 //! programs write for "none". So what a lease or a worker's sign of life rests on must lie in years that a queue can have seen:
@@ -56,9 +56,12 @@ impl TimeFormat {
     pub fn seconds(self, column: &str) -> String {
         match self {
             // The pattern keeps out what strftime would read as something else: a bare number is a Julian day to it, and a bare
-            // time one of the year 2000.
+            // time one of the year 2000. It reads no further than a NUL, where substr ends as well, and 30 February as 2 March,
+            // which shows when it adds nothing to it.
             Self::Text | Self::Iso => format!(
                 "CASE WHEN typeof({column}) = 'text' AND {column} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
+                 AND substr({column}, 1) = {column} COLLATE BINARY
+                 AND strftime('%Y-%m-%d', substr({column}, 1, 10), '+0 days') = substr({column}, 1, 10)
                  THEN CAST(strftime('%s', {column}) AS INTEGER) END"
             ),
             Self::Unix(parts) => format!(
