@@ -10,7 +10,7 @@ import pytest
 from conftest import MakeQueue
 
 from support import artifacts
-from support.compiling import SHARED, SOURCES, build, run
+from support.compiling import HEADER, SANITIZER, SHARED, SOURCES, build, run
 from support.queues import Shape
 
 pytestmark = [
@@ -20,6 +20,8 @@ pytestmark = [
 
 SECONDS = float(os.environ.get("QUEUEKEEPER_PROOF_SECONDS") or 3)
 SEED = int(os.environ.get("QUEUEKEEPER_PROOF_SEED") or 1)
+#: What the header asks for, and what it says that a call takes of it, in bytes.
+STACK, TAKEN = 64 << 10, 32 << 10
 SHAPE = Shape(tasks=400, stale_leased=5, stale_processing=3, live_leases=4)
 
 
@@ -37,3 +39,18 @@ def test_threads_that_do_everything_at_once(make: MakeQueue, library: Path, tmp_
     assert queue.query("SELECT count(*) FROM task_queue") == tasks
     for entry in artifacts.catalog(directory):
         assert artifacts.sha256(directory / entry["backup_path"]) == entry["checksum"]
+
+
+@pytest.mark.skipif(bool(SANITIZER), reason="a sanitizer's frames are larger")
+def test_each_call_leaves_half_of_the_stack_that_the_header_asks_for(
+    make: MakeQueue, library: Path, tmp_path: Path
+) -> None:
+    queue = make(SHAPE)
+    program = build(tmp_path / "stacks", library, SOURCES / "stacks.c", SHARED)
+    printed = run(program, queue.path, tmp_path / "restored.db", str(STACK))
+    print(printed)
+    most = int(printed.split("most: ")[1].split()[0])
+    assert most <= TAKEN
+    asked = f"up to {TAKEN >> 10} KiB of its thread's stack", f"{STACK >> 10} KiB"
+    for words in asked:
+        assert words in HEADER.read_text("utf-8")
