@@ -430,6 +430,22 @@ MUTANTS = (
     ),
     Mutant(
         6,
+        "a list grows with the rows without being asked for",
+        "src/memory.rs",
+        "    grow(list, 1)?;\n",
+        "",
+        "hostile/test_many_rows.py -k leases",
+    ),
+    Mutant(
+        6,
+        "JSON grows with the rows without being asked for",
+        "src/json.rs",
+        "and_then(|()| memory::grow(&mut self.bytes, piece.len()))",
+        "and_then(|()| memory::grow(&mut self.bytes, 0))",
+        "hostile/test_many_rows.py -k by_c",
+    ),
+    Mutant(
+        6,
         "a page that the disk does not give is told as damage",
         "src/host/reading.rs",
         "cause.filter(|_| error.is_damage())",
