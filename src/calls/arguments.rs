@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::retention::policy::{FORMS, Policy};
+use crate::retention::policy::Policy;
+use crate::retention::policy_text::FORMS;
 
 /// One SQL value.
 #[derive(Debug, Clone, PartialEq)]

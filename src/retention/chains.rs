@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use super::plan::Item;
+use super::item::Item;
 
 /// Which of a list of backups stay, under their dependencies. Backups are known by their place in the list.
 pub struct Chains {

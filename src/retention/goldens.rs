@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::plan::{Item, plan_believing};
+use super::item::Item;
+use super::plan::plan_believing;
 use super::policy::Policy;
 use crate::clock;
 

@@ -6,7 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 
 use super::clocks::{LEAP, TOLERANCE};
-use super::plan::{Item, plan};
+use super::item::Item;
+use super::plan::plan;
 use super::policy::Policy;
 use crate::clock;
 

@@ -2,8 +2,6 @@
 
 use chrono::{DateTime, Utc};
 
-use super::tasks::Tasks;
-
 /// One backup, as far as retention cares.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Item {
@@ -33,4 +31,16 @@ pub struct Item {
     pub adopted: bool,
     /// Why it must not be touched, if so.
     pub untouchable: Option<&'static str>,
+}
+
+/// What a backup has of tasks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tasks {
+    /// Nobody counted them.
+    #[default]
+    Unknown,
+    /// None, or no task table.
+    Gone,
+    /// Some.
+    There,
 }

@@ -3,8 +3,9 @@
 //! | module | what lives there |
 //! | --- | --- |
 //! | [`item`] | a backup, as far as retention cares |
-//! | [`policy`] | what callers write, made into a policy |
-//! | [`written`] | the policy object in JSON |
+//! | [`policy`] | what to keep |
+//! | [`policy_text`] | what callers write, made into a policy |
+//! | [`policy_object`] | the policy object in JSON |
 //! | [`span`] | durations such as `2y5m7d3h` |
 //! | [`rules`] | the `keep_` rules |
 //! | [`tasks`] | backups of nothing |
@@ -17,10 +18,11 @@ pub mod clocks;
 pub mod item;
 pub mod plan;
 pub mod policy;
+pub mod policy_object;
+pub mod policy_text;
 pub mod rules;
 pub mod span;
 pub mod tasks;
-pub mod written;
 
 #[cfg(test)]
 mod goldens;

@@ -34,7 +34,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::chains::Chains;
 use super::clocks::{self, Doubt, Reading};
-pub use super::item::Item;
+use super::item::Item;
 use super::policy::Policy;
 use super::tasks;
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::clock;
+use crate::retention::item::Tasks;
 use crate::retention::rules::Rules;
-use crate::retention::tasks::Tasks;
 
 const NOW: &str = "2026-11-05T12:00:00Z";
 

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 
-use super::plan::{Decision, Item, plan, plan_believing};
+use super::item::{Item, Tasks};
+use super::plan::{Decision, plan, plan_believing};
 use super::policy::Policy;
 use super::rules::Rules;
 use super::span::Span;
-use super::tasks::Tasks;
 use crate::clock;
 
 const ROUNDS: u64 = 3_000;

@@ -11,22 +11,10 @@
 //! It ends with the next backup that has tasks: then they are backups like any other. Whoever emptied the queue on purpose keeps at most
 //! as many backups more as the policy allows, and can delete them by order.
 
-use super::plan::Item;
+use super::item::{Item, Tasks};
 
 /// Why the newest backup with tasks is kept.
 pub const NEWEST: &str = "newest backup with tasks";
-
-/// What a backup has of tasks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Tasks {
-    /// Nobody counted them.
-    #[default]
-    Unknown,
-    /// None, or no task table.
-    Gone,
-    /// Some.
-    There,
-}
 
 impl Item {
     /// Whether it has tasks, as far as it can be believed.

@@ -8,6 +8,7 @@
 use rusqlite::types::Value;
 
 use super::status_list;
+use super::value::{real, text, whole};
 
 /// What a setting may be.
 #[derive(Debug, Clone, Copy)]
@@ -100,10 +101,7 @@ impl Kind {
                 Some(whole(value).or_else(|| whole(&Value::Real(number))).map_or(Value::Real(number), Value::Integer))
             }
             Self::Columns => texts(&text(value)?).map(|names| Value::from(serde_json::json!(names).to_string())),
-            Self::Status => match value {
-                Value::Integer(_) => Some(value.clone()),
-                _ => text(value).filter(|text| !text.is_empty()).map(Value::from),
-            },
+            Self::Status => status_list::accept_one(value),
             Self::Statuses => status_list::accept_some(value),
             Self::Finished => status_list::accept_finished(value),
             Self::Checked(check, _) | Self::Guarded(check, _) => match value {
@@ -137,36 +135,6 @@ pub fn names(value: &Value) -> Option<Vec<String>> {
 pub fn texts(array: &str) -> Option<Vec<String>> {
     let texts: Vec<String> = serde_json::from_str(array).ok()?;
     texts.iter().all(|text| !text.is_empty() && !text.contains('\0')).then_some(texts)
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::Text(text) if !text.contains('\0') => Some(text.clone()),
-        _ => None,
-    }
-}
-
-fn real(value: &Value) -> Option<f64> {
-    match value {
-        #[allow(clippy::cast_precision_loss)] // Thresholds stay far below 2^53.
-        Value::Integer(number) => Some(*number as f64),
-        Value::Real(number) => Some(*number),
-        Value::Text(text) => text.trim().parse().ok(),
-        _ => None,
-    }
-    .filter(|number: &f64| number.is_finite())
-}
-
-fn whole(value: &Value) -> Option<i64> {
-    /// 2^53: up to here every whole number is a REAL of its own.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    match value {
-        Value::Integer(number) => Some(*number),
-        #[allow(clippy::cast_possible_truncation)] // The range was checked.
-        Value::Real(number) if number.fract() == 0.0 && number.abs() <= EXACT => Some(*number as i64),
-        Value::Text(text) => text.trim().parse().ok(),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

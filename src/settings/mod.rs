@@ -26,6 +26,7 @@ pub mod remote;
 pub mod status_list;
 pub mod statuses;
 pub mod table;
+pub mod value;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;

@@ -27,13 +27,10 @@ use super::fixed::Fixed::{self, Nothing, Text, Whole};
 use super::registry::{
     COLUMN_ATTEMPTS, COLUMN_CREATED_AT, COLUMN_ERROR, COLUMN_FINISHED_AT, COLUMN_HEARTBEAT, COLUMN_ID,
     COLUMN_LEASE_UNTIL, COLUMN_LOCKED_BY, COLUMN_MAX_ATTEMPTS, COLUMN_RESERVED_AT, COLUMN_RUN_AFTER, COLUMN_STATUS,
-    COLUMN_UPDATED_AT, COLUMN_WORKER_ID, REQUEUE_CLEARS, REQUEUE_SETS_RUN_AFTER, STALE_ATTEMPTS,
+    COLUMN_UPDATED_AT, COLUMN_WORKER_ID, PRESETS, REQUEUE_CLEARS, REQUEUE_SETS_RUN_AFTER, STALE_ATTEMPTS,
     STALE_NEEDS_DEAD_WORKER, STALE_SECS, STATUS_DEAD, STATUS_FINISHED, STATUS_LEASED, STATUS_QUEUED, TASK_TABLE,
     TIME_FORMAT, WORKERS_TABLE,
 };
-
-/// The names of all presets.
-pub const NAMES: &[&str] = &["prismq", "litequeue", "localqueue", "monlite", "kartikeya", "honker", "apalis"];
 
 type Entries = [(&'static Setting, Fixed)];
 
@@ -189,7 +186,7 @@ pub fn says(preset: &str, setting: &Setting) -> Option<Fixed> {
 
 /// Whether any preset says something about a setting.
 pub fn concern(setting: &Setting) -> bool {
-    NAMES.iter().any(|preset| says(preset, setting).is_some())
+    PRESETS.iter().any(|preset| says(preset, setting).is_some())
 }
 
 #[cfg(test)]
@@ -201,7 +198,7 @@ mod tests {
     fn what_presets_and_defaults_say_is_allowed() {
         for setting in registry::ALL {
             let defaults = [setting.default].into_iter();
-            let all = defaults.chain(NAMES.iter().filter_map(|preset| says(preset, setting)));
+            let all = defaults.chain(PRESETS.iter().filter_map(|preset| says(preset, setting)));
             for fixed in all.filter(|&fixed| fixed != Fixed::Nothing) {
                 assert!(setting.kind.accept(&fixed.value()).is_some(), "{}: {fixed:?}", setting.name);
             }
@@ -211,6 +208,6 @@ mod tests {
     #[test]
     fn every_preset_but_the_first_says_something() {
         let says_something = |preset: &&&str| registry::ALL.iter().any(|setting| says(preset, setting).is_some());
-        assert_eq!(NAMES.iter().filter(says_something).count(), NAMES.len() - 1);
+        assert_eq!(PRESETS.iter().filter(says_something).count(), PRESETS.len() - 1);
     }
 }

@@ -9,9 +9,9 @@ use super::Setting;
 use super::fixed::Fixed::{Nothing, Text as Word, Whole as Count};
 use super::kind::{self, Kind};
 use super::name;
-use super::presets;
 use super::remote;
-use crate::retention::policy;
+use crate::retention::policy::Policy;
+use crate::retention::policy_text;
 
 macro_rules! settings {
     ($($(#[$meta:meta])* $item:ident, $name:literal, $kind:expr, $default:expr, $description:literal;)+) => {
@@ -23,6 +23,8 @@ macro_rules! settings {
     };
 }
 
+/// The names of all presets.
+pub const PRESETS: &[&str] = &["prismq", "litequeue", "localqueue", "monlite", "kartikeya", "honker", "apalis"];
 /// A share of something, in percent.
 const PERCENT: Kind = Kind::Real(0.0, 100.0);
 /// An amount of anything.
@@ -43,10 +45,10 @@ settings! {
         "how many backups a chain may have: a full one and the incrementals that build on it";
     REMOTE, "remote", Kind::Guarded(remote, remote::WORDS), Nothing,
         "where off-site copies go: a path, or a remote of rclone's configuration such as gdrive:Backups; only the Python package looks at it";
-    REMOTE_KEEP, "remote_keep", Kind::Checked(keep, policy::FORMS), Nothing,
+    REMOTE_KEEP, "remote_keep", Kind::Checked(keep, policy_text::FORMS), Nothing,
         "the retention policy of the off-site copies; without one, none is deleted";
 
-    PRESET, "preset", Kind::Choice(presets::NAMES), Word("prismq"),
+    PRESET, "preset", Kind::Choice(PRESETS), Word("prismq"),
         "the queue library whose tables these are: gives the settings from task_table to stale_secs their defaults";
     TASK_TABLE, "task_table", Kind::Table, Word("task_queue"), "the table that holds the tasks";
     COLUMN_ID, "column_id", Kind::Column, Word("id"), "its column with the task's id";
@@ -117,7 +119,7 @@ settings! {
     CRON_MONTHLY, "cron_monthly", Kind::Checked(cron, CRON), Word("0 2 1 * *"), "when the monthly job is due; off: never";
     TIME_ZONE, "time_zone", Kind::Choice(&["UTC", "local"]), Word("UTC"),
         "the time zone of the cron expressions: UTC, or the machine's own";
-    KEEP, "keep", Kind::Checked(keep, policy::FORMS), Word("7/4/12"), "the retention policy that the daily job rotates by";
+    KEEP, "keep", Kind::Checked(keep, policy_text::FORMS), Word("7/4/12"), "the retention policy that the daily job rotates by";
     JOB_BACKUP_TYPE, "job_backup_type", Kind::Choice(&["full", "incremental", "snapshot"]), Word("full"),
         "the type of the daily job's backups; those of the weekly and monthly jobs are full, or snapshot if this says so";
     JOB_COMPRESSION, "job_compression", Kind::Choice(&["none", "gzip", "zstd"]), Word("none"), "the compression of the jobs' backups";
@@ -144,7 +146,7 @@ fn former_paths(text: &str) -> Option<String> {
 }
 
 fn keep(text: &str) -> Option<String> {
-    policy::Policy::from_text(text).ok().map(|_| text.trim().to_owned())
+    Policy::from_text(text).ok().map(|_| text.trim().to_owned())
 }
 
 fn remote(text: &str) -> Option<String> {

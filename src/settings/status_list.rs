@@ -7,9 +7,17 @@
 
 use rusqlite::types::Value;
 
-use super::kind::Kind;
+use super::value::text;
 
-/// The value of a setting of kind [`Kind::Statuses`] as it is stored, if it is one.
+/// The value of a setting of kind `Kind::Status` as it is stored, if it is one.
+pub fn accept_one(value: &Value) -> Option<Value> {
+    match value {
+        Value::Integer(_) => Some(value.clone()),
+        _ => text(value).filter(|text| !text.is_empty()).map(Value::from),
+    }
+}
+
+/// The value of a setting of kind `Kind::Statuses` as it is stored, if it is one.
 pub fn accept_some(value: &Value) -> Option<Value> {
     let statuses = some(value)?;
     if !is_list(value) {
@@ -18,28 +26,28 @@ pub fn accept_some(value: &Value) -> Option<Value> {
     Some(Value::from(serde_json::Value::from_iter(statuses.iter().map(json)).to_string()))
 }
 
-/// The value of a setting of kind [`Kind::Finished`] as it is stored, if it is one.
+/// The value of a setting of kind `Kind::Finished` as it is stored, if it is one.
 pub fn accept_finished(value: &Value) -> Option<Value> {
     if !is_list(value) {
-        return Kind::Status.accept(value);
+        return accept_one(value);
     }
     let elements = list(value)?;
     elements.iter().map(finished_status).collect::<Option<Vec<_>>>()?;
     Some(Value::from(serde_json::Value::Array(elements).to_string()))
 }
 
-/// The statuses in the value of a setting of kind [`Kind::Statuses`].
+/// The statuses in the value of a setting of kind `Kind::Statuses`.
 pub fn some(value: &Value) -> Option<Vec<Value>> {
     if !is_list(value) {
-        return Kind::Status.accept(value).map(|status| vec![status]);
+        return accept_one(value).map(|status| vec![status]);
     }
     list(value)?.iter().map(status).collect::<Option<Vec<Value>>>().filter(|statuses| !statuses.is_empty())
 }
 
-/// The statuses in the value of a setting of kind [`Kind::Finished`], whatever else makes a task in them finished.
+/// The statuses in the value of a setting of kind `Kind::Finished`, whatever else makes a task in them finished.
 pub fn finished(value: &Value) -> Option<Vec<Value>> {
     if !is_list(value) {
-        return Kind::Status.accept(value).map(|status| vec![status]);
+        return accept_one(value).map(|status| vec![status]);
     }
     list(value)?.iter().map(finished_status).collect()
 }
@@ -57,7 +65,7 @@ fn list(value: &Value) -> Option<Vec<serde_json::Value>> {
 
 fn status(element: &serde_json::Value) -> Option<Value> {
     match element {
-        serde_json::Value::String(text) => Kind::Status.accept(&Value::Text(text.clone())),
+        serde_json::Value::String(text) => accept_one(&Value::Text(text.clone())),
         serde_json::Value::Number(number) => number.as_i64().map(Value::Integer),
         _ => None,
     }
@@ -67,7 +75,7 @@ fn finished_status(element: &serde_json::Value) -> Option<Value> {
     let serde_json::Value::Object(object) = element else { return status(element) };
     let mut members = object.iter();
     match (members.next(), members.next()) {
-        (Some((name, when)), None) if when == "at_limit" => Kind::Status.accept(&Value::Text(name.clone())),
+        (Some((name, when)), None) if when == "at_limit" => accept_one(&Value::Text(name.clone())),
         _ => None,
     }
 }
@@ -82,6 +90,7 @@ fn json(status: &Value) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
+    use super::super::kind::Kind;
     use super::*;
 
     fn given(text: &str) -> Value {

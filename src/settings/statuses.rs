@@ -93,7 +93,7 @@ fn text(status: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{presets, registry};
+    use super::super::registry;
     use super::*;
 
     fn settings(rows: &[(&str, &str)]) -> Settings {
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn no_preset_contradicts_itself() {
-        for preset in presets::NAMES {
+        for preset in registry::PRESETS {
             let settings = settings(&[("preset", preset)]);
             assert!(refuse_clash(&settings, None).is_ok(), "{preset}");
             assert!(known(&settings).unwrap().len() >= 3, "{preset}");

@@ -14,7 +14,8 @@ use chrono::{DateTime, Utc};
 use crate::backup::catalog::adopted::ADOPTED;
 use crate::backup::catalog::entry::Entry;
 use crate::backup::find::source::{Key, Source};
-use crate::retention::plan::{self, Decision, Item};
+use crate::retention::item::Item;
+use crate::retention::plan::{self, Decision};
 use crate::retention::policy::Policy;
 
 /// Backups that are planned together.

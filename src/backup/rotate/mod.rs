@@ -42,9 +42,8 @@ use crate::error::{Error, Result, UNCHANGED};
 use crate::files::{self, Directory, LiveFiles};
 use crate::memory;
 use crate::progress::Watch;
-use crate::retention::plan::Item;
+use crate::retention::item::{Item, Tasks};
 use crate::retention::policy::Policy;
-use crate::retention::tasks::Tasks;
 
 /// What becomes of one backup.
 #[derive(Debug, Clone, PartialEq)]
