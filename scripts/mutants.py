@@ -620,7 +620,7 @@ MUTANTS = (
     Mutant(
         7,
         "no SQLite is thought to have the WAL-reset bug",
-        "src/upkeep/checkpoint/outcome.rs",
+        "src/checkpoint/outcome.rs",
         "        _ => (3_007_000..3_051_003).contains(&version),",
         "        _ => (3_007_000..3_007_001).contains(&version),",
         "upkeep/test_checkpoint.py::test_passive_and_a_writer",

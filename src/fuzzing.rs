@@ -29,13 +29,13 @@ use crate::backup::json::bounded;
 use crate::backup::{artifact, catalog, rebuild};
 use crate::bounds;
 use crate::connection::Caller;
+use crate::cron::{Cron, Zone};
 use crate::host::discovery;
 use crate::progress::Watch;
 use crate::retention::item::Item;
 use crate::retention::plan::plan;
 use crate::retention::policy::Policy;
 use crate::settings::{registry, status_list};
-use crate::upkeep::schedule::cron::{Cron, Zone};
 
 /// Takes any bytes.
 pub type Target = fn(&[u8]);

@@ -12,7 +12,9 @@
 //! | [`calls`] | what both doors offer: each operation once, from arguments to a result, and the guard around it |
 //! | [`backup`] | snapshot, artifacts, catalog; taking, verifying, restoring, rotating and deleting backups |
 //! | [`retention`] | policies and plans: which backups stay; pure |
-//! | [`upkeep`] | measuring and checking the database; checkpoints that race no commit, VACUUM, ANALYZE |
+//! | [`upkeep`] | measuring and checking the database; VACUUM, ANALYZE; the schedule |
+//! | [`checkpoint`] | checkpoints that race no commit |
+//! | [`cron`] | when a job's times are; pure |
 //! | [`queue`] | the queue's shape, leases and depth |
 //! | [`host`] | binding to the process's one SQLite |
 //! | [`connection`] | the caller's connection and the sidecar |
@@ -28,8 +30,10 @@
 pub mod backup;
 pub mod bounds;
 pub mod calls;
+pub mod checkpoint;
 pub mod clock;
 pub mod connection;
+pub mod cron;
 pub mod error;
 pub mod extension;
 pub mod ffi;

@@ -215,7 +215,7 @@ pub fn stats(caller: &Caller, _arguments: &Arguments) -> Result<Output> {
 /// Arguments of the wrong kinds, and what the core says.
 pub fn checkpoint(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let mode = arguments.text(0, "mode")?;
-    json(&crate::upkeep::checkpoint::checkpoint(caller, mode, None)?)
+    json(&crate::checkpoint::checkpoint(caller, mode, None)?)
 }
 
 /// `queue_vacuum()`

@@ -131,7 +131,7 @@ settings! {
 const CRON: &str = "a cron expression of five fields (minute, hour, day of month, month, day of week), such as '0 2 * * 6', or 'off'";
 
 fn cron(text: &str) -> Option<String> {
-    crate::upkeep::schedule::cron::Cron::parse(text).ok().map(|cron| cron.text().to_owned())
+    crate::cron::Cron::parse(text).ok().map(|cron| cron.text().to_owned())
 }
 
 const QUEUE: &str = "a text of 1 to 64 bytes of letters, digits, '-', '_' and '.' that does not start with '.'";

@@ -1,7 +1,6 @@
 //! Upkeep: measuring the database and keeping it in shape.
 
 pub mod analyze;
-pub mod checkpoint;
 pub mod health;
 pub mod integrity;
 pub mod optimize;

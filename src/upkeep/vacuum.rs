@@ -17,7 +17,7 @@
 //! Inside a function SQLite refuses `VACUUM` on the caller's own connection, so a sidecar runs it. SQLite takes the lock before
 //! it copies, and asks our busy handler while others hold it; so a wait costs nothing, and with a rollback journal it keeps new
 //! readers out while it waits for the present ones. Without automatic checkpoints, the WAL is copied afterwards, by the
-//! rules of [`checkpoint`](super::checkpoint). A VACUUM tells no progress, so a listener is only asked whether to go on.
+//! rules of [`checkpoint`](crate::checkpoint). A VACUUM tells no progress, so a listener is only asked whether to go on.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -25,7 +25,7 @@ use std::time::Instant;
 use rusqlite::{Connection, OptionalExtension, ffi};
 use serde::Serialize;
 
-use super::checkpoint::{self, Mode};
+use crate::checkpoint::{self, Mode};
 use crate::clock;
 use crate::connection::{Caller, Sidecar, Standing, read_pragma};
 use crate::error::{Error, Result};

@@ -19,9 +19,9 @@ mod tasks;
 use chrono::TimeDelta;
 use rusqlite::types::Value;
 
-use super::checkpoint::has_wal_reset_bug;
 use super::stats::{self, Stats};
 use crate::backup::find;
+use crate::checkpoint::has_wal_reset_bug;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::Result;

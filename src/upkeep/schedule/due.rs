@@ -14,7 +14,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::cron::{Cron, Zone};
+use crate::cron::{Cron, Zone};
 use crate::retention::clocks::{LEAP, TOLERANCE};
 
 /// The longest pause before a job that failed is tried again.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::backup::take::options;
 use crate::backup::{find, rotate, take, verify};
+use crate::checkpoint;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::queue::patience::{self, Patience};
@@ -20,7 +21,7 @@ use crate::queue::requeue;
 use crate::retention::policy::Policy;
 use crate::settings::registry as setting;
 use crate::settings::{Setting, Settings};
-use crate::upkeep::{analyze, checkpoint, integrity, optimize, rowids, stats, unattended};
+use crate::upkeep::{analyze, integrity, optimize, rowids, stats, unattended};
 
 /// A job.
 pub struct Job {

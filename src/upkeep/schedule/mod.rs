@@ -4,8 +4,6 @@
 //!
 //! | part | |
 //! | --- | --- |
-//! | [`cron`] | when a job's times are; pure |
-//! | [`zone`] | local times; pure |
 //! | [`due`] | whether a job is due; pure |
 //! | [`job`] | the jobs and what their steps do |
 //! | [`memory`] | what is remembered, read from tables of the database |
@@ -15,7 +13,6 @@
 //!
 //! There is no process of ours that waits for a time: whoever calls `queue_run_due()` often enough keeps the schedule.
 
-pub mod cron;
 pub mod due;
 mod held;
 pub mod job;
@@ -23,7 +20,6 @@ pub mod ledger;
 pub mod memory;
 pub mod record;
 pub mod run;
-pub mod zone;
 
 use rusqlite::types::Value;
 

@@ -25,7 +25,6 @@ use rusqlite::{Connection, ffi};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::cron::{Cron, Zone};
 use super::due::{Past, Slot, Verdict, judge};
 use super::held;
 use super::job::{JOBS, Job, Step};
@@ -33,6 +32,7 @@ use super::ledger::Ledger;
 use super::memory::{done_before, recall};
 use crate::clock::{self, Clock};
 use crate::connection::Caller;
+use crate::cron::{Cron, Zone};
 use crate::error::{Error, Result};
 use crate::host::{self, Transaction};
 use crate::schema;

@@ -11,11 +11,13 @@
 //! croner reads and evaluates the expressions (<https://docs.rs/croner>), daylight saving included: a fixed time that the clocks
 //! skip comes right after the gap, one that they show twice comes the first time only, and an interval (`*`) follows the time that passes.
 
+mod zone;
+
 use std::str::FromStr;
 
 use chrono::{DateTime, Local, TimeZone, Utc};
 
-use super::zone::ByUtc;
+use self::zone::ByUtc;
 use crate::bounds;
 
 /// When a job's times are.
