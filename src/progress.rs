@@ -18,10 +18,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::connection::{Caller, RETRY};
 use crate::error::{Error, Result};
 use crate::host;
 use crate::memory;
+
+/// The time between two attempts at a lock.
+pub const RETRY: Duration = Duration::from_millis(10);
 
 /// The shortest time between two questions.
 const EVERY: Duration = Duration::from_millis(20);
@@ -29,9 +31,22 @@ const EVERY: Duration = Duration::from_millis(20);
 /// Hears of pages done and pages in all; answers whether to go on.
 pub type Listener<'a> = &'a mut dyn FnMut(u64, u64) -> bool;
 
-/// The eye on a long work.
+/// The connection whose statement called, and which may be interrupted.
+pub trait Interruptible {
+    /// Whether `conn` is a connection of the host's: the caller's, unless we made that.
+    fn is_hosts(&self, conn: &Connection) -> bool;
+
+    /// Whether the caller's statement was interrupted.
+    ///
+    /// # Errors
+    ///
+    /// `SQLITE_INTERRUPT` if so.
+    fn check_interrupt(&self) -> Result<()>;
+}
+
+/// Reports the progress of a long work, and asks whether to go on.
 pub struct Watch<'a> {
-    caller: &'a Caller,
+    caller: &'a dyn Interruptible,
     listener: Option<Listener<'a>>,
     asked: Instant,
     reached: (u64, u64),
@@ -39,7 +54,7 @@ pub struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// Watches for the caller's interrupt, and reports to `listener` if there is one.
-    pub fn new(caller: &'a Caller, listener: Option<Listener<'a>>) -> Self {
+    pub fn new(caller: &'a dyn Interruptible, listener: Option<Listener<'a>>) -> Self {
         Self { caller, listener, asked: Instant::now(), reached: (0, 0) }
     }
 

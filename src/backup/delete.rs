@@ -46,7 +46,7 @@ pub struct Outcome {
 ///
 /// No such backup, one that others build on, a live database, or what the file system says.
 pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result<Outcome> {
-    let live = LiveFiles::of(caller)?;
+    let live = caller.live_files()?;
     let mut watch = Watch::new(caller, None);
     let Found { catalog, entry: named, doubted, .. } =
         find::backup(caller, &live, words, options.dir.as_deref(), &[], &mut watch)?;
@@ -67,7 +67,7 @@ pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result
 ///
 /// As for [`delete`].
 pub fn at(caller: &Caller, place: &Path) -> Result<Outcome> {
-    let live = LiveFiles::of(caller)?;
+    let live = caller.live_files()?;
     let mut watch = Watch::new(caller, None);
     let (catalog, named) = find::by_path(&live, place, &[], &mut watch)?;
     delete_from(&catalog, &named, &Options::default(), &live, &mut watch)

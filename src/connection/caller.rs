@@ -11,11 +11,12 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::sidecar::{DiskError, connect_writer};
-use super::{RETRY, Standing, read_pragma};
+use super::{Standing, read_pragma};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::files::{self, Likeness};
+use crate::files::{self, Likeness, LiveFiles};
 use crate::host::{self, Transaction, reading};
+use crate::progress::{Interruptible, RETRY};
 
 /// How long to wait for others when the caller has set no `busy_timeout`.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
@@ -110,11 +111,6 @@ impl Caller {
         Ok(Self { clock: self.clock.clone(), own: true, ..Self::new(conn) })
     }
 
-    /// Whether `conn` is a connection of the host's: the caller's, unless we made that.
-    pub fn is_hosts(&self, conn: &Connection) -> bool {
-        !self.own && host::is_same(&self.conn, conn)
-    }
-
     /// The main database's file; `None` for in-memory and temporary databases.
     pub fn file(&self) -> Option<PathBuf> {
         // The names of memdb's databases look like paths and are none.
@@ -127,20 +123,20 @@ impl Caller {
         self.file().as_deref().and_then(Likeness::of)
     }
 
-    /// The files of all attached databases, the main one included.
+    /// All attached databases, the main one included, with the files that SQLite keeps beside each.
     ///
     /// # Errors
     ///
     /// Whatever SQLite says to `PRAGMA database_list`, or a database whose file is not at its path any more: what lies there now is
     /// another file, and nobody could tell the caller's own from others.
-    pub fn attached_files(&self) -> Result<Vec<PathBuf>> {
+    pub fn live_files(&self) -> Result<LiveFiles> {
         let mut files = Vec::new();
         for name in self.schemas()? {
             let Some(file) = host::database_file(&self.conn, &name) else { continue };
             self.check_schema_in_place(&name, &file)?;
             files.push(file);
         }
-        Ok(files)
+        Ok(LiveFiles::among(files))
     }
 
     /// Refuses a main database whose file is not at its path any more: a second connection would open another one.
@@ -285,13 +281,14 @@ impl Caller {
     pub fn pragma<T: rusqlite::types::FromSql>(&self, name: &str) -> Result<T> {
         read_pragma(&self.conn, name)
     }
+}
 
-    /// Whether the caller's statement was interrupted.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_INTERRUPT` if so.
-    pub fn check_interrupt(&self) -> Result<()> {
+impl Interruptible for Caller {
+    fn is_hosts(&self, conn: &Connection) -> bool {
+        !self.own && host::is_same(&self.conn, conn)
+    }
+
+    fn check_interrupt(&self) -> Result<()> {
         match self.conn.query_row("SELECT 1", [], |_| Ok(())) {
             Err(rusqlite::Error::SqliteFailure(failure, _))
                 if failure.code == ffi::ErrorCode::OperationInterrupted =>

@@ -23,8 +23,6 @@ mod sidecar;
 mod standing;
 mod unseen;
 
-use std::time::Duration;
-
 use rusqlite::types::{FromSql, ValueRef};
 use rusqlite::{Connection, Params, Statement};
 
@@ -34,9 +32,6 @@ pub use standing::Standing;
 
 use crate::error::Result;
 use crate::host::reading;
-
-/// The time between two attempts at a lock.
-pub const RETRY: Duration = Duration::from_millis(10);
 
 /// Runs a statement with parameters on a connection of somebody else's; how many rows it changed.
 ///

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
 
-use super::{Caller, RETRY, Standing, encrypted, read_pragma};
+use super::{Caller, Standing, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::host::{self, openings, reading, unnamed};
-use crate::progress::Watch;
+use crate::progress::{RETRY, Watch};
 
 /// A transaction begins with the first read.
 const BEGIN_READ: &str = "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1";

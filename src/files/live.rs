@@ -12,7 +12,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Directory, Found, holders, look, with_suffix};
-use crate::connection::Caller;
 use crate::error::{Error, Result};
 
 /// What SQLite has behind the name of a database for the files beside it.
@@ -73,16 +72,8 @@ pub struct LiveFiles {
 }
 
 impl LiveFiles {
-    /// Every database attached to `caller`, with the files that SQLite keeps beside it.
-    ///
-    /// # Errors
-    ///
-    /// Whatever SQLite says when it lists the attached databases.
-    pub fn of(caller: &Caller) -> Result<Self> {
-        Ok(Self::among(caller.attached_files()?))
-    }
-
-    pub(crate) fn among(databases: Vec<PathBuf>) -> Self {
+    /// These databases, with the files that SQLite keeps beside each.
+    pub fn among(databases: Vec<PathBuf>) -> Self {
         let mut live = Self { databases: Vec::new(), names: Vec::new() };
         for database in databases {
             live.databases.extend(file_id(&database));

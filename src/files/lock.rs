@@ -6,9 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::{Directory, Likeness, LiveFiles, open_own};
-use crate::connection::RETRY;
 use crate::error::{Error, Result};
-use crate::progress::Watch;
 
 /// An OS lock on a lock file, held until dropped. The file stays: deleting it would let two holders in.
 pub struct DirectoryLock {
@@ -59,18 +57,18 @@ impl DirectoryLock {
         }
     }
 
-    /// Takes a lock in a directory, waiting for other holders up to `patience`.
+    /// Takes a lock in a directory, waiting for other holders up to `patience`, with a `pause` between two attempts.
     ///
     /// # Errors
     ///
-    /// `SQLITE_BUSY` when the wait was in vain, `SQLITE_INTERRUPT`, or a lock file that cannot be made.
+    /// `SQLITE_BUSY` when the wait was in vain, what `pause` says, or a lock file that cannot be made.
     pub fn take(
         directory: &Directory,
         path: &Path,
         live: &LiveFiles,
         like: Option<&Likeness>,
         patience: Duration,
-        watch: &mut Watch<'_>,
+        pause: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Self> {
         let file = open(directory, path, live, like)?;
         let deadline = Instant::now() + patience;
@@ -84,7 +82,7 @@ impl DirectoryLock {
                         path.display()
                     )));
                 }
-                Err(TryLockError::WouldBlock) => watch.pause(RETRY)?,
+                Err(TryLockError::WouldBlock) => pause()?,
             }
         }
     }

@@ -38,7 +38,7 @@ use crate::bounds;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, DirectoryLock, Found, Heir, Likeness, LiveFiles};
 use crate::memory;
-use crate::progress::Watch;
+use crate::progress::{RETRY, Watch};
 pub use deletion::told as told_of_deletions;
 pub use listing::Listing;
 pub use writer::Writer;
@@ -200,7 +200,8 @@ impl<'a> Catalog<'a> {
         let lock_path = files::with_suffix(&self.manifest(), ".lock");
         // Not that of one database: others' backups may come into the same directory.
         let like = Likeness::of_writers(directory);
-        let lock = DirectoryLock::take(directory, &lock_path, self.live, like.as_ref(), PATIENCE, watch)?;
+        let mut pause = || watch.pause(RETRY);
+        let lock = DirectoryLock::take(directory, &lock_path, self.live, like.as_ref(), PATIENCE, &mut pause)?;
         files::sweep(directory, self.live);
         let manifest = read(directory, &self.manifest(), self.live)?;
         let foreign = matches!(manifest, Manifest::Foreign);

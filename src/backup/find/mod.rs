@@ -161,7 +161,7 @@ pub fn verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
     if !files::exists(&directory)? {
         return Ok(Vec::new());
     }
-    let live = LiveFiles::of(caller)?;
+    let live = caller.live_files()?;
     let entries = Catalog::of(&directory, &live)?.backups()?;
     let source = Source::of(caller, watch)?.among(entries.iter().map(Made::from))?;
     let sound = |entry: &Entry| source.owns(entry) && entry.verified_at.is_some() && !entry.is_damaged();
@@ -179,7 +179,7 @@ pub fn is_there(caller: &Caller, id: &str) -> Result<bool> {
     if !files::exists(&directory)? {
         return Ok(false);
     }
-    let live = LiveFiles::of(caller)?;
+    let live = caller.live_files()?;
     match by_id(Catalog::of(&directory, &live)?, id, &live, &mut watch) {
         Ok((catalog, entry)) => Ok(!entry.is_going() && catalog.look(&entry.place(catalog.directory()))?.is_some()),
         Err(error) if error.primary_code() == ffi::SQLITE_ERROR => Ok(false),

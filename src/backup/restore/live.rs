@@ -13,11 +13,11 @@ use crate::backup::take::options::Options;
 use crate::backup::verify::newer_sqlite;
 use crate::backup::{artifact, delete, take};
 use crate::checkpoint::{self, Mode};
-use crate::connection::{Caller, RETRY, Sidecar, encrypted, read_pragma};
+use crate::connection::{Caller, Sidecar, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
 use crate::host::{self, Transaction, reading};
-use crate::progress::Watch;
+use crate::progress::{RETRY, Watch};
 
 /// How often to save the present content anew, when others commit before it is replaced.
 const MOST_ATTEMPTS: usize = 10;

@@ -45,7 +45,7 @@ use super::verify::findings;
 use crate::clock;
 use crate::connection::{Caller, read_pragma};
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, Likeness, LiveFiles, Placed, Staged};
+use crate::files::{self, Directory, Likeness, Placed, Staged};
 use crate::host::unnamed::{self, Access};
 use crate::host::{openings, reading};
 use crate::progress::{Listener, Watch};
@@ -114,7 +114,7 @@ pub fn restore<'a>(
     listener: Option<Listener<'a>>,
 ) -> Result<Outcome> {
     let started = Instant::now();
-    let live = LiveFiles::of(caller)?;
+    let live = caller.live_files()?;
     let place = Place::find(caller, &live, target, options.overwrite.unwrap_or(false))?;
     let mut watch = Watch::new(caller, listener);
     let Found { mut catalog, entry, note, claimed, .. } =

@@ -81,7 +81,7 @@ struct Wish<'a> {
 /// A series name that none can have, a directory that does not exist, or a manifest that is none.
 pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Result<Vec<Planned>> {
     check(policy)?;
-    let live = LiveFiles::of(caller)?;
+    let live = caller.live_files()?;
     let mut watch = Watch::new(caller, None);
     if let Some(file) = directory.map(Path::new).filter(|path| path.is_file()) {
         let entries = catalog::elsewhere(file, &live)?;
@@ -130,7 +130,7 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_ma
     if directory.is_none() && !files::exists(&place)? {
         return Ok(0);
     }
-    let live = LiveFiles::of(caller)?;
+    let live = caller.live_files()?;
     let catalog = Catalog::of(&place, &live)?;
     if let Ok(directory) = catalog.opened() {
         files::sweep(directory, &live);

@@ -44,7 +44,7 @@ use super::warnings::lost_tasks;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::files::{self, LiveFiles, MadeDirectories};
+use crate::files::{self, MadeDirectories};
 use crate::progress::{Listener, Watch};
 
 /// A backup that was taken.
@@ -101,7 +101,7 @@ pub fn backup<'a>(
     let mut watch = Watch::new(caller, listener);
     let target = Target::resolve(caller, path, &mut watch)?;
     let mut wish = options.wish(target.file_name.as_deref())?;
-    let live = LiveFiles::of(caller)?;
+    let live = caller.live_files()?;
     target.check(&live, wish.overwrite)?;
     let made = MadeDirectories::make(&target.directory, caller.likeness().as_ref())?;
     let catalog = Catalog::of(&target.directory, &live)?;

@@ -21,7 +21,6 @@ use super::find::{self, Found};
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result, UNCHANGED};
-use crate::files::LiveFiles;
 use crate::progress::{Listener, Watch};
 
 /// The options of a verification or deletion that say where to look.
@@ -69,7 +68,7 @@ pub fn check<'a>(
             Error::usage(format!("the level is '{}'; it can be checksum, quick or full", word.escape_debug()))
         })?,
     };
-    let live = LiveFiles::of(caller)?;
+    let live = caller.live_files()?;
     let mut watch = Watch::new(caller, listener);
     let Found { catalog, entry, note: passed_over, .. } =
         find::backup(caller, &live, words, options.dir.as_deref(), &[], &mut watch)?;

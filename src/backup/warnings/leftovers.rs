@@ -41,7 +41,7 @@ pub fn of(caller: &Caller) -> Result<Vec<Leftover>> {
     if !files::exists(&directory)? {
         return Ok(Vec::new());
     }
-    let live = LiveFiles::of(caller)?;
+    let live = caller.live_files()?;
     let catalog = Catalog::of(&directory, &live)?;
     let listing = catalog.listing(&mut watch)?;
     let pointers = elsewhere::pointers(&catalog);

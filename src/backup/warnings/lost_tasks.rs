@@ -22,7 +22,7 @@ use crate::backup::find::directory;
 use crate::backup::find::source::{self, Made, Source};
 use crate::connection::Caller;
 use crate::error::Result;
-use crate::files::{self, LiveFiles};
+use crate::files;
 use crate::progress::Watch;
 use crate::queue::counts::Counts;
 use crate::schema;
@@ -145,7 +145,7 @@ fn by_default_catalog(caller: &Caller) -> Result<Earlier> {
     if !files::exists(&directory)? {
         return Ok(Vec::new());
     }
-    let live = LiveFiles::of(caller)?;
+    let live = caller.live_files()?;
     let entries = Catalog::of(&directory, &live)?.backups()?;
     let source = Source::of(caller, &mut watch)?.among(entries.iter().map(Made::from))?;
     Ok(earlier(&entries, &source))

@@ -11,14 +11,13 @@ use crate::backup::rotate;
 use crate::calls::arguments::Arguments;
 use crate::connection::Caller;
 use crate::error::Result;
-use crate::files::LiveFiles;
 use crate::progress::Watch;
 
 pub(crate) fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let argument = arguments.text(0, "dir")?;
     let mut watch = Watch::new(caller, None);
     let directory = directory::directory(caller, argument, &mut watch)?;
-    let live = LiveFiles::of(caller)?;
+    let live = caller.live_files()?;
     let catalog = Catalog::of(&directory, &live)?;
     let listing = catalog.listing(&mut watch)?;
     let adopted = listing.adopted(&catalog)?;

@@ -21,10 +21,10 @@ use rusqlite::{Connection, ffi};
 use super::job::JOBS;
 use super::memory::recall;
 use crate::clock;
-use crate::connection::{Caller, RETRY};
+use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, DirectoryLock, Likeness, LiveFiles};
-use crate::progress::Watch;
+use crate::files::{self, Directory, DirectoryLock, Likeness};
+use crate::progress::{RETRY, Watch};
 
 /// Longer than a job may take: a backup, a check and a VACUUM of a terabyte are done in that time.
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
@@ -37,7 +37,7 @@ const MOMENT: u32 = 20;
 ///
 /// `SQLITE_PROTOCOL` if it has been held for too long, `SQLITE_INTERRUPT`, or a lock file that cannot be made.
 pub fn take(caller: &Caller, file: &Path) -> Result<Option<DirectoryLock>> {
-    let live = LiveFiles::of(caller)?;
+    let live = caller.live_files()?;
     let directory = Directory::open(files::parent_of(file))?;
     // Whoever may use the database may take it, and nobody else.
     let like = Likeness::of_replaced(&directory, file);

@@ -24,10 +24,10 @@ use super::due::{Past, Slot};
 use super::memory::{JOBS, LOG, explained, has_earlier};
 use crate::bounds;
 use crate::clock;
-use crate::connection::{Caller, RETRY, Sidecar};
+use crate::connection::{Caller, Sidecar};
 use crate::error::{Error, Result};
 use crate::host;
-use crate::progress::Watch;
+use crate::progress::{RETRY, Watch};
 use crate::schema;
 use crate::settings::exclusive;
 
