@@ -27,8 +27,8 @@ use super::kind::Geometry;
 use crate::backup::artifact::{Fingerprint, HashList, PageHash};
 use crate::backup::pipeline::batch::Batch;
 use crate::backup::pipeline::early_sync::{self, EarlySync};
-use crate::backup::pipeline::sha256::{DigestThread, Digesting};
-use crate::backup::pipeline::{Belt, Return, Worker};
+use crate::backup::pipeline::sha256::{DigestThread, Sha256Writer};
+use crate::backup::pipeline::{Pipeline, Return, Worker};
 use crate::backup::snapshot::visitor::{self, Fill, PageVisitor};
 use crate::error::{Error, Result};
 use crate::memory;
@@ -38,7 +38,7 @@ const BUFFER: usize = 1 << 20;
 
 /// Takes the pages of a snapshot and has the artifact written.
 pub struct FullWriter {
-    belt: Belt<Written>,
+    pipeline: Pipeline<Written>,
     file: Arc<File>,
     complete: bool,
 }
@@ -73,13 +73,13 @@ impl FullWriter {
             }
             _ => {
                 memory::require(BUFFER)?;
-                let out = Digesting::new(BufWriter::with_capacity(BUFFER, file));
+                let out = Sha256Writer::new(BufWriter::with_capacity(BUFFER, file));
                 Form::Framed { out, compressor: Box::new(Compressor::new(compression, level)?), compression }
             }
         };
         let (path, page_one, hashes) = (path.to_path_buf(), Vec::new(), HashList::default());
-        let belt = Belt::start(Writing { form, early, path, position: 0, expected, page_one, hashes })?;
-        Ok(Self { belt, file: shared, complete: false })
+        let pipeline = Pipeline::start(Writing { form, early, path, position: 0, expected, page_one, hashes })?;
+        Ok(Self { pipeline, file: shared, complete: false })
     }
 
     /// Hears that the walk has ended. The file is completed in the background, until [`FullWriter::wait`].
@@ -88,7 +88,7 @@ impl FullWriter {
     ///
     /// What the disk says.
     pub fn end(&mut self, geometry: Geometry) -> Result<()> {
-        self.belt.end(geometry)
+        self.pipeline.end(geometry)
     }
 
     /// Waits for the file to be complete. It may not be durable yet.
@@ -97,7 +97,7 @@ impl FullWriter {
     ///
     /// What the disk says, or `SQLITE_INTERRUPT`.
     pub fn wait(&mut self, watch: &mut Watch<'_>) -> Result<Written> {
-        let written = self.belt.wait(watch)?;
+        let written = self.pipeline.wait(watch)?;
         self.complete = true;
         Ok(written)
     }
@@ -113,18 +113,18 @@ impl Drop for FullWriter {
 
 impl PageVisitor for FullWriter {
     fn page(&mut self, number: u32, content: &[u8]) -> Result<()> {
-        self.belt.put(number, content)
+        self.pipeline.put(number, content)
     }
 
     fn run(&mut self, first: u32, most: u32, page_size: usize, fill: Fill<'_>) -> Result<u32> {
-        self.belt.run(first, most, page_size, fill)
+        self.pipeline.run(first, most, page_size, fill)
     }
 }
 
 /// How the pages are stored.
 enum Form {
     Plain { file: File, digest: Option<DigestThread> },
-    Framed { out: Digesting<BufWriter<File>>, compressor: Box<Compressor>, compression: Compression },
+    Framed { out: Sha256Writer<BufWriter<File>>, compressor: Box<Compressor>, compression: Compression },
 }
 
 /// The work on the other thread.
@@ -269,7 +269,7 @@ mod tests {
             writer.page(number, &[number as u8; 512]).unwrap();
         }
         writer.end(Geometry { page_size: 512, page_count }).unwrap();
-        let written = std::iter::repeat_with(|| writer.belt.ended()).flatten().next().unwrap().unwrap();
+        let written = std::iter::repeat_with(|| writer.pipeline.ended()).flatten().next().unwrap().unwrap();
         writer.complete = true;
         assert_eq!(written.hashes.len(), page_count as usize);
         let file = std::fs::read(&path).unwrap();

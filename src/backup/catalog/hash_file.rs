@@ -20,7 +20,7 @@ use super::entry::Entry;
 use crate::backup::artifact::kind::Geometry;
 use crate::backup::artifact::{self, PageHash};
 use crate::backup::json::bounded;
-use crate::backup::pipeline::sha256::Digesting;
+use crate::backup::pipeline::sha256::Sha256Writer;
 use crate::bounds;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, LiveFiles};
@@ -90,7 +90,7 @@ pub fn write(out: impl Write, path: &Path, entry: &Entry, geometry: Geometry, ha
     bare.hash_file_checksum = None;
     let object = json::bytes(&bare)?;
     let length = u32::try_from(object.len()).map_err(|_| Error::internal("the catalog object is too long"))?;
-    let mut out = Digesting::new(BufWriter::new(out));
+    let mut out = Sha256Writer::new(BufWriter::new(out));
     let mut put = || -> io::Result<String> {
         out.write_all(MAGIC)?;
         out.write_all(&length.to_le_bytes())?;
@@ -146,7 +146,7 @@ fn parsed(file: File, path: &Path, keep: bool) -> Result<Option<HashFile>> {
 ///
 /// What the disk says, `UnexpectedEof` for one that ends too early, and `InvalidData`.
 pub(crate) fn parse(input: impl Read, length: u64, keep: bool) -> io::Result<Option<HashFile>> {
-    let input = &mut Digesting::new(input);
+    let input = &mut Sha256Writer::new(input);
     if array::<20>(input)? != *MAGIC {
         return Ok(None);
     }

@@ -2,7 +2,7 @@
 
 use rusqlite::ffi;
 
-use super::buffer::Aligned;
+use super::buffer::Buffer;
 use crate::error::{Error, Result};
 use crate::memory;
 
@@ -11,7 +11,7 @@ pub const BATCH: usize = 1 << 20;
 
 /// Consecutive pages.
 pub struct Batch {
-    bytes: Aligned,
+    bytes: Buffer,
     length: usize,
     /// The number of the first.
     pub first: u32,
@@ -27,7 +27,7 @@ impl Batch {
     /// `SQLITE_NOMEM`.
     pub fn new() -> Result<Self> {
         memory::require(BATCH)?;
-        let bytes = Aligned::new(BATCH).map_err(|error| Error::new(ffi::SQLITE_NOMEM, error.to_string()))?;
+        let bytes = Buffer::new(BATCH).map_err(|error| Error::new(ffi::SQLITE_NOMEM, error.to_string()))?;
         Ok(Self { bytes, length: 0, first: 0, page_size: 0 })
     }
 

@@ -18,14 +18,14 @@ const ALIGNMENT: usize = 4096;
 
 /// The buffer.
 #[derive(Default)]
-pub struct Aligned {
+pub struct Buffer {
     /// Never resized, so that it never moves.
     bytes: Vec<u8>,
     start: usize,
     length: usize,
 }
 
-impl Aligned {
+impl Buffer {
     /// A buffer of this many zeros.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl Aligned {
     }
 }
 
-impl Deref for Aligned {
+impl Deref for Buffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -47,7 +47,7 @@ impl Deref for Aligned {
     }
 }
 
-impl DerefMut for Aligned {
+impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.start + self.length]
     }
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn it_begins_at_a_page_and_has_the_length_asked_for() {
         for length in [0, 1, 4096, 100_000] {
-            let mut buffer = Aligned::new(length).unwrap();
+            let mut buffer = Buffer::new(length).unwrap();
             assert_eq!(buffer.len(), length);
             assert_eq!(buffer.as_ptr() as usize % ALIGNMENT, 0);
             buffer.fill(7);
@@ -68,6 +68,6 @@ mod tests {
             assert_eq!(moved.as_ptr() as usize % ALIGNMENT, 0);
             assert!(moved.iter().all(|byte| *byte == 7));
         }
-        assert!(Aligned::default().is_empty());
+        assert!(Buffer::default().is_empty());
     }
 }

@@ -1,11 +1,11 @@
-//! The belt: pages from the thread that walks to a thread that works on them.
+//! The pipeline: pages from the thread that reads the snapshot to a thread that works on them.
 //!
 //! # Promise
 //!
-//! - The worker gets every page once, in the order in which they were put on the belt, in [`Batch`]es.
+//! - The worker gets every page once, in the order in which they were put into the pipeline, in [`Batch`]es.
 //! - Memory is bounded: at most [`BATCHES`] batches of [`BATCH`] bytes exist; who walks faster than the worker works, waits.
-//! - An error of the worker, or a panic, is an error of the next [`Belt::put`] or of [`Belt::wait`].
-//! - A belt that is dropped stops its worker after the batch that it is at, and waits for that.
+//! - An error of the worker, or a panic, is an error of the next [`Pipeline::put`] or of [`Pipeline::wait`].
+//! - A pipeline that is dropped stops its worker after the batch that it is at, and waits for that.
 //! - Where the system gives no thread (`ulimit -u`), the walking thread does the work itself.
 //!
 //! # How
@@ -43,7 +43,7 @@ const MOMENT: Duration = Duration::from_millis(20);
 /// The way back to the walker.
 pub type Return = Sender<Batch>;
 
-/// What works at the belt.
+/// What works at the end of the pipeline.
 pub trait Worker: Send + 'static {
     /// What there is in the end.
     type Outcome: Send + 'static;
@@ -80,7 +80,7 @@ enum To {
 }
 
 /// The walker's end.
-pub struct Belt<T> {
+pub struct Pipeline<T> {
     current: Option<Batch>,
     to: To,
     from: Receiver<Batch>,
@@ -90,7 +90,7 @@ pub struct Belt<T> {
     thread: Option<JoinHandle<()>>,
 }
 
-impl<T: Send + 'static> Belt<T> {
+impl<T: Send + 'static> Pipeline<T> {
     /// Puts `worker` to work.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl<T: Send + 'static> Belt<T> {
         Ok(Self { current: None, to, from, made: 0, stop, outcome, thread })
     }
 
-    /// Puts a page on the belt.
+    /// Puts a page into the pipeline.
     ///
     /// # Errors
     ///
@@ -133,7 +133,7 @@ impl<T: Send + 'static> Belt<T> {
         Ok(())
     }
 
-    /// Puts pages from `first` on onto the belt, at most `most` and as many as a batch has room for; how many. `fill` puts them into
+    /// Puts pages from `first` on into the pipeline, at most `most` and as many as a batch has room for; how many. `fill` puts them into
     /// the batch itself.
     ///
     /// # Errors
@@ -221,7 +221,7 @@ impl<T: Send + 'static> Belt<T> {
     }
 }
 
-impl<T> Drop for Belt<T> {
+impl<T> Drop for Pipeline<T> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.to = To::Nobody;
@@ -321,16 +321,16 @@ mod tests {
 
     const END: Geometry = Geometry { page_size: 65536, page_count: 900 };
 
-    fn walk(belt: &mut Belt<(Vec<u32>, u32)>, numbers: &[u32]) -> Result<()> {
+    fn walk(pipeline: &mut Pipeline<(Vec<u32>, u32)>, numbers: &[u32]) -> Result<()> {
         for &number in numbers {
-            belt.put(number, &vec![number as u8; 65536])?;
+            pipeline.put(number, &vec![number as u8; 65536])?;
         }
-        belt.end(END)
+        pipeline.end(END)
     }
 
-    fn outcome(belt: &Belt<(Vec<u32>, u32)>) -> Result<(Vec<u32>, u32)> {
+    fn outcome(pipeline: &Pipeline<(Vec<u32>, u32)>) -> Result<(Vec<u32>, u32)> {
         loop {
-            if let Some(outcome) = belt.ended() {
+            if let Some(outcome) = pipeline.ended() {
                 return outcome;
             }
         }
@@ -339,31 +339,31 @@ mod tests {
     #[test]
     fn every_page_goes_round_once_and_in_order() {
         let numbers: Vec<u32> = (2..=400).chain(402..=900).chain([1]).collect();
-        let mut belt = Belt::start(Adding::default()).unwrap();
-        walk(&mut belt, &numbers).unwrap();
-        assert_eq!(outcome(&belt).unwrap(), (numbers, 900));
-        assert!(belt.made <= BATCHES);
+        let mut pipeline = Pipeline::start(Adding::default()).unwrap();
+        walk(&mut pipeline, &numbers).unwrap();
+        assert_eq!(outcome(&pipeline).unwrap(), (numbers, 900));
+        assert!(pipeline.made <= BATCHES);
     }
 
     #[test]
     fn the_workers_error_is_the_walkers() {
         let numbers: Vec<u32> = (2..=900).collect();
-        let mut belt = Belt::start(Adding { refuse: 50, ..Adding::default() }).unwrap();
-        assert_eq!(walk(&mut belt, &numbers).unwrap_err().message(), "refused");
-        let mut belt = Belt::start(Adding { refuse: 900, ..Adding::default() }).unwrap();
+        let mut pipeline = Pipeline::start(Adding { refuse: 50, ..Adding::default() }).unwrap();
+        assert_eq!(walk(&mut pipeline, &numbers).unwrap_err().message(), "refused");
+        let mut pipeline = Pipeline::start(Adding { refuse: 900, ..Adding::default() }).unwrap();
         // The walker may hear of it at the last page or behind it.
-        let walked = walk(&mut belt, &numbers);
-        assert_eq!(walked.and_then(|()| outcome(&belt)).unwrap_err().code(), ffi::SQLITE_FULL);
+        let walked = walk(&mut pipeline, &numbers);
+        assert_eq!(walked.and_then(|()| outcome(&pipeline)).unwrap_err().code(), ffi::SQLITE_FULL);
     }
 
     #[test]
     fn a_panic_is_an_error_and_giving_up_ends_the_worker() {
         let numbers: Vec<u32> = (2..=900).collect();
-        let mut belt = Belt::start(Adding::default()).unwrap();
-        belt.put(7777, &[0; 512]).unwrap();
-        assert!(walk(&mut belt, &numbers).is_err());
-        let mut belt = Belt::start(Adding::default()).unwrap();
-        belt.put(2, &[0; 512]).unwrap();
-        drop(belt);
+        let mut pipeline = Pipeline::start(Adding::default()).unwrap();
+        pipeline.put(7777, &[0; 512]).unwrap();
+        assert!(walk(&mut pipeline, &numbers).is_err());
+        let mut pipeline = Pipeline::start(Adding::default()).unwrap();
+        pipeline.put(2, &[0; 512]).unwrap();
+        drop(pipeline);
     }
 }

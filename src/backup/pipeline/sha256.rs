@@ -2,7 +2,7 @@
 //!
 //! # Promise
 //!
-//! [`Digesting`] is a writer, and knows the fingerprint of all that went through it. [`DigestThread`] does the same for batches
+//! [`Sha256Writer`] is a writer, and knows the fingerprint of all that went through it. [`DigestThread`] does the same for batches
 //! of pages on a thread of its own, since SHA-256 takes longer than everything else that a plain backup does; what never comes
 //! counts as zeros, as in a file with a hole. Either sees a file from its front to its end: who writes somewhere again has to
 //! read the file for its fingerprint.
@@ -20,14 +20,14 @@ use crate::backup::snapshot::visitor;
 use crate::error::Result;
 
 /// A reader or writer with the SHA-256 of what went through.
-pub struct Digesting<T> {
+pub struct Sha256Writer<T> {
     /// What is read or written.
     pub inner: T,
     digest: Sha256,
     length: u64,
 }
 
-impl<T> Digesting<T> {
+impl<T> Sha256Writer<T> {
     /// Nothing has gone through yet.
     pub fn new(inner: T) -> Self {
         Self { inner, digest: Sha256::new(), length: 0 }
@@ -54,7 +54,7 @@ impl<T> Digesting<T> {
     }
 }
 
-impl<T: Write> Write for Digesting<T> {
+impl<T: Write> Write for Sha256Writer<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
         self.count(&bytes[..written]);
@@ -66,7 +66,7 @@ impl<T: Write> Write for Digesting<T> {
     }
 }
 
-impl<T: Read> Read for Digesting<T> {
+impl<T: Read> Read for Sha256Writer<T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.inner.read(buffer)?;
         self.count(&buffer[..length]);
@@ -80,7 +80,7 @@ type Piece = (u64, Batch, Return);
 /// The fingerprint of a file of pages.
 pub struct DigestThread {
     pieces: Option<SyncSender<Piece>>,
-    thread: Option<JoinHandle<Digesting<io::Sink>>>,
+    thread: Option<JoinHandle<Sha256Writer<io::Sink>>>,
 }
 
 impl DigestThread {
@@ -90,7 +90,7 @@ impl DigestThread {
     ///
     /// When there is no memory for one.
     pub fn start(first: &[u8]) -> Result<Option<Self>> {
-        let mut digest = Digesting::new(io::sink());
+        let mut digest = Sha256Writer::new(io::sink());
         digest.count(first);
         // More than there are batches: the writer never waits here.
         let (pieces, incoming) = sync_channel(64);
@@ -132,7 +132,7 @@ impl Drop for DigestThread {
     }
 }
 
-fn digest_all(mut digest: Digesting<io::Sink>, pieces: &Receiver<Piece>) -> Digesting<io::Sink> {
+fn digest_all(mut digest: Sha256Writer<io::Sink>, pieces: &Receiver<Piece>) -> Sha256Writer<io::Sink> {
     for (offset, batch, back) in pieces {
         fill(&mut digest, offset);
         digest.count(batch.bytes());
@@ -143,6 +143,6 @@ fn digest_all(mut digest: Digesting<io::Sink>, pieces: &Receiver<Piece>) -> Dige
 }
 
 /// Zeros up to `offset`.
-fn fill(digest: &mut Digesting<io::Sink>, offset: u64) {
+fn fill(digest: &mut Sha256Writer<io::Sink>, offset: u64) {
     visitor::zeros(offset.saturating_sub(digest.length)).for_each(|piece| digest.count(piece));
 }

@@ -2,8 +2,8 @@
 //!
 //! # Promise
 //!
-//! [`Straight::read`] fills a buffer with pages as the sidecar's read transaction sees them, byte for byte what SQLite would
-//! hand out one at a time. Where that cannot be known for certain, there is no [`Straight`], and SQLite is asked.
+//! [`DirectReader::read`] fills a buffer with pages as the sidecar's read transaction sees them, byte for byte what SQLite would
+//! hand out one at a time. Where that cannot be known for certain, there is no [`DirectReader`], and SQLite is asked.
 //!
 //! # Why it may
 //!
@@ -35,12 +35,12 @@ use crate::host::reading;
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// How to read a snapshot.
-pub struct Straight {
+pub struct DirectReader {
     page_size: u32,
     frames: Frames,
 }
 
-impl Straight {
+impl DirectReader {
     /// For the snapshot that `conn` holds, of pages of this size; `wal` tells the journal mode. `None` when it has to be read through SQLite.
     ///
     /// # Errors

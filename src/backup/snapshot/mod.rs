@@ -34,7 +34,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use self::backup_api::Sink;
-use self::direct::Straight;
+use self::direct::DirectReader;
 pub use self::reader_vfs::{Known as KnownReader, known as known_readers};
 use self::visitor::PageVisitor;
 use super::artifact::kind::Geometry;
@@ -58,7 +58,7 @@ pub(super) fn lock_byte_page(page_size: u32) -> u32 {
 /// A snapshot that is being held.
 pub struct Snapshot<'c> {
     source: Source<'c>,
-    straight: Option<Straight>,
+    straight: Option<DirectReader>,
     wal: Option<WalBudget>,
     /// When it was taken.
     pub taken_at: DateTime<Utc>,
@@ -127,7 +127,7 @@ impl<'c> Snapshot<'c> {
         let page_count = read_pragma(conn, "page_count")?;
         let straight = match &source {
             Source::Sidecar(sidecar) if page_count > 0 => {
-                Straight::find(sidecar.connection(), standing.wal(), page_size)?
+                DirectReader::find(sidecar.connection(), standing.wal(), page_size)?
             }
             _ => None,
         };
@@ -185,7 +185,7 @@ impl<'c> Snapshot<'c> {
 
     fn walk_straight(
         &self,
-        straight: &Straight,
+        straight: &DirectReader,
         mut visitor: Box<dyn PageVisitor>,
         watch: &mut Watch<'_>,
     ) -> Result<Geometry> {
