@@ -101,7 +101,7 @@ impl Directory {
     /// Makes an empty file, which will be durable; nothing must have that name.
     pub(in crate::files) fn create(&self, path: &Path) -> io::Result<File> {
         if !self.is_readable {
-            return Err(io::ErrorKind::PermissionDenied.into());
+            return Err(rustix::io::Errno::ACCESS.into());
         }
         self.make(path, 0o600)
     }
