@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fchown"), reason="files have no
 
 CHANGE = "UPDATE task_queue SET priority = priority + 1"
 TASK = "INSERT INTO task_queue(type, payload) VALUES ('t', '{}')"
+MODULES = (str(Path(__file__).parents[2] / "python" / "src"),)
 SETTLE = [f"SELECT queue_set('cron_{job}', 'off')" for job in ("weekly", "monthly")]
 
 
@@ -317,6 +318,158 @@ answers.append(_likeness.heir(Path({str(path)!r})))
 """
     modules = (str(Path(__file__).parents[2] / "python" / "src"),)
     assert users.run(place, path, ROOT, [], code, modules) == [-1 if around is ROOT else ALICE.uid]
+
+
+@pytest.mark.parametrize("order", ["rotate", "latest"])
+def test_a_name_that_leads_to_roots_database_for_a_moment_gives_nothing_of_it(
+    place: Place, order: str
+) -> None:
+    """Bob's database is open when its name becomes a link to root's; both keep their backups in
+    root's directory, to which bob's `backups` is a link."""
+    private = place.make_queue(SCHEMA.read_text(), ROOT, 0o600, "private")
+    private.parent.chmod(0o700)
+    place.run(private, ROOT, *SETTLE, *["SELECT queue_backup()"] * 3)
+    path = place.make_queue(SCHEMA.read_text(), BOB, 0o600)
+    place.run(path, BOB, *SETTLE)
+    backups = private.parent / "backups"
+    (path.parent / "backups").symlink_to(backups)
+    new = path.parent / "new.db"
+    sql = {
+        "rotate": "SELECT queue_rotate(1)",
+        "latest": f"SELECT queue_restore('latest', '{new}')",
+    }[order]
+    before = sorted((private.parent / "backups").glob("*.db"))
+    code = f"""
+import fcntl, threading
+from pathlib import Path
+connection = apsw.Connection({str(path)!r})
+connection.enableloadextension(True)
+connection.loadextension({str(place.library)!r})
+connection.execute("BEGIN; SELECT count(*) FROM task_queue").fetchall()
+def swap():
+    os.rename({str(path)!r}, {str(path)!r} + ".kept")
+    os.symlink({str(private)!r}, {str(path)!r})
+def heard(action, table, *_):
+    if table == "queuekeeper_settings" and not os.path.islink({str(path)!r}):
+        swap()
+    return apsw.SQLITE_OK
+lock = open({str(backups / "backup_manifest.json.lock")!r})
+def waited():
+    return [each for each in Path("/proc/self/fd").iterdir()
+            if each.exists() and each.samefile(lock.name)][1:]
+def held():
+    while not waited():
+        pass
+    swap()
+    lock.close()
+thread = threading.Thread(target=held)
+if {order!r} == "latest":
+    connection.setauthorizer(heard)
+else:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    thread.start()
+try:
+    answers.append(connection.execute({sql!r}).fetchall())
+except apsw.Error as error:
+    answers.append(str(error))
+if thread.ident:
+    thread.join()
+answers.append(os.path.islink({str(path)!r}))
+"""
+    answer, swapped = users.run(place, path, ROOT, [], code)
+    assert swapped
+    assert sorted((private.parent / "backups").glob("*.db")) == before
+    assert not new.exists()
+    expected = "[[0]]" if order == "rotate" else "only of others"
+    assert expected in str(answer)
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o757], ids=["group", "all"])
+def test_who_may_write_the_directory_of_a_database_gets_nothing_of_its_owner(
+    place: Place, mode: int
+) -> None:
+    path = queue_of(place, ALICE, 0o600)
+    os.chown(path.parent, ALICE.uid, WORKERS)
+    path.parent.chmod(mode)
+    answers = claim_of_alices(place, path)
+    assert "several users may replace" in answers
+    assert heir_of(place, path) == -1
+
+
+@pytest.mark.parametrize("owner", [ALICE, ROOT], ids=["alice", "root"])
+@pytest.mark.parametrize("mode", [0o660, 0o606, 0o664])
+def test_who_may_write_and_read_a_database_gets_nothing_that_is_closed_to_them(
+    place: Place, owner: User, mode: int
+) -> None:
+    path = queue_of(place, owner, mode)
+    os.chown(path, owner.uid, WORKERS)
+    assert "more users may read" in claim_of_alices(place, path, owner)
+    assert heir_of(place, path) == owner.uid
+
+
+def claim_of_alices(place: Place, path: Path, owner: User = ALICE) -> str:
+    """Root's answers to rows that claim a private backup of the same owner's."""
+    private = place.make_queue(SCHEMA.read_text(), owner, 0o600, "private")
+    private.parent.chmod(0o700)
+    name = "SELECT queue_set('queue_name', 'orders')"
+    ((made,),) = place.run(private, owner, *SETTLE, name, "SELECT queue_backup()")[-1]
+    former = f"SELECT queue_set('former_paths', '{json.dumps([str(private)])}')"
+    directory = f"SELECT queue_set('backup_dir', '{private.parent}/backups')"
+    place.run(path, owner, name, former, directory)
+    answer = place.refused(path, ROOT, "SELECT queue_restore('latest')")
+    # Where they were made nothing lies, so the doubts of a push are no reason.
+    private.unlink()
+    remote = str(place.path / "remote")
+    code = f"""
+from queuekeeper.offsite import Offsite
+with queuekeeper.open({str(path)!r}) as queue, Offsite(queue, {remote!r}) as copies:
+    done = copies.push()
+    answers += [done.pushed, [each.backup_path for each in done.skipped]]
+"""
+    pushed, skipped = users.run(place, path, ROOT, [], code, MODULES)
+    assert (pushed, skipped) == ([], [Path(json.loads(made)["backup_path"]).name])
+    return answer
+
+
+def heir_of(place: Place, path: Path) -> int | None:
+    """Who gets what root passes on for a database, as the package sees it."""
+    code = f"""
+from queuekeeper import _likeness
+from pathlib import Path
+answers.append(_likeness.heir(Path({str(path)!r})))
+"""
+    found: list[int | None] = users.run(place, path, ROOT, [], code, MODULES)
+    return found[0]
+
+
+@pytest.mark.parametrize("link", ["file", "directory"])
+def test_who_may_replace_a_database_behind_a_link_gets_nothing_of_others(
+    place: Place, link: str
+) -> None:
+    """Root's database lies in root's directory, and that in one of alice's."""
+    around = place.path / "alice"
+    around.mkdir()
+    os.chown(around, ALICE.uid, ALICE.gid)
+    made = place.make_queue(SCHEMA.read_text(), ROOT, 0o600, "alice/q")
+    path = place.path / "link.db"
+    if link == "directory":
+        (place.path / "link").symlink_to(made.parent)
+        path = place.path / "link" / made.name
+    else:
+        path.symlink_to(made)
+    assert heir_of(place, path) == ALICE.uid
+    private = place.make_queue(SCHEMA.read_text(), ROOT, 0o600, "private")
+    name = "SELECT queue_set('queue_name', 'orders')"
+    place.run(private, ROOT, *SETTLE, name, "SELECT queue_backup()")
+    former = f"SELECT queue_set('former_paths', '{json.dumps([str(private)])}')"
+    directory = f"SELECT queue_set('backup_dir', '{private.parent}/backups')"
+    other = place.make_queue(SCHEMA.read_text(), ROOT, 0o600, "other")
+    place.run(other, ROOT, name, former, directory)
+    # Without its last link, which is refused as a target.
+    target = made if link == "file" else path
+    sql = f"""SELECT queue_restore('latest', '{target}', '{{"overwrite": true}}')"""
+    message = place.refused(other, ROOT, sql)
+    assert f"a database of user {ALICE.uid}" in message
 
 
 @pytest.mark.parametrize("victim", ["there", "gone"])

@@ -28,6 +28,8 @@ mod staged;
 mod temporary;
 mod text;
 mod trust;
+#[cfg(unix)]
+mod way;
 
 use std::fs::{self, File};
 use std::io;
@@ -43,7 +45,9 @@ pub use lock::DirectoryLock;
 pub use staged::{Placed, Staged, abandoned, sweep};
 pub use temporary::{can_be_written, may_share_space, sqlite_directory};
 pub use text::{paths_of_text, text_of};
-pub use trust::{Heir, heir, refusal as refusal_of_stranger, refuse_to_pass, stranger, swapped};
+pub use trust::{
+    Heir, Users, heir, others_rename, refusal as refusal_of_stranger, refuse_to_pass, stranger, swapped,
+};
 
 use crate::bounds;
 use crate::error::{Error, Result};

@@ -26,6 +26,8 @@ use std::path::Path;
 use rusqlite::ffi::SQLITE_CANTOPEN;
 
 use super::Directory;
+#[cfg(unix)]
+use super::way::Way;
 use crate::error::{Error, Result};
 
 /// The number of the stranger whose file it is, if so.
@@ -58,28 +60,37 @@ pub fn refusal(path: &Path, owner: u32) -> Error {
     ))
 }
 
-/// Who gets to read what this process writes to a database, where this is root and that is somebody else.
-#[derive(Clone, Copy)]
-pub enum Heir {
-    /// The owner, or the one user who may replace the file.
-    User(u32),
-    /// All who may rename what lies in one of its directories.
+/// Other users than the caller and root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Users {
+    /// One of them.
+    One(u32),
+    /// Several.
     Several,
 }
 
-/// Who gets to read what is written to the database at `path`: its owner, and who may put a file of another owner in its place for the
-/// moment of this look.
+/// Who, besides root, gets to read what root writes to a database.
+#[derive(Clone, Copy)]
+pub struct Heir {
+    /// The owner and who may replace the file; root is one.
+    users: Users,
+    /// Who else may read it, as read bits and group, where others than the owner may write its rows.
+    readers: Option<(u32, u32)>,
+}
+
+/// Who gets to read what root writes to the database at `path`: its owner, who may put a file of another owner in its place for the
+/// moment of this look, and those whom its mode lets read it, if it lets others than the owner write its rows.
 #[cfg(unix)]
 pub fn heir(path: &Path) -> Option<Heir> {
     use std::os::unix::fs::MetadataExt;
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return None;
     }
-    let owner = std::fs::metadata(path).map_or(0, |found| found.uid());
-    let renamers = path.ancestors().skip(1).filter_map(|around| renamer(&std::fs::metadata(around).ok()?));
-    let mut users = Some(owner).filter(|owner| *owner != 0).into_iter().chain(renamers);
-    let user = users.next()?;
-    Some(if user != 0 && users.all(|other| other == user) { Heir::User(user) } else { Heir::Several })
+    let found = std::fs::metadata(path).ok();
+    let users = Users::both(found.as_ref().and_then(Users::owner), Way::to(path).renamers);
+    let shared = found.filter(|found| found.mode() & 0o022 != 0);
+    let readers = shared.map(|found| (found.mode() & 0o044, found.gid()));
+    (users.is_some() || readers.is_some()).then(|| Heir { users: users.unwrap_or(Users::One(0)), readers })
 }
 
 #[cfg(not(unix))]
@@ -87,7 +98,23 @@ pub fn heir(_path: &Path) -> Option<Heir> {
     None
 }
 
-/// Refuses to let `heir` have the content of a file that is not that user's.
+/// Whether this is root, and others may give the name to another file at any moment.
+pub fn others_rename(path: &Path) -> bool {
+    #[cfg(unix)]
+    return is_root() && Way::to(path).renamers.is_some();
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
+}
+
+#[cfg(unix)]
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Refuses to let `heir` have the content of a file that is not that user's, or closed to some who would get to read it.
 ///
 /// # Errors
 ///
@@ -96,16 +123,20 @@ pub fn refuse_to_pass(file: &File, path: &Path, heir: Heir) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        let owner = file.metadata().map_err(|error| Error::io("look at", path, &error))?.uid();
-        let whose = match heir {
-            Heir::User(user) if user == owner => return Ok(()),
-            Heir::User(user) => format!("a database of user {user}"),
-            Heir::Several => "a database that several users may replace".to_owned(),
+        let found = file.metadata().map_err(|error| Error::io("look at", path, &error))?;
+        let whose = match heir.users {
+            Users::One(user) if user == found.uid() => match heir.readers {
+                Some(readers) if !may_all_read(&found, readers) => "a database that more users may read".to_owned(),
+                _ => return Ok(()),
+            },
+            Users::One(user) => format!("a database of user {user}"),
+            Users::Several => "a database that several users may replace".to_owned(),
         };
         Err(Error::usage(format!(
-            "'{}' belongs to user {owner}, and only rows in {whose} say that it is a backup of it, so root does not restore it as 'latest'; \
+            "'{}' belongs to user {}, and only rows in {whose} say that it is a backup of it, so root does not restore it as 'latest'; \
              pass its path or its id if you know that it is",
-            path.display()
+            path.display(),
+            found.uid()
         )))
     }
     #[cfg(not(unix))]
@@ -113,6 +144,15 @@ pub fn refuse_to_pass(file: &File, path: &Path, heir: Heir) -> Result<()> {
         let _ = (file, path, heir);
         Ok(())
     }
+}
+
+/// Whether the group and all others who have these read bits of a database may read a file.
+#[cfg(unix)]
+fn may_all_read(found: &Metadata, (bits, group): (u32, u32)) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let others = found.mode() & 0o004 != 0;
+    let grouped = found.mode() & 0o040 != 0 && (others || found.gid() == group);
+    (bits & 0o004 == 0 || others) && (bits & 0o040 == 0 || grouped)
 }
 
 /// Whether a file that was just given a name, or opened by it, has it. Where nobody else may rename what lies there, it does.
@@ -128,7 +168,7 @@ pub(super) fn is_named(file: &File, directory: &Directory, name: &Path) -> Resul
 /// Whether nobody but the caller and root may rename what the caller has made there, as far as that is known.
 pub(super) fn is_safe(directory: &Directory) -> bool {
     #[cfg(unix)]
-    return directory.metadata().is_ok_and(|around| renamer(&around).is_none());
+    return directory.metadata().is_ok_and(|around| Users::renaming(&around).is_none());
     #[cfg(not(unix))]
     {
         let _ = directory;
@@ -136,20 +176,16 @@ pub(super) fn is_safe(directory: &Directory) -> bool {
     }
 }
 
-/// The owner of a directory, if anybody but the caller and root may rename what the caller has made there.
-#[cfg(unix)]
-fn renamer(around: &Metadata) -> Option<u32> {
-    use std::os::unix::fs::MetadataExt;
-    let shared = around.mode() & 0o022 != 0 && around.mode() & 0o1000 == 0;
-    let foreign = ![0, rustix::process::geteuid().as_raw()].contains(&around.uid());
-    (shared || foreign).then_some(around.uid())
-}
-
 /// The refusal of a file that is another one than it was a moment before.
 pub fn swapped(path: &Path) -> Error {
+    #[cfg(unix)]
+    use std::os::unix::fs::MetadataExt;
     let directory = super::parent_of(path);
     #[cfg(unix)]
-    let owner = std::fs::metadata(directory).ok().and_then(|around| renamer(&around));
+    let owner = std::fs::metadata(directory)
+        .ok()
+        .filter(|around| Users::renaming(around).is_some())
+        .map(|around| around.uid());
     #[cfg(not(unix))]
     let owner: Option<u32> = None;
     let why = match owner {

@@ -23,6 +23,8 @@ READ_AND_WRITE = 0o666
 #: Who may read the queue may read its backups; where there is no queue, its owner may.
 PRIVATE = 0o600
 ROOT = 0
+#: More are a circle, as for the system.
+MOST_LINKS = 40
 #: No user has this number.
 SEVERAL = -1
 #: Elsewhere a file is its maker's, and permissions work in another way.
@@ -87,18 +89,56 @@ def of(database: Path | None) -> Likeness | None:
 
 def heir(database: Path | None) -> int | None:
     """Who gets to read what root passes on for a database: its owner, and who may put a file of
-    another owner in its place for the moment of this look; SEVERAL, if those are several."""
+    another owner in its place for the moment of this look; SEVERAL, if those are several, and root
+    where its mode alone lets others write its rows."""
     if database is None or not _is_root():
         return None
     like = of(database)
     users = {like.owner} - {ROOT} if like is not None else set()
-    for around in database.absolute().parents:
-        with contextlib.suppress(OSError):
-            found = around.stat()
-            shared = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
-            if shared or found.st_uid != ROOT:
-                users.add(found.st_uid or SEVERAL)
+    for found in _way(database):
+        shared = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+        if stat.S_ISDIR(found.st_mode) and shared:
+            users.add(SEVERAL)
+        elif found.st_uid != ROOT:
+            users.add(found.st_uid)
+    if not users and like is not None and like.mode & 0o022:
+        return ROOT
     return next(iter(users), None) if len(users) < 2 else SEVERAL
+
+
+def _way(path: Path) -> Iterator[os.stat_result]:
+    """Every directory in which a name of a path is looked up, and every link on the way."""
+    end, links = Path("/"), 0
+    ahead = [*path.absolute().parts[::-1]]
+    while ahead:
+        step = ahead.pop()
+        if step == "..":
+            end = end.parent
+        elif step == "/":
+            end = Path("/")
+        else:
+            with contextlib.suppress(OSError):
+                yield end.stat()
+            end /= step
+            with contextlib.suppress(OSError):
+                target = end.readlink() if links < MOST_LINKS else None
+                if target is not None:
+                    yield end.lstat()
+                    links, end = links + 1, end.parent
+                    ahead += target.parts[::-1]
+
+
+def is_kept_from_readers(file: os.stat_result, database: Path) -> bool:
+    """Whether a file is closed to some who may read a database whose rows not only its owner
+    writes."""
+    try:
+        found = database.stat()
+    except OSError:
+        return True
+    bits = found.st_mode & (stat.S_IRGRP | stat.S_IROTH) if found.st_mode & 0o022 else 0
+    others = file.st_mode & stat.S_IROTH
+    grouped = file.st_mode & stat.S_IRGRP and (others or file.st_gid == found.st_gid)
+    return bool((bits & stat.S_IROTH and not others) or (bits & stat.S_IRGRP and not grouped))
 
 
 def umask_of(database: Path | None) -> int:

@@ -81,6 +81,14 @@ class Local:
             )
         return [each for each in entries if each.get("deleting") is not True]
 
+    def names(self) -> set[str]:
+        """What the database is called here, and by SQLite, which resolved its links when it opened
+        it: others may have its name lead elsewhere by now."""
+        found = {str(self.database)}
+        with contextlib.suppress(CorruptError):
+            found.add(str(self._path_of(self.queue)))
+        return found
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Waits for others, and keeps them out."""

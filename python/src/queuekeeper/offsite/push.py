@@ -186,10 +186,10 @@ class _Push:
     def _is_anothers(self, entry: Entry, file: Path) -> bool:
         database = self.local.database
         heir = likeness.heir(database)
-        if database is None or heir is None:
+        if database is None or heir is None or entry["source_path"] in self.local.names():
             return False
-        own = entry["source_path"] in {str(database), os.path.realpath(database)}
-        return not own and os.lstat(file).st_uid != heir
+        found = os.lstat(file)
+        return found.st_uid != heir or likeness.is_kept_from_readers(found, database)
 
     def _put(self, file: Stored, way: Path) -> None:
         """Pushes one file, unless it has arrived before."""

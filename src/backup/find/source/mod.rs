@@ -129,8 +129,10 @@ pub fn read<T>(caller: &Caller, watch: &mut Watch<'_>, read: impl FnOnce(&Connec
 /// The path by which a database is known: without links where that can be said, empty without a file.
 pub fn path_of(file: Option<&Path>) -> String {
     let Some(file) = file else { return String::new() };
-    // On Windows the canonical spelling is one that nobody writes, and SQLite's own is absolute.
-    let canonical = if cfg!(windows) { None } else { std::fs::canonicalize(file).ok() };
+    // On Windows the canonical spelling is one that nobody writes, and SQLite's own is absolute. Where others may give the name to another
+    // file, it leads to this one no longer for sure: SQLite has resolved it when it opened the database.
+    let by_name = cfg!(windows) || files::others_rename(file);
+    let canonical = if by_name { None } else { std::fs::canonicalize(file).ok() };
     files::text_of(&canonical.unwrap_or_else(|| file.to_path_buf()))
 }
 
@@ -177,7 +179,9 @@ impl Source {
     /// A copy that has the name of its original.
     pub fn among<'e>(self, made: impl Iterator<Item = Made<'e>> + Clone) -> Result<Self> {
         let own = PathBuf::from(&self.path);
-        self.among_with(made, |path| look(path, &own))
+        // Where others may give the name to another file, that it leads to the same one says nothing.
+        let own = Some(own).filter(|own| !files::others_rename(own));
+        self.among_with(made, |path| look(path, own.as_deref()))
     }
 
     /// As [`Source::among`], with what lies at a path as an argument.
@@ -295,15 +299,15 @@ impl Source {
 }
 
 /// What lies at a path that was written as text, perhaps because it is no UTF-8.
-fn look(path: &Path, own: &Path) -> There {
+fn look(path: &Path, own: Option<&Path>) -> There {
     let found = files::paths_of_text(path).into_iter().map(|path| look_at(&path, own));
     found.reduce(|one, other| if one == There::Nothing { other } else { one }).unwrap_or(There::Nothing)
 }
 
-fn look_at(path: &Path, own: &Path) -> There {
+fn look_at(path: &Path, own: Option<&Path>) -> There {
     match files::is_directory(path).and_then(|directory| Ok(!directory && files::exists(path)?)) {
         Ok(false) => There::Nothing,
-        _ if files::same_file(path, own) => There::Itself,
+        _ if own.is_some_and(|own| files::same_file(path, own)) => There::Itself,
         _ => There::Another,
     }
 }
