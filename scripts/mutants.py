@@ -867,6 +867,14 @@ MUTANTS = (
     ),
     Mutant(
         "upkeep",
+        "root follows a link of another user to its own backups",
+        "src/backup/catalog/mod.rs",
+        "opened.as_ref().and_then(files::leaders)",
+        "opened.as_ref().filter(|_| false).and_then(files::leaders)",
+        "hostile/test_owners.py -k gives_and_deletes_nothing",
+    ),
+    Mutant(
+        "upkeep",
         "root gives what is closed to some to all who read a database",
         "src/files/trust.rs",
         "Some(readers) if !may_all_read(&found, readers)",

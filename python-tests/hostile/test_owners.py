@@ -286,8 +286,8 @@ def test_root_restores_nothing_that_only_rows_claim_into_a_file_of_another_user(
     assert "pass its path or its id" in message
     assert path.read_bytes() == before
     assert not new.exists()
-    id_of = json.loads(answer)["id"]
-    place.run(path, ROOT, f"SELECT queue_restore('{id_of}', '{path.parent}/named.db')")
+    artifact = json.loads(answer)["backup_path"]
+    place.run(path, ROOT, f"SELECT queue_restore('{artifact}', '{path.parent}/named.db')")
 
 
 @pytest.mark.parametrize("around", [ALICE, ROOT], ids=["alices", "anybodys"])
@@ -382,6 +382,70 @@ answers.append(os.path.islink({str(path)!r}))
     assert not new.exists()
     expected = "[[0]]" if order == "rotate" else "only of others"
     assert expected in str(answer)
+
+
+#: Where bob's database lies, and what he puts his link in the place of.
+WAYS = ["backups", "around", "several", "sticky"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_link_of_another_user_gives_and_deletes_nothing_of_roots(place: Place, way: str) -> None:
+    private = place.make_queue(SCHEMA.read_text(), ROOT, 0o600, "private")
+    private.parent.chmod(0o700)
+    made = place.run(private, ROOT, *SETTLE, *["SELECT queue_backup()"] * 3)
+    real = Path(json.loads(made[-1][0][0])["backup_path"])
+    path = place.make_queue(SCHEMA.read_text(), BOB, 0o600)
+    place.run(path, BOB, *SETTLE, "SELECT queue_backup()")
+    around = path.parent
+    (around / "backups").rename(around / "old")
+    if way == "sticky":
+        # The link's owner chose it, though nobody else may rename it.
+        os.chown(around, 0, 0)
+        around.chmod(0o1777)
+    if way == "several":
+        around.chmod(0o777)
+    if way == "around":
+        (around / "up").symlink_to(private.parent)
+        led = around / "up" / "backups" / real.name
+    else:
+        (around / "backups").symlink_to(real.parent)
+        os.chown(around / "backups", BOB.uid, BOB.gid, follow_symlinks=False)
+        led = around / "backups" / real.name
+    before = users.owners(private.parent), real.read_bytes()
+    row = place.run(private, ROOT, f"SELECT id FROM queue_backups WHERE backup_path = '{real}'")
+    ((named,),) = row[0]
+    orders = [
+        f"SELECT queue_restore('{led}')",
+        f"SELECT queue_restore('{named}', NULL, json_object('dir', '{led.parent}'))",
+        f"SELECT queue_delete_backup('{led}')",
+        f"""SELECT queue_backup('{led}', '{{"overwrite": true}}')""",
+    ]
+    for order in orders:
+        message = place.refused(path, ROOT, order)
+        assert f"belongs to user {ROOT.uid}" in message
+        assert ("several users" if way == "several" else f"user {BOB.uid}") in message
+        assert f"without the link: '{real}'" in message
+    assert (users.owners(private.parent), real.read_bytes()) == before
+    # Of the directory that the error names, all of it is possible.
+    place.run(path, ROOT, f"SELECT queue_verify('{led}')", f"SELECT queue_delete_backup('{real}')")
+    # Nor does a rule for root's own database delete what a link of bob's leads to.
+    sql = f"SELECT queue_rotate(1, '{led.parent}')"
+    assert place.run(private, ROOT, sql, sql.replace(str(led.parent), str(real.parent))) == [
+        [[0]],
+        [[1]],
+    ]
+
+
+def test_a_link_of_a_user_to_a_directory_of_that_users_is_used_by_root(place: Place) -> None:
+    path = queue_of(place, BOB)
+    disk = place.path / "disk"
+    disk.mkdir()
+    os.chown(disk, BOB.uid, BOB.gid)
+    (path.parent / "backups").symlink_to(disk)
+    orders = ["SELECT queue_backup()"] * 3
+    place.run(path, BOB, *orders)
+    place.run(path, ROOT, *orders, "SELECT queue_restore('latest')")
+    assert place.run(path, ROOT, "SELECT queue_rotate(1)") == [[[6]]]
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o757], ids=["group", "all"])

@@ -53,6 +53,10 @@ impl Found {
         Some((self.0.st_dev as u64, self.0.st_ino as u64))
     }
 
+    pub(super) fn owner(&self) -> Option<u32> {
+        Some(self.0.st_uid as u32)
+    }
+
     pub(super) fn has_other_names(&self) -> bool {
         self.0.st_nlink as u64 > 1
     }
@@ -69,6 +73,10 @@ fn time(seconds: i64, nanoseconds: u32) -> Option<SystemTime> {
 
 #[cfg(not(unix))]
 impl Found {
+    pub(super) fn owner(&self) -> Option<u32> {
+        None
+    }
+
     /// Whether it is a regular file.
     pub fn is_file(&self) -> bool {
         self.0.is_file()

@@ -46,7 +46,8 @@ pub use staged::{Placed, Staged, abandoned, sweep};
 pub use temporary::{can_be_written, may_share_space, sqlite_directory};
 pub use text::{paths_of_text, text_of};
 pub use trust::{
-    Heir, Users, heir, others_rename, refusal as refusal_of_stranger, refuse_to_pass, stranger, swapped,
+    Heir, Users, heir, leaders, others_rename, refusal as refusal_of_stranger, refuse_led, refuse_to_pass, stranger,
+    swapped,
 };
 
 use crate::bounds;

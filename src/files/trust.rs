@@ -146,6 +146,38 @@ pub fn refuse_to_pass(file: &File, path: &Path, heir: Heir) -> Result<()> {
     }
 }
 
+/// To root, the users who may have chosen by a link that an open directory is the one that its path leads to.
+pub fn leaders(directory: &Directory) -> Option<Users> {
+    #[cfg(unix)]
+    return if is_root() { Way::leaders(directory) } else { None };
+    #[cfg(not(unix))]
+    {
+        let _ = directory;
+        None
+    }
+}
+
+/// Refuses a file that is not theirs who may have led its path there.
+///
+/// # Errors
+///
+/// Whose it is.
+pub fn refuse_led(directory: &Directory, path: &Path, leaders: Users) -> Result<()> {
+    let Some(owner) = directory.look(path)?.and_then(|found| found.owner()) else { return Ok(()) };
+    let who = match leaders {
+        Users::One(user) if user == owner => return Ok(()),
+        Users::One(user) => format!("user {user}"),
+        Users::Several => "several users".to_owned(),
+    };
+    let real = directory.real_path().unwrap_or_else(|| directory.path().to_path_buf());
+    Err(Error::usage(format!(
+        "'{}' belongs to user {owner}, and what {who} may change leads there by a link, so root neither restores, deletes nor replaces it by \
+         this path; if it is meant, pass its path without the link: '{}'",
+        path.display(),
+        real.join(path.file_name().unwrap_or_default()).display()
+    )))
+}
+
 /// Whether the group and all others who have these read bits of a database may read a file.
 #[cfg(unix)]
 fn may_all_read(found: &Metadata, (bits, group): (u32, u32)) -> bool {

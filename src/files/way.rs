@@ -10,7 +10,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::Users;
+use super::{Directory, Users};
 
 /// More are a circle, as for the system.
 const MOST_LINKS: usize = 40;
@@ -42,6 +42,8 @@ impl Users {
 pub struct Way {
     /// Who may rename in one of its directories, or owns one of its links.
     pub renamers: Option<Users>,
+    /// Those of them who may have put the last link there.
+    linkers: Option<Users>,
     /// Where it ends.
     end: PathBuf,
 }
@@ -49,7 +51,7 @@ pub struct Way {
 impl Way {
     /// The way that leads there now.
     pub fn to(path: &Path) -> Self {
-        let mut way = Self { renamers: None, end: PathBuf::from("/") };
+        let mut way = Self { renamers: None, linkers: None, end: PathBuf::from("/") };
         let mut ahead = steps(&std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()));
         let mut links = 0;
         while let Some(step) = ahead.pop() {
@@ -64,6 +66,7 @@ impl Way {
                         Ok(target) if links < MOST_LINKS => {
                             links += 1;
                             way.add(fs::symlink_metadata(&next).ok().as_ref().and_then(Users::owner));
+                            way.linkers = way.renamers;
                             ahead.extend(steps(&target));
                         }
                         _ => way.end = next,
@@ -72,6 +75,14 @@ impl Way {
             }
         }
         way
+    }
+
+    /// Who may have chosen that an open directory is the one that its path leads to, by a link.
+    pub fn leaders(directory: &Directory) -> Option<Users> {
+        let way = Self::to(directory.path());
+        let as_opened = way.renamers.is_none() || directory.real_path().is_some_and(|real| real == way.end);
+        // Where the way has changed since, a link may have been there for a moment.
+        if as_opened { way.linkers } else { way.renamers }
     }
 
     fn add(&mut self, users: Option<Users>) {

@@ -36,7 +36,7 @@ use self::entry::Entry;
 use super::json::bounded::{self, Exceeded, Listed};
 use crate::bounds;
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, DirectoryLock, Found, Heir, Likeness, LiveFiles};
+use crate::files::{self, Directory, DirectoryLock, Found, Heir, Likeness, LiveFiles, Users};
 use crate::memory;
 use crate::progress::{RETRY, Watch};
 pub use deletion::told as told_of_deletions;
@@ -54,6 +54,8 @@ pub struct Catalog<'a> {
     opened: Option<Directory>,
     live: &'a LiveFiles,
     heir: Option<Heir>,
+    leaders: Option<Users>,
+    is_passed_on: bool,
 }
 
 impl<'a> Catalog<'a> {
@@ -68,7 +70,8 @@ impl<'a> Catalog<'a> {
         // `a/b/.` and `a//b` are `a/b`; `..` stays, since a symbolic link may be before it.
         let directory: PathBuf = absolute.components().collect();
         let opened = Directory::find(&directory)?;
-        Ok(Self { directory, opened, live, heir: None })
+        let leaders = opened.as_ref().and_then(files::leaders);
+        Ok(Self { directory, opened, live, heir: None, leaders, is_passed_on: false })
     }
 
     /// The files that must not be touched.
@@ -81,9 +84,29 @@ impl<'a> Catalog<'a> {
         self.heir = heir;
     }
 
-    /// The user whose artifacts alone a backup may be rebuilt from.
-    pub fn heir(&self) -> Option<Heir> {
-        self.heir
+    /// Has artifacts opened as what somebody gets who asked for it by this path.
+    pub fn pass_on(&mut self) {
+        self.is_passed_on = true;
+    }
+
+    /// Refuses an open artifact that a backup must not be rebuilt from.
+    ///
+    /// # Errors
+    ///
+    /// Whose it is.
+    pub fn check(&self, file: &File, path: &Path) -> Result<()> {
+        self.heir.map_or(Ok(()), |heir| files::refuse_to_pass(file, path, heir))?;
+        if self.is_passed_on { self.refuse_led(path) } else { Ok(()) }
+    }
+
+    /// Refuses a file that is not theirs who may have led the catalog's path to another directory.
+    ///
+    /// # Errors
+    ///
+    /// Whose it is.
+    pub fn refuse_led(&self, path: &Path) -> Result<()> {
+        let Some((leaders, directory)) = self.leaders.zip(self.opened.as_ref()) else { return Ok(()) };
+        files::refuse_led(directory, path, leaders)
     }
 
     /// Where it lies.

@@ -23,7 +23,7 @@ use super::catalog::Catalog;
 use super::catalog::chain::chain;
 use super::catalog::entry::Entry;
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, Staged};
+use crate::files::{Directory, Staged};
 use crate::memory;
 use crate::progress::Watch;
 
@@ -171,9 +171,7 @@ impl Job<'_> {
         let file = self.catalog.open_file(&path)?.ok_or_else(|| {
             Error::new(rusqlite::ffi::SQLITE_CANTOPEN, format!("the backup '{}' is missing", path.display()))
         })?;
-        if let Some(heir) = self.catalog.heir() {
-            files::refuse_to_pass(&file, &path, heir)?;
-        }
+        self.catalog.check(&file, &path)?;
         Ok((path, file))
     }
 

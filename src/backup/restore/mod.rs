@@ -125,6 +125,7 @@ pub fn restore<'a>(
             entry.backup_path
         )));
     }
+    catalog.pass_on();
     if claimed {
         catalog.restrict(place.heir().or_else(|| files::heir(&caller.file()?)));
     }

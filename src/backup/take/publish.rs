@@ -235,6 +235,7 @@ fn check_free(catalog: &Catalog<'_>, path: &Path, entries: &[Entry], overwrite: 
             None => Ok(()),
         };
     }
+    catalog.refuse_led(path)?;
     let replaced =
         entries.iter().find(|entry| path.file_name().is_some_and(|name| name == entry.backup_path.as_str()));
     if replaced.is_none()

@@ -68,6 +68,19 @@ impl Directory {
         &self.path
     }
 
+    /// Where it is now, without links, as far as that is known.
+    pub(super) fn real_path(&self) -> Option<PathBuf> {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::fd::AsRawFd;
+            let own = format!("/proc/self/fd/{}", self.descriptor.as_raw_fd());
+            if let Ok(real) = std::fs::read_link(own) {
+                return Some(real);
+            }
+        }
+        std::fs::canonicalize(&self.path).ok()
+    }
+
     /// Gives a file another name, which must be free.
     ///
     /// # Errors
