@@ -859,6 +859,14 @@ MUTANTS = (
     ),
     Mutant(
         "upkeep",
+        "all locks of the machine are read for each file",
+        "src/files/holders.rs",
+        "opens(own, &[file])) == Some(false) {",
+        "opens(own, &[file])) == Some(false) && device == 0 {",
+        "backup/test_live_files.py -k locks_of_the_machine",
+    ),
+    Mutant(
+        "upkeep",
         "root looks the path of another user's database up again",
         "src/backup/find/source/mod.rs",
         "cfg!(windows) || files::others_rename(file)",

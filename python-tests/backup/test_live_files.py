@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,7 @@ from conftest import MakeQueue, OpenPython
 from hosts import SqlError
 from hosts.protocol import SQLITE_BUSY
 from hosts.python_host import PythonSession
+from queuekeeper import _files
 from support.artifacts import CATALOG
 from support.engine_artifacts import back_up, hashes_of, make_chain, state, status_of
 from support.queues import Queue
@@ -133,3 +139,71 @@ def test_a_listed_file_that_another_connection_has_open_keeps_its_locks(
     session.call("close", connection="second")
     assert other.rows("SELECT priority FROM task_queue WHERE id = 1") == [(7,)]
     assert status_of(session, later) == "ok"
+
+
+def test_the_locks_of_the_machine_are_looked_at_only_for_what_is_open(
+    queue: Queue, open_python: OpenPython, library: Path, tmp_path: Path
+) -> None:
+    """A stranger makes that list as long as the system allows."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("needs strace")
+    session = open_python(queue.path)
+    victim = Path(back_up(session)["backup_path"])
+    code = """
+import apsw, sys
+sys.path[:0] = sys.argv[4:]
+from pathlib import Path
+from queuekeeper import _files
+connection = apsw.Connection(sys.argv[1])
+connection.enableloadextension(True)
+connection.loadextension(sys.argv[2])
+victim = Path(sys.argv[3])
+if {opened}:
+    other = apsw.Connection(str(victim))
+    other.execute("BEGIN IMMEDIATE")
+for work in (
+    lambda: connection.execute("SELECT queue_verify(?)", (str(victim),)).fetchall(),
+    lambda: _files.read(victim, 1),
+):
+    try:
+        work()
+        print("read")
+    except (apsw.Error, OSError) as error:
+        print("locks" in str(error) or "open" in str(error))
+"""
+    package = Path(__file__).parents[2] / "python" / "src"
+    names = [str(each) for each in (queue.path, library, victim, package)]
+    for opened, expected, looks in ((False, "read read", 0), (True, "True True", 2)):
+        trace = tmp_path / f"trace-{opened}"
+        traced = [strace, "-f", "-o", str(trace), "-e", "trace=open,openat", "-P", "/proc/locks"]
+        program = [sys.executable, "-c", code.format(opened=opened), *names]
+        done = subprocess.run(
+            [*traced, *program], capture_output=True, text=True, timeout=60, check=False
+        )
+        if "ptrace" in done.stderr and "not permitted" in done.stderr:
+            pytest.skip("no process may be traced here")
+        assert " ".join(done.stdout.split()) == expected, done.stderr
+        assert trace.read_text("utf-8").count("/proc/locks") == looks
+
+
+def test_a_lock_that_one_look_at_the_list_passes_over_is_found(
+    queue: Queue, open_python: OpenPython, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others take and drop locks while it is being read."""
+    victim = Path(back_up(open_python(queue.path))["backup_path"])
+    readings: Iterator[str | Path] = iter(["", _files.LOCKS])
+
+    class Changing:
+        """The list, which lacks a line the first time."""
+
+        @staticmethod
+        def read_text() -> str:
+            reading = next(readings)
+            return reading if isinstance(reading, str) else reading.read_text("utf-8")
+
+    with contextlib.closing(sqlite3.connect(victim, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(_files, "LOCKS", Changing)
+        with pytest.raises(OSError, match="a database that is open"):
+            _files.read(victim, 1)

@@ -47,6 +47,9 @@ mod linux {
 
     use crate::files::{Identity, parent_of};
 
+    /// How often the list of locks is read for one file.
+    const READINGS: usize = 2;
+
     /// A file as `stat` and the lists of the system know it.
     #[derive(Debug)]
     struct Known {
@@ -71,15 +74,26 @@ mod linux {
         if let Some(lock) = locked {
             return Some(format!("{} has a lock on it", named(lock.process)));
         }
-        let opened =
-            processes().filter(|process| with_own || own != Some(*process)).find(|process| opens(*process, &known));
+        let opened = processes()
+            .filter(|process| with_own || own != Some(*process))
+            .find(|process| opens(*process, &known) == Some(true));
         opened.map(|process| format!("{} has it open", named(process)))
     }
 
     pub fn is_locked_here((device, inode): Identity, directory: &Path) -> bool {
+        // The list is of the whole system, and as long as anybody makes it. A lock of this process is on what it has open.
+        let file = Known { device, inode, devices: Vec::new() };
+        if own_number().and_then(|own| opens(own, &[file])) == Some(false) {
+            return false;
+        }
+        // While others take and drop locks, one that is held may be passed over.
+        (0..READINGS).any(|_| is_listed_as_own((device, inode), directory))
+    }
+
+    fn is_listed_as_own((device, inode): Identity, directory: &Path) -> bool {
         let own = own_number();
         let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-        // The list is of the whole system, and a look at the mounts costs more.
+        // A look at the mounts costs more.
         let mut own = locks
             .lines()
             .filter_map(parse_lock)
@@ -125,17 +139,18 @@ mod linux {
         listing.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
     }
 
-    fn opens(process: i64, files: &[Known]) -> bool {
-        let descriptors = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    /// `None` where this process may not look.
+    fn opens(process: i64, files: &[Known]) -> Option<bool> {
+        let descriptors = fs::read_dir(format!("/proc/{process}/fd")).ok()?.flatten();
         let mut paths = descriptors.map(|descriptor| descriptor.path());
-        paths.any(|path| {
+        Some(paths.any(|path| {
             // Sockets, pipes and the like have no path.
             let named = fs::read_link(&path).is_ok_and(|target| target.is_absolute());
             named
                 && fs::metadata(&path).is_ok_and(|found| {
                     files.iter().any(|file| (file.device, file.inode) == (found.dev(), found.ino()))
                 })
-        })
+        }))
     }
 
     #[derive(Debug, PartialEq, Eq)]
