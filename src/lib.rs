@@ -22,6 +22,7 @@
 //! | [`settings`] | values that users set, in the database itself |
 //! | [`soundness`] | what SQLite's own checks find |
 //! | [`bounds`] | how much is read of what others may write |
+//! | [`tokens`] | the words of a SQL text |
 //! | [`schema`], [`clock`], [`json`], [`memory`], [`progress`], [`error`] | what the rest needs |
 //!
 //! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::snapshot`],
@@ -49,6 +50,7 @@ pub mod retention;
 pub mod schema;
 pub mod settings;
 pub mod soundness;
+pub mod tokens;
 pub mod upkeep;
 
 /// The one version number of crate, header and `queue_version()`.

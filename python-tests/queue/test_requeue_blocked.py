@@ -21,6 +21,18 @@ REQUEUE = "SELECT queue_requeue_stale(60)"
 BLOCKED = "SELECT task_id, blocked FROM queue_stale(60) WHERE blocked NOTNULL ORDER BY task_id"
 LEFT = "SELECT id FROM task_queue WHERE status = 'leased' ORDER BY id"
 
+ROLLS_BACK = (
+    "CREATE TRIGGER t AFTER UPDATE ON task_queue WHEN old.id = 2 "
+    "BEGIN SELECT RAISE(ROLLBACK, 'not b'); END"
+)
+
+
+def rewritten(changes: str) -> tuple[str, ...]:
+    """Statements that change the row of the trigger, which SQLite takes all the same."""
+    change = f"UPDATE sqlite_schema SET {changes} WHERE name = 't'"
+    return ("PRAGMA writable_schema=1", change, "PRAGMA writable_schema=RESET")
+
+
 #: What keeps task 2 from being put back: further columns, further statements, the reason.
 CAUSES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "a partial unique index": (
@@ -38,6 +50,11 @@ CAUSES: dict[str, tuple[str, tuple[str, ...], str]] = {
     ),
     "a conflict that would delete another task": (
         ", UNIQUE(key, status) ON CONFLICT REPLACE",
+        ("INSERT INTO task_queue VALUES (9, 'b', 'queued', NULL)",),
+        "UNIQUE constraint failed: task_queue.key, task_queue.status",
+    ),
+    "a conflict that would delete another task, behind a byte order mark": (
+        ", UNIQUE(key, status) ON CONFLICT \ufeffREPLACE",
         ("INSERT INTO task_queue VALUES (9, 'b', 'queued', NULL)",),
         "UNIQUE constraint failed: task_queue.key, task_queue.status",
     ),
@@ -79,10 +96,32 @@ CAUSES: dict[str, tuple[str, tuple[str, ...], str]] = {
     ),
     "a trigger that rolls back": (
         "",
-        (
-            "CREATE TRIGGER t AFTER UPDATE ON task_queue WHEN old.id = 2 "
-            "BEGIN SELECT RAISE(ROLLBACK, 'not b'); END",
-        ),
+        (ROLLS_BACK,),
+        "not b",
+    ),
+    "a trigger that rolls back behind a byte order mark": (
+        "",
+        (ROLLS_BACK.replace("(ROLL", "(\ufeffROLL"),),
+        "not b",
+    ),
+    "a constraint that rolls back behind a byte order mark": (
+        ", UNIQUE(key, status) ON CONFLICT \ufeffROLLBACK",
+        ("INSERT INTO task_queue VALUES (9, 'b', 'queued', NULL)",),
+        "UNIQUE",
+    ),
+    "a trigger that rolls back, of a kind in capitals": (
+        "",
+        (ROLLS_BACK, *rewritten("type = 'TRIGGER'")),
+        "not b",
+    ),
+    "a trigger that rolls back, written as a BLOB": (
+        "",
+        (ROLLS_BACK, *rewritten("sql = CAST(sql AS BLOB)")),
+        "not b",
+    ),
+    "a trigger that rolls back behind a quote in a variable": (
+        "",
+        (ROLLS_BACK, *rewritten("sql = replace(sql, 'RAISE', '$a(''), RAISE')")),
         "not b",
     ),
     "a trigger that ignores": (

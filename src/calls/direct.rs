@@ -25,9 +25,7 @@
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::host::{self, Running, Transaction};
-
-/// A space to SQLite (`sqlite3GetToken`, CC_BOM), where no name has begun.
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+use crate::tokens::{BYTE_ORDER_MARK, is_of_name, skip_space};
 
 /// Refuses a call of `function` that a schema makes, or that cannot be told from one.
 ///
@@ -114,8 +112,7 @@ fn calls(sql: &[u8], function: &str) -> bool {
 }
 
 fn ends_in_a_name(sql: &[u8]) -> bool {
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii();
-    !sql.ends_with(BYTE_ORDER_MARK) && sql.last().is_some_and(is_part)
+    !sql.ends_with(BYTE_ORDER_MARK) && sql.last().is_some_and(|&byte| is_of_name(byte))
 }
 
 fn is_followed_by_parenthesis(rest: &[u8]) -> bool {
@@ -124,27 +121,6 @@ fn is_followed_by_parenthesis(rest: &[u8]) -> bool {
         _ => rest,
     };
     skip_space(rest).first() == Some(&b'(')
-}
-
-/// What follows spaces and comments.
-fn skip_space(mut sql: &[u8]) -> &[u8] {
-    loop {
-        let end = if sql.starts_with(b"--") {
-            sql.iter().position(|&byte| byte == b'\n')
-        } else if sql.starts_with(b"/*") {
-            sql[2..].windows(2).position(|pair| pair == b"*/").map(|at| at + 3)
-        } else if sql.first().is_some_and(|byte| byte.is_ascii_whitespace() || *byte == 0x0b) {
-            Some(0)
-        } else if sql.starts_with(BYTE_ORDER_MARK) {
-            Some(BYTE_ORDER_MARK.len() - 1)
-        } else {
-            return sql;
-        };
-        match end {
-            Some(end) => sql = &sql[end + 1..],
-            None => return &[],
-        }
-    }
 }
 
 #[cfg(test)]

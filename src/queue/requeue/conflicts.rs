@@ -9,10 +9,13 @@
 //! `ON CONFLICT REPLACE` in a constraint of the task table deletes the task that is in the way of the one that is put back. The
 //! statement may overrule it (`UPDATE OR ABORT`), but then also overrules what triggers say, so only where there are none.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use crate::error::{Error, Result};
 use crate::schema::quoted;
+use crate::tokens::Words;
+
+const IS_TRIGGER: &str = "CAST(type AS TEXT) = 'trigger' COLLATE NOCASE";
 
 /// The name of the first table or trigger that may roll a transaction back.
 ///
@@ -22,7 +25,7 @@ use crate::schema::quoted;
 pub fn found(conn: &Connection) -> Result<Option<String>> {
     let read = || -> rusqlite::Result<Option<String>> {
         let mut reached = vec!["main".to_owned()];
-        if conn.prepare("SELECT 1 FROM temp.sqlite_schema WHERE type = 'trigger'")?.exists([])? {
+        if conn.prepare(&format!("SELECT 1 FROM temp.sqlite_schema WHERE {IS_TRIGGER}"))?.exists([])? {
             // A temporary trigger may write to any database of the connection.
             reached = schema_names(conn)?;
         }
@@ -42,21 +45,23 @@ fn schema_names(conn: &Connection) -> rusqlite::Result<Vec<String>> {
 }
 
 fn found_in(conn: &Connection, schema: &str) -> rusqlite::Result<Option<String>> {
+    // SQLite makes of each row what its text says, be that a BLOB, and whatever the row's other columns say.
     let sql = format!(
-        "SELECT name, sql FROM {}.sqlite_schema WHERE type IN ('table', 'trigger') AND typeof(sql) = 'text'",
+        "SELECT CAST(sql AS TEXT), CAST(name AS TEXT) FROM {}.sqlite_schema WHERE sql NOTNULL",
         quoted(schema)
     );
     let mut schema = conn.prepare(&sql)?;
     let mut rows = schema.query([])?;
     while let Some(row) = rows.next()? {
-        let text = |column| -> rusqlite::Result<String> {
-            Ok(String::from_utf8_lossy(row.get_ref(column)?.as_bytes().unwrap_or_default()).into_owned())
-        };
-        if says_rollback(&text(1)?) {
-            return Ok(Some(text(0)?));
+        if says_rollback(bytes(row, 0)?) {
+            return Ok(Some(String::from_utf8_lossy(bytes(row, 1)?).into_owned()));
         }
     }
     Ok(None)
+}
+
+fn bytes<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a [u8]> {
+    Ok(row.get_ref(column)?.as_bytes().unwrap_or_default())
 }
 
 /// Whether putting a task back may delete another, and the statement can prevent it.
@@ -66,56 +71,42 @@ fn found_in(conn: &Connection, schema: &str) -> rusqlite::Result<Option<String>>
 /// As for [`found`].
 pub fn may_replace(conn: &Connection, table: &str) -> Result<bool> {
     let read = || -> rusqlite::Result<bool> {
-        let sql = "SELECT CAST(sql AS TEXT) FROM main.sqlite_schema WHERE type = 'table' AND lower(name) = lower(?1) AND sql NOTNULL
-                   AND NOT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = lower(?1))
-                   AND NOT EXISTS (SELECT 1 FROM temp.sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = lower(?1))";
-        let mut found = conn.prepare(sql)?;
+        let triggers = |schema| {
+            format!(
+                "SELECT 1 FROM {schema}.sqlite_schema WHERE {IS_TRIGGER} AND CAST(tbl_name AS TEXT) = ?1 COLLATE NOCASE"
+            )
+        };
+        let sql = format!(
+            "SELECT CAST(sql AS TEXT) FROM main.sqlite_schema
+             WHERE CAST(type AS TEXT) = 'table' COLLATE NOCASE AND CAST(name AS TEXT) = ?1 COLLATE NOCASE AND sql NOTNULL
+             AND NOT EXISTS ({}) AND NOT EXISTS ({})",
+            triggers("main"),
+            triggers("temp")
+        );
+        let mut found = conn.prepare(&sql)?;
         let mut rows = found.query([table])?;
-        let Some(row) = rows.next()? else { return Ok(false) };
-        let sql = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default()).into_owned();
-        Ok(words(&sql)
-            .windows(2)
-            .any(|pair| pair[0].eq_ignore_ascii_case("CONFLICT") && pair[1].eq_ignore_ascii_case("REPLACE")))
+        rows.next()?.map_or(Ok(false), |row| bytes(row, 0).map(says_replace))
     };
     read().map_err(|error| Error::from(error).explained().context("cannot read the schema"))
 }
 
-fn says_rollback(sql: &str) -> bool {
-    let words = words(sql);
-    let is = |at: usize, word: &str| words.get(at).is_some_and(|found| found.eq_ignore_ascii_case(word));
-    (1..words.len()).any(|at| {
-        is(at, "ROLLBACK")
-            && (is(at - 1, "OR") || is(at - 1, "CONFLICT") || (is(at - 1, "(") && at > 1 && is(at - 2, "RAISE")))
+fn says_rollback(sql: &[u8]) -> bool {
+    let mut before: [&[u8]; 2] = [b"", b""];
+    Words(sql).any(|word| {
+        let [first, second] = before;
+        before = [second, word];
+        let raised = is(second, "(") && is(first, "RAISE");
+        is(word, "ROLLBACK") && (is(second, "OR") || is(second, "CONFLICT") || raised)
     })
 }
 
-/// The words and marks of a statement, without what is quoted or a comment.
-fn words(sql: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut rest = sql;
-    while let Some(first) = rest.chars().next() {
-        let after = &rest[first.len_utf8()..];
-        let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
-        let until = |end: &str| after.find(end).map_or("", |at| &after[at + end.len()..]);
-        rest = match first {
-            // A quote that is written twice ends one text and begins the next.
-            '\'' | '"' | '`' => until(first.encode_utf8(&mut [0; 4])),
-            '[' => until("]"),
-            '-' if after.starts_with('-') => until("\n"),
-            '/' if after.starts_with('*') => after[1..].find("*/").map_or("", |at| &after[at + 3..]),
-            c if is_word(c) => {
-                let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-                words.push(rest[..end].to_owned());
-                &rest[end..]
-            }
-            c if c.is_whitespace() => after,
-            c => {
-                words.push(c.into());
-                after
-            }
-        };
-    }
-    words
+fn says_replace(sql: &[u8]) -> bool {
+    let mut before: &[u8] = b"";
+    Words(sql).any(|word| is(std::mem::replace(&mut before, word), "CONFLICT") && is(word, "REPLACE"))
+}
+
+fn is(word: &[u8], expected: &str) -> bool {
+    word.eq_ignore_ascii_case(expected.as_bytes())
 }
 
 #[cfg(test)]
@@ -129,8 +120,11 @@ mod tests {
             "create trigger t begin select raise /* a */ ( -- b\n rollback , 'x'); end",
             "CREATE TABLE q(id PRIMARY KEY ON CONFLICT ROLLBACK)",
             "CREATE TRIGGER t BEGIN INSERT OR ROLLBACK INTO x VALUES ('it''s', \"a\"); END",
+            "CREATE TRIGGER t BEGIN SELECT RAISE(\u{feff}ROLLBACK, 'no'); END",
+            "CREATE TABLE q(id PRIMARY KEY ON CONFLICT \u{feff}ROLLBACK)",
+            "CREATE TRIGGER t BEGIN SELECT $a('), RAISE(ROLLBACK, 'no'); END",
         ] {
-            assert!(says_rollback(sql), "{sql}");
+            assert!(says_rollback(sql.as_bytes()), "{sql}");
         }
         for sql in [
             "CREATE TABLE q(rollback TEXT, b DEFAULT 'OR ROLLBACK')",
@@ -141,7 +135,7 @@ mod tests {
             "/*",
             "ROLLBACK",
         ] {
-            assert!(!says_rollback(sql), "{sql}");
+            assert!(!says_rollback(sql.as_bytes()), "{sql}");
         }
     }
 }
