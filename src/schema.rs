@@ -60,7 +60,8 @@ pub fn has_table(conn: &Connection, name: &str) -> Result<bool> {
 pub fn refuse_impostor(conn: &Connection, name: &str, so: &str) -> Result<()> {
     let sql = format!(
         "SELECT count(*) FROM main.sqlite_schema
-         WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view') AND NOT {IS_TABLE}"
+         WHERE CAST(name AS TEXT) = ?1 COLLATE NOCASE AND NOT {IS_TABLE}
+           AND (CAST(type AS TEXT) = 'table' COLLATE NOCASE OR CAST(type AS TEXT) = 'view' COLLATE NOCASE)"
     );
     let others: i64 = conn.query_row(&sql, [name], |row| row.get(0)).map_err(unreadable)?;
     if others == 0 {
@@ -183,7 +184,7 @@ fn has_integer_primary_key(conn: &Connection, table: &str) -> rusqlite::Result<b
 ///
 /// Whatever SQLite says to reading the schema.
 pub fn has_virtual_tables(conn: &Connection) -> Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND rootpage = 0)";
+    let sql = "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE CAST(type AS TEXT) = 'table' COLLATE NOCASE AND rootpage = 0)";
     conn.query_row(sql, [], |row| row.get(0)).map_err(unreadable)
 }
 

@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::schema::{quoted, text};
 
+/// What a row about pages begins with; no other does.
+const HEADLINE: &str = "*** in database ";
+
 /// How thoroughly to check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
@@ -125,7 +128,7 @@ fn needs(table: &str, error: &Error) -> String {
 fn tables(conn: &Connection) -> Result<Vec<(String, bool)>> {
     let mut tables = conn.prepare(
         "SELECT 'sqlite_schema', 0 UNION ALL
-         SELECT CAST(name AS TEXT), rootpage = 0 FROM main.sqlite_schema WHERE type = 'table'",
+         SELECT CAST(name AS TEXT), rootpage = 0 FROM main.sqlite_schema WHERE CAST(type AS TEXT) = 'table' COLLATE NOCASE",
     )?;
     let tables = tables.query_and_then([], |row| -> Result<(String, bool)> { Ok((text(row, 0)?, row.get(1)?)) })?;
     memory::collected(tables)
@@ -140,7 +143,9 @@ fn run(conn: &Connection, check: Check, table: Option<&str>, most: usize, found:
         // Names in a damaged schema may be no UTF-8.
         let message = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default());
         let lines = lines(&message);
-        if let Some(error) = lines.iter().find_map(|line| unread(line)) {
+        // Elsewhere a line may be part of a name.
+        let of_pages = message.starts_with(HEADLINE);
+        if let Some(error) = lines.iter().find_map(|line| unread(line)).filter(|_| of_pages) {
             return Err(error);
         }
         for line in lines {
@@ -154,8 +159,15 @@ fn run(conn: &Connection, check: Check, table: Option<&str>, most: usize, found:
 /// The error of a page that was not checked, since it could not be read for want of memory or because of the disk: a finding in
 /// SQLite's words (`checkAppendMsg` in btree.c), and none about the content.
 fn unread(line: &str) -> Option<Error> {
-    let (page, code) = line.split_once(". error code=")?;
-    let code: i32 = code.trim().parse().ok()?;
+    let (page, code) = line.split_once(": unable to get the page. error code=")?;
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    // Before 3.40, only the page is named.
+    let is_place = match Vec::from_iter(page.split(' ')).as_slice() {
+        ["Tree", tree, "page", page] => is_number(tree) && is_number(page),
+        ["Page", page] => is_number(page),
+        _ => false,
+    };
+    let code: i32 = code.parse().ok().filter(|_| is_place && is_number(code))?;
     let why = match code & 0xff {
         ffi::SQLITE_NOMEM => "out of memory",
         ffi::SQLITE_IOERR => "the file cannot be read",
@@ -167,7 +179,7 @@ fn unread(line: &str) -> Option<Error> {
 
 /// SQLite puts several findings about pages into one row, under a line that names the database.
 fn lines(message: &str) -> Vec<String> {
-    let none = |line: &str| line.is_empty() || line == "ok" || line.starts_with("*** in database ");
+    let none = |line: &str| line.is_empty() || line == "ok" || line.starts_with(HEADLINE);
     message.lines().filter(|line| !none(line)).map(str::to_owned).collect()
 }
 
@@ -182,7 +194,24 @@ mod tests {
         assert_eq!(code("Tree 4 page 7: unable to get the page. error code=8458"), Some(ffi::SQLITE_IOERR_CORRUPTFS));
         assert_eq!(code("Tree 4 page 7: unable to get the page. error code=11"), None);
         assert_eq!(code("Tree 4 page 7: btreeInitPage() returns error code 11"), None);
+        assert_eq!(code("Page 7: unable to get the page. error code=7"), Some(ffi::SQLITE_NOMEM));
         assert_eq!(code("Page 5 is never used"), None);
+    }
+
+    #[test]
+    fn a_name_is_not_taken_for_sqlites_own_words() {
+        for line in [
+            "row 1 missing from index i. error code=7",
+            "row 1 missing from index : unable to get the page. error code=7",
+            "row 1 missing from index Tree 4 page 7: unable to get the page. error code=7",
+            "Tree x page 7: unable to get the page. error code=7",
+            "Tree 4 page : unable to get the page. error code=7",
+            "Tree 4 page 7: unable to get the page. error code=+7",
+            "Tree 4 page 7: unable to get the page. error code=7 ",
+            "Tree 4 page 7: unable to get the page. error code=",
+        ] {
+            assert!(unread(line).is_none(), "{line}");
+        }
     }
 
     #[test]

@@ -52,7 +52,8 @@ pub fn refuse_begun(conn: &Connection) -> Result<()> {
 /// That one, and what SQLite says to reading the schema.
 pub fn refuse_shadowed(conn: &Connection) -> Result<()> {
     let shadowed = conn.query_row(
-        "SELECT CAST(t.name AS TEXT) FROM temp.sqlite_temp_master AS t JOIN main.sqlite_master AS m ON m.name = t.name COLLATE NOCASE",
+        "SELECT CAST(t.name AS TEXT) FROM temp.sqlite_temp_master AS t JOIN main.sqlite_master AS m
+         ON CAST(m.name AS TEXT) = CAST(t.name AS TEXT) COLLATE NOCASE",
         [],
         |row| row.get::<_, String>(0),
     );

@@ -110,7 +110,8 @@ pub fn refusal_of_backup(file: &File, entry: &Entry, error: &Error) -> Error {
 
 /// A finding of a check that may only come from what was left out.
 pub fn is_of_what_was_left_out(finding: &str) -> bool {
-    finding.contains("never used") || finding.contains("max rootpage")
+    let line = finding.split_once(": ").map_or(finding, |(_, line)| line);
+    (line.starts_with("Page ") && line.ends_with("never used")) || line.starts_with("max rootpage (")
 }
 
 fn ours() -> u32 {
