@@ -115,6 +115,18 @@ def test_integrity_names_what_it_could_not_check_and_checks_the_rest(
     assert not any(message == "ok" for message in found)
 
 
+def test_a_table_whose_kind_is_in_capitals_is_one_too(
+    make: MakeQueue, open_python: OpenPython
+) -> None:
+    queue = make(Shape(tasks=3, journal_mode="delete"))
+    extend(queue, "CHECK")
+    with queue.connect() as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute("UPDATE sqlite_schema SET type = 'TABLE' WHERE name = 'own'")
+    (message,) = open_python(queue.path).rows("SELECT message FROM queue_integrity()")
+    assert str(message[0]).startswith("not checked in full: own needs the function appf")
+
+
 @pytest.mark.parametrize("level", ["quick", "full"])
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_a_backup_of_such_a_database_is_verified_and_restored(

@@ -126,6 +126,55 @@ def test_uncommitted_rows_and_databases_in_memory(host: Host, open_session: Open
     assert session.rows("SELECT * FROM queue_integrity()") == [("ok",)]
 
 
+def test_a_row_that_violates_a_check_is_found_here_and_is_no_damage_of_a_backup(
+    host: Host, queue: Queue, open_session: OpenSession
+) -> None:
+    """SQLite leaves CHECKs out of what it only reads, and the backup is what its source was."""
+    with queue.connect() as connection:
+        connection.execute("CREATE TABLE t(x CHECK (x > 0))")
+        connection.execute("PRAGMA ignore_check_constraints=ON")
+        connection.execute("INSERT INTO t VALUES (-1)")
+    session = open_session(host, queue.path)
+    for level in ("quick", "full"):
+        found = session.rows("SELECT * FROM queue_integrity(?)", level)
+        assert found == [("CHECK constraint failed in t",)]
+        session.rows(f'SELECT queue_backup(NULL, \'{{"verify": "{level}"}}\')')
+        verified = session.object("SELECT queue_verify('latest', ?)", level)
+        assert (verified["status"], verified["level"], verified["details"]) == ("ok", level, [])
+    session.close()
+    session = open_session(host, queue.path, readonly=True)
+    assert session.rows("SELECT * FROM queue_integrity()") == [("ok",)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "i. error code=7",
+        "i: unable to get the page. error code=10",
+        "i\nPage 7: unable to get the page. error code=9",
+        "i\nTree 4 page 7: unable to get the page. error code=7",
+    ],
+)
+def test_no_name_is_taken_for_what_sqlite_says_of_a_page_that_it_cannot_read(
+    name: str, host: Host, make: MakeQueue, open_session: OpenSession
+) -> None:
+    queue = make(Shape(tasks=3, journal_mode="delete"))
+    with queue.connect() as connection:
+        connection.execute("CREATE TABLE t(a, b)")
+        connection.execute(f'CREATE INDEX "{name}" ON t(a)')
+        connection.execute("INSERT INTO t VALUES (1, 2), (3, 4)")
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute(
+            "UPDATE sqlite_schema SET sql = replace(sql, 't(a)', 't(b)') "
+            "WHERE type = 'index' AND tbl_name = 't'"
+        )
+    session = open_session(host, queue.path)
+    found = [row[0] for row in session.rows("SELECT * FROM queue_integrity()")]
+    assert found == [
+        line for row in (1, 2) for line in f"row {row} missing from index {name}".splitlines()
+    ]
+
+
 @pytest.mark.rule(6)
 def test_what_cannot_be_looked_at_is_an_error_with_sqlites_code(
     make: MakeQueue, open_python: OpenPython, tmp_path: Path

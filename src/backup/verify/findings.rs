@@ -9,6 +9,9 @@
 //! - `full`: `PRAGMA integrity_check` and `PRAGMA foreign_key_check` find nothing, and the tasks by status are those
 //!   that were counted when the snapshot was taken.
 //!
+//! No level looks at `CHECK` constraints: SQLite leaves them out of a schema that it reads from a file opened for reading. A row that violates
+//! one did so in the source, so the backup is true to that.
+//!
 //! Where a table needs a function or collation that only the application has, all else is checked, and what was not is named. The level
 //! that was reached is then `checksum`, though the pages were compared as well.
 //!
