@@ -722,6 +722,22 @@ MUTANTS = (
         'queue/test_requeue_blocked.py -k "deferred and transaction"',
     ),
     Mutant(
+        "requeue",
+        "a trigger of a kind in capitals is thought to roll nothing back",
+        "src/queue/requeue/conflicts.rs",
+        "sqlite_schema WHERE sql NOTNULL",
+        "sqlite_schema WHERE type IN ('table', 'trigger') AND sql NOTNULL",
+        'queue/test_requeue_blocked.py -k "capitals"',
+    ),
+    Mutant(
+        "requeue",
+        "a byte order mark hides a word from the search for what rolls back",
+        "src/tokens.rs",
+        "} else if sql.starts_with(BYTE_ORDER_MARK) {",
+        "} else if sql == BYTE_ORDER_MARK {",
+        'queue/test_requeue_blocked.py -k "mark"',
+    ),
+    Mutant(
         "direct reading",
         "the last frame of the WAL is not seen",
         "src/backup/snapshot/wal_frames.rs",

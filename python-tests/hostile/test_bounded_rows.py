@@ -107,6 +107,21 @@ def a_lease(queue: Queue) -> None:
         )
 
 
+def a_blocked_lease(queue: Queue) -> None:
+    """No UTF-8 either, which takes three times the memory once it is made some."""
+    with queue.connect() as connection:
+        connection.execute("DROP TABLE task_queue")
+        connection.execute("CREATE TABLE task_queue(id, status TEXT, lease_until_utc TEXT)")
+        connection.execute(
+            "INSERT INTO task_queue "
+            "VALUES (CAST(? AS TEXT), 'leased', '2026-01-01 00:00:00.' || ?)",
+            (b"\xff" * LONG, "0" * LONG),
+        )
+        connection.execute(
+            "CREATE TRIGGER keep BEFORE UPDATE ON task_queue BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+
+
 #: What is too long, and what shows or uses it.
 CASES: dict[str, tuple[Callable[[Queue], None], str]] = {
     "a setting": (a_setting, "SELECT count(*) FROM queue_settings()"),
@@ -116,6 +131,7 @@ CASES: dict[str, tuple[Callable[[Queue], None], str]] = {
     "a worker": (a_worker, "SELECT max(length(locked_by)) FROM queue_stale(60)"),
     "a key": (a_key, "SELECT queue_requeue_stale(60)"),
     "an id": (an_id, "SELECT queue_requeue_stale(60)"),
+    "a blocked lease": (a_blocked_lease, "SELECT queue_requeue_stale(60)"),
     "a lease": (a_lease, "SELECT count(*) FROM queue_health()"),
     "a status": (a_status, "SELECT max(length(status)) FROM queue_depth()"),
 }
