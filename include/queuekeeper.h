@@ -60,7 +60,7 @@
  * The work then undoes what it has begun. A thread that is cancelled (`pthread_cancel`) in a call ends after it.
  * That is so for deferred cancelling. A thread whose type is PTHREAD_CANCEL_ASYNCHRONOUS may be cancelled on the way into a call, which no
  * library survives: set the type to PTHREAD_CANCEL_DEFERRED before. A call leaves it so.
- * A call takes up to 32 KiB of its thread's stack, SQLite included: give a thread at least 64 KiB, and more where
+ * A call takes up to 48 KiB of its thread's stack, SQLite included: give a thread at least 96 KiB, and more where
  * SQLite needs that by itself, for triggers within triggers, functions of the program's own or callbacks.
  *
  * FORKS. Handles do not survive a fork: in a child, every call on a handle of the parent's is SQLITE_MISUSE, and

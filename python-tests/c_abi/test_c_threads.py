@@ -21,7 +21,7 @@ pytestmark = [
 SECONDS = float(os.environ.get("QUEUEKEEPER_PROOF_SECONDS") or 3)
 SEED = int(os.environ.get("QUEUEKEEPER_PROOF_SEED") or 1)
 #: What the header asks for, and what it says that a call takes of it, in bytes.
-STACK, TAKEN = 64 << 10, 32 << 10
+STACK, TAKEN = 96 << 10, 48 << 10
 SHAPE = Shape(tasks=400, stale_leased=5, stale_processing=3, live_leases=4)
 
 
