@@ -69,14 +69,19 @@ fn mentions_rowids(conn: &Connection) -> Result<bool> {
     Ok(schema::statements(conn)?.iter().any(|sql| has_rowid(sql)))
 }
 
-/// Whether a statement has a word that may mean a rowid; `WITHOUT ROWID` is none.
+/// Whether a statement has a word that may mean a rowid; `WITHOUT ROWID` is none, but `without.rowid` is.
 fn has_rowid(sql: &str) -> bool {
-    let words: Vec<&str> =
-        sql.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).collect();
-    words.iter().enumerate().any(|(place, word)| {
-        let after_without = place.checked_sub(1).is_some_and(|before| words[before].eq_ignore_ascii_case("without"));
-        !after_without && MENTIONS.iter().any(|name| name.eq_ignore_ascii_case(word))
-    })
+    let is_mark = |c: char| !(c.is_alphanumeric() || c == '_');
+    let mut after_without = false;
+    for piece in sql.split_inclusive(is_mark) {
+        let word = piece.trim_end_matches(is_mark);
+        if !after_without && MENTIONS.iter().any(|name| name.eq_ignore_ascii_case(word)) {
+            return true;
+        }
+        let goes_on = word.eq_ignore_ascii_case("without") || (word.is_empty() && after_without);
+        after_without = goes_on && piece.ends_with(char::is_whitespace);
+    }
+    false
 }
 
 #[cfg(test)]
@@ -89,10 +94,11 @@ mod tests {
             "CREATE TRIGGER t AFTER INSERT ON a BEGIN INSERT INTO b VALUES (new.rowid); END",
             "CREATE VIEW v AS SELECT \"OID\" FROM a",
             "CREATE VIEW v AS SELECT _rowid_ FROM a",
+            "CREATE VIEW v AS SELECT without.rowid FROM a AS without",
         ] {
             assert!(has_rowid(sql), "{sql}");
         }
-        for sql in ["CREATE TABLE a(x PRIMARY KEY) WITHOUT ROWID", "CREATE TABLE void(growid)", ""] {
+        for sql in ["CREATE TABLE a(x PRIMARY KEY) WITHOUT \n\tROWID", "CREATE TABLE void(growid)", ""] {
             assert!(!has_rowid(sql), "{sql}");
         }
     }
