@@ -33,7 +33,7 @@ impl Entered {
         // SAFETY: the connection is open, and its mutex, if it has one, is there until it is closed; SQLite does nothing with NULL.
         unsafe {
             let mutex = if can_try() { ffi::sqlite3_db_mutex(conn.handle()) } else { std::ptr::null_mut() };
-            (ffi::sqlite3_mutex_try(mutex) == ffi::SQLITE_OK).then_some(Self(mutex))
+            (ffi::sqlite3_mutex_try(mutex) == ffi::SQLITE_OK).then(|| Self(mutex))
         }
     }
 }
