@@ -279,7 +279,7 @@ MUTANTS = (
     Mutant(
         5,
         "a manifest may name files outside its directory",
-        "src/backup/catalog/mod.rs",
+        "src/backup/catalog/manifest.rs",
         "        check_name(&entry.backup_path, path)?;\n",
         "        let _ = check_name(&entry.backup_path, path);\n",
         "hostile/test_hostile_backups.py -k absolute",

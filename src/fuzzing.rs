@@ -63,7 +63,7 @@ pub fn manifest(text: &[u8]) {
     let pointers = elsewhere::parse(text);
     assert!(pointers.iter().all(|pointer| Path::new(&pointer.backup_path).is_absolute()), "{pointers:?}");
     let path = Path::new("/backups/backup_manifest.json");
-    let Ok(Some(entries)) = catalog::parsed(text, path) else { return };
+    let Ok(Some(entries)) = catalog::manifest::parsed(text, path) else { return };
     assert!(entries.len() <= bounds::CATALOG_ENTRIES);
     for entry in entries.iter().take(8) {
         assert!(!entry.backup_path.contains(['/', '\0']), "{entry:?}");
@@ -72,7 +72,7 @@ pub fn manifest(text: &[u8]) {
         let _ = rebuild::space_for(&entries, entry);
     }
     let written = serde_json::to_vec(&entries).unwrap_or_default();
-    assert_eq!(catalog::parsed(&written, path).ok().flatten(), Some(entries));
+    assert_eq!(catalog::manifest::parsed(&written, path).ok().flatten(), Some(entries));
 }
 
 /// An object of a catalog.

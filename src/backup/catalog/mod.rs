@@ -22,22 +22,20 @@ mod deletion;
 pub mod entry;
 pub mod hash_file;
 mod listing;
+pub(crate) mod manifest;
 pub mod orphans;
 pub mod recover;
 mod writer;
 
 use std::cmp::Reverse;
 use std::fs::File;
-use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::entry::Entry;
-use super::json::bounded::{self, Exceeded, Listed};
-use crate::bounds;
+use self::manifest::{Manifest, read};
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, DirectoryLock, Found, Heir, Likeness, LiveFiles, Users};
-use crate::memory;
 use crate::progress::{RETRY, Watch};
 pub use deletion::told as told_of_deletions;
 pub use listing::Listing;
@@ -281,72 +279,6 @@ pub fn elsewhere(path: &Path, live: &LiveFiles) -> Result<Vec<Entry>> {
     Ok(Listing::of(entries).backups)
 }
 
-/// The catalog at `path`, which lies in that directory.
-fn read(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Manifest> {
-    let Some(file) = files::open_own(directory, path, live)? else { return Ok(Manifest::Missing) };
-    let stranger = files::stranger(&file, directory, path)?;
-    let mut text = Vec::new();
-    file.take(bounds::CATALOG_BYTES + 1).read_to_end(&mut text).map_err(|error| Error::io("read", path, &error))?;
-    if text.len() as u64 > bounds::CATALOG_BYTES {
-        return Err(bounded::refusal(path, Exceeded::Length(bounds::CATALOG_BYTES)));
-    }
-    Ok(parsed(&text, path)?.map_or(Manifest::Foreign, |entries| Manifest::Catalog(entries, stranger)))
-}
-
-/// The entries in the text of a manifest, which lies at `path`; `None` if it is none.
-///
-/// # Errors
-///
-/// One that exceeds a bound, or names a file of another directory.
-pub(crate) fn parsed(text: &[u8], path: &Path) -> Result<Option<Vec<Entry>>> {
-    // Its objects take more room than their text.
-    memory::require(4 * text.len())?;
-    let entries = match bounded::each(text, bounds::CATALOG_ENTRIES, |text| serde_json::from_str::<Entry>(text).ok())?
-    {
-        Listed::All(entries) => entries,
-        Listed::Foreign => return Ok(None),
-        Listed::Beyond(why) => return Err(bounded::refusal(path, why)),
-    };
-    for entry in &entries {
-        check_name(&entry.backup_path, path)?;
-    }
-    require_room(&entries)?;
-    Ok(Some(entries))
-}
-
-/// Looks whether there is memory for what is done with a list of entries: it is copied, parted, sorted and written.
-///
-/// # Errors
-///
-/// `SQLITE_NOMEM`.
-fn require_room(entries: &[Entry]) -> Result<()> {
-    /// Of each entry, its texts included: those take about as much as it does itself.
-    const COPIES: usize = 8;
-    memory::require(entries.len() * COPIES * size_of::<Entry>())
-}
-
-/// What lies at the manifest's name.
-enum Manifest {
-    Missing,
-    /// A file, but no catalog.
-    Foreign,
-    /// The entries, and the stranger whose file it is, if so.
-    Catalog(Vec<Entry>, Option<u32>),
-}
-
-/// An artifact lies in the directory itself: anything else could name any file of the machine.
-fn check_name(name: &str, manifest: &Path) -> Result<()> {
-    let mut parts = Path::new(name).components();
-    if matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) && !name.contains('\0') {
-        return Ok(());
-    }
-    Err(Error::corrupt(format!(
-        "'{}' names '{name}', which is not a file of its own directory; queuekeeper did not write that; nothing was \
-         changed; move the manifest away or correct it",
-        manifest.display()
-    )))
-}
-
 /// Orders entries that stand as in a catalog, or are ordered already.
 fn ordered(mut entries: Vec<Entry>) -> Vec<Entry> {
     // Entries of version 0.1.0: within one millisecond the one that stands later in the file is newer.
@@ -364,16 +296,6 @@ pub fn newest_first(entries: &mut [Entry]) {
 mod tests {
     use super::entry::tests::entry;
     use super::*;
-
-    #[test]
-    fn only_bare_names_are_taken_from_a_manifest() {
-        let manifest = Path::new("/b/backup_manifest.json");
-        assert!(check_name("queue_backup_20260101_000000.db", manifest).is_ok());
-        for name in ["../x.db", "/etc/passwd", "a/b.db", "..", ".", "", "a/../b", "a\0b"] {
-            let error = check_name(name, manifest).unwrap_err();
-            assert!(error.message().contains("nothing was"), "{name}: {error}");
-        }
-    }
 
     #[test]
     fn newest_first_and_the_later_of_two_at_one_time() {

@@ -8,8 +8,9 @@ use chrono::{DateTime, Utc};
 
 use super::deletion::{self, Deletions};
 use super::entry::Entry;
+use super::manifest::require_room;
 use super::recover;
-use super::{Catalog, Listing, require_room};
+use super::{Catalog, Listing};
 use crate::backup::json::bounded;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, DirectoryLock, Likeness, Placed, Staged};
