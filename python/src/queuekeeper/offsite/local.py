@@ -14,19 +14,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import queuekeeper
 from queuekeeper import _likeness as likeness
-from queuekeeper._arguments import PathLike
+from queuekeeper._arguments import Keep, PathLike
 from queuekeeper._lock import Held, locked
 from queuekeeper._queue import Queue
 from queuekeeper.errors import CorruptError
 from queuekeeper.offsite import bounds
-from queuekeeper.offsite.catalog import MANIFEST, Entry, parse
+from queuekeeper.offsite.catalog import MANIFEST, Entry, parse, written
 from queuekeeper.offsite.errors import busy, damaged, missing, usage
+from queuekeeper.results import Decision
 
 LOCK = "backup_manifest.offsite.lock"
 PATIENCE_SECONDS = 30.0
@@ -80,6 +82,14 @@ class Local:
                 "rebuilds it; then run this again"
             )
         return [each for each in entries if each.get("deleting") is not True]
+
+    def planned(self, entries: Iterable[Entry], policy: Keep) -> list[Decision]:
+        """The library's plan for a catalog with these entries, wherever their backups lie."""
+        # `queue_rotation()` takes a catalog's file for `dir`, and then plans by its word alone.
+        with tempfile.TemporaryDirectory(prefix="queuekeeper-") as place:
+            path = Path(place) / MANIFEST
+            path.write_bytes(written(entries))
+            return self.queue.rotation(policy, path)
 
     def names(self) -> set[str]:
         """What the database is called here, and by SQLite, which resolved its links when it opened

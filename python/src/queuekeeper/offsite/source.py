@@ -81,10 +81,7 @@ def _source(entry: Entry) -> tuple[bool, str]:
 
 
 def _by_library(local: Local, entries: list[Entry]) -> list[Entry]:
-    # It needs what is needed here.
-    from queuekeeper.offsite.planning import planned
-
-    names = {each.backup_path for each in planned(local, entries, ALL_OF_THEM)}
+    names = {each.backup_path for each in local.planned(entries, ALL_OF_THEM)}
     return [each for each in entries if each["backup_path"] in names]
 
 
