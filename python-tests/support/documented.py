@@ -57,6 +57,24 @@ EXAMPLES = {
     for each in OFFERED
 }
 
+#: The metrics of queue_health(), in their order.
+METRICS = [
+    "database_size",
+    "wal_size",
+    "fragmentation",
+    "stale_leases",
+    "unreadable_leases",
+    "unknown_statuses",
+    "blocked_leases",
+    "free_disk",
+    "backup_age",
+    "tasks_missing",
+    "failed_deletions",
+    "sqlite_version",
+    "journal_mode",
+    "busy_timeout",
+]
+
 #: The fields that every object of queue_backup() has, "note" not counted.
 BACKUP_FIELDS = frozenset(TABLES["queue_backups"][0]) - {"deletion_error"} | {"blocked_writers_ms"}
 

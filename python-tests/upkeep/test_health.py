@@ -12,24 +12,9 @@ from conftest import MakeQueue, OpenPython, OpenSession
 
 from hosts import Host
 from hosts.protocol import Session
+from support.documented import METRICS
 from support.queues import Queue, Shape
 
-METRICS = [
-    "database_size",
-    "wal_size",
-    "fragmentation",
-    "stale_leases",
-    "unreadable_leases",
-    "unknown_statuses",
-    "blocked_leases",
-    "free_disk",
-    "backup_age",
-    "tasks_missing",
-    "failed_deletions",
-    "sqlite_version",
-    "journal_mode",
-    "busy_timeout",
-]
 GAUGES = METRICS[:9]
 MB = 1 << 20
 BACKUP = """SELECT queue_backup(NULL, '{"verify": "quick"}')"""
