@@ -12,28 +12,16 @@ use crate::error::{Error, Result};
 use crate::memory;
 
 /// The text on one line, with room for the NUL that ends a text of C.
-///
-/// # Errors
-///
-/// `SQLITE_NOMEM`.
 pub fn text(value: &impl Serialize) -> Result<String> {
     String::from_utf8(bytes(value)?).map_err(|error| internal(&error))
 }
 
 /// The same as bytes.
-///
-/// # Errors
-///
-/// `SQLITE_NOMEM`.
 pub fn bytes(value: &impl Serialize) -> Result<Vec<u8>> {
     written(|out| serde_json::to_writer(out, value))
 }
 
 /// The text as people read it.
-///
-/// # Errors
-///
-/// `SQLITE_NOMEM`.
 pub fn pretty<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
     written(|out| serde_json::to_writer_pretty(out, value))
 }

@@ -28,30 +28,30 @@
 //! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::snapshot`],
 //! [`extension`] and [`ffi`] alone; the compiler refuses it elsewhere.
 
-pub mod backup;
-pub mod bounds;
-pub mod calls;
-pub mod checkpoint;
-pub mod clock;
-pub mod connection;
-pub mod cron;
-pub mod error;
-pub mod extension;
-pub mod ffi;
-pub mod files;
+mod backup;
+mod bounds;
+mod calls;
+mod checkpoint;
+mod clock;
+mod connection;
+mod cron;
+mod error;
+mod extension;
+mod ffi;
+mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
-pub mod host;
-pub mod json;
-pub mod memory;
-pub mod progress;
-pub mod queue;
-pub mod retention;
-pub mod schema;
-pub mod settings;
-pub mod soundness;
-pub mod tokens;
-pub mod upkeep;
+mod host;
+mod json;
+mod memory;
+mod progress;
+mod queue;
+mod retention;
+mod schema;
+mod settings;
+mod soundness;
+mod tokens;
+mod upkeep;
 
 /// The one version number of crate, header and `queue_version()`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -33,10 +33,6 @@ const MARGIN: usize = 2 << 20;
 const TRIAL: usize = 16 << 10;
 
 /// Begins a call with the whole reserve, whatever the call before it was refused.
-///
-/// # Errors
-///
-/// As for [`require`].
 pub fn begin() -> Result<()> {
     allocator::forget();
     require(0)?;
@@ -46,10 +42,6 @@ pub fn begin() -> Result<()> {
 }
 
 /// Ends a work that has been refused memory. Until here it has lived on the reserve.
-///
-/// # Errors
-///
-/// `SQLITE_NOMEM`.
 pub fn check() -> Result<()> {
     if allocator::was_refused() { Err(out_of_memory()) } else { Ok(()) }
 }
@@ -62,19 +54,11 @@ fn out_of_memory() -> Error {
 }
 
 /// A buffer of this many zeros.
-///
-/// # Errors
-///
-/// `OutOfMemory`, which becomes `SQLITE_NOMEM`.
 pub fn zeros(length: usize) -> io::Result<Vec<u8>> {
     filled(length, 0)
 }
 
 /// A list of this many elements.
-///
-/// # Errors
-///
-/// As for [`zeros`].
 pub fn filled<T: Clone>(length: usize, element: T) -> io::Result<Vec<T>> {
     look_for(length.saturating_mul(size_of::<T>()))?;
     let mut list = Vec::new();
@@ -88,10 +72,6 @@ pub fn filled<T: Clone>(length: usize, element: T) -> io::Result<Vec<T>> {
 }
 
 /// Makes room for more elements of a list.
-///
-/// # Errors
-///
-/// `SQLITE_NOMEM`.
 pub fn grow<T>(list: &mut Vec<T>, more: usize) -> Result<()> {
     if list.capacity() - list.len() >= more {
         return Ok(());
@@ -102,10 +82,6 @@ pub fn grow<T>(list: &mut Vec<T>, more: usize) -> Result<()> {
 }
 
 /// Adds an element to a list whose length others decide.
-///
-/// # Errors
-///
-/// As for [`check`] and [`grow`].
 pub fn push<T>(list: &mut Vec<T>, element: T) -> Result<()> {
     check()?;
     grow(list, 1)?;
@@ -114,10 +90,6 @@ pub fn push<T>(list: &mut Vec<T>, element: T) -> Result<()> {
 }
 
 /// A list of as many elements as others have made.
-///
-/// # Errors
-///
-/// As for [`push`], or an element that is one.
 pub fn collected<T, E>(elements: impl IntoIterator<Item = std::result::Result<T, E>>) -> Result<Vec<T>>
 where
     Error: From<E>,
@@ -130,10 +102,6 @@ where
 }
 
 /// A copy of bytes whose number others decide.
-///
-/// # Errors
-///
-/// As for [`grow`].
 pub fn copied(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut copy = Vec::new();
     grow(&mut copy, bytes.len())?;
@@ -142,10 +110,6 @@ pub fn copied(bytes: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Looks whether this many bytes are left.
-///
-/// # Errors
-///
-/// As for [`zeros`].
 pub fn look_for(length: usize) -> io::Result<()> {
     // What Rust's own library takes for a thread goes past every allocator, so some should be there.
     Vec::<u8>::new().try_reserve_exact(TRIAL)?;
@@ -159,10 +123,6 @@ pub fn look_for(length: usize) -> io::Result<()> {
 }
 
 /// The same for who has no path to name.
-///
-/// # Errors
-///
-/// `SQLITE_NOMEM`.
 pub fn require(length: usize) -> Result<()> {
     check()?;
     look_for(length).map_err(|_| {

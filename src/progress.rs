@@ -37,10 +37,6 @@ pub trait Interruptible {
     fn is_hosts(&self, conn: &Connection) -> bool;
 
     /// Whether the caller's statement was interrupted.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_INTERRUPT` if so.
     fn check_interrupt(&self) -> Result<()>;
 }
 
@@ -91,10 +87,6 @@ impl<'a> Watch<'a> {
 
     /// Runs `body`, which works on `conn`, and ends it when the caller wants that. On the host's own connection no handler is set, as that
     /// would replace the host's: there `body` ends by the interrupt itself.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Watch::check`]; then what `body` came to does not matter.
     pub fn over<T>(&mut self, conn: &Connection, body: impl FnOnce() -> T) -> Result<T> {
         if self.caller.is_hosts(conn) {
             let outcome = body();
@@ -110,10 +102,6 @@ impl<'a> Watch<'a> {
     }
 
     /// The same for a `body` that needs a lock: it waits for others until `deadline`.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Watch::check`]; then what `body` came to does not matter.
     pub fn over_waiting<T>(&mut self, conn: &Connection, deadline: Instant, body: impl FnOnce() -> T) -> Result<T> {
         if self.caller.is_hosts(conn) {
             return self.over(conn, body);
@@ -138,10 +126,6 @@ impl<'a> Watch<'a> {
     }
 
     /// Waits a moment for something that others hold, listening for an interrupt.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Watch::check`].
     pub fn pause(&mut self, moment: Duration) -> Result<()> {
         std::thread::sleep(moment);
         self.check()

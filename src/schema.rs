@@ -42,10 +42,6 @@ pub fn quoted(name: &str) -> String {
 }
 
 /// Whether the main database has a table of this name.
-///
-/// # Errors
-///
-/// Whatever SQLite says to reading the schema.
 pub fn has_table(conn: &Connection, name: &str) -> Result<bool> {
     memory::check()?;
     let sql = format!("SELECT 1 FROM main.sqlite_schema WHERE {IS_TABLE} AND name = ?1 COLLATE NOCASE");
@@ -53,10 +49,6 @@ pub fn has_table(conn: &Connection, name: &str) -> Result<bool> {
 }
 
 /// Refuses a view or virtual table that bears the name of a table of ours; `so` says what cannot be done.
-///
-/// # Errors
-///
-/// Such a thing, or whatever SQLite says to reading the schema.
 pub fn refuse_impostor(conn: &Connection, name: &str, so: &str) -> Result<()> {
     let sql = format!(
         "SELECT count(*) FROM main.sqlite_schema
@@ -71,10 +63,6 @@ pub fn refuse_impostor(conn: &Connection, name: &str, so: &str) -> Result<()> {
 }
 
 /// The tables of the main database, by name.
-///
-/// # Errors
-///
-/// Whatever SQLite says to reading the schema.
 pub fn tables(conn: &Connection) -> Result<Vec<String>> {
     let sql = format!(
         "SELECT name FROM main.sqlite_schema WHERE {IS_TABLE} AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY name"
@@ -83,10 +71,6 @@ pub fn tables(conn: &Connection) -> Result<Vec<String>> {
 }
 
 /// The columns of a table in their order; none when there is no such table.
-///
-/// # Errors
-///
-/// Whatever SQLite says to reading the schema.
 pub fn columns(conn: &Connection, table: &str) -> Result<Vec<Column>> {
     let read = || -> Result<Vec<Column>> {
         let mut columns = conn.prepare(&format!("PRAGMA main.table_xinfo({})", quoted(table)))?;
@@ -104,10 +88,6 @@ pub fn columns(conn: &Connection, table: &str) -> Result<Vec<Column>> {
 }
 
 /// The first full index of a table that this column leads, compared byte for byte.
-///
-/// # Errors
-///
-/// Whatever SQLite says to reading the schema.
 pub fn index_led_by(conn: &Connection, table: &str, column: &str) -> Result<Option<String>> {
     let read = || -> Result<Option<String>> {
         let mut list = conn.prepare(&format!("PRAGMA main.index_list({})", quoted(table)))?;
@@ -138,10 +118,6 @@ fn leads(conn: &Connection, index: &str, column: &str) -> rusqlite::Result<bool>
 
 /// The tables whose rows have a rowid that is no column of theirs, so that `VACUUM` may number them anew: without an INTEGER
 /// PRIMARY KEY, and not WITHOUT ROWID.
-///
-/// # Errors
-///
-/// Whatever SQLite says to reading the schema.
 pub fn tables_without_own_rowid(conn: &Connection) -> Result<Vec<String>> {
     let read = || -> Result<Vec<String>> {
         let mut list = conn.prepare("PRAGMA main.table_list")?;
@@ -179,20 +155,12 @@ fn has_integer_primary_key(conn: &Connection, table: &str) -> rusqlite::Result<b
 }
 
 /// Whether the main database has a virtual table, be its module loaded or not.
-///
-/// # Errors
-///
-/// Whatever SQLite says to reading the schema.
 pub fn has_virtual_tables(conn: &Connection) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE CAST(type AS TEXT) = 'table' COLLATE NOCASE AND rootpage = 0)";
     conn.query_row(sql, [], |row| row.get(0)).map_err(unreadable)
 }
 
 /// Whether a table has a PRIMARY KEY or UNIQUE constraint, or a unique index on all of its rows, that is not its rowid.
-///
-/// # Errors
-///
-/// Whatever SQLite says to reading the schema.
 pub fn has_unique_index(conn: &Connection, table: &str) -> Result<bool> {
     let read = || -> rusqlite::Result<bool> {
         let mut list = conn.prepare(&format!("PRAGMA main.index_list({})", quoted(table)))?;
@@ -204,10 +172,6 @@ pub fn has_unique_index(conn: &Connection, table: &str) -> Result<bool> {
 }
 
 /// The statements that made the main database's schema.
-///
-/// # Errors
-///
-/// Whatever SQLite says to reading the schema.
 pub fn statements(conn: &Connection) -> Result<Vec<String>> {
     names(conn, "SELECT sql FROM main.sqlite_schema WHERE sql IS NOT NULL").map_err(unreadable)
 }

@@ -77,10 +77,6 @@ impl Arguments {
     }
 
     /// A text that may be absent.
-    ///
-    /// # Errors
-    ///
-    /// A value that is no text.
     pub fn text(&self, place: usize, what: &str) -> Result<Option<&str>> {
         match self.get(place) {
             Argument::Null => Ok(None),
@@ -90,10 +86,6 @@ impl Arguments {
     }
 
     /// A whole number that must be there.
-    ///
-    /// # Errors
-    ///
-    /// Anything else.
     pub fn integer(&self, place: usize, what: &str) -> Result<i64> {
         let given = self.get(place);
         given.whole().ok_or_else(|| {
@@ -106,10 +98,6 @@ impl Arguments {
     }
 
     /// A whole number that may be absent.
-    ///
-    /// # Errors
-    ///
-    /// Anything else.
     pub fn integer_if_given(&self, place: usize, what: &str) -> Result<Option<i64>> {
         match self.get(place) {
             Argument::Null => Ok(None),
@@ -118,10 +106,6 @@ impl Arguments {
     }
 
     /// A time that may be absent: a text as [`clock::parse`] reads it, or Unix seconds.
-    ///
-    /// # Errors
-    ///
-    /// Anything else.
     pub fn time(&self, place: usize, what: &str) -> Result<Option<DateTime<Utc>>> {
         let read = match self.get(place) {
             Argument::Null => return Ok(None),

@@ -27,10 +27,6 @@ pub enum Output {
 }
 
 /// `qk_record(queue, job, step, status, detail, now, number)`, which SQL does not have.
-///
-/// # Errors
-///
-/// See [`recording::record`].
 pub fn record(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let required = |place, what| {
         arguments.text(place, what)?.ok_or_else(|| Error::usage(format!("{what} is required, but is NULL")))
@@ -45,10 +41,6 @@ pub fn record(caller: &Caller, arguments: &Arguments) -> Result<Output> {
 }
 
 /// `queue_set(name, value)`
-///
-/// # Errors
-///
-/// See [`settings::set`].
 pub fn set(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let name = arguments.text(0, "name")?;
     let name =
@@ -57,19 +49,11 @@ pub fn set(caller: &Caller, arguments: &Arguments) -> Result<Output> {
 }
 
 /// A result that is an object.
-///
-/// # Errors
-///
-/// `SQLITE_NOMEM`.
 pub fn json(result: &impl Serialize) -> Result<Output> {
     json::text(result).map(Output::Json)
 }
 
 /// A result that is a number.
-///
-/// # Errors
-///
-/// None.
 pub fn count(number: impl TryInto<i64>) -> Result<Output> {
     Ok(Output::Integer(number.try_into().unwrap_or(i64::MAX)))
 }

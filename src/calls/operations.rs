@@ -8,10 +8,6 @@ use crate::error::Result;
 use crate::progress::Listener;
 
 /// `queue_backup([path [, options]])`
-///
-/// # Errors
-///
-/// Arguments of the wrong kinds, and what the core says.
 pub fn backup<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Listener<'a>>) -> Result<Output> {
     let path = arguments.text(0, "path")?;
     let options = arguments.options(1)?;
@@ -19,10 +15,6 @@ pub fn backup<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Li
 }
 
 /// `queue_restore(backup [, target [, options]])`
-///
-/// # Errors
-///
-/// Arguments of the wrong kinds, and what the core says.
 pub fn restore<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Listener<'a>>) -> Result<Output> {
     let backup = arguments.text(0, "backup")?;
     let target = arguments.text(1, "target")?;
@@ -31,10 +23,6 @@ pub fn restore<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<L
 }
 
 /// `queue_verify(backup [, level [, options]])`
-///
-/// # Errors
-///
-/// Arguments of the wrong kinds, and what the core says.
 pub fn verify<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Listener<'a>>) -> Result<Output> {
     let backup = arguments.text(0, "backup")?;
     let level = arguments.text(1, "level")?;
@@ -43,10 +31,6 @@ pub fn verify<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Li
 }
 
 /// `queue_delete_backup(backup [, options])`
-///
-/// # Errors
-///
-/// Arguments of the wrong kinds, and what the core says.
 pub fn delete_backup(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let backup = arguments.text(0, "backup")?;
     let options = arguments.options(1)?;
@@ -89,10 +73,6 @@ pub static BACKUPS: Spec = Spec {
 };
 
 /// `queue_rotate(keep [, dir])`
-///
-/// # Errors
-///
-/// Arguments of the wrong kinds, and what the core says.
 pub fn rotate(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let keep = arguments.policy(0)?;
     let dir = arguments.text(1, "dir")?;
@@ -109,10 +89,6 @@ pub static ROTATION: Spec = Spec {
 };
 
 /// `queue_requeue_stale(secs)`
-///
-/// # Errors
-///
-/// Arguments of the wrong kinds, and what the core says.
 pub fn requeue_stale(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let secs = arguments.integer(0, "secs")?;
     count(crate::queue::requeue::requeue(caller, secs, caller.now())?.requeued)
@@ -145,10 +121,6 @@ pub static DEPTH: Spec = Spec {
 };
 
 /// `queue_run_due([now])`
-///
-/// # Errors
-///
-/// Arguments of the wrong kinds, and what the core says.
 pub fn run_due(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let now = arguments.time(0, "now")?;
     json(&crate::upkeep::schedule::run::run_due(caller, now)?)
@@ -173,19 +145,11 @@ pub static HISTORY: Spec = Spec {
 };
 
 /// `queue_record(job, step, status [, detail [, now]])`
-///
-/// # Errors
-///
-/// Arguments of the wrong kinds, and what the core says.
 pub fn record(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     super::functions::record(caller, arguments)
 }
 
 /// `queue_set(name, value)`
-///
-/// # Errors
-///
-/// Arguments of the wrong kinds, and what the core says.
 pub fn set(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     super::functions::set(caller, arguments)
 }
@@ -200,48 +164,28 @@ pub static SETTINGS: Spec = Spec {
 };
 
 /// `queue_stats()`
-///
-/// # Errors
-///
-/// Arguments of the wrong kinds, and what the core says.
 pub fn stats(caller: &Caller, _arguments: &Arguments) -> Result<Output> {
     json(&crate::upkeep::stats::stats(caller)?)
 }
 
 /// `queue_checkpoint([mode])`
-///
-/// # Errors
-///
-/// Arguments of the wrong kinds, and what the core says.
 pub fn checkpoint(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let mode = arguments.text(0, "mode")?;
     json(&crate::checkpoint::checkpoint(caller, mode, None)?)
 }
 
 /// `queue_vacuum()`
-///
-/// # Errors
-///
-/// Arguments of the wrong kinds, and what the core says.
 pub fn vacuum<'a>(caller: &'a Caller, _arguments: &Arguments, listener: Option<Listener<'a>>) -> Result<Output> {
     json(&crate::upkeep::vacuum::vacuum(caller, listener)?)
 }
 
 /// `queue_analyze([table])`
-///
-/// # Errors
-///
-/// Arguments of the wrong kinds, and what the core says.
 pub fn analyze(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let table = arguments.text(0, "table")?;
     json(&crate::upkeep::analyze::analyze(caller, table, None)?)
 }
 
 /// `queue_optimize([full])`
-///
-/// # Errors
-///
-/// Arguments of the wrong kinds, and what the core says.
 pub fn optimize<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Listener<'a>>) -> Result<Output> {
     let full = arguments.integer_if_given(0, "full")?;
     json(&crate::upkeep::optimize::optimize(caller, full.unwrap_or(0), listener)?)
@@ -289,10 +233,6 @@ pub static STATS: Spec = Spec {
 };
 
 /// `queue_version()`
-///
-/// # Errors
-///
-/// Arguments of the wrong kinds, and what the core says.
 pub fn version(_caller: &Caller, _arguments: &Arguments) -> Result<Output> {
     Ok(Output::Text(crate::VERSION.into()))
 }

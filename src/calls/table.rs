@@ -23,10 +23,6 @@ pub struct Spec {
 }
 
 /// The rows of a table as a JSON array of objects, with the columns in their order. A BLOB becomes its bytes in hexadecimal.
-///
-/// # Errors
-///
-/// `SQLITE_NOMEM`.
 pub fn json(table: &Spec, rows: &[Vec<Value>]) -> Result<String> {
     let names: Vec<&str> = table.columns.iter().map(|&column| column.split(' ').next().unwrap_or(column)).collect();
     json::text(&Rows { names: &names, rows })

@@ -92,10 +92,6 @@ pub fn checkpoint<'a>(caller: &'a Caller, mode: Option<&str>, listener: Option<L
 
 /// Makes a checkpoint of `file`, a database in WAL mode, after a work of ours, without waiting long for others. `own` is what the
 /// caller itself has open on it.
-///
-/// # Errors
-///
-/// What SQLite says.
 pub fn afterwards(
     caller: &Caller,
     file: &Path,

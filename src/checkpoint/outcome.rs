@@ -23,10 +23,6 @@ impl Mode {
     const ALL: [Self; 4] = [Self::Passive, Self::Full, Self::Restart, Self::Truncate];
 
     /// The mode that a word means, in any case.
-    ///
-    /// # Errors
-    ///
-    /// Any other word.
     pub fn from_word(word: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|mode| mode.word().eq_ignore_ascii_case(word)).ok_or_else(|| {
             Error::usage(format!(

@@ -41,10 +41,6 @@ impl Caller {
 
     /// Does `work` for whoever called. Its error names the database's path, and is one of the disk if that is why content seems
     /// damaged.
-    ///
-    /// # Errors
-    ///
-    /// That one.
     pub fn serve<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
         reading::forget(&self.conn);
         self.disk.forget();
@@ -101,10 +97,6 @@ impl Caller {
     }
 
     /// A caller of our own making: a connection to another database, with the same SQLite and VFS, and the same patience.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_CANTOPEN` and its kin.
     pub fn beside(&self, file: &Path) -> Result<Self> {
         let conn = connect_writer(self, file)?;
         conn.busy_timeout(self.patience())?;
@@ -124,11 +116,6 @@ impl Caller {
     }
 
     /// All attached databases, the main one included, with the files that SQLite keeps beside each.
-    ///
-    /// # Errors
-    ///
-    /// Whatever SQLite says to `PRAGMA database_list`, or a database whose file is not at its path any more: what lies there now is
-    /// another file, and nobody could tell the caller's own from others.
     pub fn live_files(&self) -> Result<LiveFiles> {
         let mut files = Vec::new();
         for name in self.schemas()? {
@@ -140,10 +127,6 @@ impl Caller {
     }
 
     /// Refuses a main database whose file is not at its path any more: a second connection would open another one.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_READONLY_DBMOVED`.
     pub fn check_in_place(&self) -> Result<()> {
         self.file().map_or(Ok(()), |file| self.check_schema_in_place(host::MAIN, &file))
     }
@@ -173,10 +156,6 @@ impl Caller {
     }
 
     /// The names of all databases on the connection.
-    ///
-    /// # Errors
-    ///
-    /// Whatever SQLite says to `PRAGMA database_list`.
     pub fn schemas(&self) -> Result<Vec<std::ffi::CString>> {
         let mut list = self.conn.prepare("PRAGMA database_list")?;
         let mut rows = list.query([])?;
@@ -221,10 +200,6 @@ impl Caller {
     }
 
     /// What the caller holds at this moment.
-    ///
-    /// # Errors
-    ///
-    /// Whatever SQLite says when it reads the schema: `SQLITE_BUSY`, `SQLITE_NOTADB`, and so on.
     pub fn standing(&self) -> Result<Standing> {
         let locking: String = self.pragma("locking_mode")?;
         let readonly = self.conn.is_readonly(host::MAIN)?;
@@ -247,10 +222,6 @@ impl Caller {
     }
 
     /// For how many milliseconds the connection waits for a lock that others hold.
-    ///
-    /// # Errors
-    ///
-    /// Whatever SQLite says to the pragma.
     pub fn busy_timeout(&self) -> Result<i64> {
         if self.attended.get() {
             return Ok(i64::try_from(DEFAULT_PATIENCE.as_millis()).unwrap_or(i64::MAX));
@@ -274,10 +245,6 @@ impl Caller {
     }
 
     /// Reads a pragma of the main database.
-    ///
-    /// # Errors
-    ///
-    /// Whatever SQLite says to it.
     pub fn pragma<T: rusqlite::types::FromSql>(&self, name: &str) -> Result<T> {
         read_pragma(&self.conn, name)
     }

@@ -37,10 +37,6 @@ pub fn is_sealed(caller: &Caller) -> Result<bool> {
 }
 
 /// Whether this SQLite is one that can encrypt: SQLCipher, SQLite3 Multiple Ciphers, or one that was built with a codec.
-///
-/// # Errors
-///
-/// As for [`is_sealed`].
 pub fn host_encrypts(conn: &Connection) -> Result<bool> {
     let codec = answer(conn, "SELECT sqlite_compileoption_used('HAS_CODEC')")?;
     Ok(codec.as_deref() == Some("1")
@@ -58,10 +54,6 @@ pub fn refuse(caller: &Caller) -> Result<()> {
 }
 
 /// The same for a second connection to `file`, which may be another one than the caller's.
-///
-/// # Errors
-///
-/// As for [`refuse`].
 pub fn refuse_second(caller: &Caller, file: &Path) -> Result<()> {
     if caller.file().is_some_and(|own| files::same_file(&own, file)) { refuse(caller) } else { Ok(()) }
 }

@@ -34,10 +34,6 @@ use crate::error::Result;
 use crate::host::reading;
 
 /// Runs a statement with parameters on a connection of somebody else's; how many rows it changed.
-///
-/// # Errors
-///
-/// What SQLite says.
 pub fn execute(conn: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<u64> {
     let mut statement = conn.prepare(sql)?;
     let mut rows = statement.query(params)?;
@@ -47,10 +43,6 @@ pub fn execute(conn: &Connection, sql: &str, params: impl Params) -> rusqlite::R
 
 /// Runs a statement whose parameters are bound. With `PRAGMA count_changes`, which a caller may have set, one that changes rows
 /// returns a row, too, and has not ended before that was read.
-///
-/// # Errors
-///
-/// What SQLite says.
 pub fn run_to_end(statement: &mut Statement<'_>) -> rusqlite::Result<()> {
     let mut rows = statement.raw_query();
     while rows.next()?.is_some() {}
@@ -58,10 +50,6 @@ pub fn run_to_end(statement: &mut Statement<'_>) -> rusqlite::Result<()> {
 }
 
 /// Reads a pragma of a connection's main database.
-///
-/// # Errors
-///
-/// Whatever SQLite says to it.
 pub fn read_pragma<T: FromSql>(conn: &Connection, name: &str) -> Result<T> {
     let value = conn.query_row(&format!("PRAGMA main.{name}"), [], |row| {
         let value = row.get_ref(0)?;

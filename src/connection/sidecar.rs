@@ -105,10 +105,6 @@ impl Sidecar {
     }
 
     /// The same through a VFS that stands before the caller's own.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Sidecar::open_reader`].
     pub fn open_reader_on(caller: &Caller, standing: &Standing, vfs: Option<&CStr>) -> Result<Self> {
         let Some(file) = caller.file() else {
             return Err(Error::usage(

@@ -7,10 +7,6 @@ use crate::host;
 
 impl Caller {
     /// Refuses a connection that reads its database without what lies beside it: it sees a past state, or one that never was.
-    ///
-    /// # Errors
-    ///
-    /// See above.
     pub fn refuse_unseen(&self) -> Result<()> {
         let Some(file) = self.file().filter(|_| host::is_immutable(self.connection())) else { return Ok(()) };
         for companion in ["-wal", "-journal"] {

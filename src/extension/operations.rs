@@ -6,10 +6,6 @@ use super::functions::function;
 use crate::calls::operations as calls;
 
 /// Defines those that only read the queue on a connection.
-///
-/// # Errors
-///
-/// What SQLite says.
 pub fn define_readonly(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
     function!(db, "queue_stats", 0..=0, calls::stats);
     function!(db, "queue_version", 0..=0, calls::version);
@@ -17,10 +13,6 @@ pub fn define_readonly(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
 }
 
 /// Defines all functions on a connection.
-///
-/// # Errors
-///
-/// What SQLite says.
 pub fn define(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
     function!(db, "queue_backup", 0..=2, |caller, arguments| calls::backup(caller, arguments, None));
     function!(db, "queue_restore", 1..=3, |caller, arguments| calls::restore(caller, arguments, None));

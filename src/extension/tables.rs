@@ -32,10 +32,6 @@ use crate::connection::Caller;
 use crate::error::{Error, Result};
 
 /// Defines tables on a connection.
-///
-/// # Errors
-///
-/// What SQLite says.
 pub fn define(conn: &Connection, tables: &[&'static Spec]) -> rusqlite::Result<()> {
     const MODULE: &Module<'static, Table> = &Module::eponymous_only_module();
     for spec in tables {

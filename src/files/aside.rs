@@ -36,10 +36,6 @@ impl SetAside {
     }
 
     /// The same for a single file that belongs to nothing.
-    ///
-    /// # Errors
-    ///
-    /// As for [`SetAside::of`].
     pub fn orphan(directory: &Directory, path: &Path, stamp: &str) -> Result<Self> {
         Self::called("orphan", directory, path, &[], stamp)
     }
@@ -61,10 +57,6 @@ impl SetAside {
     }
 
     /// Makes the new names durable.
-    ///
-    /// # Errors
-    ///
-    /// What the disk says.
     pub fn sync(&self) -> Result<()> {
         self.directory.sync()
     }

@@ -44,10 +44,6 @@ pub fn same_file(one: &Path, other: &Path) -> bool {
 pub type Identity = (u64, u64);
 
 /// What lies at a path: the identity of a regular file, no link; `None` of anything else, and where there is no such thing.
-///
-/// # Errors
-///
-/// When that cannot be said.
 #[cfg(unix)]
 pub fn identity(path: &Path) -> Result<Option<Identity>> {
     use std::os::unix::fs::MetadataExt;
@@ -112,19 +108,11 @@ impl LiveFiles {
     }
 
     /// Refuses `path` if it is one of them.
-    ///
-    /// # Errors
-    ///
-    /// An error that names the path.
     pub fn refuse(&self, path: &Path) -> Result<()> {
         if self.contains(path) { Err(refusal(path)) } else { Ok(()) }
     }
 
     /// The same of what has that name in a directory.
-    ///
-    /// # Errors
-    ///
-    /// As for [`LiveFiles::refuse`].
     pub fn refuse_in(&self, directory: &Directory, path: &Path) -> Result<()> {
         if self.contains_in(directory, path) { Err(refusal(path)) } else { Ok(()) }
     }

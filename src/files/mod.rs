@@ -62,10 +62,6 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// A second handle to an open file; errors speak of `path`.
-///
-/// # Errors
-///
-/// When the process has no descriptor left.
 pub fn duplicate(file: &File, path: &Path) -> Result<File> {
     file.try_clone().map_err(|error| Error::io("duplicate the handle of", path, &error))
 }
@@ -79,28 +75,16 @@ pub fn parent_of(path: &Path) -> &Path {
 }
 
 /// Bytes that this process may still write on the file system of `path`.
-///
-/// # Errors
-///
-/// What the operating system says.
 pub fn free_space(path: &Path) -> Result<u64> {
     fs4::available_space(path).map_err(|error| Error::io("ask for the free space at", path, &error))
 }
 
 /// What of it may be taken by a file of whose size nobody but itself says anything: all but a [margin](bounds::margin).
-///
-/// # Errors
-///
-/// What the operating system says.
 pub fn spare_space(path: &Path) -> Result<u64> {
     Ok(free_space(path)?.saturating_sub(margin_of(path)?))
 }
 
 /// The margin of the file system of `path`.
-///
-/// # Errors
-///
-/// What the operating system says.
 pub fn margin_of(path: &Path) -> Result<u64> {
     let total = fs4::total_space(path).map_err(|error| Error::io("ask for the size of the disk at", path, &error))?;
     Ok(bounds::margin(total))
@@ -132,10 +116,6 @@ pub fn exists(path: &Path) -> Result<bool> {
 }
 
 /// Whether there is a directory of this name, or a link to one.
-///
-/// # Errors
-///
-/// As for [`exists`].
 pub fn is_directory(path: &Path) -> Result<bool> {
     Ok(found(path)?.is_some_and(|found| found.is_dir()))
 }
@@ -145,10 +125,6 @@ fn found(path: &Path) -> Result<Option<fs::Metadata>> {
 }
 
 /// What has this name, if anything; a link is what it is, whatever it leads to.
-///
-/// # Errors
-///
-/// As for [`exists`].
 pub fn look(path: &Path) -> Result<Option<fs::Metadata>> {
     told(path, fs::symlink_metadata(path))
 }
@@ -180,10 +156,6 @@ pub struct MadeDirectories {
 
 impl MadeDirectories {
     /// Makes `directory` and what is missing above it, for the owner of a database, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
     pub fn make(directory: &Path, like: Option<&Likeness>) -> Result<Self> {
         let failed = |path: &Path, error: io::Error| Error::io("create the directory", path, &error);
         let mut missing = Vec::new();

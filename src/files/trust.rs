@@ -31,10 +31,6 @@ use super::way::Way;
 use crate::error::{Error, Result};
 
 /// The number of the stranger whose file it is, if so.
-///
-/// # Errors
-///
-/// When that cannot be said.
 #[cfg(unix)]
 pub fn stranger(file: &File, directory: &Directory, path: &Path) -> Result<Option<u32>> {
     use std::os::unix::fs::MetadataExt;
@@ -115,10 +111,6 @@ fn is_root() -> bool {
 }
 
 /// Refuses to let `heir` have the content of a file that is not that user's, or closed to some who would get to read it.
-///
-/// # Errors
-///
-/// Whose it is.
 pub fn refuse_to_pass(file: &File, path: &Path, heir: Heir) -> Result<()> {
     #[cfg(unix)]
     {
@@ -158,10 +150,6 @@ pub fn leaders(directory: &Directory) -> Option<Users> {
 }
 
 /// Refuses a file that is not theirs who may have led its path there.
-///
-/// # Errors
-///
-/// Whose it is.
 pub fn refuse_led(directory: &Directory, path: &Path, leaders: Users) -> Result<()> {
     let Some(owner) = directory.look(path)?.and_then(|found| found.owner()) else { return Ok(()) };
     let who = match leaders {
@@ -188,10 +176,6 @@ fn may_all_read(found: &Metadata, (bits, group): (u32, u32)) -> bool {
 }
 
 /// Whether a file that was just given a name, or opened by it, has it. Where nobody else may rename what lies there, it does.
-///
-/// # Errors
-///
-/// When that cannot be said.
 pub(super) fn is_named(file: &File, directory: &Directory, name: &Path) -> Result<bool> {
     // Some file systems give a file another inode with each name.
     Ok(directory.holds(name, file)? || is_safe(directory))

@@ -52,10 +52,6 @@ pub(super) type Askers = BTreeMap<usize, usize>;
 pub(super) static ASKERS: Mutex<Askers> = Mutex::new(BTreeMap::new());
 
 /// Sees to it that the process is bound. `file` is the database that is to be opened next, if it is a file.
-///
-/// # Errors
-///
-/// See the module's head.
 pub fn ensure(file: Option<&Path>) -> Result<()> {
     struct Ended;
     impl Drop for Ended {

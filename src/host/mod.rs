@@ -50,8 +50,8 @@ pub use self::handlers::{interruptible, while_busy};
 #[cfg(all(any(test, feature = "fuzzing"), unix, not(target_vendor = "apple")))]
 pub use self::images::find_in;
 pub use self::questions::{
-    Alias, Transaction, alias, data_version, database_file, has_moved, has_violations, is_immutable, is_same,
-    is_unlocked, locks_alone, longest_value, transaction, transaction_on, vfs_name,
+    Transaction, alias, data_version, database_file, has_moved, has_violations, is_immutable, is_same, is_unlocked,
+    locks_alone, longest_value, transaction, transaction_on, vfs_name,
 };
 pub use self::statements::{Running, running};
 use self::threads::lock;
@@ -120,10 +120,6 @@ pub unsafe fn bind(table: *mut ffi::sqlite3_api_routines) -> Result<()> {
 
 /// Binds as [`bind`] does, on the word of an embedder who knows which SQLite has the files open that it will name.
 ///
-/// # Errors
-///
-/// As for [`bind`].
-///
 /// # Safety
 ///
 /// As for [`bind`].
@@ -135,10 +131,6 @@ pub unsafe fn bind_as_told(table: *mut ffi::sqlite3_api_routines) -> Result<()> 
 }
 
 /// Binds to what another copy of the library in this process is bound to, if there is one. Whether this process is bound.
-///
-/// # Errors
-///
-/// As for [`bind`].
 pub fn adopt() -> Result<bool> {
     let elsewhere = process::elsewhere()?;
     if is_bound() {

@@ -30,10 +30,6 @@ struct Function {
 
 /// Refuses a connection that was just opened and has a transaction already. It is neither to be committed nor rolled back by us:
 /// whoever began it may have written.
-///
-/// # Errors
-///
-/// That one.
 pub fn refuse_begun(conn: &Connection) -> Result<()> {
     if conn.is_autocommit() {
         return Ok(());
@@ -46,10 +42,6 @@ pub fn refuse_begun(conn: &Connection) -> Result<()> {
 
 /// Refuses a connection with temporary tables that bear names of its main database's: VACUUM looks for the tables by their names alone, finds
 /// those first, and gives the compact copy none of the indexes.
-///
-/// # Errors
-///
-/// That one, and what SQLite says to reading the schema.
 pub fn refuse_shadowed(conn: &Connection) -> Result<()> {
     let shadowed = conn.query_row(
         "SELECT CAST(t.name AS TEXT) FROM temp.sqlite_temp_master AS t JOIN main.sqlite_master AS m
@@ -66,10 +58,6 @@ pub fn refuse_shadowed(conn: &Connection) -> Result<()> {
 }
 
 /// Takes all functions off the connection that are neither SQLite's own nor said to be harmless (`SQLITE_INNOCUOUS`).
-///
-/// # Errors
-///
-/// What SQLite says.
 pub fn disown(conn: &Connection) -> Result<()> {
     let Some(functions) = others(conn)? else {
         // Built without the pragma.

@@ -143,10 +143,6 @@ pub struct Alias<'a> {
 }
 
 /// See [`Alias`].
-///
-/// # Errors
-///
-/// None that is known.
 pub fn alias(conn: &Connection) -> Result<Alias<'_>> {
     // SAFETY: the lifetime keeps the alias within that of the connection; neither is shared between threads.
     let conn = unsafe { Connection::from_handle(conn.handle()) }?;

@@ -85,10 +85,6 @@ impl Drop for Call {
 
 /// Refuses a file that this process has open, perhaps through another SQLite than the one it is bound to: for a database that is
 /// neither the caller's own nor, by what SQLite says, attached to it.
-///
-/// # Errors
-///
-/// See above.
 pub fn refuse_other(path: &Path) -> Result<()> {
     if id_of(path).is_some_and(|id| calls().inherited.contains(&id)) {
         return Err(inherited(path));
@@ -97,10 +93,6 @@ pub fn refuse_other(path: &Path) -> Result<()> {
 }
 
 /// Refuses a file that is open in this process although no SQLite is to be found in it.
-///
-/// # Errors
-///
-/// See above.
 pub fn refuse_open(path: &Path) -> Result<()> {
     let open = id_of(path).is_some_and(is_open);
     if open { Err(refusal(path, "through no SQLite that queuekeeper can find")) } else { Ok(()) }
@@ -108,10 +100,6 @@ pub fn refuse_open(path: &Path) -> Result<()> {
 
 /// Refuses a file that is open in this process, if there is a second copy of SQLite besides the one that has a function of
 /// its own at the address `ours`.
-///
-/// # Errors
-///
-/// See above.
 pub fn refuse_shared(path: &Path, ours: usize) -> Result<()> {
     let open = id_of(path).is_some_and(is_open);
     if open { refuse_copy(path, ours) } else { Ok(()) }

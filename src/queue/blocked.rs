@@ -78,10 +78,6 @@ impl Serialize for Blocked {
 }
 
 /// An expression: why the task that is called `task` could not be put back, or NULL.
-///
-/// # Errors
-///
-/// Settings that cannot be used, or whatever SQLite says to reading the schema.
 pub fn reason_of(conn: &Connection, shape: &Shape) -> Result<String> {
     if !is_there(conn)? {
         return Ok("NULL".into());
@@ -148,10 +144,6 @@ fn forget_the_rest(conn: &Connection, shape: &Shape) -> Result<()> {
 }
 
 /// Whether a task was ever blocked, so that there is the table.
-///
-/// # Errors
-///
-/// Whatever SQLite says to reading the schema.
 pub fn is_there(conn: &Connection) -> Result<bool> {
     if !schema::has_table(conn, TABLE)? {
         return Ok(false);

@@ -13,19 +13,11 @@ use crate::error::Result;
 use crate::memory;
 
 /// What a column holds; what is no UTF-8 in a text is shown as U+FFFD.
-///
-/// # Errors
-///
-/// What SQLite says, or `SQLITE_NOMEM`.
 pub fn cell(row: &Row<'_>, column: usize) -> Result<Value> {
     shown(row.get_ref(column)?)
 }
 
 /// The same for a value.
-///
-/// # Errors
-///
-/// `SQLITE_NOMEM`.
 pub fn shown(value: ValueRef<'_>) -> Result<Value> {
     // The values of one row can be more than the reserve.
     memory::check()?;

@@ -65,10 +65,6 @@ pub fn of_stale(shape: &Shape) -> Result<String> {
 }
 
 /// The assignments that put a task back into the queue that nobody has failed at.
-///
-/// # Errors
-///
-/// As for [`of_stale`].
 pub fn of_any(shape: &Shape) -> Result<String> {
     assignments(shape, Attempts::Ignore)
 }

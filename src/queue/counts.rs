@@ -35,10 +35,6 @@ pub type Counts = Map<String, Value>;
 const MOST: usize = 64;
 
 /// The number of tasks by status, `None` without a task table that has a status.
-///
-/// # Errors
-///
-/// Whatever SQLite says.
 pub fn by_status(conn: &Connection) -> Result<Option<Counts>> {
     let Some(shape) = Shape::find(conn)? else { return Ok(None) };
     if !shape.has(Role::Status)? {

@@ -26,10 +26,6 @@ pub struct Depth {
 }
 
 /// The depth of the queue in the connection's main database, each status as `each` makes it.
-///
-/// # Errors
-///
-/// No task table, or whatever SQLite says.
 pub fn depth<T>(conn: &Connection, each: impl Fn(Depth) -> T) -> Result<Vec<T>> {
     let shape = Shape::require(conn, &[Role::Status])?;
     let (created, time) = (shape.column(Role::CreatedAt)?, shape.time()?);

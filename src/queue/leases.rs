@@ -90,19 +90,11 @@ pub fn stale<T>(
 }
 
 /// How many leases are over for so many seconds.
-///
-/// # Errors
-///
-/// As for [`stale`].
 pub fn count(conn: &Connection, grace: i64, now: DateTime<Utc>) -> Result<i64> {
     count_where(conn, grace, now, |_| Ok(None))
 }
 
 /// How many of these the last requeue could not put back.
-///
-/// # Errors
-///
-/// As for [`count`].
 pub fn count_blocked(conn: &Connection, grace: i64, now: DateTime<Utc>) -> Result<i64> {
     if !blocked::is_there(conn)? {
         return Ok(0);
@@ -128,19 +120,11 @@ fn count_where(
 }
 
 /// The queue, which must have what leases need.
-///
-/// # Errors
-///
-/// No task table, or one that lacks a column.
 pub fn require(conn: &Connection) -> Result<Shape> {
     Shape::require(conn, NEEDED)
 }
 
 /// The Unix time before which a lease must have ended.
-///
-/// # Errors
-///
-/// A grace out of range.
 pub fn limit(grace: i64, now: DateTime<Utc>) -> Result<i64> {
     if (0..=LONGEST_GRACE).contains(&grace) {
         return Ok(now.timestamp() - grace);

@@ -36,10 +36,6 @@ pub const UNKNOWN: &str = "the time of a lease is when the claim began, so how l
                            queue_set('stale_secs', …) with more seconds than the longest task takes";
 
 /// What is known of the queue in the connection's main database.
-///
-/// # Errors
-///
-/// Settings that cannot be used, or whatever SQLite says to reading the schema.
 pub fn of(conn: &Connection) -> Result<Patience> {
     let Some(shape) = Shape::find(conn)? else { return Ok(Patience::NoQueue) };
     let settings = shape.settings();
@@ -55,10 +51,6 @@ pub fn of(conn: &Connection) -> Result<Patience> {
 }
 
 /// The seconds that were given, else those that are known.
-///
-/// # Errors
-///
-/// As for [`of`], and that none are known.
 pub fn seconds(conn: &Connection, given: Option<i64>) -> Result<i64> {
     match (given, given.map_or_else(|| of(conn), |_| Ok(Patience::NoQueue))?) {
         (Some(seconds), _) | (None, Patience::Seconds(seconds)) => Ok(seconds),

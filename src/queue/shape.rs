@@ -72,10 +72,6 @@ pub struct Shape {
 
 impl Shape {
     /// The shape of the queue in the connection's main database, if there is a task table.
-    ///
-    /// # Errors
-    ///
-    /// Whatever SQLite says to reading the schema, or settings that cannot be used.
     pub fn find(conn: &Connection) -> Result<Option<Self>> {
         let settings = Settings::of(conn)?;
         let table = settings.text(&setting::TASK_TABLE)?.unwrap_or_default();
@@ -87,10 +83,6 @@ impl Shape {
     }
 
     /// The shape of a queue that must be there, with columns for these roles.
-    ///
-    /// # Errors
-    ///
-    /// No task table, or one that lacks a column.
     pub fn require(conn: &Connection, roles: &[Role]) -> Result<Self> {
         let Some(shape) = Self::find(conn)? else {
             let table = Settings::of(conn)?.text(&setting::TASK_TABLE)?.unwrap_or_default();
@@ -104,10 +96,6 @@ impl Shape {
     }
 
     /// Sees to it that the queue has columns for these roles.
-    ///
-    /// # Errors
-    ///
-    /// The first that is lacking.
     pub fn needs(&self, roles: &[Role]) -> Result<()> {
         for role in roles {
             if self.actual(*role)?.is_none() {
@@ -137,29 +125,17 @@ impl Shape {
     }
 
     /// The column that the queue has for this, if it has one.
-    ///
-    /// # Errors
-    ///
-    /// A setting that cannot be used.
     pub fn actual(&self, role: Role) -> Result<Option<&Column>> {
         let name = self.settings.text(role.setting())?.unwrap_or_default();
         Ok(self.find_column(&name))
     }
 
     /// Whether the queue has a column for this.
-    ///
-    /// # Errors
-    ///
-    /// A setting that cannot be used.
     pub fn has(&self, role: Role) -> Result<bool> {
         self.actual(role).map(|column| column.is_some())
     }
 
     /// The columns that requeuing clears besides those of a role, where the queue has them.
-    ///
-    /// # Errors
-    ///
-    /// A setting that cannot be used.
     pub fn further_cleared(&self) -> Result<Vec<&Column>> {
         let names = kind::names(&self.settings.value(&setting::REQUEUE_CLEARS)?).unwrap_or_default();
         Ok(names.iter().filter_map(|name| self.find_column(name)).collect())
@@ -170,19 +146,11 @@ impl Shape {
     }
 
     /// The column for this as an expression: its quoted name, or `NULL` where the queue has none.
-    ///
-    /// # Errors
-    ///
-    /// A setting that cannot be used.
     pub fn column(&self, role: Role) -> Result<String> {
         Ok(self.actual(role)?.map_or_else(|| "NULL".into(), |column| format!("task.{}", quoted(&column.name))))
     }
 
     /// What identifies a row of the table: its rowid; its primary key in a table that has none, or whose columns hide it; else the id.
-    ///
-    /// # Errors
-    ///
-    /// A setting that cannot be used.
     pub fn row_key(&self, conn: &Connection) -> Result<Vec<String>> {
         let free = ["rowid", "_rowid_", "oid"].into_iter().find(|name| self.find_column(name).is_none());
         let usable = |name: &&str| conn.prepare(&format!("SELECT {name} FROM {}", self.table())).is_ok();
@@ -204,19 +172,11 @@ impl Shape {
 
     /// The table for a search by status: [by its index](Self::indexed_by_status), if there is one. Without statistics, or with
     /// misleading ones, the planner may scan all tasks to find the few that are leased.
-    ///
-    /// # Errors
-    ///
-    /// A setting that cannot be used, or whatever SQLite says to reading the schema.
     pub fn table_by_status(&self, conn: &Connection) -> Result<String> {
         Ok(self.indexed_by_status(conn)?.unwrap_or_else(|| self.table()))
     }
 
     /// The table with `INDEXED BY` the first full index that the status leads, if there is one that can be used.
-    ///
-    /// # Errors
-    ///
-    /// A setting that cannot be used, or whatever SQLite says to reading the schema.
     pub fn indexed_by_status(&self, conn: &Connection) -> Result<Option<String>> {
         let Some(status) = self.actual(Role::Status)? else { return Ok(None) };
         let Some(index) = schema::index_led_by(conn, &self.table, &status.name)? else { return Ok(None) };
@@ -228,38 +188,22 @@ impl Shape {
     }
 
     /// A status as a literal.
-    ///
-    /// # Errors
-    ///
-    /// A setting that cannot be used.
     pub fn status(&self, setting: &Setting) -> Result<String> {
         Ok(literal(&self.settings.value(setting)?))
     }
 
     /// The statuses of a task that a worker holds, as literals with commas between.
-    ///
-    /// # Errors
-    ///
-    /// A setting that cannot be used.
     pub fn leased(&self) -> Result<String> {
         let statuses = status_list::some(&self.settings.value(&setting::STATUS_LEASED)?).unwrap_or_default();
         Ok(statuses.iter().map(literal).collect::<Vec<_>>().join(", "))
     }
 
     /// Every status that a setting names, as literals with commas between.
-    ///
-    /// # Errors
-    ///
-    /// A setting that cannot be used.
     pub fn known(&self) -> Result<String> {
         Ok(statuses::known(&self.settings)?.iter().map(literal).collect::<Vec<_>>().join(", "))
     }
 
     /// How the queue writes times.
-    ///
-    /// # Errors
-    ///
-    /// A setting that cannot be used.
     pub fn time(&self) -> Result<TimeFormat> {
         Ok(TimeFormat::named(&self.settings.text(&setting::TIME_FORMAT)?.unwrap_or_default()))
     }

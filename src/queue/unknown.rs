@@ -22,10 +22,6 @@ const MOST_STATUSES: i64 = 64;
 pub type Unknown = (String, i64);
 
 /// The statuses that no setting names, those with the most tasks first; `None` without a task table that has a status.
-///
-/// # Errors
-///
-/// Settings that cannot be used, or whatever SQLite says.
 pub fn statuses(conn: &Connection) -> Result<Option<Vec<Unknown>>> {
     let Some(shape) = Shape::find(conn)? else { return Ok(None) };
     if !shape.has(Role::Status)? {

@@ -22,10 +22,6 @@ use crate::error::{Error, Result};
 const LARGEST_BYTES: u64 = i64::MAX.unsigned_abs();
 
 /// Reads a policy object.
-///
-/// # Errors
-///
-/// See the module's head; and a policy that keeps nothing.
 pub fn parse(text: &str) -> Result<Policy> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let written: Written = serde_path_to_error::deserialize(&mut reader).map_err(|error| {

@@ -20,10 +20,6 @@ const TABLE: &str = "Queue";
 const COLUMN: &str = "claim_id";
 
 /// The preset that a database has without a setting that says so.
-///
-/// # Errors
-///
-/// Whatever SQLite says to reading the schema.
 pub fn preset(conn: &Connection) -> Result<Option<&'static str>> {
     if schema::tables(conn)? != [TABLE] {
         return Ok(None);

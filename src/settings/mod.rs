@@ -84,10 +84,6 @@ pub struct Row {
 
 impl Settings {
     /// The settings in the connection's main database.
-    ///
-    /// # Errors
-    ///
-    /// Whatever SQLite says to reading them.
     pub fn of(conn: &Connection) -> Result<Self> {
         Ok(Self { rows: table::rows(conn)?, preset: exclusive::preset(conn)? })
     }
@@ -138,10 +134,6 @@ impl Settings {
     }
 
     /// A text; `None` when the setting has no value.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Settings::value`].
     pub fn text(&self, setting: &Setting) -> Result<Option<String>> {
         match self.value(setting)? {
             Value::Text(text) => Ok(Some(text)),
@@ -150,10 +142,6 @@ impl Settings {
     }
 
     /// A whole number; 0 for a setting of another kind.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Settings::value`].
     pub fn whole(&self, setting: &Setting) -> Result<i64> {
         match self.value(setting)? {
             Value::Integer(number) => Ok(number),
@@ -162,19 +150,11 @@ impl Settings {
     }
 
     /// A whole number above 0.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Settings::value`].
     pub fn positive(&self, setting: &Setting) -> Result<u64> {
         self.whole(setting).map(|number| number.max(1).unsigned_abs())
     }
 
     /// A number, perhaps with a fraction; 0 for a setting of another kind.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Settings::value`].
     pub fn real(&self, setting: &Setting) -> Result<f64> {
         match self.value(setting)? {
             Value::Real(number) => Ok(number),
@@ -186,10 +166,6 @@ impl Settings {
 
     /// Every setting with its value, and rows of the table that are none; whatever is wrong with any of them is said in its
     /// description.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_NOMEM`.
     pub fn rows(&self) -> Result<Vec<Row>> {
         let known = registry::ALL.iter().map(|setting| self.row(setting));
         let unknown = self.rows.iter().filter(|(name, _)| registry::find(name).is_none()).map(|(name, value)| Row {

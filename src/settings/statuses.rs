@@ -39,19 +39,11 @@ pub fn concern(setting: &Setting) -> bool {
 }
 
 /// Every status that a setting names.
-///
-/// # Errors
-///
-/// A setting that cannot be used.
 pub fn known(settings: &Settings) -> Result<Vec<Value>> {
     Ok(named(settings)?.into_iter().map(|named| named.status).collect())
 }
 
 /// Refuses statuses that mean two things; with `about`, only those that this setting names.
-///
-/// # Errors
-///
-/// Such a status, or a setting that cannot be used.
 pub fn refuse_clash(settings: &Settings, about: Option<&Setting>) -> Result<()> {
     let named = named(settings)?;
     for (place, one) in named.iter().enumerate() {

@@ -111,10 +111,6 @@ pub fn store(conn: &Connection, name: &str, value: &Value) -> Result<()> {
 }
 
 /// Deletes a value, so that the default counts again.
-///
-/// # Errors
-///
-/// As for [`store`].
 pub fn reset(conn: &Connection, name: &str) -> Result<()> {
     if !schema::has_table(conn, TABLE)? {
         return refuse_others(conn);

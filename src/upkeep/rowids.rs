@@ -29,10 +29,6 @@ use crate::settings::registry::VACUUM_MOVES_ROWIDS;
 const MENTIONS: [&str; 3] = ["rowid", "oid", "_rowid_"];
 
 /// Why an unattended VACUUM is to be left out, as a note that says how to allow it; `None` if it may be made.
-///
-/// # Errors
-///
-/// A setting that cannot be used, or whatever SQLite says to reading the schema.
 pub fn reason_against(caller: &Caller) -> Result<Option<String>> {
     let conn = caller.connection();
     if Settings::of(conn)?.whole(&VACUUM_MOVES_ROWIDS)? != 0 {

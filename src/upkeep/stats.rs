@@ -47,10 +47,6 @@ pub struct Stats {
 }
 
 /// Measures the caller's main database.
-///
-/// # Errors
-///
-/// Whatever SQLite says to reading it.
 #[allow(clippy::cast_precision_loss)] // Sizes of databases stay far below 2^53.
 pub fn stats(caller: &Caller) -> Result<Stats> {
     let page_count: i64 = caller.pragma("page_count")?;

@@ -12,10 +12,6 @@ use crate::progress::Listener;
 
 /// VACUUM for work that nobody watches: `Err` in words where VACUUM is left out, because it may move rowids that something refers to, or
 /// the schema needs what only the application's connection has.
-///
-/// # Errors
-///
-/// As for [`vacuum::vacuum`].
 pub fn vacuum<'a>(
     caller: &'a Caller,
     listener: Option<Listener<'a>>,

@@ -42,7 +42,8 @@ pub struct HashFile {
     pub entry: Entry,
     /// How long that is as text.
     pub object_bytes: u64,
-    /// The shape of the database.
+    /// The shape of the database. Only tests and fuzzers compare it.
+    #[cfg_attr(not(any(test, feature = "fuzzing")), expect(dead_code))]
     pub geometry: Geometry,
     /// The hash of each page, where they were asked for.
     pub hashes: Vec<PageHash>,

@@ -170,6 +170,7 @@ impl<T: Send + 'static> Pipeline<T> {
     }
 
     /// What the worker came to, if it does so in a moment.
+    #[cfg(test)]
     pub fn ended(&self) -> Option<Result<T>> {
         in_a_moment(&self.outcome).map(Result::flatten)
     }

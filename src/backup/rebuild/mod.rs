@@ -165,7 +165,7 @@ impl Job<'_> {
     /// An artifact, from its beginning, and what errors call it.
     fn open(&self, link: &Entry) -> Result<(PathBuf, File)> {
         if let Some((_, staged)) = self.own.filter(|(entry, _)| entry.id == link.id) {
-            return Ok((staged.path().to_path_buf(), staged.from_start()?));
+            return Ok((staged.path().to_path_buf(), staged.rewound()?));
         }
         let path = link.place(self.catalog.directory());
         let file = self.catalog.open_file(&path)?.ok_or_else(|| {

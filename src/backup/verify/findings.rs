@@ -136,7 +136,7 @@ impl Job<'_> {
 
     fn open(&self, link: &Entry) -> Result<File> {
         if let Some(staged) = self.staged.filter(|_| link.id == self.entry.id) {
-            return staged.from_start();
+            return staged.rewound();
         }
         let path = self.path_of(link);
         self.catalog

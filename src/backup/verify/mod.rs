@@ -127,10 +127,3 @@ fn record(catalog: &Catalog<'_>, entry: &Entry, verdict: Verdict<'_>, watch: &mu
         entry.record(verdict.passed.then_some((verdict.now, verdict.level.word())), verdict.now);
     })
 }
-
-impl Options {
-    /// The directory whose catalog is meant.
-    pub fn dir(&self) -> Option<&str> {
-        self.dir.as_deref()
-    }
-}

@@ -28,19 +28,11 @@ impl Directory {
     }
 
     /// Makes its names durable: Windows does with the file, and has no such call for directories.
-    ///
-    /// # Errors
-    ///
-    /// None here.
     pub fn sync(&self) -> Result<()> {
         Ok(())
     }
 
     /// All names in it.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {
@@ -70,10 +62,6 @@ impl Directory {
     }
 
     /// Deletes a name in it, but no directory.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
     pub fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(self.place(path))
     }
@@ -84,10 +72,6 @@ impl Directory {
     }
 
     /// Whether this very file has that name in it, as far as that can be known.
-    ///
-    /// # Errors
-    ///
-    /// None here.
     pub fn holds(&self, _path: &Path, _file: &File) -> Result<bool> {
         Ok(true)
     }

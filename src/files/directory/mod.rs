@@ -41,19 +41,11 @@ pub struct Directory {
 
 impl Directory {
     /// Opens it.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
     pub fn open(path: &Path) -> Result<Self> {
         Self::at(path).map_err(|error| Error::io("open the directory", path, &error))
     }
 
     /// Opens it, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Directory::open`].
     pub fn find(path: &Path) -> Result<Option<Self>> {
         memory::check()?;
         match Self::at(path) {
@@ -108,10 +100,6 @@ impl Directory {
     }
 
     /// All names in it; none where it cannot be read.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_NOMEM`.
     pub fn readable_names(&self) -> Result<Vec<OsString>> {
         match self.names() {
             Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
@@ -122,10 +110,6 @@ impl Directory {
     }
 
     /// Whether nothing has that name in it.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be said.
     pub fn lacks(&self, path: &Path) -> Result<bool> {
         Ok(self.look(path)?.is_none())
     }
@@ -143,10 +127,6 @@ impl Directory {
     }
 
     /// Deletes the name of a backup, if it is there, but no directory.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
     pub fn remove_backup(&self, path: &Path) -> Result<()> {
         match self.remove(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

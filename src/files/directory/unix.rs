@@ -40,20 +40,12 @@ impl Directory {
     }
 
     /// Makes its names durable.
-    ///
-    /// # Errors
-    ///
-    /// What the disk says.
     pub fn sync(&self) -> Result<()> {
         let synced = if self.is_readable { self.descriptor.sync_all() } else { Err(Errno::ACCESS.into()) };
         synced.map_err(|error| Error::io("write to disk the directory", &self.path, &error))
     }
 
     /// All names in it.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         // As many as whoever may write in it has made.
@@ -119,10 +111,6 @@ impl Directory {
     }
 
     /// Deletes a name in it, but no directory.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
     pub fn remove(&self, path: &Path) -> io::Result<()> {
         Ok(unlinkat(&*self.descriptor, name(path), AtFlags::empty())?)
     }
@@ -138,10 +126,6 @@ impl Directory {
     }
 
     /// Whether this very file has that name in it.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be said.
     pub fn holds(&self, path: &Path, file: &File) -> Result<bool> {
         let own = file.metadata().map_err(|error| Error::io("look at", path, &error))?;
         Ok(self.look(path)?.and_then(|found| found.identity()) == Some((own.dev(), own.ino())))

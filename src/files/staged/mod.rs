@@ -62,30 +62,18 @@ impl Staged {
     }
 
     /// A second handle to the file, for a writer that lives elsewhere.
-    ///
-    /// # Errors
-    ///
-    /// When the process has no descriptor left.
     pub fn handle(&self) -> Result<File> {
         duplicate(&self.temp.file, self.path())
     }
 
     /// The same, to be read from the beginning.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Staged::handle`].
-    pub fn from_start(&self) -> Result<File> {
+    pub fn rewound(&self) -> Result<File> {
         let mut file = self.handle()?;
         file.rewind().map_err(|error| Error::io("read", self.path(), &error))?;
         Ok(file)
     }
 
     /// Its length in bytes.
-    ///
-    /// # Errors
-    ///
-    /// What the disk says.
     pub fn length(&self) -> Result<u64> {
         let found = self.temp.file.metadata();
         Ok(found.map_err(|error| Error::io("look at", self.path(), &error))?.len())
@@ -107,10 +95,6 @@ impl Staged {
     }
 
     /// Makes the content durable.
-    ///
-    /// # Errors
-    ///
-    /// What the disk says.
     pub fn sync(&self) -> Result<()> {
         let file = &self.temp.file;
         let synced = file.sync_all();

@@ -33,10 +33,6 @@ pub fn connect(file: File, access: Access) -> Result<Connection> {
 }
 
 /// Runs `work` with the URI of a file for one `ATTACH` or `VACUUM INTO`, on a connection that takes URIs.
-///
-/// # Errors
-///
-/// As for [`connect`].
 pub fn with_uri<T>(file: File, work: impl FnOnce(&str) -> T) -> Result<T> {
     offer(&shared(file, Access::Write), |vfs, name| work(&format!("file:{name}?vfs={}", vfs.to_string_lossy())))
 }

@@ -64,10 +64,6 @@ impl<'c> Work<'c> {
     }
 
     /// One transaction; several only where a task rolls it back.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says, or an interrupt.
     pub fn in_one(&mut self, keys: &[Key], mut watch: Option<&mut Watch<'_>>) -> Result<()> {
         let mut rest = keys;
         while !rest.is_empty() {

@@ -18,10 +18,6 @@ use crate::tokens::Words;
 const IS_TRIGGER: &str = "CAST(type AS TEXT) = 'trigger' COLLATE NOCASE";
 
 /// The name of the first table or trigger that may roll a transaction back.
-///
-/// # Errors
-///
-/// Whatever SQLite says to reading the schema.
 pub fn found(conn: &Connection) -> Result<Option<String>> {
     let read = || -> rusqlite::Result<Option<String>> {
         let mut reached = vec!["main".to_owned()];
@@ -65,10 +61,6 @@ fn bytes<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a [u8]> {
 }
 
 /// Whether putting a task back may delete another, and the statement can prevent it.
-///
-/// # Errors
-///
-/// As for [`found`].
 pub fn may_replace(conn: &Connection, table: &str) -> Result<bool> {
     let read = || -> rusqlite::Result<bool> {
         let triggers = |schema| {

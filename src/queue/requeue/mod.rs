@@ -130,10 +130,6 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<Outcom
 
 /// Puts every task that a worker holds back into the queue, stale or not: in a database that was restored, the workers of that
 /// time know nothing of their leases any more. Nothing, if there is no task table. `conn` is a connection of ours.
-///
-/// # Errors
-///
-/// Whatever SQLite says.
 pub fn requeue_all(conn: &Connection, now: DateTime<Utc>) -> Result<Outcome> {
     let Some(shape) = Shape::find(conn)? else { return Ok(Outcome::default()) };
     if !shape.has(Role::Status)? {

@@ -175,10 +175,6 @@ impl<'c> Rows<'c> {
     }
 
     /// The task of this key, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says.
     pub fn look(&mut self, key: &[Key]) -> Result<Option<Task>> {
         for (place, value) in key.iter().enumerate() {
             self.look.raw_bind_parameter(place + 3, value)?;

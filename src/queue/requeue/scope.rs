@@ -25,10 +25,6 @@ pub struct Scope<'c> {
 
 impl<'c> Scope<'c> {
     /// Begins one; `None` while a statement that writes is running.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says.
     pub fn begin(conn: &'c Connection) -> rusqlite::Result<Option<Self>> {
         let outermost = conn.is_autocommit();
         match conn.execute_batch(&format!("SAVEPOINT {NAME}")) {
@@ -40,10 +36,6 @@ impl<'c> Scope<'c> {
     }
 
     /// Keeps what was done; the outermost is a commit.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says to the commit; then nothing is kept.
     pub fn keep(mut self) -> rusqlite::Result<()> {
         self.conn.execute_batch(&format!("RELEASE {NAME}"))?;
         self.kept = true;

@@ -74,10 +74,6 @@ pub struct Metric {
 }
 
 /// Measures the health of the caller's main database.
-///
-/// # Errors
-///
-/// Whatever SQLite says to reading the database.
 pub fn health(caller: &Caller) -> Result<Vec<Metric>> {
     let stats = stats::stats(caller)?;
     let settings = Settings::of(caller.connection())?;

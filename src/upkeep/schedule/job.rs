@@ -96,10 +96,6 @@ impl Step {
 
     /// Whether what it came to in an earlier attempt still counts: a backup may be gone since, as when somebody found it to be
     /// damaged and deleted it.
-    ///
-    /// # Errors
-    ///
-    /// A directory or a catalog that cannot be read.
     pub fn stands(self, caller: &Caller, detail: &Value) -> Result<bool> {
         match detail.get("id").and_then(Value::as_str) {
             _ if self != Self::Backup => Ok(true),

@@ -81,10 +81,6 @@ impl<'a> Ledger<'a> {
 
     /// Marks what dead processes have left of the schedule's own jobs. Only for who runs the schedule: nobody else knows that they
     /// are dead.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Ledger::open`].
     pub fn mark_interrupted(&self) -> Result<()> {
         self.write("UPDATE main.queuekeeper_jobs SET last_status = 'interrupted' WHERE last_status = 'running'", [])?;
         self.write(
@@ -96,10 +92,6 @@ impl<'a> Ledger<'a> {
     }
 
     /// Looks something up. With a rollback journal a writer may be committing, and the connection by itself waits for nobody.
-    ///
-    /// # Errors
-    ///
-    /// Those of `look`, or `SQLITE_INTERRUPT`.
     pub fn read<T>(&self, look: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         self.waiting(look)?
     }
@@ -133,10 +125,6 @@ impl<'a> Ledger<'a> {
     }
 
     /// A job begins.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Ledger::open`].
     pub fn begin(&self, slot: Slot<'_>, now: DateTime<Utc>) -> Result<()> {
         // A table made by hand may lack the key.
         self.write(
@@ -155,10 +143,6 @@ impl<'a> Ledger<'a> {
     }
 
     /// A job has ended without success.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Ledger::open`].
     pub fn fail(&self, job: &str, status: &str) -> Result<()> {
         self.write("UPDATE main.queuekeeper_jobs SET last_status = ?2 WHERE job = ?1", [job, status])?;
         Ok(())
@@ -166,10 +150,6 @@ impl<'a> Ledger<'a> {
 
     /// A job is done up to `done`, and ended so if there is a `status`. Nothing after that counts as done any more, but what its `past` had
     /// is remembered.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Ledger::open`].
     pub fn done(&self, job: &str, status: Option<&str>, done: DateTime<Utc>, past: &Past) -> Result<()> {
         let earlier: Vec<String> = past.earlier_than(done).into_iter().map(clock::sqlite_text).collect();
         self.write(
@@ -181,10 +161,6 @@ impl<'a> Ledger<'a> {
     }
 
     /// A step begins; its number in the log.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Ledger::open`].
     pub fn begin_step(&self, slot: Slot<'_>, step: &str, now: DateTime<Utc>) -> Result<i64> {
         self.write(
             "INSERT INTO main.queuekeeper_log(job, step, due_utc, started_utc, status) VALUES (?1, ?2, ?3, ?4, 'running')",
@@ -194,10 +170,6 @@ impl<'a> Ledger<'a> {
     }
 
     /// A step has ended. Of what it came to as much is kept as is read again.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Ledger::open`].
     pub fn end_step(&self, number: i64, status: &str, detail: &str, now: DateTime<Utc>) -> Result<()> {
         self.write(
             "UPDATE main.queuekeeper_log SET finished_utc = ?2, status = ?3, detail = ?4 WHERE id = ?1",
@@ -207,10 +179,6 @@ impl<'a> Ledger<'a> {
     }
 
     /// What others did begins; its number in the log. The same step that still runs by the log has died.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Ledger::open`].
     pub fn begin_of_others(&self, job: &str, step: &str, now: DateTime<Utc>) -> Result<i64> {
         self.write(
             "UPDATE main.queuekeeper_log SET status = 'interrupted' WHERE job = ?1 AND step = ?2 AND status = 'running'",
@@ -220,10 +188,6 @@ impl<'a> Ledger<'a> {
     }
 
     /// What others did has ended; its number in the log. One whose beginning was not recorded took no time.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Ledger::open`].
     pub fn end_of_others(
         &self,
         job: &str,
@@ -244,10 +208,6 @@ impl<'a> Ledger<'a> {
     }
 
     /// Deletes rows of the log, so that `most` are left: the newest of each step, and else the newest.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Ledger::open`].
     pub fn trim(&self, most: u64) -> Result<()> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         self.write(

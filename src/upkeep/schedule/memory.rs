@@ -52,19 +52,11 @@ pub struct Record {
 }
 
 /// Whether the table of the jobs has the column [`EARLIER`].
-///
-/// # Errors
-///
-/// Whatever SQLite says.
 pub fn has_earlier(conn: &Connection) -> Result<bool> {
     Ok(schema::columns(conn, JOBS)?.iter().any(|column| column.name.eq_ignore_ascii_case(EARLIER)))
 }
 
 /// What is remembered of a job.
-///
-/// # Errors
-///
-/// Whatever SQLite says.
 pub fn recall(conn: &Connection, job: &str) -> Result<Memory> {
     if !schema::has_table(conn, JOBS)? {
         return Ok(Memory::default());
@@ -154,10 +146,6 @@ fn too_large() -> Error {
 
 /// What a step came to that an earlier attempt at the same time has done. What was done before the first attempt does not count:
 /// when a clock was set back, the same time comes again.
-///
-/// # Errors
-///
-/// Whatever SQLite says.
 pub fn done_before(conn: &Connection, slot: Slot<'_>, step: &str) -> Result<Option<String>> {
     let sql = "SELECT detail FROM main.queuekeeper_log
                WHERE job = ?1 AND step = ?2 AND due_utc = ?3 AND status = 'ok'

@@ -45,10 +45,6 @@ pub struct Planned {
 }
 
 /// The jobs, and when each is due.
-///
-/// # Errors
-///
-/// Settings that cannot be used, or whatever SQLite says.
 pub fn schedule(caller: &Caller) -> Result<Vec<Planned>> {
     let conn = caller.connection();
     let settings = Settings::of(conn)?;

@@ -70,20 +70,12 @@ pub struct StepRan {
 }
 
 /// The jobs' times are in this zone.
-///
-/// # Errors
-///
-/// A setting that cannot be used.
 pub fn zone(settings: &Settings) -> Result<Zone> {
     let named = settings.text(&setting::TIME_ZONE)?;
     Ok(if named.as_deref() == Some("local") { Zone::Local } else { Zone::Utc })
 }
 
 /// When a job is due.
-///
-/// # Errors
-///
-/// A setting that cannot be used.
 pub fn cron(settings: &Settings, setting: &Setting) -> Result<Cron> {
     let text = settings.text(setting)?.unwrap_or_default();
     Cron::parse(&text)
