@@ -22,7 +22,7 @@ from benchmarks.data import Queue
 from benchmarks.rounds import Block, Line, Step
 from benchmarks.setting import Setting
 from support.artifacts import CATALOG
-from support.engine_artifacts import write_catalog
+from support.artifacts.kinds import write_catalog
 
 GROUP = LABEL = "catalogs"
 

@@ -26,10 +26,10 @@ from hosts import (
 )
 from hosts.python_host import PythonSession
 from support import package as packages
-from support.backend import lay_out
 from support.compiling import SANITIZER
 from support.faults import Faults, build
 from support.package import Package
+from support.package.backend import lay_out
 from support.queues import Queue, Shape, make_queue
 
 # Whoever starts the tests in the background may have told them to ignore Ctrl-C, and every process

@@ -15,7 +15,7 @@ from conftest import OpenPython
 
 from hosts import Session
 from support import artifacts
-from support.engine_artifacts import back_up, hashes_of
+from support.artifacts.kinds import back_up, hashes_of
 from support.queues import Queue
 from support.schedules import NOON, detail, only, run_due
 

@@ -11,7 +11,7 @@ from conftest import OpenPython
 from hosts import HostDiedError
 from hosts.python_host import PythonSession
 from support.artifacts import CATALOG, is_hash_file, temporaries_in
-from support.engine_artifacts import back_up, change, status_of
+from support.artifacts.kinds import back_up, change, status_of
 from support.eventually import until
 from support.queues import Queue
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import MakeQueue, OpenPython
 
 from support.artifacts import catalog, sha256
-from support.engine_artifacts import ALL, back_up, change, make_one
+from support.artifacts.kinds import ALL, back_up, change, make_one
 from support.queues import Queue, Shape, grow
 
 

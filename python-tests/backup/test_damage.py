@@ -13,7 +13,7 @@ from conftest import MakeQueue, OpenPython
 from hosts import SqlError
 from hosts.python_host import PythonSession
 from support.artifacts import CATALOG, catalog
-from support.engine_artifacts import (
+from support.artifacts.kinds import (
     ALL,
     COMPRESSIONS,
     back_up,
@@ -23,8 +23,8 @@ from support.engine_artifacts import (
     state,
     status_of,
 )
-from support.engine_content import content_of_file, content_of_live
 from support.queues import Queue, Shape
+from support.queues.content import content_of_file, content_of_live
 
 pytestmark = pytest.mark.rule(5)
 

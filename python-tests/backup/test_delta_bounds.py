@@ -12,7 +12,7 @@ from conftest import OpenPython
 from hosts.protocol import SQLITE_CORRUPT, SQLITE_FULL
 from hosts.python_host import PythonSession
 from support import artifacts
-from support.engine_artifacts import forge
+from support.artifacts.kinds import forge
 from support.queues import Queue
 
 #: Some fit the disk, some do not.

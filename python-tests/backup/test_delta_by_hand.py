@@ -11,11 +11,11 @@ import pytest
 from conftest import OpenPython
 
 from support.artifacts import masked
-from support.engine_artifacts import COMPRESSIONS, back_up, change, make_chain
-from support.engine_by_hand import APPLY, APPLY_SHELL, CHECK, SHELL, UNPACK
-from support.engine_content import content_of_file, content_of_live
-from support.pages import page
+from support.artifacts.by_hand import APPLY, APPLY_SHELL, CHECK, SHELL, UNPACK
+from support.artifacts.kinds import COMPRESSIONS, back_up, change, make_chain
+from support.documents.pages import page
 from support.queues import Queue
+from support.queues.content import content_of_file, content_of_live
 
 PROGRAMS = {"none": ("cp",), "gzip": ("gzip",), "zstd": ("zstd",)}
 

@@ -15,7 +15,7 @@ import xxhash
 from conftest import MakeQueue, OpenPython
 
 from support.artifacts import masked
-from support.engine_artifacts import back_up, hashes_of
+from support.artifacts.kinds import back_up, hashes_of
 from support.queues import Shape
 
 

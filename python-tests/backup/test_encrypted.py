@@ -15,7 +15,7 @@ from conftest import MakeQueue, OpenSession, present
 from hosts import Host, Session
 from hosts.protocol import SQLITE_ERROR, SQLITE_NOTADB
 from support import artifacts
-from support.documented import FUNCTIONS, TABLES
+from support.documents.declared import FUNCTIONS, TABLES
 from support.queues import SCHEMA
 
 pytestmark = pytest.mark.rule(5)

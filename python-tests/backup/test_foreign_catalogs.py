@@ -14,8 +14,8 @@ from conftest import OpenPython
 
 from support import users
 from support.artifacts import CATALOG, catalog
-from support.engine_artifacts import hashes_of, write_catalog
-from support.manifests import sealed
+from support.artifacts.kinds import hashes_of, write_catalog
+from support.artifacts.manifests import sealed
 from support.queues import SCHEMA, Queue
 from support.users import ALICE, BOB, ROOT, Place, User
 

@@ -14,10 +14,10 @@ import pytest
 from conftest import LONG, ROOT, MakeQueue, OpenPython
 
 from hosts import Session
-from support import second_reader as formats
 from support.artifacts import catalog
-from support.engine_artifacts import COMPRESSIONS, KINDS, back_up, make_one
-from support.old_formats import QUEUES, unpack
+from support.artifacts import second_reader as formats
+from support.artifacts.kinds import COMPRESSIONS, KINDS, back_up, make_one
+from support.artifacts.old_formats import QUEUES, unpack
 from support.queues import Queue, Shape
 
 PAGE = (ROOT / "docs" / "formats.md").read_text("utf-8")

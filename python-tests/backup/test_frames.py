@@ -11,9 +11,9 @@ import pytest
 from conftest import OpenPython
 
 from support.artifacts import masked
-from support.engine_artifacts import back_up
-from support.engine_content import content_of_file, content_of_live
+from support.artifacts.kinds import back_up
 from support.queues import Queue, grow
+from support.queues.content import content_of_file, content_of_live
 
 pytestmark = pytest.mark.rule(3)
 

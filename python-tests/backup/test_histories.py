@@ -17,8 +17,8 @@ import pytest
 from conftest import OpenPython
 
 from hosts.python_host import PythonSession
-from support.engine_changes import Changes
-from support.engine_content import Content, content_of_file, content_of_live, difference
+from support.queues.changes import Changes
+from support.queues.content import Content, content_of_file, content_of_live, difference
 
 HISTORIES = int(os.environ.get("QUEUEKEEPER_HISTORIES", "80"))
 SEED = int(os.environ.get("QUEUEKEEPER_SEED", random.SystemRandom().randrange(10**9)))

@@ -15,9 +15,9 @@ from conftest import MakeQueue, OpenPython
 
 from hosts.python_host import PythonSession
 from support.artifacts import CATALOG
-from support.engine_artifacts import back_up, change, hashes_of, make_chain
-from support.engine_content import content_of_file, content_of_live
+from support.artifacts.kinds import back_up, change, hashes_of, make_chain
 from support.queues import Queue, Shape, grow
+from support.queues.content import content_of_file, content_of_live
 
 SETTINGS = "CREATE TABLE IF NOT EXISTS queuekeeper_settings(name TEXT PRIMARY KEY, value)"
 

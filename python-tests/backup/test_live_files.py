@@ -19,7 +19,7 @@ from hosts.protocol import SQLITE_BUSY
 from hosts.python_host import PythonSession
 from queuekeeper import _files
 from support.artifacts import CATALOG
-from support.engine_artifacts import back_up, hashes_of, make_chain, state, status_of
+from support.artifacts.kinds import back_up, hashes_of, make_chain, state, status_of
 from support.queues import Queue
 
 

@@ -12,7 +12,7 @@ from conftest import OpenPython
 
 from hosts.protocol import SQLITE_ERROR
 from support import artifacts
-from support.engine_artifacts import back_up, change, hashes_of
+from support.artifacts.kinds import back_up, change, hashes_of
 from support.queues import Queue
 
 LEVELS = ("checksum", "quick", "full")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from conftest import OpenPython
 
-from support.old_formats import QUEUES, Old, rows_sha256, unpack
+from support.artifacts.old_formats import QUEUES, Old, rows_sha256, unpack
 from support.package import Package
-from support.remotes import environment
 from support.schedules import jobs, run_due, statuses, text
+from support.servers.remotes import environment
 
 
 @pytest.fixture(params=QUEUES)

@@ -9,7 +9,7 @@ import pytest
 from conftest import MakeQueue, OpenPython
 
 from hosts.python_host import PythonSession
-from support.engine_artifacts import back_up
+from support.artifacts.kinds import back_up
 from support.queues import Shape
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs /proc")

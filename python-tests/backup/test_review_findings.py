@@ -12,7 +12,7 @@ from conftest import MakeQueue, OpenPython
 
 from hosts.protocol import SQLITE_READONLY
 from support import artifacts
-from support.engine_artifacts import back_up, change, status_of, write_catalog
+from support.artifacts.kinds import back_up, change, status_of, write_catalog
 from support.queues import Queue, Shape
 
 

@@ -12,7 +12,7 @@ from conftest import MakeQueue, OpenPython, OpenSession
 from hosts import Host
 from support import artifacts
 from support.queues import Shape, grow, insert_tasks
-from support.writers import Writers, writing
+from support.workers import Writers, writing
 
 pytestmark = pytest.mark.rule(3)
 

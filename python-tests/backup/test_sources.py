@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hosts import Session, find_host
 from support import artifacts, schedules
 from support.artifacts import CATALOG
-from support.manifests import sealed
+from support.artifacts.manifests import sealed
 from support.queues import Queue, Shape, make_queue
 
 pytestmark = pytest.mark.rule(5)

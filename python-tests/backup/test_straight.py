@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import MakeQueue, OpenPython
 
-from support.engine_artifacts import back_up
+from support.artifacts.kinds import back_up
 
 pytestmark = pytest.mark.rule(3)
 
@@ -30,7 +30,7 @@ IN_THE_DATABASE_FILE = {"rollback_journal", "empty_wal", "copied_wal", "second_g
 def test_both_ways_make_the_same_artifact_whatever_stands_in_the_wal(
     library: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, str(SUPPORT / "two_ways.py"), str(library), str(tmp_path)]
+    command = [sys.executable, str(SUPPORT / "artifacts/two_ways.py"), str(library), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     states = [json.loads(line) for line in done.stdout.splitlines()]
@@ -57,7 +57,12 @@ def test_a_snapshot_outlives_the_wal_that_it_does_not_need(
     session = open_python(queue.path)
     seed = int.from_bytes(os.urandom(4), "big")
     print(f"seed {seed}")
-    command = [sys.executable, str(SUPPORT / "restarting_writer.py"), str(queue.path), str(seed)]
+    command = [
+        sys.executable,
+        str(SUPPORT / "workers/restarting_writer.py"),
+        str(queue.path),
+        str(seed),
+    ]
     seen = set()
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

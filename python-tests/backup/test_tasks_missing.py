@@ -13,8 +13,8 @@ import pytest
 from conftest import MakeQueue, OpenPython
 
 from hosts.protocol import Session
-from support.cli import command_line
 from support.package import Package
+from support.package.cli import command_line
 from support.queues import Queue, Shape
 from support.schedules import NOON, STEPS, only, run_due, statuses
 

@@ -13,8 +13,8 @@ from conftest import MakeQueue, OpenPython
 from hosts.protocol import SQLITE_FULL, SQLITE_IOERR
 from hosts.python_host import PythonSession
 from support import artifacts, users
+from support.artifacts.kinds import back_up, status_of
 from support.compiling import preloaded, tool
-from support.engine_artifacts import back_up, status_of
 from support.eventually import threads, until_threads
 from support.queues import SCHEMA, Queue
 from support.users import ALICE
@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc and LD_PRELOAD"),
 ]
 
-SHIM = Path(__file__).parents[1] / "support" / "engine_faults.c"
+SHIM = Path(__file__).parents[1] / "support" / "faults" / "threads.c"
 # More than is written before the first early sync, with any compression.
 MEGABYTES = 80
 

@@ -11,8 +11,8 @@ from conftest import MakeQueue
 
 from support import artifacts
 from support.compiling import C99, CLIENT, CPP, HEADER, ROOT, SANITIZER, build, functions, run, tool
-from support.documented import FUNCTIONS, TABLES
-from support.pages import blocks, page
+from support.documents.declared import FUNCTIONS, TABLES
+from support.documents.pages import blocks, page
 from support.queues import Queue, Shape
 
 pytestmark = pytest.mark.rule(6)

@@ -17,8 +17,8 @@ from hosts.c_caller import CCaller, CError
 from hosts.c_driver import CALLS
 from support import artifacts
 from support.compiling import functions
-from support.outsider import Seen, outsider, try_to_write
 from support.queues import Queue, Shape
+from support.workers.outsider import Seen, outsider, try_to_write
 
 pytestmark = [
     pytest.mark.rule(1),

@@ -13,7 +13,7 @@ import pytest
 
 from hosts import find_host
 from support.compiling import tool
-from support.documented import FUNCTIONS, TABLES
+from support.documents.declared import FUNCTIONS, TABLES
 from support.hostile import CALLS
 from support.queues import Queue
 

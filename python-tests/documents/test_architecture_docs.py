@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from support.pages import page, rows, section
+from support.documents.pages import page, rows, section
 
 PAGE = page("architecture")
 SOURCES = ROOT / "src"

@@ -10,9 +10,9 @@ import subprocess
 import pytest
 from conftest import ROOT
 
-from support.backend import BACKEND
+from support.documents.pages import blocks, page
 from support.package import LIMIT_SECONDS, Package
-from support.pages import blocks, page
+from support.package.backend import BACKEND
 from support.queues import Queue
 
 PYTHON = blocks(page("python"), "python") + blocks(

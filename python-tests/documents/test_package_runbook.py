@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from support.backend import BACKEND, SETUP
 from support.package import LIMIT_SECONDS, Package
+from support.package.backend import BACKEND, SETUP
 from support.queues import Queue
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import OpenPython
 
-from support.pages import README, ROOT, blocks, section
+from support.documents.pages import README, ROOT, blocks, section
 from support.queues import Queue
 
 TEXT = README.read_text("utf-8")

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from support.listener import listening
+from support.documents.pages import blocks, page, section
 from support.package import LIMIT_SECONDS, Package
-from support.pages import blocks, page, section
 from support.queues import Queue
+from support.servers.listener import listening
 
 PROGRAM, QUEUE = "/opt/queuekeeper/bin/queuekeeper", "/var/lib/queue/queue.db"
 ENVIRONMENT = "/etc/queuekeeper.env"

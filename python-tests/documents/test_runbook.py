@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, MakeQueue
 
+from support.documents.runbook import RUNBOOK, Shell, agrees, sections
 from support.queues import Queue, Shape, utc
-from support.runbook import RUNBOOK, Shell, agrees, sections
 
 SECTIONS = sections()
 # Prepares the trouble before the first block, and changes what is to change after each.

@@ -9,7 +9,7 @@ import sys
 import pytest
 from conftest import ROOT, MakeQueue, OpenPython
 
-from support.pages import page, rows
+from support.documents.pages import page, rows
 
 TESTS = ROOT / "python-tests"
 PAGES = [

@@ -13,10 +13,10 @@ from conftest import ROOT, MakeQueue
 
 from hosts import find_host
 from support import artifacts
-from support.damage import outdate_index, overwrite
-from support.documented import METRICS
+from support.documents.declared import METRICS
+from support.faults.damage import outdate_index, overwrite
 from support.queues import Queue, Shape
-from support.writers import writing
+from support.workers import writing
 
 NAMES = ("hourly", "daily", "weekly", "monthly", "health")
 LOAD_BY_NAME = sys.platform.startswith("linux")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.pages import ROOT, blocks, page
+from support.documents.pages import ROOT, blocks, page
 
 #: What differs from run to run.
 VARYING = re.compile(r"^/\S+/(?=backups/)|\d{8}_\d{6}(?:_\d+)?", re.M)

@@ -13,8 +13,8 @@ from conftest import MakeQueue, OpenPython, OpenSession
 from hosts import Host
 from hosts.protocol import SQLITE_READONLY
 from support import artifacts
-from support.privileges import drop_override
 from support.queues import SCHEMA, Queue, Shape, grow
+from support.users.privileges import drop_override
 
 JOURNALS = ("delete", "truncate", "persist")
 

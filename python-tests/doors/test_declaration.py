@@ -15,8 +15,8 @@ import pytest
 from conftest import FILE_NAMES, OpenPython, OpenSession
 
 from hosts import find_host
-from support.documented import OFFERED, OPERATIONS
-from support.pages import ROOT
+from support.documents.declared import OFFERED, OPERATIONS
+from support.documents.pages import ROOT
 from support.queues import Queue
 
 CORE = """
@@ -155,7 +155,9 @@ def test_an_operation_that_is_declared_is_behind_every_door(
     assert f"int qk_echo(qk_queue *queue, {ARGUMENTS}, char **result);" in header
     row = "| `queue_echo(word [, times])` | JSON: what was `said` | `SELECT queue_echo('ab', 3);` |"
     assert row in (copied / "docs/reference.md").read_text("utf-8")
-    lists = "import json; from support.documented import *; from hosts.c_driver import CALLS; "
+    lists = (
+        "import json; from support.documents.declared import *; from hosts.c_driver import CALLS; "
+    )
     lists += "print(json.dumps([FUNCTIONS['queue_echo'], CALLS['echo'], EXAMPLES['queue_echo']]))"
     of_tests: Any = json.loads(run(copied, sys.executable, "-c", lists, PYTHONPATH="python-tests"))
     assert of_tests == [[1, 2], ["tn", "text"], "SELECT queue_echo('ab', 3)"]

@@ -23,10 +23,10 @@ from hosts.c_caller import CCaller
 from hosts.protocol import SQLITE_BUSY, SQLITE_ERROR, Value
 from support import artifacts
 from support.compiling import run
-from support.documented import FUNCTIONS, TABLES
+from support.documents.declared import FUNCTIONS, TABLES
 from support.eventually import until
 from support.queues import Queue, Shape
-from support.writers import writing
+from support.workers import writing
 
 PAGE = ROOT / "docs" / "hosts.md"
 WORKERS = Path(hosts.__file__).with_name("workers.mjs")

@@ -11,7 +11,7 @@ from conftest import ROOT, MakeQueue, OpenSession
 
 from hosts import Host
 from support import artifacts
-from support.documented import BACKUP_FIELDS
+from support.documents.declared import BACKUP_FIELDS
 from support.queues import Queue, Shape
 
 

@@ -9,8 +9,8 @@ import pytest
 from conftest import OpenPython, OpenSession
 
 from hosts import Host
-from support.documented import FUNCTIONS, TABLES, functions_of, modules_of
-from support.pages import page
+from support.documents.declared import FUNCTIONS, TABLES, functions_of, modules_of
+from support.documents.pages import page
 from support.queues import Queue
 
 DIRECTONLY = 0x80000

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from hosts.protocol import SQLITE_CORRUPT, SQLITE_NOTADB
-from support.actions import steps
 from support.faults import READ, Answer, Fault, Faults
+from support.faults.actions import steps
 from support.queues import Queue, Shape, make_queue
 
 CALLS = [

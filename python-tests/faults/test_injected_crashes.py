@@ -3,7 +3,7 @@
 For N = 1, 2, 3, ... until the action completes, its Nth operation that changes or syncs a file is
 SIGKILL instead. What was written then stays, so that shows the order of operations, but not
 what was only in memory. Therefore each action's log is also cut after each operation, and the
-directory made anew with what a disk must have kept by then: see support/power.py.
+directory made anew with what a disk must have kept by then: see support/faults/power.py.
 
 A death right after a sync leaves what the death before it left, so those are left to the long form.
 
@@ -26,9 +26,9 @@ import pytest
 
 from hosts import find_host
 from support import artifacts
-from support.actions import ACTIONS, IDS, Action, Scene, State, named, steps
 from support.faults import KILL, RENAME, SYNC, Fault, Faults, Operation
-from support.power import Disk, Kept, inodes_below, losses, put, tree_below
+from support.faults.actions import ACTIONS, IDS, Action, Scene, State, named, steps
+from support.faults.power import Disk, Kept, inodes_below, losses, put, tree_below
 
 pytestmark = pytest.mark.rule(4)
 

@@ -36,7 +36,6 @@ from hosts.protocol import (
     SQLITE_READONLY,
 )
 from support import artifacts
-from support.actions import ACTIONS, IDS, LOOK, VERIFY, Action, Scene, named, state_of, steps
 from support.eventually import until_writing
 from support.faults import (
     CHANGES,
@@ -53,6 +52,7 @@ from support.faults import (
 from support.faults import (
     LOOK as LOOKS,
 )
+from support.faults.actions import ACTIONS, IDS, LOOK, VERIFY, Action, Scene, named, state_of, steps
 from support.queues import grow
 
 pytestmark = pytest.mark.rule(6)

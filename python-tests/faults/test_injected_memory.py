@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from support.actions import ACTIONS, IDS, LOOK, WARM, Action, Scene, state_of, steps
 from support.faults import Faults
+from support.faults.actions import ACTIONS, IDS, LOOK, WARM, Action, Scene, state_of, steps
 
 pytestmark = pytest.mark.rule(6)
 

@@ -13,7 +13,7 @@ from hosts import Host, SqlError
 from hosts.protocol import SQLITE_INTERRUPT
 from support import artifacts
 from support.eventually import threads, until_threads, until_writing
-from support.interrupts import interrupted
+from support.faults.interrupts import interrupted
 from support.queues import Queue, Shape, grow, make_queue
 
 # Large enough that its copy is still going on when the interrupt comes.

@@ -11,7 +11,7 @@ from hosts import SqlError
 from hosts.protocol import SQLITE_INTERRUPT
 from hosts.python_host import PythonSession
 from support.eventually import until
-from support.interrupts import interrupted
+from support.faults.interrupts import interrupted
 from support.queues import Queue, Shape
 
 LONGEST_SECONDS = 5.0

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from test_injected_errors import check_fault, reads
 
-from support.actions import ACTIONS, IDS, WARM, Action, Scene
 from support.faults import LOOK, Fault, Faults
+from support.faults.actions import ACTIONS, IDS, WARM, Action, Scene
 from support.queues import Shape, make_queue
 
 pytestmark = pytest.mark.rule(6)

@@ -12,13 +12,13 @@ import pytest
 from conftest import ROOT
 
 from hosts import Host
-from support.documented import FUNCTIONS, TABLES
+from support.documents.declared import FUNCTIONS, TABLES
 from support.hostile import CALLS
 from support.queues import Queue
 
 pytestmark = pytest.mark.rule(8)
 
-CHILD = Path(__file__).parents[1] / "support" / "authorizer_child.py"
+CHILD = Path(__file__).parents[1] / "support" / "hostile" / "authorizer_child.py"
 PRAGMA, READ, SELECT, UPDATE, FUNCTION = 19, 20, 21, 23, 31
 LOOKS = {"queue_depth", "queue_stale", "queue_stats", "queue_version"}
 #: One that allows everything.

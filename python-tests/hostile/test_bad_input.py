@@ -10,8 +10,8 @@ from conftest import MakeQueue, OpenPython, OpenSession
 
 from hosts import Host, SqlError, Value
 from hosts.protocol import SQLITE_CANTOPEN, SQLITE_ERROR
-from support.privileges import drop_override
 from support.queues import Queue, Shape
+from support.users.privileges import drop_override
 
 pytestmark = pytest.mark.rule(6)
 

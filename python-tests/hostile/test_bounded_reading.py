@@ -20,7 +20,7 @@ from conftest import OpenPython
 from hosts.protocol import SQLITE_CORRUPT, SQLITE_NOTADB
 from hosts.python_host import PythonSession
 from support.artifacts import CATALOG, catalog
-from support.engine_artifacts import digest_of, hashes_of, make_chain, write_catalog
+from support.artifacts.kinds import digest_of, hashes_of, make_chain, write_catalog
 from support.eventually import peak
 from support.queues import Queue
 

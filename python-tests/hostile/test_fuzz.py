@@ -26,11 +26,11 @@ from hypothesis import strategies as st
 
 from hosts import find_host
 from support.artifacts import catalog
+from support.artifacts.kinds import forge, hashes_of, write_catalog
 from support.compiling import SANITIZER
-from support.documented import FUNCTIONS, TABLES
-from support.engine_artifacts import forge, hashes_of, write_catalog
+from support.documents.declared import FUNCTIONS, TABLES
 from support.faults import Faults
-from support.fuzzing import (
+from support.hostile.fuzzing import (
     Ground,
     documents,
     mutations,

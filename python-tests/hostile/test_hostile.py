@@ -1,7 +1,7 @@
 """Whatever is in a database and its backup directory: nothing outside is read, written or deleted.
 
 Somebody else made both; a user loads the library and calls everything that there is, in the order
-of support/hostile.py. Each call may work or fail. But the host lives, no call lasts, what lies
+of support/hostile. Each call may work or fail. But the host lives, no call lasts, what lies
 outside stays as it was, and on the whole machine no file is opened that the library has no
 business with.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from support.documented import FUNCTIONS, TABLES
+from support.documents.declared import FUNCTIONS, TABLES
 from support.faults import Faults
 from support.hostile import CALLS, Prepare, World, call_all, edit
 

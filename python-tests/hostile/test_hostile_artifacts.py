@@ -20,7 +20,7 @@ from conftest import OpenPython
 
 from hosts.python_host import PythonSession
 from support.artifacts import CATALOG, catalog
-from support.engine_artifacts import (
+from support.artifacts.kinds import (
     forge,
     hashes_of,
     make_chain,

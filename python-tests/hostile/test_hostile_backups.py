@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from support.artifacts import CATALOG, catalog
-from support.engine_artifacts import write_catalog
+from support.artifacts.kinds import write_catalog
 from support.faults import Faults
 from support.hostile import Prepare, World, call_all
 

@@ -18,8 +18,8 @@ import pytest
 
 from hosts import find_host
 from support import compiling
-from support.actions import ACTIONS, IDS, LOOK, WARM, Action, Scene, state_of, steps
 from support.faults import Fault, Faults
+from support.faults.actions import ACTIONS, IDS, LOOK, WARM, Action, Scene, state_of, steps
 
 pytestmark = pytest.mark.rule(6)
 

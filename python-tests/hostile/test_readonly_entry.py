@@ -8,7 +8,7 @@ import pytest
 from conftest import OpenSession
 
 from hosts import Session, SqlError, find_host
-from support.documented import FUNCTIONS, TABLES, functions_of, modules_of
+from support.documents.declared import FUNCTIONS, TABLES, functions_of, modules_of
 from support.queues import Queue
 
 pytestmark = pytest.mark.rule(8)

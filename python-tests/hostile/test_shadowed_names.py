@@ -10,7 +10,7 @@ import pytest
 from conftest import OpenSession
 
 from hosts import Host
-from support.documented import TABLES
+from support.documents.declared import TABLES
 from support.hostile import CALLS
 from support.queues import Queue, Shape, make_queue
 

@@ -10,8 +10,8 @@ from conftest import OpenPython
 from hosts.protocol import SQLITE_TOOBIG
 from hosts.python_host import PythonSession
 from support.artifacts import catalog
-from support.documented import FUNCTIONS
-from support.engine_artifacts import write_catalog
+from support.artifacts.kinds import write_catalog
+from support.documents.declared import FUNCTIONS
 from support.queues import Queue
 
 LIMIT_LENGTH = 0

@@ -29,9 +29,9 @@ import pytest
 
 from support import users
 from support.artifacts import CATALOG, sha256
+from support.hostile.races import look, swapping, victim
 from support.queues import SCHEMA
-from support.races import look, swapping, victim
-from support.remotes import environment
+from support.servers.remotes import environment
 from support.users import BOB, ROOT, Place, User
 
 pytestmark = [

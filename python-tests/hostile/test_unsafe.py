@@ -8,7 +8,7 @@ import pytest
 from conftest import OpenPython, OpenSession
 
 from hosts import Host
-from support.documented import EXAMPLES, FUNCTIONS
+from support.documents.declared import EXAMPLES, FUNCTIONS
 from support.queues import Queue
 
 pytestmark = pytest.mark.rule(8)

@@ -20,14 +20,14 @@ from conftest import OpenPython
 from hosts import SqlError
 from hosts.protocol import SQLITE_INTERNAL
 from hosts.python_host import PythonSession
-from support import hostile_values
-from support.documented import SETTINGS
-from support.engine_artifacts import state
-from support.hostile_values import VALUES
+from support.artifacts.kinds import state
+from support.documents.declared import SETTINGS
+from support.hostile import values as hostile_values
+from support.hostile.values import VALUES
 from support.package import Package
 from support.queues import Queue, Shape, make_queue
-from support.remotes import environment
 from support.schedules import NOON, RUN, text
+from support.servers.remotes import environment
 
 pytestmark = [pytest.mark.rule(5), pytest.mark.rule(6)]
 
@@ -114,7 +114,7 @@ import contextlib, io, re
 from pathlib import Path
 from queuekeeper.cli import run
 sys.path.insert(0, sys.argv[1])
-from support import hostile_values
+from support.hostile import values as hostile_values
 path, outside, what = Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
 commands = [
     ["settings"], ["settings", "--json"], ["health"], ["stale"], ["depth"], ["schedule"],

@@ -6,11 +6,11 @@ import os
 import subprocess
 from typing import Any
 
-from support.cli import CALL
+from support.documents.pages import blocks, page
 from support.package import LIMIT_SECONDS, Package
-from support.pages import blocks, page
+from support.package.cli import CALL
 from support.queues import Queue
-from support.remotes import environment
+from support.servers.remotes import environment
 
 #: The queue's path and the remote's; what the command line says may be on standard error, too.
 BEGIN = (

@@ -14,10 +14,10 @@ import pytest
 from conftest import ROOT, MakeDisk
 
 from support.artifacts import catalog, sha256
+from support.faults.stubborn import immutable
 from support.package import Package
 from support.queues import Queue, grow
-from support.remotes import environment
-from support.stubborn import immutable
+from support.servers.remotes import environment
 
 #: What the programs have: the queue's path, the remote's, and both opened.
 CALL = """

@@ -16,10 +16,10 @@ import pytest
 from conftest import MakeDisk, MakeQueue
 
 from support.artifacts import catalog, sha256
-from support.engine_content import content_of_live
 from support.package import Package
 from support.queues import Queue, Shape, grow
-from support.remotes import (
+from support.queues.content import content_of_live
+from support.servers.remotes import (
     DEAD_PORT,
     HASHES,
     KINDS,
@@ -52,7 +52,7 @@ SQLITE_IOERR, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_CANTOPEN, SQLITE_AUTH = 10, 11
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     """Each kind of server in turn, over an empty directory."""
     if request.param == S3S and shutil.which("s3s-fs") is None:
-        pytest.skip("s3s-fs is not installed; support/remotes.py says how")
+        pytest.skip("s3s-fs is not installed; support/servers/remotes.py says how")
     with serving(request.param, tmp_path / "served", tmp_path) as started:
         yield started
 

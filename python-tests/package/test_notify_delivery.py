@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from support.cli import command_line
-from support.listener import SECRETS, USER, Listener, listening
 from support.package import LIMIT_SECONDS, Package
+from support.package.cli import command_line
 from support.queues import Queue
+from support.servers.listener import SECRETS, USER, Listener, listening
 
 RunDue = Callable[..., "tuple[list[Any], str]"]
 

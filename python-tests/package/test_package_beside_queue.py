@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from support.listener import listening
 from support.package import LIMIT_SECONDS, Package
 from support.queues import Queue
+from support.servers.listener import listening
 
 #: A `queue` that is no trap: it only lacks what the standard library's has.
 OTHER = "class Task: pass\n"

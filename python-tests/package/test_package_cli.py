@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from conftest import MakeQueue
 
-from support.cli import CALL
 from support.package import Package
+from support.package.cli import CALL
 from support.queues import Queue, Shape
 
 COMMANDS = {

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from conftest import MakeQueue
 
-from support.documented import FUNCTIONS, TABLES
-from support.outsider import Seen, outsider, try_to_write
+from support.documents.declared import FUNCTIONS, TABLES
 from support.package import Package
 from support.queues import Queue, Shape
+from support.workers.outsider import Seen, outsider, try_to_write
 
 pytestmark = [
     pytest.mark.rule(1),

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from queuekeeper import prismq
-from support.backend import SETUP
 from support.package import Package
+from support.package.backend import SETUP
 from support.queues import Queue
 
 Run = Callable[[str], Any]

@@ -10,7 +10,7 @@ from conftest import ROOT
 
 import queuekeeper
 from queuekeeper import results
-from support.documented import BACKUP_FIELDS, FUNCTIONS, TABLES
+from support.documents.declared import BACKUP_FIELDS, FUNCTIONS, TABLES
 from support.package import Package
 from support.queues import Queue
 

@@ -24,9 +24,9 @@ from proof.harm import KINDS, harmed
 from proof.place import session_on
 from proof.record import Job, Record
 from support.artifacts import CATALOG, catalog
-from support.engine_artifacts import ALL, hashes_of, make_chain, make_one, state, status_of
-from support.engine_content import Content, content_of_file
+from support.artifacts.kinds import ALL, hashes_of, make_chain, make_one, state, status_of
 from support.queues import Queue, Shape, make_queue
+from support.queues.content import Content, content_of_file
 
 ROUNDS_OF_A_SCENE = 1000
 ROUNDS_A_LIVE_ONE = 100

@@ -20,7 +20,7 @@ from proof import bank, rounds
 from proof.place import HOSTS, Worker, session_on, working
 from proof.record import Job, Record
 from support.artifacts import assert_sound, opened
-from support.engine_artifacts import ALL
+from support.artifacts.kinds import ALL
 
 WRITERS = 4
 PAUSE_SECONDS = 0.008

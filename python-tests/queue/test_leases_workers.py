@@ -14,7 +14,7 @@ from hosts import HostDiedError
 from hosts.protocol import Value
 from support.eventually import until
 from support.queues import Queue, Shape, utc
-from support.writers import running
+from support.workers import running
 
 LEASED = "SELECT count(*) FROM task_queue WHERE status = 'leased'"
 

@@ -6,8 +6,8 @@ library hands the very same one out again.
 Two libraries take minutes to compile, so their tests are left out where they are not there:
 
     .venv/bin/pip install honker==0.2.4
-    cargo build --manifest-path python-tests/support/apalis_worker/Cargo.toml
-    export APALIS_WORKER=python-tests/support/apalis_worker/target/debug/apalis-worker
+    cargo build --manifest-path python-tests/support/workers/apalis_worker/Cargo.toml
+    export APALIS_WORKER=python-tests/support/workers/apalis_worker/target/debug/apalis-worker
     .venv/bin/python -m pytest python-tests/queue/test_presets.py
 """
 
@@ -31,7 +31,7 @@ from conftest import OpenPython
 from hosts.python_host import PythonSession
 from support.eventually import until
 
-WORKER = Path(__file__).parents[1] / "support" / "library_worker.py"
+WORKER = Path(__file__).parents[1] / "support" / "workers" / "library_worker.py"
 APALIS = os.environ.get("APALIS_WORKER", "")
 
 # The parts of a second that the library counts in; none: it writes texts.

@@ -10,7 +10,7 @@ from conftest import MakeQueue, OpenPython, OpenSession
 
 from hosts import Host
 from support.queues import Queue, Shape, utc
-from support.writers import writing
+from support.workers import writing
 
 LEASE = (
     "INSERT INTO task_queue(id, type, status, lease_until_utc, locked_by, reserved_at_utc, "

@@ -10,7 +10,7 @@ import pytest
 from conftest import MakeQueue, OpenPython, OpenSession
 
 from hosts import Host
-from support.pages import page
+from support.documents.pages import page
 from support.queues import Queue
 
 SETTING = "SELECT value, default_value, description FROM queue_settings() WHERE name = ?"

@@ -15,7 +15,7 @@ import pytest
 from conftest import MakeQueue, OpenPython
 
 from hosts.protocol import SQLITE_BUSY
-from support.engine_artifacts import back_up
+from support.artifacts.kinds import back_up
 from support.queues import Queue
 
 pytestmark = [

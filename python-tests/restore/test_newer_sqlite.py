@@ -14,8 +14,8 @@ from hosts import Host, Session, find_host
 from hosts.protocol import SQLITE_BUSY, SQLITE_ERROR
 from support import artifacts
 from support.artifacts import CATALOG
-from support.damage import outdate_index, overwrite
-from support.engine_artifacts import back_up
+from support.artifacts.kinds import back_up
+from support.faults.damage import outdate_index, overwrite
 from support.queues import Queue
 
 #: The oldest SQLite that knows an ORDER BY in an aggregate function.

@@ -14,9 +14,9 @@ from conftest import MakeQueue, OpenPython, OpenSession
 from hosts import Host, Session, SqlError, find_host
 from hosts.protocol import SQLITE_CANTOPEN
 from support import artifacts
-from support.engine_artifacts import back_up, change, make_chain, state
-from support.engine_content import content_of_file, content_of_live
+from support.artifacts.kinds import back_up, change, make_chain, state
 from support.queues import Queue, Shape
+from support.queues.content import content_of_file, content_of_live
 
 pytestmark = pytest.mark.rule(5)
 

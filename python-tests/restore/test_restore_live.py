@@ -16,8 +16,8 @@ from hosts import HostDiedError, SqlError
 from hosts.protocol import SQLITE_BUSY
 from hosts.python_host import PythonSession
 from support import artifacts
-from support.engine_generations import make_generation, seen_in, tokens_in, traffic, whole
 from support.eventually import until
+from support.queues.generations import make_generation, seen_in, tokens_in, traffic, whole
 
 pytestmark = pytest.mark.rule(5)
 

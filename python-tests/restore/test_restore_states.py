@@ -11,9 +11,9 @@ from conftest import MakeQueue, OpenPython
 from hosts.protocol import SQLITE_BUSY
 from hosts.python_host import PythonSession
 from support import artifacts
-from support.engine_artifacts import back_up, change, state
-from support.engine_content import content_of_live
+from support.artifacts.kinds import back_up, change, state
 from support.queues import Queue, Shape
+from support.queues.content import content_of_live
 
 pytestmark = pytest.mark.rule(5)
 

@@ -17,7 +17,7 @@ from hosts import Host, Session, find_host
 from hosts.protocol import SQLITE_FULL
 from hosts.python_host import PythonSession
 from support import artifacts
-from support.engine_artifacts import back_up, change
+from support.artifacts.kinds import back_up, change
 from support.queues import Queue, Shape, grow
 
 pytestmark = pytest.mark.rule(6)

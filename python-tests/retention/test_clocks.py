@@ -13,7 +13,7 @@ from conftest import OpenPython
 
 from hosts import Session
 from support.artifacts import CATALOG, catalog
-from support.engine_artifacts import write_catalog
+from support.artifacts.kinds import write_catalog
 from support.queues import Queue, Shape, make_queue
 from support.schedules import NOON, Ran, detail, jobs, only, run_due
 

@@ -16,10 +16,10 @@ from test_rotate import backups, rewrite
 
 from hosts import Host, Session
 from support import artifacts
-from support.privileges import drop_override
+from support.faults.stubborn import immutable, in_the_way
 from support.queues import Queue, Shape, make_queue
 from support.schedules import NOON, detail, only, run_due, statuses
-from support.stubborn import immutable, in_the_way
+from support.users.privileges import drop_override
 
 pytestmark = pytest.mark.rule(5)
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from support.artifacts import backups_in, catalog, temporaries_in
-from support.listener import SECRETS, Listener, listening
 from support.package import Package
 from support.queues import TIME_FORMAT, Queue, Shape, make_queue
 from support.schedules import NOON, Times, kept, spread
+from support.servers.listener import SECRETS, Listener, listening
 
 DAYS = 396
 HOURS = DAYS * 24

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from support.artifacts import catalog
-from support.cli import CommandLine, command_line
-from support.listener import Listener, listening
 from support.package import LIMIT_SECONDS, Package
+from support.package.cli import CommandLine, command_line
 from support.queues import Queue
+from support.servers.listener import Listener, listening
 
 RunDue = Callable[..., "list[Any]"]
 

@@ -31,7 +31,7 @@ from support.schedules import (
     statuses,
     text,
 )
-from support.writers import writing
+from support.workers import writing
 
 DAY = timedelta(days=1)
 PROCESSES = 10

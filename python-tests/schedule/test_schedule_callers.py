@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 
 from hosts import find_host
-from support import pages
+from support.documents import pages
 from support.eventually import until
 from support.queues import Queue
 

@@ -15,9 +15,8 @@ from conftest import MakeQueue, OpenPython, OpenSession
 from hosts import Host, HostDiedError
 from hosts.python_host import PythonSession
 from support import artifacts
-from support.damage import outdate_index, overwrite
 from support.eventually import until, until_writing
-from support.privileges import drop_override
+from support.faults.damage import outdate_index, overwrite
 from support.queues import Queue, Shape, grow
 from support.schedules import (
     NOON,
@@ -32,6 +31,7 @@ from support.schedules import (
     statuses,
     text,
 )
+from support.users.privileges import drop_override
 
 SECOND, MINUTE, HOUR, DAY = (
     timedelta(seconds=1),

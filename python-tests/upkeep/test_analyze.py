@@ -9,7 +9,7 @@ from conftest import MakeQueue, OpenPython, OpenSession
 
 from hosts import Host, Row, Session, Value
 from hosts.protocol import SQLITE_BUSY, SQLITE_ERROR
-from support.interrupts import interrupted, interrupted_amid
+from support.faults.interrupts import interrupted, interrupted_amid
 from support.queues import Queue, Shape
 
 STATS = "SELECT tbl, idx, stat FROM sqlite_stat1 ORDER BY 1, 2"

@@ -12,9 +12,9 @@ from conftest import MakeQueue, OpenPython, OpenSession
 
 from hosts import Host, Session, Value
 from hosts.protocol import SQLITE_BUSY, SQLITE_ERROR, SQLITE_READONLY
-from support.interrupts import interrupted
+from support.faults.interrupts import interrupted
 from support.queues import Queue, Shape
-from support.writers import recording
+from support.workers import recording
 
 MODES = ("PASSIVE", "FULL", "RESTART", "TRUNCATE")
 CHANGE = "UPDATE task_queue SET priority = priority + 1 WHERE id = 1"

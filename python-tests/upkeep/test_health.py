@@ -12,7 +12,7 @@ from conftest import MakeQueue, OpenPython, OpenSession
 
 from hosts import Host
 from hosts.protocol import Session
-from support.documented import METRICS
+from support.documents.declared import METRICS
 from support.queues import Queue, Shape
 
 GAUGES = METRICS[:9]

@@ -9,7 +9,7 @@ from conftest import MakeQueue, OpenPython, OpenSession
 
 from hosts import Host, Value
 from hosts.protocol import SQLITE_CORRUPT, SQLITE_ERROR, SQLITE_NOTADB
-from support.interrupts import interrupted_amid
+from support.faults.interrupts import interrupted_amid
 from support.queues import Queue, Shape
 
 LONGEST_SECONDS = 3.0

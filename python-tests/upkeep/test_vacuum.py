@@ -15,9 +15,9 @@ from hosts.protocol import (
     SQLITE_FULL,
     SQLITE_READONLY,
 )
-from support.interrupts import interrupted, interrupted_amid
+from support.faults.interrupts import interrupted, interrupted_amid
 from support.queues import Queue, Shape, grow
-from support.writers import writing
+from support.workers import writing
 
 LONGEST_SECONDS = 3.0
 KEYS = {

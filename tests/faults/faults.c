@@ -34,7 +34,7 @@
 
 #define MOST_PIECES 64
 
-/* The kinds of operations, bits of `kinds`; support/faults.py has the same. */
+/* The kinds of operations, bits of `kinds`; support/faults has the same. */
 enum kind {
     CREATE = 1 << 0, WRITE = 1 << 1, SYNC = 1 << 2, TRUNCATE = 1 << 3, RENAME = 1 << 4, LINK = 1 << 5,
     UNLINK = 1 << 6, MKDIR = 1 << 7, RMDIR = 1 << 8, PERMIT = 1 << 9, ALLOCATE = 1 << 10, OTHER = 1 << 11,

@@ -1,4 +1,4 @@
-"""A process that uses a database while it is restored: python engine_traffic.py FILE ROLE NUMBER.
+"""A process that uses a database while it is restored: python traffic.py FILE ROLE NUMBER.
 
 A "writer" commits tokens and prints those that SQLite said were committed; a "reader" prints which
 contents it saw, each in one transaction. A line on standard input, or its end, stops it.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ARCHIVE = Path(__file__).resolve().parent.parent.parent / "tests" / "fixtures" / "0.1.0.tar.gz"
+ARCHIVE = Path(__file__).resolve().parents[3] / "tests" / "fixtures" / "0.1.0.tar.gz"
 #: Where the databases were when the backups were made.
 MADE_AT = Path("/srv/prismq/0.1.0")
 #: WAL with pages of 4,096 bytes, and a rollback journal with pages of 1,024.

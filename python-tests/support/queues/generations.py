@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-TRAFFIC = Path(__file__).with_name("engine_traffic.py")
+TRAFFIC = Path(__file__).parents[1] / "workers" / "traffic.py"
 ROWS = 3000
 SEEN = "SELECT generation, count(*), sum(number) FROM marks GROUP BY generation"
 

@@ -25,8 +25,8 @@ import pytest
 from hosts import Host, SqlError
 from support import compiling
 
-SOURCES = Path(__file__).resolve().parents[2] / "tests" / "faults"
-FORKING = Path(__file__).resolve().parents[1] / "hosts" / "forking.py"
+SOURCES = Path(__file__).resolve().parents[3] / "tests" / "faults"
+FORKING = Path(__file__).resolve().parents[2] / "hosts" / "forking.py"
 
 # The bits of struct control's `kinds`, in the order of faults.c.
 (CREATE, WRITE, SYNC, TRUNCATE, RENAME, LINK, UNLINK, MKDIR, RMDIR, PERMIT, ALLOCATE, OTHER) = (

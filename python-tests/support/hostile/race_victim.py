@@ -21,7 +21,7 @@ sys.dont_write_bytecode = True
 import apsw  # noqa: E402
 
 from support.artifacts import CATALOG  # noqa: E402
-from support.races import look  # noqa: E402
+from support.hostile.races import look  # noqa: E402
 
 directory, sentinel = Path(order["directory"]), Path(order["sentinel"])
 rng = random.Random(order["seed"])

@@ -18,9 +18,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from hosts.protocol import SQLITE_INTERNAL
-from support.actions import steps
 from support.compiling import SANITIZER
 from support.faults import Answer, Faults
+from support.faults.actions import steps
 from support.hostile import BACKUPS
 from support.queues import Queue, Shape, make_queue
 

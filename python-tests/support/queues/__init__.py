@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-SCHEMA = Path(__file__).parents[2] / "sql" / "schema.sql"
+SCHEMA = Path(__file__).parents[3] / "sql" / "schema.sql"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 # The tasks that are no leases, in these shares of the whole.

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support import faults as f
-from support.actions import steps
 from support.artifacts import CATALOG
-from support.documented import EXAMPLES, FUNCTIONS
-from support.engine_artifacts import state
+from support.artifacts.kinds import state
+from support.documents.declared import EXAMPLES, FUNCTIONS
 from support.faults import Answer, Faults
+from support.faults.actions import steps
 from support.queues import Queue, Shape, make_queue
 
 #: Every function and table that there is, as somebody calls them who trusts the database. "{dir}"

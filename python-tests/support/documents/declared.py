@@ -7,7 +7,7 @@ import tomllib
 from typing import Any
 
 from hosts import Row, Session
-from support.pages import ROOT, page
+from support.documents.pages import ROOT, page
 
 #: The names of all settings; a test compares the page's table with the library.
 SETTINGS = re.findall(r"^\| `(\w+)` \|", page("settings"), re.MULTILINE)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from support.engine_content import quoted
+from support.queues.content import quoted
 
 PAGE_SIZES = (512, 1024, 4096, 8192, 65536)
 

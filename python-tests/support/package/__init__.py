@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 REQUIREMENTS = ROOT / "python-tests" / "requirements.txt"
 LIMIT_SECONDS = 120
 #: What the pinned requirements run on.
