@@ -1,14 +1,16 @@
-//! Moving files out of the way, as one set, without ever replacing another.
+//! Moves a file and its companions out of the way as one set.
 //!
 //! # Promise
 //!
-//! A file and its companions get the names `NAME.corrupt-STAMP`, `NAME.corrupt-STAMP-wal` and so on, or those with the first number
-//! behind the stamp for which all these names are free. A file that is sound but of no use has `orphan` in place of `corrupt`. No name that exists is replaced, whoever makes it in the meantime. If one of
-//! the set cannot be moved, those that were moved get their old names again.
+//! - The set is renamed to `NAME.corrupt-STAMP`, `NAME.corrupt-STAMP-wal` and so on. If any of these names
+//!   exists, a number is added to the stamp (`_2`, `_3` …). A sound file that nothing uses is named `orphan`
+//!   instead of `corrupt`.
+//! - No existing file is replaced, even if it is created concurrently.
+//! - If one file cannot be moved, those already moved get their old names back.
 //!
 //! # How
 //!
-//! [`Directory::rename_new`]: all of them stay in the directory that was opened.
+//! By [`Directory::rename_new`], so all files stay in the open directory.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,26 +18,21 @@ use std::path::{Path, PathBuf};
 use super::{Directory, with_suffix};
 use crate::error::{Error, Result};
 
-/// A set of files that were moved out of the way.
 pub struct SetAside {
     path: PathBuf,
     directory: Directory,
-    /// Old and new paths, in the order of the moving.
+    /// Old and new paths, in the order of the moves.
     moved: Vec<(PathBuf, PathBuf)>,
 }
 
 impl SetAside {
-    /// Moves `path`, which lies in `directory`, and what has its name with one of `companions` behind it. The companions go first: a WAL that stayed would be
-    /// replayed over what comes to its database's place.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says, or so many such names are taken that something is wrong. All files have their old names then.
+    /// Moves `path` in `directory`, and each `path` + companion suffix. Companions go first: a WAL left
+    /// behind would be replayed over whatever database takes this name next.
     pub fn of(directory: &Directory, path: &Path, companions: &[&str], stamp: &str) -> Result<Self> {
         Self::called("corrupt", directory, path, companions, stamp)
     }
 
-    /// The same for a single file that belongs to nothing.
+    /// Moves a single file that belongs to no database.
     pub fn orphan(directory: &Directory, path: &Path, stamp: &str) -> Result<Self> {
         Self::called("orphan", directory, path, &[], stamp)
     }
@@ -51,7 +48,6 @@ impl SetAside {
         Err(Error::usage(format!("'{}' cannot be moved aside; move it away yourself", path.display())))
     }
 
-    /// Where the file lies now.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -61,11 +57,7 @@ impl SetAside {
         self.directory.sync()
     }
 
-    /// Gives all files their old names again.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says, or an old name that was taken; the error says where the file is.
+    /// Restores the old names. If one is taken, the error says where the file is.
     pub fn put_back(self) -> Result<()> {
         put_back(&self.directory, &self.moved)
     }
@@ -81,7 +73,8 @@ fn move_set(
     let mut set = Vec::new();
     for companion in companions.iter().chain(&[""]) {
         let (from, to) = (with_suffix(path, companion), with_suffix(aside, companion));
-        // Also where there is no such companion: what lies there would be taken for one of this set.
+        // Checked even if this companion does not exist: a file with the new name would be taken for part of
+        // the set.
         if !directory.lacks(&to)? {
             return Ok(None);
         }

@@ -1,4 +1,4 @@
-//! What has a name, as it was looked up without following a link.
+//! Metadata of a name, looked up without following a link.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,6 @@ type Raw = rustix::fs::Stat;
 #[cfg(not(unix))]
 type Raw = std::fs::Metadata;
 
-/// What has a name.
 pub struct Found(pub(super) Raw);
 
 #[cfg(unix)]
@@ -20,7 +19,6 @@ impl Found {
         rustix::fs::FileType::from_raw_mode(self.0.st_mode)
     }
 
-    /// Whether it is a regular file.
     pub fn is_file(&self) -> bool {
         self.kind().is_file()
     }
@@ -33,22 +31,20 @@ impl Found {
         self.kind().is_symlink()
     }
 
-    /// How long it is.
     pub fn length(&self) -> u64 {
         self.0.st_size as u64
     }
 
-    /// When its content was changed.
     pub fn modified(&self) -> Option<SystemTime> {
         time(self.0.st_mtime as i64, self.0.st_mtime_nsec as u32)
     }
 
-    /// When it was changed in any way, as far as that is known.
+    /// The later of the content's and the inode's change time, if known.
     pub fn last_change(&self) -> Option<SystemTime> {
         Some(self.modified()?.max(time(self.0.st_ctime as i64, self.0.st_ctime_nsec as u32)?))
     }
 
-    /// Its device and inode.
+    /// Device and inode.
     pub fn identity(&self) -> Option<Identity> {
         Some((self.0.st_dev as u64, self.0.st_ino as u64))
     }
@@ -77,7 +73,6 @@ impl Found {
         None
     }
 
-    /// Whether it is a regular file.
     pub fn is_file(&self) -> bool {
         self.0.is_file()
     }
@@ -90,22 +85,20 @@ impl Found {
         self.0.is_symlink()
     }
 
-    /// How long it is.
     pub fn length(&self) -> u64 {
         self.0.len()
     }
 
-    /// When its content was changed.
     pub fn modified(&self) -> Option<SystemTime> {
         self.0.modified().ok()
     }
 
-    /// When it was changed in any way, as far as that is known.
+    /// The later of modification and creation time, if known.
     pub fn last_change(&self) -> Option<SystemTime> {
         Some(self.modified()?.max(self.0.created().ok()?))
     }
 
-    /// Its device and inode, where there are such.
+    /// Device and inode: unknown here.
     pub fn identity(&self) -> Option<Identity> {
         None
     }

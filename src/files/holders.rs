@@ -1,23 +1,26 @@
-//! Who else has a file open or locked, as far as the system shows.
+//! Finds other holders of a file: processes that have it open or locked.
 //!
 //! # Promise
 //!
-//! On Linux, a process that holds a lock on a file is found in `/proc/locks`, whoever it belongs to, and one that has the file open in
-//! `/proc/PID/fd`, if this process may look there; one that it may not look into counts as unknown, and is no holder by that alone. A
-//! connection in WAL mode holds a lock on the `-shm` for as long as it is open, so it is found either way. Elsewhere, and across
-//! machines, nothing is known, except what the system itself refuses (sharing modes on Windows). Files are looked at with `stat` only.
+//! - On Linux, a process that holds a lock is found in `/proc/locks`, whatever its user. One that has the
+//!   file open is found in `/proc/PID/fd`, if this process may read that; a process that it may not inspect
+//!   does not count as a holder.
+//! - A WAL-mode connection holds a lock on the `-shm` for as long as it is open, so it is found either way.
+//! - On other systems and across machines nothing is known, except what the system itself refuses (sharing
+//!   modes on Windows).
+//! - Only `stat` is used on the files.
 //!
 //! # How
 //!
-//! `/proc/locks` names the device of the file system, which is not always the one that `stat` gives (btrfs, overlayfs), but the one in
-//! `/proc/self/mountinfo`; so either counts.
+//! On btrfs and overlayfs, the device in `/proc/locks` differs from the one that `stat` reports; it is the
+//! one in `/proc/self/mountinfo`. Either matches.
 
 use std::path::PathBuf;
 
 use super::{Directory, Found};
 
-/// Whether this process has a POSIX lock on a file of that directory, as SQLite takes them; it loses them when it closes any descriptor
-/// of the file.
+/// Whether this process holds a POSIX lock on a file, as SQLite takes them. Closing any descriptor of the
+/// file would drop it.
 pub fn is_locked_here(found: &Found, directory: &Directory) -> bool {
     #[cfg(target_os = "linux")]
     return found.identity().is_some_and(|id| linux::is_locked_here(id, directory.path()));
@@ -28,7 +31,7 @@ pub fn is_locked_here(found: &Found, directory: &Directory) -> bool {
     }
 }
 
-/// Words for somebody else who has one of `paths` open or locked. What this process itself has open counts if `with_own`.
+/// Describes another process that has one of `paths` open or locked; this process counts if `with_own`.
 pub fn holder(paths: &[PathBuf], with_own: bool) -> Option<String> {
     #[cfg(target_os = "linux")]
     return linux::holder(paths, with_own);
@@ -47,15 +50,15 @@ mod linux {
 
     use crate::files::{Identity, parent_of};
 
-    /// How often the list of locks is read for one file.
+    /// How often `/proc/locks` is read per file.
     const READINGS: usize = 2;
 
-    /// A file as `stat` and the lists of the system know it.
+    /// A file as `stat` and `/proc/locks` identify it.
     #[derive(Debug)]
     struct Known {
         device: u64,
         inode: u64,
-        /// The devices that may stand for its file system, as major and minor number.
+        /// Candidate devices (major, minor) of its file system.
         devices: Vec<(u32, u32)>,
     }
 
@@ -81,19 +84,20 @@ mod linux {
     }
 
     pub fn is_locked_here((device, inode): Identity, directory: &Path) -> bool {
-        // The list is of the whole system, and as long as anybody makes it. A lock of this process is on what it has open.
+        // `/proc/locks` covers the whole system and can be long. A process can hold locks only on files that
+        // it has open.
         let file = Known { device, inode, devices: Vec::new() };
         if own_number().and_then(|own| opens(own, &[file])) == Some(false) {
             return false;
         }
-        // While others take and drop locks, one that is held may be passed over.
+        // The list may miss a held lock while other locks come and go.
         (0..READINGS).any(|_| is_listed_as_own((device, inode), directory))
     }
 
     fn is_listed_as_own((device, inode): Identity, directory: &Path) -> bool {
         let own = own_number();
         let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-        // A look at the mounts costs more.
+        // Reading the mounts costs more, so filter by inode first.
         let mut own = locks
             .lines()
             .filter_map(parse_lock)
@@ -129,7 +133,7 @@ mod linux {
     fn named(process: i64) -> String {
         match fs::read_to_string(format!("/proc/{process}/comm")) {
             Ok(name) => format!("process {process} ({})", name.trim_end().escape_debug()),
-            // The holder of an open file description's lock has no number, and others may not be looked at.
+            // Locks of open file descriptions have no process id, and other processes may not be inspected.
             Err(_) => "another process".into(),
         }
     }
@@ -139,12 +143,12 @@ mod linux {
         listing.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
     }
 
-    /// `None` where this process may not look.
+    /// `None` if this process may not inspect `process`.
     fn opens(process: i64, files: &[Known]) -> Option<bool> {
         let descriptors = fs::read_dir(format!("/proc/{process}/fd")).ok()?.flatten();
         let mut paths = descriptors.map(|descriptor| descriptor.path());
         Some(paths.any(|path| {
-            // Sockets, pipes and the like have no path.
+            // Sockets and pipes have no absolute path.
             let named = fs::read_link(&path).is_ok_and(|target| target.is_absolute());
             named
                 && fs::metadata(&path).is_ok_and(|found| {
@@ -161,7 +165,8 @@ mod linux {
         inode: u64,
     }
 
-    /// A line such as `1: POSIX  ADVISORY  WRITE 3568 fd:00:2531452 0 EOF`; those who wait have `->` behind the number.
+    /// Parses a line such as `1: POSIX  ADVISORY  WRITE 3568 fd:00:2531452 0 EOF`; waiters have `->` after
+    /// the number.
     fn parse_lock(line: &str) -> Option<Lock> {
         let fields: Vec<&str> = line.split_whitespace().filter(|field| *field != "->").collect();
         let [_, kind, _, _, process, file, ..] = fields.as_slice() else { return None };
@@ -172,7 +177,7 @@ mod linux {
         Some(Lock { is_posix: *kind == "POSIX", process: process.parse().ok()?, device: (major, minor), inode })
     }
 
-    /// The device of the file system that is mounted at `directory` or next above it.
+    /// The device of the file system that `directory` is on.
     fn device_of_mount(directory: &Path, mounts: &str) -> Option<(u32, u32)> {
         let parsed = mounts.lines().filter_map(|line| {
             let mut fields = line.split(' ').skip(2);
@@ -180,12 +185,12 @@ mod linux {
             let point = unescaped(fields.nth(1)?);
             Some((point, (major.parse().ok()?, minor.parse().ok()?)))
         });
-        // Of two at one place, the later one hides the other.
+        // `max_by_key` returns the last maximum: a later mount hides an earlier one at the same place.
         let above = parsed.filter(|(point, _)| directory.starts_with(point));
         above.max_by_key(|(point, _)| point.components().count()).map(|(_, device)| device)
     }
 
-    /// A path in which blanks, tabs, line ends and backslashes are written as `\` and three octal digits.
+    /// Decodes blanks, tabs, newlines and backslashes, which are written as `\` and three octal digits.
     fn unescaped(text: &str) -> PathBuf {
         use std::os::unix::ffi::OsStringExt;
         let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());

@@ -1,11 +1,11 @@
-//! The files that must not be touched, and how to open one that may be.
+//! The live databases' files, which must not be touched, and opening one that may be.
 //!
 //! # How
 //!
-//! A file is compared by name and by identity (device and inode). SQLite deletes and makes `-journal`, `-wal` and `-shm` as it goes,
-//! and a file system gives the inode of a deleted file to the next one that is made. So the identity behind a name is looked
-//! up at each comparison. Only that of the databases themselves is also kept, in case one is renamed meanwhile; it counts
-//! as long as this process has that file open, which keeps its inode from being used again.
+//! Files are compared by name and by identity (device and inode). SQLite deletes and recreates `-journal`,
+//! `-wal` and `-shm`, and file systems reuse the inodes of deleted files, so identities are looked up at each
+//! comparison. Only the databases' own identities are kept, in case one is renamed. A kept identity counts
+//! only while this process has the file open, which keeps the inode from being reused.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,10 +14,9 @@ use std::path::{Path, PathBuf};
 use super::{Directory, Found, holders, look, with_suffix};
 use crate::error::{Error, Result};
 
-/// What SQLite has behind the name of a database for the files beside it.
+/// The suffixes of the files that SQLite keeps beside a database.
 pub const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// What tells two names of one file from two files.
 #[cfg(unix)]
 type FileId = (u64, u64);
 #[cfg(not(unix))]
@@ -35,15 +34,14 @@ fn file_id(path: &Path) -> Option<FileId> {
     fs::canonicalize(path).ok()
 }
 
-/// Whether two paths lead to the same file.
 pub fn same_file(one: &Path, other: &Path) -> bool {
     resolved(one) == resolved(other) || file_id(one).is_some_and(|id| file_id(other) == Some(id))
 }
 
-/// The device and the inode of a file.
+/// Device and inode.
 pub type Identity = (u64, u64);
 
-/// What lies at a path: the identity of a regular file, no link; `None` of anything else, and where there is no such thing.
+/// The identity of a regular file; `None` for links, other kinds and absent names.
 #[cfg(unix)]
 pub fn identity(path: &Path) -> Result<Option<Identity>> {
     use std::os::unix::fs::MetadataExt;
@@ -55,20 +53,20 @@ pub fn identity(_path: &Path) -> Result<Option<Identity>> {
     Ok(None)
 }
 
-/// Whether two paths are spellings of one name.
+/// Whether two paths spell the same name.
 pub fn same_name(one: &Path, other: &Path) -> bool {
     resolved(one) == resolved(other)
 }
 
 /// The files that must not be touched.
 pub struct LiveFiles {
-    /// The databases as they were when they were listed.
+    /// Identities at the time of listing.
     databases: Vec<FileId>,
     names: Vec<PathBuf>,
 }
 
 impl LiveFiles {
-    /// These databases, with the files that SQLite keeps beside each.
+    /// These databases and their companions.
     pub fn among(databases: Vec<PathBuf>) -> Self {
         let mut live = Self { databases: Vec::new(), names: Vec::new() };
         for database in databases {
@@ -79,7 +77,7 @@ impl LiveFiles {
         live
     }
 
-    /// Whether `path` is one of them, under this or any other name.
+    /// Whether `path` is a live file, under this or any other name.
     pub fn contains(&self, path: &Path) -> bool {
         if self.names.contains(&resolved(path)) {
             return true;
@@ -87,7 +85,7 @@ impl LiveFiles {
         file_id(path).is_some_and(|id| self.is_one(&id))
     }
 
-    /// Whether what has that name in a directory is one of them, under this or any other name.
+    /// The same for a name in an open directory.
     #[cfg(unix)]
     pub fn contains_in(&self, directory: &Directory, path: &Path) -> bool {
         let around = directory.identity();
@@ -96,7 +94,6 @@ impl LiveFiles {
         self.names.iter().any(is_named) || directory.identity_behind(path).is_some_and(|id| self.is_one(&id))
     }
 
-    /// The same by its path.
     #[cfg(not(unix))]
     pub fn contains_in(&self, _directory: &Directory, path: &Path) -> bool {
         self.contains(path)
@@ -107,12 +104,12 @@ impl LiveFiles {
         named || (self.databases.contains(id) && is_open(id) != Some(false))
     }
 
-    /// Refuses `path` if it is one of them.
+    /// Fails if `path` is a live file.
     pub fn refuse(&self, path: &Path) -> Result<()> {
         if self.contains(path) { Err(refusal(path)) } else { Ok(()) }
     }
 
-    /// The same of what has that name in a directory.
+    /// The same for a name in an open directory.
     pub fn refuse_in(&self, directory: &Directory, path: &Path) -> Result<()> {
         if self.contains_in(directory, path) { Err(refusal(path)) } else { Ok(()) }
     }
@@ -126,19 +123,19 @@ fn refusal(path: &Path) -> Error {
     ))
 }
 
-/// Whether this process has the file open, as far as that can be known: on Linux, from the list of its descriptors.
+/// Whether this process is known to have the file open (Linux only).
 pub fn open_in_this_process(path: &Path) -> bool {
     file_id(path).is_some_and(|id| is_open(&id) == Some(true))
 }
 
-/// Whether this process has the file open; `None` where the system does not list its descriptors.
+/// `None` if the system does not list a process's descriptors.
 fn is_open(id: &FileId) -> Option<bool> {
     let descriptors = fs::read_dir("/proc/self/fd").ok()?;
-    // `stat` follows the link of a descriptor to the file itself.
+    // `stat` follows the descriptor's link to the file.
     Some(descriptors.flatten().any(|descriptor| file_id(&descriptor.path()).is_some_and(|open| open == *id)))
 }
 
-/// `path` with its directory resolved, so that two spellings of one name compare equal.
+/// Resolves the directory part, so that two spellings of one name compare equal.
 fn resolved(path: &Path) -> PathBuf {
     let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
     match (parent, path.file_name()) {
@@ -147,11 +144,8 @@ fn resolved(path: &Path) -> PathBuf {
     }
 }
 
-/// Opens a file that lies in a backup directory for reading, if it is there: a regular file, no link, not live.
-///
-/// # Errors
-///
-/// Anything else at that name, or a failure to open it.
+/// Opens a file in a backup directory for reading; `None` if absent. Fails unless it is a regular file, no
+/// link, and neither live nor locked by this process.
 pub fn open_own(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Option<File>> {
     let Some(found) = directory.look(path)? else { return Ok(None) };
     if !found.is_file() {
@@ -183,7 +177,7 @@ pub fn open_own(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<
         Ok(file) => match is_same(&file, &found) {
             Ok(true) => Ok(Some(file)),
             Ok(false) => {
-                // It may be a live database by now, and closing it would drop its locks.
+                // It may be a live database by now: closing it would drop its locks, so the descriptor leaks.
                 std::mem::forget(file);
                 Err(super::swapped(path))
             }
@@ -194,8 +188,8 @@ pub fn open_own(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<
     }
 }
 
-/// Whether a file that was opened is the one that was looked at before; a rename may have put another one in its place, which is as
-/// good unless it is no regular file, or one with other names.
+/// Whether the opened file is the one looked up before, or a regular file with no other name that replaced
+/// it, which is just as safe.
 #[cfg(unix)]
 fn is_same(opened: &File, found: &Found) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
@@ -235,7 +229,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (_, live) = database(directory.path()).unwrap();
         let other = directory.path().join("other");
-        // What a file system does that gives the inode to the next file.
+        // Simulates a file system that reuses the journal's inode.
         fs::rename(directory.path().join("q.db-journal"), &other).unwrap();
         assert!(!live.contains(&other));
     }

@@ -1,4 +1,4 @@
-//! Locks between processes and threads, on files that exist for nothing else.
+//! Locks between processes and threads, on files made for that alone.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -8,24 +8,20 @@ use std::time::{Duration, Instant};
 use super::{Directory, Likeness, LiveFiles, open_own};
 use crate::error::{Error, Result};
 
-/// An OS lock on a lock file, held until dropped. The file stays: deleting it would let two holders in.
+/// An OS lock, held until dropped. The lock file stays: deleting it would let two holders in.
 pub struct DirectoryLock {
     file: File,
 }
 
 impl Drop for DirectoryLock {
     fn drop(&mut self) {
-        // Closing would not do: a process that was forked meanwhile has the same open file, and would go on holding the lock.
+        // Closing is not enough: a forked child shares the open file and would keep the lock.
         let _ = self.file.unlock();
     }
 }
 
 impl DirectoryLock {
-    /// Takes a lock in a directory if nobody holds it. A lock file that is made belongs to whom `like` says.
-    ///
-    /// # Errors
-    ///
-    /// A lock file that cannot be made.
+    /// Takes the lock if it is free. A new lock file gets the owner and bits of `like`.
     pub fn take_if_free(
         directory: &Directory,
         path: &Path,
@@ -40,28 +36,24 @@ impl DirectoryLock {
         }
     }
 
-    /// Notes in the lock file that it was taken now. What the file system refuses is nobody's harm.
+    /// Sets the lock file's modification time to now, if the file system allows it.
     pub fn set_time(&self, path: &Path) {
         #[cfg(unix)]
         {
             use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
-            // Of a file that belongs to somebody else, only both times can be set, and only to the present.
+            // On another user's file, only both times can be set, and only to the present.
             let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
             let _ = path;
             let _ = futimens(&self.file, &Timestamps { last_access: now, last_modification: now });
         }
         #[cfg(not(unix))]
-        // The lock's own handle may be for reading, and the lock keeps nobody from the time.
+        // The lock's own handle may be read-only. The lock does not prevent setting times.
         if let Ok(file) = std::fs::OpenOptions::new().write(true).open(path) {
             let _ = file.set_modified(std::time::SystemTime::now());
         }
     }
 
-    /// Takes a lock in a directory, waiting for other holders up to `patience`, with a `pause` between two attempts.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_BUSY` when the wait was in vain, what `pause` says, or a lock file that cannot be made.
+    /// Takes the lock, calling `pause` between attempts. Fails with `SQLITE_BUSY` after `patience`.
     pub fn take(
         directory: &Directory,
         path: &Path,
@@ -89,7 +81,7 @@ impl DirectoryLock {
 }
 
 fn open(directory: &Directory, path: &Path, live: &LiveFiles, like: Option<&Likeness>) -> Result<File> {
-    // Somebody else may make it, or delete it, between the two.
+    // Others may create or delete the file between the two calls.
     for _ in 0..16 {
         if let Some(file) = open_own(directory, path, live)? {
             return Ok(file);

@@ -1,21 +1,21 @@
-//! Everything that touches files, and everything that differs between platforms.
+//! Everything that touches files or differs between platforms.
 //!
 //! # Promise
 //!
-//! - **Live databases are never opened here** (rule 2). On POSIX systems, closing any descriptor of a file drops all
-//!   locks that the process holds on it, so each file that is to be opened, replaced or deleted is first compared
-//!   with [`LiveFiles`]: every database attached to the caller and its `-wal`, `-shm` and `-journal`, by name and by
-//!   device and inode, which also finds hard and symbolic links. Comparing takes `stat` only.
-//! - **Nothing half-written is ever visible** (rule 4). A [`Staged`] file lives under a temporary name in its
-//!   target's own directory; [`Staged::place`] makes it durable, gives it its name without ever replacing another
-//!   file (unless told to), and makes that durable too.
+//! - **Live databases are never opened here** (rule 2). On POSIX systems, closing any descriptor of a file
+//!   drops all of the process's locks on it. So each file is compared with [`LiveFiles`] before it is opened,
+//!   replaced or deleted: every attached database and its `-wal`, `-shm` and `-journal`, by name and by
+//!   device and inode, which also catches links. Comparing takes `stat` only.
+//! - **Nothing half-written is ever visible** (rule 4). A [`Staged`] file has a temporary name in its
+//!   target's directory. [`Staged::place`] syncs it, renames it without replacing another file (unless told
+//!   to), and syncs the name.
 //! - **What a crash leaves is swept**: temporary files that no living process has locked ([`sweep`]).
 //!
 //! # How
 //!
-//! Locks are `std`'s (`flock` on Unix, `LockFileEx` on Windows): they belong to the open file, so threads exclude each
-//! other as processes do, and they do not interfere with SQLite's own (`fcntl`) locks. Temporary names, placing and
-//! renaming are done in a [`Directory`] that is open.
+//! Locks are `std`'s (`flock` on Unix, `LockFileEx` on Windows). They belong to the open file, so threads
+//! exclude each other as processes do, and they do not interfere with SQLite's `fcntl` locks. Temporary files
+//! are created and renamed in an open [`Directory`].
 
 mod aside;
 mod directory;
@@ -54,19 +54,19 @@ use crate::bounds;
 use crate::error::{Error, Result};
 use crate::memory;
 
-/// `path` with something behind its name.
+/// Appends to the file name.
 pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-/// A second handle to an open file; errors speak of `path`.
+/// Duplicates a handle; errors name `path`.
 pub fn duplicate(file: &File, path: &Path) -> Result<File> {
     file.try_clone().map_err(|error| Error::io("duplicate the handle of", path, &error))
 }
 
-/// The directory of a file, `.` for a bare name.
+/// The directory of a file; `.` for a bare name.
 pub fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -74,27 +74,22 @@ pub fn parent_of(path: &Path) -> &Path {
     }
 }
 
-/// Bytes that this process may still write on the file system of `path`.
+/// Bytes that this process may still write to the file system of `path`.
 pub fn free_space(path: &Path) -> Result<u64> {
     fs4::available_space(path).map_err(|error| Error::io("ask for the free space at", path, &error))
 }
 
-/// What of it may be taken by a file of whose size nobody but itself says anything: all but a [margin](bounds::margin).
+/// The free space less a [margin](bounds::margin), for files that declare their own size.
 pub fn spare_space(path: &Path) -> Result<u64> {
     Ok(free_space(path)?.saturating_sub(margin_of(path)?))
 }
 
-/// The margin of the file system of `path`.
 pub fn margin_of(path: &Path) -> Result<u64> {
     let total = fs4::total_space(path).map_err(|error| Error::io("ask for the size of the disk at", path, &error))?;
     Ok(bounds::margin(total))
 }
 
-/// Refuses a work (`what`) that needs more bytes than are free in `directory`.
-///
-/// # Errors
-///
-/// `SQLITE_FULL` with both numbers and the advice, or what the operating system says.
+/// Fails with `SQLITE_FULL` if `what` needs more bytes than are free in `directory`.
 pub fn require_space(directory: &Path, needed: u64, what: &str, advice: &str) -> Result<()> {
     let free = free_space(directory)?;
     if free >= needed {
@@ -106,16 +101,12 @@ pub fn require_space(directory: &Path, needed: u64, what: &str, advice: &str) ->
     ))
 }
 
-/// Whether there is something of this name; a link counts for what it leads to.
-///
-/// # Errors
-///
-/// When that cannot be said: what the disk does not tell is not absent.
+/// Whether the name exists; links are followed. An I/O error is never reported as absence.
 pub fn exists(path: &Path) -> Result<bool> {
     Ok(found(path)?.is_some())
 }
 
-/// Whether there is a directory of this name, or a link to one.
+/// Whether the name is a directory; links are followed.
 pub fn is_directory(path: &Path) -> Result<bool> {
     Ok(found(path)?.is_some_and(|found| found.is_dir()))
 }
@@ -124,7 +115,7 @@ fn found(path: &Path) -> Result<Option<fs::Metadata>> {
     told(path, fs::metadata(path))
 }
 
-/// What has this name, if anything; a link is what it is, whatever it leads to.
+/// Metadata of a name, if it exists; links are not followed.
 pub fn look(path: &Path) -> Result<Option<fs::Metadata>> {
     told(path, fs::symlink_metadata(path))
 }
@@ -138,24 +129,20 @@ fn told(path: &Path, found: io::Result<fs::Metadata>) -> Result<Option<fs::Metad
     }
 }
 
-/// The length of a file that may be live (by `stat`), 0 if there is none.
-///
-/// # Errors
-///
-/// When that cannot be said: what the disk does not tell is not empty.
+/// The length by `stat`, so of live files too; 0 if absent. An I/O error is never reported as 0.
 pub fn length(path: &Path) -> Result<u64> {
     Ok(found(path)?.map_or(0, |found| found.len()))
 }
 
-/// Directories that were made for a work and go again if it fails.
+/// Directories made for an operation, removed again unless it succeeds.
 #[derive(Default)]
 pub struct MadeDirectories {
-    /// Each in the one around it.
+    /// Each with its parent.
     made: Vec<(Directory, PathBuf)>,
 }
 
 impl MadeDirectories {
-    /// Makes `directory` and what is missing above it, for the owner of a database, if there is one.
+    /// Creates `directory` and its missing parents, for the owner of a database if there is one.
     pub fn make(directory: &Path, like: Option<&Likeness>) -> Result<Self> {
         let failed = |path: &Path, error: io::Error| Error::io("create the directory", path, &error);
         let mut missing = Vec::new();
@@ -163,9 +150,9 @@ impl MadeDirectories {
         let mut around = loop {
             match Directory::at(place) {
                 Ok(found) => break found,
-                // Thousands of directories would be made before that shows.
+                // Fail before thousands of directories are made.
                 Err(error) if error.kind() == io::ErrorKind::InvalidFilename => return Err(failed(directory, error)),
-                // What lies below something else than a directory cannot be made.
+                // Nothing can be made below a file.
                 Err(error) if error.kind() == io::ErrorKind::NotADirectory && !missing.is_empty() => {
                     return Err(failed(directory, error));
                 }
@@ -191,7 +178,7 @@ impl MadeDirectories {
         Ok(made)
     }
 
-    /// Keeps them: the work has succeeded.
+    /// Keeps them, after success.
     pub fn keep(mut self) {
         self.made.clear();
     }
@@ -200,7 +187,7 @@ impl MadeDirectories {
 impl Drop for MadeDirectories {
     fn drop(&mut self) {
         for (around, path) in self.made.iter().rev() {
-            // Only an empty directory goes; somebody may have put something there.
+            // Removes only empty directories: somebody may have added files.
             let _ = around.remove_below(path);
         }
     }

@@ -1,9 +1,10 @@
-//! Where SQLite puts its own temporary files.
+//! SQLite's directory for temporary files.
 
 use std::path::{Path, PathBuf};
 
-/// The directory in which the SQLite of this process makes temporary files; `named` is `PRAGMA temp_store_directory`. On Unix
-/// it takes the first of a list that it may write to (<https://www.sqlite.org/tempfiles.html>, section 5), elsewhere the system's.
+/// The directory in which this process's SQLite creates temporary files; `named` is `PRAGMA
+/// temp_store_directory`. On Unix SQLite takes the first writable one of a list
+/// (<https://www.sqlite.org/tempfiles.html>, section 5), elsewhere the system's.
 pub fn sqlite_directory(named: Option<PathBuf>) -> Option<PathBuf> {
     first_usable(candidates(named, &|name| std::env::var_os(name).map(PathBuf::from)), is_usable)
 }
@@ -24,7 +25,7 @@ fn first_usable(candidates: Vec<PathBuf>, usable: impl Fn(&Path) -> bool) -> Opt
     candidates.into_iter().find(|path| usable(path))
 }
 
-/// Whether files can be made in a directory, as far as permissions and a read-only file system say.
+/// Whether files can be created in a directory, by its permissions and the file system's read-only flag.
 pub fn can_be_written(directory: &Path) -> bool {
     is_usable(directory)
 }
@@ -40,7 +41,7 @@ fn is_usable(path: &Path) -> bool {
     path.is_dir()
 }
 
-/// Whether two directories lie on one file system, as far as that can be known; else they may.
+/// Whether two directories may be on one file system; `true` if unknown.
 pub fn may_share_space(one: &Path, other: &Path) -> bool {
     device(one).is_none_or(|one| device(other).is_none_or(|other| one == other))
 }

@@ -1,12 +1,9 @@
-//! Paths as texts.
-//!
-//! # Promise
-//!
-//! [`text_of`] shows a path and tells it from others; [`paths_of_text`] leads back to what may be looked at.
+//! Paths as text: [`text_of`] is unambiguous, and [`paths_of_text`] reverses it.
 
 use std::path::{Path, PathBuf};
 
-/// A path as text that tells it from any other: what is not UTF-8 is written as `\xff`. It is shown and compared, never opened.
+/// An unambiguous text for a path: bytes that are not UTF-8 become `\xff`. For display and comparison, never
+/// for opening.
 pub fn text_of(path: &Path) -> String {
     let mut text = String::new();
     for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
@@ -18,7 +15,8 @@ pub fn text_of(path: &Path) -> String {
     text
 }
 
-/// The paths that [`text_of`] may have made this text of: itself, and one with the bytes that are no UTF-8.
+/// The paths that [`text_of`] could have made `text` from: `text` itself, and the one with its escapes
+/// decoded.
 pub fn paths_of_text(text: &Path) -> Vec<PathBuf> {
     let mut paths = vec![text.to_path_buf()];
     #[cfg(unix)]

@@ -1,22 +1,27 @@
-//! Whether a file in a directory for all was put there by somebody who has no say in it.
+//! Which files in a shared directory to trust, and what to do when a name was swapped.
 //!
 //! # Promise
 //!
-//! In a directory that everybody may write (`/tmp`, with or without the sticky bit), a file is a stranger's unless it belongs to the caller,
-//! to root or to the directory's owner. Anywhere else whoever can put a file there was given the right to.
+//! In a world-writable directory (`/tmp`, with or without the sticky bit), a file is a stranger's unless it
+//! belongs to the caller, root or the directory's owner. Anywhere else, whoever can create a file there was
+//! given the right to.
 //!
 //! # How
 //!
-//! Asked of the opened file: its name may lead to another one a moment later.
+//! The owner is read from the opened file: its name may lead to another one a moment later.
 //!
 //! # Names
 //!
-//! Whoever may write a directory can give any name in it to another file at any time, unless it has the sticky bit. So what this process
-//! makes there is written through its descriptor, SQLite included (see [`unnamed`](crate::host::unnamed)); the last component of a
-//! path is never followed as a link where it is ours to make; and what got a name, or is deleted by the one that it was opened by, is
-//! compared by device and inode. A catalog's directory is opened once, and all that is done for the catalog is done in that. What was
-//! swapped is an error that names the directory and its owner ([`swapped`]). A directory itself may be a link to
-//! another one: people put backups on other disks that way.
+//! Without the sticky bit, whoever may write a directory can rename any file in it at any time. So:
+//!
+//! - What this process makes there is written by descriptor, by SQLite too (see
+//!   [`unnamed`](crate::host::unnamed)).
+//! - The last component of a path that we create is never followed as a link.
+//! - A file that was just named, or is deleted by the name it was opened by, is compared by device and inode.
+//! - A catalog's directory is opened once, and all work on the catalog happens in it.
+//! - A swap is an error that names the directory and its owner ([`swapped`]).
+//!
+//! The directory itself may be a link: people put backups on other disks that way.
 
 use std::fs::File;
 #[cfg(unix)]
@@ -30,7 +35,7 @@ use super::Directory;
 use super::way::Way;
 use crate::error::{Error, Result};
 
-/// The number of the stranger whose file it is, if so.
+/// The owner's user id, if the file is a stranger's.
 #[cfg(unix)]
 pub fn stranger(file: &File, directory: &Directory, path: &Path) -> Result<Option<u32>> {
     use std::os::unix::fs::MetadataExt;
@@ -41,13 +46,13 @@ pub fn stranger(file: &File, directory: &Directory, path: &Path) -> Result<Optio
     Ok((!trusted).then_some(owner))
 }
 
-/// The same where files have no such owners: nobody.
+/// Without file owners, there are no strangers.
 #[cfg(not(unix))]
 pub fn stranger(_file: &File, _directory: &Directory, _path: &Path) -> Result<Option<u32>> {
     Ok(None)
 }
 
-/// The refusal to delete on the word of a stranger's file.
+/// The error for a deletion that only a stranger's file asks for.
 pub fn refusal(path: &Path, owner: u32) -> Error {
     Error::usage(format!(
         "'{}' belongs to user {owner}, and everybody may write its directory, so nothing is deleted on its word; use a directory that only \
@@ -56,26 +61,24 @@ pub fn refusal(path: &Path, owner: u32) -> Error {
     ))
 }
 
-/// Other users than the caller and root.
+/// Users other than the caller and root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Users {
-    /// One of them.
     One(u32),
-    /// Several.
     Several,
 }
 
-/// Who, besides root, gets to read what root writes to a database.
+/// The users, besides root, who can read what root writes to a database.
 #[derive(Clone, Copy)]
 pub struct Heir {
-    /// The owner and who may replace the file; root is one.
+    /// The owner and who may replace the file; root counts as one.
     users: Users,
-    /// Who else may read it, as read bits and group, where others than the owner may write its rows.
+    /// Read bits and group, if others than the owner may write rows.
     readers: Option<(u32, u32)>,
 }
 
-/// Who gets to read what root writes to the database at `path`: its owner, who may put a file of another owner in its place for the
-/// moment of this look, and those whom its mode lets read it, if it lets others than the owner write its rows.
+/// Determines who can read what root writes to the database at `path`: its owner, who could swap the file
+/// during this lookup, and the mode's readers if others than the owner may write its rows.
 #[cfg(unix)]
 pub fn heir(path: &Path) -> Option<Heir> {
     use std::os::unix::fs::MetadataExt;
@@ -94,7 +97,7 @@ pub fn heir(_path: &Path) -> Option<Heir> {
     None
 }
 
-/// Whether this is root, and others may give the name to another file at any moment.
+/// Whether the caller is root and other users may rename this path at any moment.
 pub fn others_rename(path: &Path) -> bool {
     #[cfg(unix)]
     return is_root() && Way::to(path).renamers.is_some();
@@ -110,7 +113,8 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Refuses to let `heir` have the content of a file that is not that user's, or closed to some who would get to read it.
+/// Fails if `heir` would get the content of a file that is another user's, or that some of its readers may
+/// not read.
 pub fn refuse_to_pass(file: &File, path: &Path, heir: Heir) -> Result<()> {
     #[cfg(unix)]
     {
@@ -138,7 +142,7 @@ pub fn refuse_to_pass(file: &File, path: &Path, heir: Heir) -> Result<()> {
     }
 }
 
-/// To root, the users who may have chosen by a link that an open directory is the one that its path leads to.
+/// For root: the users who may have redirected the directory's path by a link.
 pub fn leaders(directory: &Directory) -> Option<Users> {
     #[cfg(unix)]
     return if is_root() { Way::leaders(directory) } else { None };
@@ -149,7 +153,7 @@ pub fn leaders(directory: &Directory) -> Option<Users> {
     }
 }
 
-/// Refuses a file that is not theirs who may have led its path there.
+/// Fails if a file does not belong to the user who may have redirected its path.
 pub fn refuse_led(directory: &Directory, path: &Path, leaders: Users) -> Result<()> {
     let Some(owner) = directory.look(path)?.and_then(|found| found.owner()) else { return Ok(()) };
     let who = match leaders {
@@ -166,7 +170,7 @@ pub fn refuse_led(directory: &Directory, path: &Path, leaders: Users) -> Result<
     )))
 }
 
-/// Whether the group and all others who have these read bits of a database may read a file.
+/// Whether the group and others, so far as `bits` admits them, may read a file.
 #[cfg(unix)]
 fn may_all_read(found: &Metadata, (bits, group): (u32, u32)) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -175,13 +179,13 @@ fn may_all_read(found: &Metadata, (bits, group): (u32, u32)) -> bool {
     (bits & 0o004 == 0 || others) && (bits & 0o040 == 0 || grouped)
 }
 
-/// Whether a file that was just given a name, or opened by it, has it. Where nobody else may rename what lies there, it does.
+/// Whether `name` still leads to `file`; assumed where nobody else may rename files in the directory.
 pub(super) fn is_named(file: &File, directory: &Directory, name: &Path) -> Result<bool> {
-    // Some file systems give a file another inode with each name.
+    // Some file systems report another inode for each name.
     Ok(directory.holds(name, file)? || is_safe(directory))
 }
 
-/// Whether nobody but the caller and root may rename what the caller has made there, as far as that is known.
+/// Whether only the caller and root may rename the caller's files there, as far as known.
 pub(super) fn is_safe(directory: &Directory) -> bool {
     #[cfg(unix)]
     return directory.metadata().is_ok_and(|around| Users::renaming(&around).is_none());
@@ -192,7 +196,7 @@ pub(super) fn is_safe(directory: &Directory) -> bool {
     }
 }
 
-/// The refusal of a file that is another one than it was a moment before.
+/// The error for a file that was swapped since it was last seen.
 pub fn swapped(path: &Path) -> Error {
     #[cfg(unix)]
     use std::os::unix::fs::MetadataExt;

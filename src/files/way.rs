@@ -1,9 +1,9 @@
-//! The way to a file, and who may lead it elsewhere.
+//! Walks a path and finds who may redirect it.
 //!
 //! # Promise
 //!
-//! Every directory in which a name of the path is looked up counts, those behind links too. Who may rename there, besides the caller and
-//! root, may put a link or a directory in the place of what lies there.
+//! Every directory in which a component is looked up counts, including those behind links. Whoever may rename
+//! there, besides the caller and root, may substitute a link or a directory.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -12,23 +12,23 @@ use std::path::{Path, PathBuf};
 
 use super::{Directory, Users};
 
-/// More are a circle, as for the system.
+/// More links are a loop, as for the kernel.
 const MOST_LINKS: usize = 40;
 
 impl Users {
-    /// The owner, if that is neither the caller nor root.
+    /// The owner, unless it is the caller or root.
     pub fn owner(found: &Metadata) -> Option<Self> {
         let known = [0, rustix::process::geteuid().as_raw()];
         Some(found.uid()).filter(|owner| !known.contains(owner)).map(Self::One)
     }
 
-    /// Who may rename what the caller has made in a directory.
+    /// The users who may rename the caller's files in a directory.
     pub fn renaming(around: &Metadata) -> Option<Self> {
         let shared = around.mode() & 0o022 != 0 && around.mode() & 0o1000 == 0;
         if shared { Some(Self::Several) } else { Self::owner(around) }
     }
 
-    /// These and those.
+    /// The union.
     pub fn both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         match (one, other) {
             (Some(one), Some(other)) if one != other => Some(Self::Several),
@@ -37,19 +37,19 @@ impl Users {
     }
 }
 
-/// What was found on the way to a path.
+/// The result of walking a path.
 #[derive(Debug)]
 pub struct Way {
     /// Who may rename in one of its directories, or owns one of its links.
     pub renamers: Option<Users>,
-    /// Those of them who may have put the last link there.
+    /// Those who may have placed the last link.
     linkers: Option<Users>,
-    /// Where it ends.
+    /// The resolved path.
     end: PathBuf,
 }
 
 impl Way {
-    /// The way that leads there now.
+    /// Resolves `path` as it is now.
     pub fn to(path: &Path) -> Self {
         let mut way = Self { renamers: None, linkers: None, end: PathBuf::from("/") };
         let mut ahead = steps(&std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()));
@@ -77,11 +77,11 @@ impl Way {
         way
     }
 
-    /// Who may have chosen that an open directory is the one that its path leads to, by a link.
+    /// The users who may have chosen, by a link, which directory was opened.
     pub fn leaders(directory: &Directory) -> Option<Users> {
         let way = Self::to(directory.path());
         let as_opened = way.renamers.is_none() || directory.real_path().is_some_and(|real| real == way.end);
-        // Where the way has changed since, a link may have been there for a moment.
+        // If the path has changed since, a link may have been there when it was opened.
         if as_opened { way.linkers } else { way.renamers }
     }
 
@@ -90,7 +90,7 @@ impl Way {
     }
 }
 
-/// The components of a path, the first one last.
+/// The components of a path, in reverse order.
 fn steps(path: &Path) -> Vec<OsString> {
     path.components().rev().map(|component| component.as_os_str().to_owned()).collect()
 }

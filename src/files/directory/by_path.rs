@@ -1,4 +1,4 @@
-//! By the path of the directory.
+//! [`Directory`] by path, for systems without descriptor-relative calls.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -22,17 +22,16 @@ impl Directory {
         self.path.join(name(path))
     }
 
-    /// A directory that has this name in it, or a link to one.
+    /// Opens a subdirectory, or a link to one.
     pub(in crate::files) fn below(&self, path: &Path) -> io::Result<Self> {
         Self::at(path)
     }
 
-    /// Makes its names durable: Windows does with the file, and has no such call for directories.
+    /// Does nothing: Windows has no such call, and makes names durable with the file.
     pub fn sync(&self) -> Result<()> {
         Ok(())
     }
 
-    /// All names in it.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {
@@ -45,33 +44,32 @@ impl Directory {
         fs::symlink_metadata(self.place(path)).map(Found)
     }
 
-    /// Opens a file for reading.
     pub(in crate::files) fn open_file(&self, path: &Path) -> io::Result<File> {
         File::open(self.place(path))
     }
 
-    /// Makes an empty file; nothing must have that name.
+    /// Creates an empty file; fails if the name exists.
     pub(in crate::files) fn make(&self, path: &Path) -> io::Result<File> {
         OpenOptions::new().read(true).write(true).create_new(true).open(self.place(path))
     }
 
-    /// Makes a directory in it, and opens it.
+    /// Creates and opens a subdirectory.
     pub(in crate::files) fn make_below(&self, path: &Path) -> io::Result<Self> {
         fs::create_dir(path)?;
         Self::at(path)
     }
 
-    /// Deletes a name in it, but no directory.
+    /// Removes a file or link, not a directory.
     pub fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(self.place(path))
     }
 
-    /// Deletes a directory in it, if that is empty.
+    /// Removes an empty subdirectory.
     pub(in crate::files) fn remove_below(&self, path: &Path) -> io::Result<()> {
         fs::remove_dir(self.place(path))
     }
 
-    /// Whether this very file has that name in it, as far as that can be known.
+    /// Cannot be known here, so `true`.
     pub fn holds(&self, _path: &Path, _file: &File) -> Result<bool> {
         Ok(true)
     }
@@ -84,7 +82,7 @@ impl Directory {
         let (old, new) = (self.place(from), self.place(to));
         match fs::hard_link(&old, &new) {
             Ok(()) => fs::remove_file(&old).inspect_err(|_| {
-                // The file keeps its old name alone.
+                // Drop the second name again.
                 let _ = fs::remove_file(&new);
             }),
             Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {

@@ -1,16 +1,16 @@
-//! A directory that is open.
+//! An open directory.
 //!
 //! # Promise
 //!
-//! What is looked at, listed, opened, made, renamed and deleted in it happens in this very directory, though somebody else moves it away
-//! meanwhile and puts a link to another one in its place. Of a path, the last component counts alone; it is not followed as a link. A new
-//! name never replaces another one ([`rename_new`](Directory::rename_new)).
+//! All operations act in the directory that was opened, even if somebody moves it and puts a link to another
+//! one in its place. Of each path only the last component is used, and it is never followed as a link.
+//! [`rename_new`](Directory::rename_new) never replaces a name.
 //!
 //! # How
 //!
-//! By its descriptor, where the system has such calls, else by its path. `RENAME_NOREPLACE` (Linux) or `RENAME_EXCL` (macOS); where a
-//! file system has neither, a hard link and the removal of the old name. Where it has no links either, the name is looked up before it
-//! is given.
+//! By descriptor where the system has such calls, else by path. Renames use `RENAME_NOREPLACE` (Linux) or
+//! `RENAME_EXCL` (macOS); without either, a hard link followed by the removal of the old name; without hard
+//! links, a lookup before the rename.
 
 #[cfg(not(unix))]
 mod by_path;
@@ -28,24 +28,22 @@ use super::{Found, trust};
 use crate::error::{Error, Result};
 use crate::memory;
 
-/// A directory that is open.
 #[derive(Clone)]
 pub struct Directory {
     #[cfg(unix)]
     descriptor: Arc<File>,
-    /// Whether it may be read, and so be made durable.
+    /// Whether it is readable, which `fsync` requires.
     #[cfg(unix)]
     is_readable: bool,
     path: PathBuf,
 }
 
 impl Directory {
-    /// Opens it.
     pub fn open(path: &Path) -> Result<Self> {
         Self::at(path).map_err(|error| Error::io("open the directory", path, &error))
     }
 
-    /// Opens it, if there is one.
+    /// Opens it; `None` if it does not exist.
     pub fn find(path: &Path) -> Result<Option<Self>> {
         memory::check()?;
         match Self::at(path) {
@@ -55,12 +53,12 @@ impl Directory {
         }
     }
 
-    /// Where it was when it was opened.
+    /// The path it was opened by.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where it is now, without links, as far as that is known.
+    /// The current path, with links resolved, if known.
     pub(super) fn real_path(&self) -> Option<PathBuf> {
         #[cfg(target_os = "linux")]
         {
@@ -73,11 +71,7 @@ impl Directory {
         std::fs::canonicalize(&self.path).ok()
     }
 
-    /// Gives a file another name, which must be free.
-    ///
-    /// # Errors
-    ///
-    /// `AlreadyExists`, or what the file system says.
+    /// Renames a file. Fails with `AlreadyExists` if the new name is taken.
     pub fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
         match self.exclusive_rename(from, to) {
             Some(outcome) => outcome,
@@ -85,11 +79,7 @@ impl Directory {
         }
     }
 
-    /// What has that name in it, if anything; a link is what it is.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be said: what the disk does not tell is not absent.
+    /// Metadata of a name; links are not followed. An I/O error is never reported as absence.
     pub fn look(&self, path: &Path) -> Result<Option<Found>> {
         memory::check()?;
         match self.found(path) {
@@ -99,7 +89,7 @@ impl Directory {
         }
     }
 
-    /// All names in it; none where it cannot be read.
+    /// All names in it; none if it is not readable.
     pub fn readable_names(&self) -> Result<Vec<OsString>> {
         match self.names() {
             Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
@@ -109,16 +99,11 @@ impl Directory {
         }
     }
 
-    /// Whether nothing has that name in it.
     pub fn lacks(&self, path: &Path) -> Result<bool> {
         Ok(self.look(path)?.is_none())
     }
 
-    /// Deletes the name of this file, which was opened by it.
-    ///
-    /// # Errors
-    ///
-    /// Another file that has the name, or what the file system says.
+    /// Removes `path` if it still names `file`, else fails.
     pub fn remove_file(&self, path: &Path, file: &File) -> Result<()> {
         if !trust::is_named(file, self, path)? {
             return Err(trust::swapped(path));
@@ -126,7 +111,7 @@ impl Directory {
         self.remove_backup(path)
     }
 
-    /// Deletes the name of a backup, if it is there, but no directory.
+    /// Removes a backup's file or link, if it exists.
     pub fn remove_backup(&self, path: &Path) -> Result<()> {
         match self.remove(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -137,7 +122,7 @@ impl Directory {
     }
 }
 
-/// What of a path counts in a directory.
+/// The last component of a path.
 fn name(path: &Path) -> &Path {
     Path::new(path.file_name().unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! By the descriptor of the directory.
+//! [`Directory`] by descriptor.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
@@ -22,16 +22,16 @@ impl Directory {
         Self::opened(CWD, path, path, OFlags::empty())
     }
 
-    /// A directory that has this name in it, or a link to one.
+    /// Opens a subdirectory, or a link to one.
     pub(in crate::files) fn below(&self, path: &Path) -> io::Result<Self> {
         Self::opened(&*self.descriptor, last(path), path, OFlags::empty())
     }
 
     fn opened(base: impl AsFd, name: &Path, path: &Path, flags: OFlags) -> io::Result<Self> {
-        // Whatever else is there must not even be opened: closing a live database would drop this process's locks on it.
+        // `DIRECTORY`: opening and closing a live database would drop this process's locks on it.
         let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let (opened, is_readable) = match openat(&base, name, flags | OFlags::RDONLY, Mode::empty()) {
-            // Names in it may be looked up nevertheless.
+            // Without read permission, names in it can still be looked up.
             #[cfg(target_os = "linux")]
             Err(Errno::ACCESS) => (openat(&base, name, flags | OFlags::PATH, Mode::empty()), false),
             opened => (opened, true),
@@ -39,16 +39,15 @@ impl Directory {
         Ok(Self { descriptor: Arc::new(File::from(opened?)), is_readable, path: path.to_path_buf() })
     }
 
-    /// Makes its names durable.
+    /// Syncs it, which makes its names durable.
     pub fn sync(&self) -> Result<()> {
         let synced = if self.is_readable { self.descriptor.sync_all() } else { Err(Errno::ACCESS.into()) };
         synced.map_err(|error| Error::io("write to disk the directory", &self.path, &error))
     }
 
-    /// All names in it.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
-        // As many as whoever may write in it has made.
+        // Their number is up to whoever may write here.
         for entry in Dir::read_from(&*self.descriptor)? {
             let entry = entry?;
             match entry.file_name().to_bytes() {
@@ -64,7 +63,7 @@ impl Directory {
         Ok(Found(statat(&*self.descriptor, name(path), AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
-    /// The identity of what that name leads to; a link is followed.
+    /// The identity of a file; links are followed.
     pub(in crate::files) fn identity_behind(&self, path: &Path) -> Option<Identity> {
         statat(&*self.descriptor, name(path), AtFlags::empty()).ok().and_then(|found| Found(found).identity())
     }
@@ -73,24 +72,22 @@ impl Directory {
         self.metadata().ok().map(|found| (found.dev(), found.ino()))
     }
 
-    /// What the directory itself is.
     pub(in crate::files) fn metadata(&self) -> io::Result<Metadata> {
         self.descriptor.metadata()
     }
 
-    /// Its own descriptor.
     pub(in crate::files) fn descriptor(&self) -> &File {
         &self.descriptor
     }
 
-    /// Opens a file for reading, but no link.
+    /// Opens a file for reading; fails on a link.
     pub(in crate::files) fn open_file(&self, path: &Path) -> io::Result<File> {
-        // NONBLOCK keeps a FIFO that took the file's place in the meantime from hanging the host.
+        // NONBLOCK: a FIFO that took the file's place must not hang the host.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(File::from(openat(&*self.descriptor, name(path), flags, Mode::empty())?))
     }
 
-    /// Makes an empty file, which will be durable; nothing must have that name.
+    /// Creates an empty file that can be made durable; fails if the name exists.
     pub(in crate::files) fn create(&self, path: &Path) -> io::Result<File> {
         if !self.is_readable {
             return Err(rustix::io::Errno::ACCESS.into());
@@ -98,40 +95,41 @@ impl Directory {
         self.make(path, 0o600)
     }
 
-    /// Makes an empty file with these bits, as far as the umask allows; nothing must have that name.
+    /// Creates an empty file with these mode bits, less the umask; fails if the name exists.
     pub(in crate::files) fn make(&self, path: &Path, mode: u32) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(File::from(openat(&*self.descriptor, name(path), flags, Mode::from_bits_truncate(mode as _))?))
     }
 
-    /// Makes a directory in it with these bits, as far as the umask allows, and opens what has the name then, if that is one.
+    /// Creates a subdirectory with these mode bits, less the umask, and opens whatever directory has the name
+    /// then.
     pub(in crate::files) fn make_below(&self, path: &Path, mode: u32) -> io::Result<Self> {
         mkdirat(&*self.descriptor, last(path), Mode::from_bits_truncate(mode as _))?;
         Self::opened(&*self.descriptor, last(path), path, OFlags::NOFOLLOW)
     }
 
-    /// Deletes a name in it, but no directory.
+    /// Removes a file or link, not a directory.
     pub fn remove(&self, path: &Path) -> io::Result<()> {
         Ok(unlinkat(&*self.descriptor, name(path), AtFlags::empty())?)
     }
 
-    /// Deletes a directory in it, if that is empty.
+    /// Removes an empty subdirectory.
     pub(in crate::files) fn remove_below(&self, path: &Path) -> io::Result<()> {
         Ok(unlinkat(&*self.descriptor, name(path), AtFlags::REMOVEDIR)?)
     }
 
-    /// Gives a file another name, in place of what may have it.
+    /// Renames a file, replacing any file of the new name.
     pub(in crate::files) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         Ok(renameat(&*self.descriptor, name(from), &*self.descriptor, name(to))?)
     }
 
-    /// Whether this very file has that name in it.
+    /// Whether `path` names this very file (device and inode).
     pub fn holds(&self, path: &Path, file: &File) -> Result<bool> {
         let own = file.metadata().map_err(|error| Error::io("look at", path, &error))?;
         Ok(self.look(path)?.and_then(|found| found.identity()) == Some((own.dev(), own.ino())))
     }
 
-    /// `None` where the system or the file system cannot do that.
+    /// `None` if the system or the file system does not support it.
     #[cfg(any(target_os = "linux", target_vendor = "apple"))]
     pub(super) fn exclusive_rename(&self, from: &Path, to: &Path) -> Option<io::Result<()>> {
         use rustix::fs::{RenameFlags, renameat_with};
@@ -149,7 +147,7 @@ impl Directory {
     pub(super) fn link_and_remove(&self, from: &Path, to: &Path) -> io::Result<()> {
         match linkat(&*self.descriptor, name(from), &*self.descriptor, name(to), AtFlags::empty()) {
             Ok(()) => self.remove(from).inspect_err(|_| {
-                // The file keeps its old name alone.
+                // Drop the second name again.
                 let _ = self.remove(to);
             }),
             Err(error @ (Errno::EXIST | Errno::NOENT)) => Err(error.into()),
@@ -162,7 +160,7 @@ impl Directory {
     }
 }
 
-/// The last component, which of the path of a directory may be `..`.
+/// The last component, which may be `..` in a directory's path.
 fn last(path: &Path) -> &Path {
     path.components().next_back().map_or(path, |last| Path::new(last.as_os_str()))
 }

@@ -1,22 +1,24 @@
-//! Whose the files are that are made for a database, and who may read and write them.
+//! Owner and permissions of the files that are made for a database.
 //!
 //! # Promise
 //!
-//! - A file gets the permission bits of its database (read and write alone, never set-user-ID or the like), a directory those and
-//!   the right to enter where there is one to read.
-//! - **Root gives what it makes to the database's owner**, as SQLite does with `-wal`: else a backup by root leaves a catalog that
-//!   the owner's own jobs cannot change. A directory decides: only to whom may write there anyway does a file go, so that
-//!   backups which root keeps in a directory of its own stay root's. In a directory with the sticky bit that is its owner alone.
-//! - A lock or a directory is closed to others only where it does belong to the owner; else it stays as the umask had it, and
-//!   nobody is locked out who may use the database.
-//! - Only what this process has just made is given away, by its descriptor, and no link is followed. That a file system knows no
-//!   owners is no error: the file stays root's there.
+//! - A file gets the database's read and write bits, never set-user-ID or execute bits. A directory also gets
+//!   the execute bit wherever it is readable.
+//! - **Root gives its files to the database's owner**, as SQLite does with `-wal`; else a backup by root
+//!   would leave a catalog that the owner's jobs cannot change. It does so only in a directory where the
+//!   owner may write, so backups that root keeps in a directory of its own stay root's. In a directory with
+//!   the sticky bit only the directory's owner qualifies.
+//! - A lock file or directory is closed to others only if it belongs to the database's owner. Else it keeps
+//!   the umask's bits, so nobody who may use the database is locked out.
+//! - Only what this process has just made is given away, by descriptor; links are not followed. On a file
+//!   system without owners the file stays root's, without an error.
 //!
 //! # How
 //!
-//! A process that is not root gives nothing away. In a directory with the set-group-ID bit the group is the directory's, as it
-//! would be if the owner had made the file. A directory is made for its maker alone, in one that is open, and what is opened there by its
-//! name must be its maker's, empty and as young, so that none that somebody put in its place is given away.
+//! Only root changes owners. In a set-group-ID directory the group is the directory's, as if the owner had
+//! made the file. A new directory is made with mode 0700 in an open directory. What is then opened by its
+//! name must belong to this user, be empty and be just as young, so a directory that somebody put in its
+//! place is not given away.
 
 #[cfg(unix)]
 mod unix;
@@ -30,7 +32,7 @@ use std::path::Path;
 
 use super::{Directory, Found};
 
-/// What files that are made for a database have in common with it.
+/// The owner and permissions to copy.
 #[derive(Debug, Clone)]
 pub struct Likeness {
     #[cfg(unix)]
@@ -39,14 +41,14 @@ pub struct Likeness {
     owner: u32,
     #[cfg(unix)]
     group: u32,
-    /// The owner gets the file whatever directory it lies in.
+    /// Give the file to the owner in any directory.
     #[cfg(unix)]
     anywhere: bool,
     #[cfg(not(unix))]
     permissions: fs::Permissions,
 }
 
-/// The permission bits that a file may have: more would make a program of it, or let it run as another user.
+/// The bits that a file may get: no execute, no set-user-ID.
 #[cfg(unix)]
 const READ_AND_WRITE: u32 = 0o666;
 
@@ -63,7 +65,7 @@ impl Likeness {
         }
     }
 
-    /// That of the database at `path`, which is only looked at.
+    /// Of the database at `path`, by `stat` alone.
     pub fn of(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().as_ref().map(Self::of_metadata)
     }
@@ -80,7 +82,7 @@ impl Likeness {
         Self::of_metadata(&found.0)
     }
 
-    /// That of a file which is about to be replaced, or which another one belongs beside: whose it is in that directory may have it.
+    /// Of a file that is to be replaced or gets a companion: its owner may have the new one in any directory.
     pub fn of_replaced(directory: &Directory, path: &Path) -> Option<Self> {
         let found = directory.look(path).ok().flatten().filter(Found::is_file)?;
         #[cfg(unix)]
@@ -89,7 +91,8 @@ impl Likeness {
         Some(Self::of_found(&found))
     }
 
-    /// The same for a database that is restored without one to go by. Not every file system knows permissions, and shows all for none.
+    /// For a database that is restored where there was none. Never writable by all: file systems without
+    /// permissions show every bit set.
     pub fn of_backup(found: &Found) -> Self {
         let like = Self::of_found(found);
         #[cfg(unix)]
@@ -120,12 +123,11 @@ impl Likeness {
         file.set_permissions(self.permissions.clone())
     }
 
-    /// Makes a lock file, where there is nothing of that name.
+    /// Creates a lock file; fails if the name exists.
     pub(super) fn make_lock(_like: Option<&Self>, directory: &Directory, path: &Path) -> io::Result<File> {
         directory.make(path)
     }
 
-    /// Makes a directory in one that is there.
     pub(super) fn make_directory(_like: Option<&Self>, around: &Directory, path: &Path) -> io::Result<Directory> {
         around.make_below(path)
     }

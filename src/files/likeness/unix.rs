@@ -1,4 +1,4 @@
-//! Owners and permission bits, where there are any.
+//! [`Likeness`] with Unix owners and permission bits.
 
 use std::fs::{File, Metadata, Permissions};
 use std::io;
@@ -12,11 +12,11 @@ use super::{Directory, Likeness, READ_AND_WRITE};
 
 const STICKY: u32 = 0o1000;
 const SET_GROUP: u32 = 0o2000;
-/// How many seconds may pass between the making of a directory and the look at it.
+/// Largest age, in seconds, of a directory that this process has just made.
 const MOMENT: i64 = 2;
 
 impl Likeness {
-    /// Gives a file that this process has just made in `directory` the bits and, as root, the owner.
+    /// Sets the bits and, as root, the owner of a file that this process has just made in `directory`.
     pub(in crate::files) fn give(&self, file: &File, directory: &Directory) -> io::Result<()> {
         file.set_permissions(Permissions::from_mode(self.mode))?;
         if geteuid().is_root() {
@@ -25,9 +25,9 @@ impl Likeness {
         Ok(())
     }
 
-    /// Makes a lock file, where there is nothing of that name.
+    /// Creates a lock file; fails if the name exists.
     pub(in crate::files) fn make_lock(like: Option<&Self>, directory: &Directory, path: &Path) -> io::Result<File> {
-        // Without a group the bits can be right from the beginning.
+        // For an owner-only database the bits can be right from the start.
         let early = like.filter(|like| like.is_for_its_owner_alone());
         let file = directory.make(path, early.map_or(READ_AND_WRITE, Self::lock_mode))?;
         let Some(like) = like else { return Ok(file) };
@@ -35,13 +35,12 @@ impl Likeness {
             like.give_away(&file, directory.metadata());
         }
         if like.fits(&file.metadata()?) {
-            // Where that is refused, the lock is as good a lock.
+            // The lock works with any bits.
             let _ = file.set_permissions(Permissions::from_mode(like.lock_mode()));
         }
         Ok(file)
     }
 
-    /// Makes a directory in one that is open.
     pub(in crate::files) fn make_directory(
         like: Option<&Self>,
         around: &Directory,
@@ -52,7 +51,7 @@ impl Likeness {
         let mine = like.is_some_and(|like| as_root || like.is_for_its_owner_alone());
         let made = around.make_below(path, if mine { 0o700 } else { 0o777 })?;
         if let Some(like) = like {
-            // The directory is there and can be used; what is refused leaves it as it is.
+            // The directory is usable as it is, so a refusal is ignored.
             let _ = like.give_directory(&made, around, as_root);
         }
         Ok(made)
@@ -83,12 +82,12 @@ impl Likeness {
         self.mode & 0o077 == 0 && self.owner == geteuid().as_raw()
     }
 
-    /// Whether with these bits everybody may use the file who may use the database.
+    /// Whether everybody who may use the database may also use the file.
     fn fits(&self, made: &Metadata) -> bool {
         made.uid() == self.owner && (self.mode & 0o060 == 0 || made.gid() == self.group)
     }
 
-    /// Where that is refused, by a file system without owners, say, the file stays root's.
+    /// Ignores a refusal, as of a file system without owners: the file stays root's.
     fn give_away(&self, file: &File, directory: io::Result<Metadata>) {
         if self.owner == 0 || !self.may_be_given(&directory) {
             return;
@@ -102,7 +101,7 @@ impl Likeness {
         self.anywhere || directory.as_ref().is_ok_and(|found| self.may_write(found))
     }
 
-    /// Whether the owner may put a file into this directory, and take any out of it.
+    /// Whether the owner may both add and remove files in this directory.
     fn may_write(&self, directory: &Metadata) -> bool {
         let mode = directory.mode();
         if directory.uid() == self.owner {
@@ -113,7 +112,8 @@ impl Likeness {
     }
 }
 
-/// Whether a directory may be the one that this process made a moment ago in the directory around it, by the clock of the file system alone.
+/// Whether a directory can be the one that this process has just made in `around`. Both times are the file
+/// system's.
 fn is_just_made(found: &Metadata, around: &Metadata) -> bool {
     found.uid() == geteuid().as_raw()
         && found.dev() == around.dev()

@@ -1,7 +1,7 @@
-//! Files that appear whole or not at all, and the sweeping of what a crash left of them.
+//! Files that appear whole or not at all, and the sweep of what a crash leaves of them.
 //!
-//! Everything is done in the directory that was opened when the file was made ([`Directory`]), and to the file by its descriptor, so
-//! nobody who swaps names on the way leads it elsewhere (see [`trust`]).
+//! All work is done in the [`Directory`] that was opened when the file was made, and on the file's
+//! descriptor, so swapped names cannot lead it elsewhere (see [`trust`]).
 
 mod temp;
 
@@ -18,36 +18,32 @@ use crate::error::{Error, Result};
 const TEMP_PREFIX: &str = ".queuekeeper-";
 const TEMP_SUFFIX: &str = ".tmp";
 
-/// What came of giving a file its name.
+/// The outcome of [`Staged::place`].
 #[must_use]
 pub enum Placed {
-    /// It has its name, and will have it after a power cut.
+    /// The file has its name, durably.
     Durable,
-    /// It has its name, but the disk would not say that the name is durable.
+    /// The file has its name, but syncing the directory failed.
     Fragile(Error),
-    /// The name belongs to another file, which was not touched; ours is gone.
+    /// The name is taken by another file, which is untouched; ours is gone.
     Taken,
 }
 
-/// A file that is being written under a temporary name; dropping it deletes it.
+/// A file being written under a temporary name; deleted on drop.
 pub struct Staged {
     temp: Temp,
 }
 
 impl Staged {
-    /// Makes and locks an empty temporary file in `directory`, readable by its owner alone.
-    ///
-    /// # Errors
-    ///
-    /// A directory that cannot be written, or is full.
+    /// Creates and locks an empty temporary file in `directory`, readable by its owner alone.
     pub fn new(directory: &Directory) -> Result<Self> {
         let failed = |error: io::Error| Error::io("create a file in", directory.path(), &error);
-        // A sweeper may take a file for abandoned between its creation and its lock; then it is made anew.
+        // A sweeper may delete the file between its creation and its lock; then try again.
         for _ in 0..16 {
             let temp = Temp::new(directory).map_err(failed)?;
             match temp.file.try_lock() {
                 Err(TryLockError::WouldBlock) => {}
-                // A file system without locks: the sweeper cannot lock there either, so it leaves the file alone.
+                // No locks on this file system: the sweeper cannot lock either, and leaves the file alone.
                 Ok(()) | Err(TryLockError::Error(_)) => {
                     if temp.is_there()? {
                         return Ok(Self { temp });
@@ -61,65 +57,56 @@ impl Staged {
         )))
     }
 
-    /// A second handle to the file, for a writer that lives elsewhere.
+    /// A second handle, for a writer elsewhere.
     pub fn handle(&self) -> Result<File> {
         duplicate(&self.temp.file, self.path())
     }
 
-    /// The same, to be read from the beginning.
+    /// A second handle, at offset 0.
     pub fn rewound(&self) -> Result<File> {
         let mut file = self.handle()?;
         file.rewind().map_err(|error| Error::io("read", self.path(), &error))?;
         Ok(file)
     }
 
-    /// Its length in bytes.
     pub fn length(&self) -> Result<u64> {
         let found = self.temp.file.metadata();
         Ok(found.map_err(|error| Error::io("look at", self.path(), &error))?.len())
     }
 
-    /// Where it lies for the time being, for errors: what has that name may be another file by now.
+    /// The temporary path, for error messages only: the name may be another file's by now.
     pub fn path(&self) -> &Path {
         &self.temp.path
     }
 
-    /// Gives the file the permissions, and as root the owner, that a [`Likeness`] says.
-    ///
-    /// # Errors
-    ///
-    /// When the file system refuses the permissions.
+    /// Sets the permissions and, as root, the owner.
     pub fn permit(&self, like: &Likeness) -> Result<()> {
         let set = like.give(&self.temp.file, &self.temp.directory);
         set.map_err(|error| Error::io("set the permissions of", self.path(), &error))
     }
 
-    /// Makes the content durable.
+    /// Syncs the content.
     pub fn sync(&self) -> Result<()> {
         let file = &self.temp.file;
         let synced = file.sync_all();
         synced.map_err(|error| Error::io("write to disk", self.path(), &error))?;
-        // An exclusive lock keeps even this process's other handles from reading on Windows. The content is
-        // complete now, and a shared lock keeps sweepers off as well.
+        // On Windows an exclusive lock keeps even this process's other handles from reading. The content is
+        // complete, and a shared lock still keeps sweepers off.
         #[cfg(windows)]
         let _ = file.unlock().and_then(|()| file.lock_shared());
         Ok(())
     }
 
-    /// The directory in which it gets its name.
+    /// The directory it will be placed in.
     pub fn directory(&self) -> &Directory {
         &self.temp.directory
     }
 
-    /// Gives a synced file its name, that of `target`, in its directory, durably. Without `overwrite`, nothing is ever replaced.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says; the file is gone then, and the name as it was. Or somebody has swapped the file meanwhile: the name is
-    /// theirs.
+    /// Renames a synced file to `target` in its directory, durably. Without `overwrite`, replaces nothing. On
+    /// an error the file is gone and the target unchanged, unless somebody swapped the file meanwhile.
     pub fn place(mut self, target: &Path, overwrite: bool) -> Result<Placed> {
         match self.temp.rename(target, overwrite) {
-            // By its temporary name somebody else's file may have come here.
+            // Another file may have been moved here by the temporary name.
             Ok(()) => match trust::is_named(&self.temp.file, &self.temp.directory, target) {
                 Ok(false) => Err(trust::swapped(target)),
                 named => Ok(named
@@ -135,13 +122,13 @@ impl Staged {
     }
 }
 
-/// Deletes the temporary files that crashed runs left in `directory`, and what SQLite left beside them. What cannot be looked at
-/// is left for later.
+/// Deletes the temporary files that crashed runs left in `directory`, with SQLite's files beside them. What
+/// cannot be examined stays.
 pub fn sweep(directory: &Directory, live: &LiveFiles) {
     let names = temporary_names(directory);
     for (path, lock) in abandoned_among(&names, directory, live) {
         if matches!(directory.holds(&path, &lock), Ok(true)) {
-            // A failure leaves the file for the next sweep; nobody else is hurt by it.
+            // The next sweep tries again.
             let _ = directory.remove(&path);
         }
     }
@@ -150,7 +137,7 @@ pub fn sweep(directory: &Directory, live: &LiveFiles) {
             name.strip_suffix(companion).filter(|name| name.ends_with(TEMP_SUFFIX)).map(PathBuf::from)
         };
         for (name, owner) in names.iter().filter_map(|name| Some((Path::new(name), owner(name)?))) {
-            // What cannot be looked at stays.
+            // What cannot be examined stays.
             let alone = matches!(directory.lacks(&owner), Ok(true));
             let plain = directory.look(name).is_ok_and(|found| found.as_ref().is_some_and(Found::is_file));
             if alone && plain && !live.contains_in(directory, name) {
@@ -165,7 +152,8 @@ pub fn abandoned(directory: &Directory, live: &LiveFiles) -> Vec<PathBuf> {
     abandoned_among(&temporary_names(directory), directory, live).map(|(path, _)| path).collect()
 }
 
-/// Each with its lock: a run that has made one and not locked it yet must not find it unlocked until it is gone.
+/// Each with its lock, held until the file is gone, so that a run which has not locked its new file yet
+/// cannot lose it unnoticed.
 fn abandoned_among<'a>(
     names: &'a [String],
     directory: &'a Directory,

@@ -1,4 +1,4 @@
-//! A file under a temporary name in its directory, which is deleted when it is dropped.
+//! A temporary file, deleted on drop.
 
 use std::fs::File;
 use std::io;
@@ -8,13 +8,11 @@ use super::super::Directory;
 use super::{TEMP_PREFIX, TEMP_SUFFIX};
 use crate::error::Result;
 
-/// Such a file.
 pub(super) struct Temp {
     pub(super) file: File,
     pub(super) directory: Directory,
-    /// Where it lies.
     pub(super) path: PathBuf,
-    /// Its temporary name, as long as it has that.
+    /// The temporary name, until the rename.
     #[cfg(unix)]
     name: Option<PathBuf>,
     #[cfg(not(unix))]
@@ -23,19 +21,18 @@ pub(super) struct Temp {
 
 #[cfg(unix)]
 impl Temp {
-    /// Makes one, readable by its owner alone.
+    /// Creates one, readable by its owner alone.
     pub(super) fn new(directory: &Directory) -> io::Result<Self> {
         let name = PathBuf::from(format!("{TEMP_PREFIX}{}{TEMP_SUFFIX}", uuid::Uuid::new_v4().simple()));
         let file = directory.create(&name)?;
         Ok(Self { file, directory: directory.clone(), path: directory.path().join(&name), name: Some(name) })
     }
 
-    /// Whether it has its name.
+    /// Whether the temporary name still leads to this file.
     pub(super) fn is_there(&self) -> Result<bool> {
         self.name.as_ref().map_or(Ok(false), |name| self.directory.holds(name, &self.file))
     }
 
-    /// Gives it another name.
     pub(super) fn rename(&mut self, to: &Path, overwrite: bool) -> io::Result<()> {
         if let Some(name) = &self.name {
             match overwrite {
@@ -59,7 +56,6 @@ impl Drop for Temp {
 
 #[cfg(not(unix))]
 impl Temp {
-    /// Makes one.
     pub(super) fn new(directory: &Directory) -> io::Result<Self> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(TEMP_PREFIX).suffix(TEMP_SUFFIX).rand_bytes(12);
@@ -67,12 +63,10 @@ impl Temp {
         Ok(Self { file, directory: directory.clone(), path: name.to_path_buf(), name: Some(name) })
     }
 
-    /// Whether it has its name.
     pub(super) fn is_there(&self) -> Result<bool> {
         Ok(self.path.exists())
     }
 
-    /// Gives it another name.
     pub(super) fn rename(&mut self, to: &Path, overwrite: bool) -> io::Result<()> {
         let Some(name) = self.name.take() else { return Ok(()) };
         let to = self.path.with_file_name(to.file_name().unwrap_or_default());
