@@ -9,7 +9,7 @@
 //! # How
 //!
 //! No part of the library: it is compiled for the fuzzers, and for the tests, which feed it the seeds in `fuzz/seeds`. A new target is a
-//! function in [`TARGETS`], a file in `fuzz/fuzz_targets`, its name in `fuzz/Cargo.toml`, and seeds (`scripts/fuzz_seeds.py`).
+//! function in [`TARGETS`], a file in `fuzz/fuzz_targets`, its name in `fuzz/Cargo.toml`, and seeds (`fuzz/make_seeds.py`).
 
 use std::fs::{self, File};
 use std::io::Read;

@@ -6,15 +6,16 @@ its compiler.
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from conftest import ROOT
+
+from fuzz import make_seeds
+from proof import fuzzers, parts
+from proof.command import durations
 
 pytestmark = pytest.mark.rule(6)
 
@@ -22,17 +23,8 @@ FUZZ = ROOT / "fuzz"
 MOST_BYTES = 300_000
 
 
-@pytest.fixture(scope="module", autouse=True)
-def scripts() -> None:
-    sys.path.append(str(ROOT / "scripts"))
-
-
-def script(name: str) -> ModuleType:
-    return importlib.import_module(name)
-
-
 def test_every_target_has_a_program_and_seeds_which_stay_small() -> None:
-    names = script("proof_targets").names()
+    names = fuzzers.names()
     assert len(names) >= 9
     assert sorted(path.stem for path in (FUZZ / "fuzz_targets").iterdir()) == sorted(names)
     assert sorted(path.name for path in (FUZZ / "seeds").iterdir()) == sorted(names)
@@ -58,7 +50,7 @@ def test_the_fuzzers_are_of_the_library_with_its_dependencies() -> None:
 
 
 def test_the_seeds_are_what_the_script_makes_and_findings() -> None:
-    for target, inputs in script("fuzz_seeds").seeds().items():
+    for target, inputs in make_seeds.seeds().items():
         for name, content in inputs.items():
             kept = (FUZZ / "seeds" / target / name).read_bytes()
             # SQLite writes its version into its files.
@@ -66,8 +58,6 @@ def test_the_seeds_are_what_the_script_makes_and_findings() -> None:
 
 
 def test_each_target_takes_ten_minutes_of_a_whole_proof_and_its_share_alone() -> None:
-    targets, parts = script("proof_targets"), script("proof_parts")
-    durations = script("proof_main").durations
     whole = durations(parts.PARTS, 2400, every=True)
     own = [isinstance(part.how, parts.Targets) for part in parts.PARTS]
     assert own.count(True) == 1
@@ -75,7 +65,7 @@ def test_each_target_takes_ten_minutes_of_a_whole_proof_and_its_share_alone() ->
     shares = [seconds for seconds, is_own in zip(whole, own) if not is_own]
     assert sum(shares) == pytest.approx(2400)
     (alone,) = durations([parts.PARTS[own.index(True)]], 600, every=False)
-    rounds = -(-len(targets.names()) // targets.at_once())
+    rounds = -(-len(fuzzers.names()) // fuzzers.at_once())
     assert alone * rounds == pytest.approx(600)
 
 
@@ -83,8 +73,7 @@ def test_each_target_takes_ten_minutes_of_a_whole_proof_and_its_share_alone() ->
 def test_a_finding_is_a_failure_with_its_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    targets = script("proof_targets")
-    monkeypatch.setattr(targets, "FUZZ", tmp_path)
+    monkeypatch.setattr(fuzzers, "FUZZ", tmp_path)
     program = tmp_path / "entry"
     program.write_text(
         "#!/bin/sh\n"
@@ -98,11 +87,11 @@ def test_a_finding_is_a_failure_with_its_input(
         "}\n"
     )
     program.chmod(0o755)
-    sound = targets.run(program, 1, 7)
+    sound = fuzzers.run(program, 1, 7)
     assert (sound.failures, sound.counts["executions"]) == ([], 345)
     assert sound.counts["entry: edges covered"] == 12
     (tmp_path / "fail").touch()
-    found = targets.run(program, 1, 7)
+    found = fuzzers.run(program, 1, 7)
     assert found.counts["executions"] == 345
     (failure,) = found.failures
     assert "panicked" in failure

@@ -22,7 +22,7 @@ C99 = ("gcc", "-std=c99")
 CPP = ("g++", "-std=c++11", "-x", "c++")
 SECONDS = 120
 #: The sanitizer that watches the library, "address" or "thread", and so each program, too; see
-#: scripts/sanitizers.py. It is empty where scripts/proof has not set it.
+#: proof/sanitizers.py. It is empty where scripts/proof has not set it.
 SANITIZER = os.environ.get("QUEUEKEEPER_SANITIZER", "")
 
 

@@ -12,11 +12,11 @@ import pytest
 
 from hosts import SqlError
 from hosts.protocol import SQLITE_BUSY, SQLITE_CORRUPT
-from proof import bank, broken, harm, history
-from proof.bank import ACCOUNTS, OPENING, Snapshot
-from proof.history import Change, Rules
-from proof.ledger import Ledger, Token
-from proof.record import Limit, Record
+from proof.workloads import bank, broken, harm, history
+from proof.workloads.bank import ACCOUNTS, OPENING, Snapshot
+from proof.workloads.history import Change, Rules
+from proof.workloads.ledger import Ledger, Token
+from proof.workloads.record import Limit, Record
 
 OLD: set[Token] = {(0, 1), (0, 2), (0, 3), (1, 1), (1, 2)}
 BACKUP: set[Token] = {(0, 1), (1, 1)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import subprocess
@@ -10,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from proof import parts, sanitizers
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
 
@@ -77,12 +78,9 @@ def test_an_unknown_part_is_refused() -> None:
     assert "there is no part unheard of; there are crash, corruption" in done.stderr
 
 
-def test_the_parts_are_well_formed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    proof_parts = importlib.import_module("proof_parts")
-    sanitizers = importlib.import_module("sanitizers")
-    for part in proof_parts.PARTS:
-        if not isinstance(part.how, proof_parts.Tests):
+def test_the_parts_are_well_formed() -> None:
+    for part in parts.PARTS:
+        if not isinstance(part.how, parts.Tests):
             continue
         for name in part.how.files:
             assert (Path(__file__).parents[1] / name).exists(), (part.name, name)
@@ -91,9 +89,7 @@ def test_the_parts_are_well_formed(monkeypatch: pytest.MonkeyPatch) -> None:
         assert part.how.sanitizer in {"", *sanitizers.KINDS}
 
 
-def test_the_sanitizers_builds_are_well_formed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    sanitizers = importlib.import_module("sanitizers")
+def test_the_sanitizers_builds_are_well_formed() -> None:
     try:
         tools = sanitizers.address()
     except sanitizers.UnavailableError as error:
@@ -111,11 +107,7 @@ def test_the_sanitizers_builds_are_well_formed(monkeypatch: pytest.MonkeyPatch) 
     assert "log_path=reports/report" in environment["ASAN_OPTIONS"]
 
 
-def test_reports_of_the_sanitizers_are_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    sanitizers = importlib.import_module("sanitizers")
+def test_reports_of_the_sanitizers_are_found(tmp_path: Path) -> None:
     use = "ERROR: AddressSanitizer: heap-use-after-free on address 0x1\n    #0 f x.rs:1\n"
     leak = "ERROR: LeakSanitizer: detected memory leaks\n\nDirect leak of 3\n    #0 malloc\n"
     race = "WARNING: ThreadSanitizer: data race (pid=10)\n  Write of size 8\n"

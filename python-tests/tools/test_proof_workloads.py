@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from proof import corruption, crash, leases, snapshot
-from proof.record import Job, Limit
+from proof.workloads import corruption, crash, leases, snapshot
+from proof.workloads.record import Job, Limit
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
 

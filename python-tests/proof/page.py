@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from proof_run import Result
+from proof.runner import Result
 
 HEAD = """\
 # Proof

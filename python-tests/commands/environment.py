@@ -16,7 +16,7 @@ from pathlib import Path
 # What the pinned requirements run on.
 OLDEST = (3, 11)
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".venv"
 REQUIREMENTS = ROOT / "python-tests" / "requirements.txt"
 
@@ -50,7 +50,7 @@ def fingerprint(base: str, requirements: Path) -> str:
 def create(environment: Path, base: str) -> None:
     """An empty environment with pip, whichever way that Python offers."""
     shutil.rmtree(environment, ignore_errors=True)
-    # -I: in this directory, "venv" would be this file.
+    # -I: nothing of the directory where this runs is to come first.
     for module, options in (("venv", []), ("virtualenv", ["-q"])):
         command = [base, "-I", "-m", module, *options, str(environment)]
         if subprocess.run(command, check=False).returncode == 0:

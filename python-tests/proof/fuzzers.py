@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from parts import ROOT, cargo
+from commands.steps import ROOT, cargo
 
 FUZZ = ROOT / "fuzz"
 BUILT = ROOT / "target" / "fuzz"

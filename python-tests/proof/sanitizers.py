@@ -25,11 +25,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import parts
+from commands import steps
 
 KINDS = ("address", "thread")
 TARGET = "x86_64-unknown-linux-gnu"
-PLACE = parts.ROOT / "target" / "sanitizers"
+PLACE = steps.ROOT / "target" / "sanitizers"
 TOOLCHAIN = PLACE / "toolchain"
 #: Built quickly, with names and lines, and with whatever the code asserts.
 PROFILE = {
@@ -69,7 +69,7 @@ class Tools:
 
     def library(self) -> list[str]:
         """The command that builds the library, with `environment`."""
-        return [parts.cargo(), "build", "--release", "--target", TARGET, *self.options]
+        return [steps.cargo(), "build", "--release", "--target", TARGET, *self.options]
 
     def sqlite(self, source: Path, made: Path) -> list[str]:
         """The command that builds SQLite as a library that hosts load in place of the system's."""
@@ -170,8 +170,8 @@ def runtime() -> Path:
 
 def amalgamation() -> Path:
     """SQLite's source, of the version that the Rust tests are built with."""
-    manifest = str(parts.ROOT / parts.RUST_TESTS)
-    text = output(parts.cargo(), "metadata", "--format-version=1", "--manifest-path", manifest)
+    manifest = str(steps.ROOT / steps.RUST_TESTS)
+    text = output(steps.cargo(), "metadata", "--format-version=1", "--manifest-path", manifest)
     packages = json.loads(text)["packages"]
     [found] = [one for one in packages if one["name"] == "libsqlite3-sys"]
     return Path(found["manifest_path"]).parent / "sqlite3" / "sqlite3.c"
@@ -217,7 +217,7 @@ def toolchain() -> tuple[Path, Path]:
 
 def new_enough(version: str) -> bool:
     """Whether that compiler takes the library."""
-    manifest = (parts.ROOT / "Cargo.toml").read_text("utf-8")
+    manifest = (steps.ROOT / "Cargo.toml").read_text("utf-8")
     oldest = re.search(r'^rust-version = "([\d.]+)"$', manifest, re.MULTILINE)
     numbers = [int(part) for part in re.findall(r"\d+", version)[:2]]
     return oldest is None or numbers >= [int(part) for part in oldest[1].split(".")]
@@ -256,14 +256,14 @@ def unpack(*packages: str) -> None:
     shutil.rmtree(downloads)
 
 
-def run(command: list[str], environment: Mapping[str, str], directory: Path = parts.ROOT) -> None:
+def run(command: list[str], environment: Mapping[str, str], directory: Path = steps.ROOT) -> None:
     """Runs a command that must succeed; what it prints is shown."""
     subprocess.run(command, cwd=directory, env=environment, check=True)
 
 
 def output(*command: str) -> str:
     """What a command prints, which must succeed."""
-    done = subprocess.run(command, cwd=parts.ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=steps.ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise UnavailableError(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")
     return done.stdout

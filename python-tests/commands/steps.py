@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 # The Rust tests are a crate of their own, so that the library's has none of their dependencies.
 RUST_TESTS = Path("tests") / "Cargo.toml"
@@ -19,7 +19,7 @@ FUZZERS = Path("fuzz") / "Cargo.toml"
 
 
 @dataclass(frozen=True)
-class Part:
+class Step:
     """One command and the name that the summary gives it."""
 
     name: str
@@ -34,16 +34,16 @@ def cargo() -> str:
     return found
 
 
-def run(name: str, parts: Sequence[Part]) -> int:
-    """Runs the parts in turn and prints one closing line; returns the exit status."""
+def run(name: str, steps: Sequence[Step]) -> int:
+    """Runs the steps in turn and prints one closing line; returns the exit status."""
     begun = time.monotonic()
-    for part in parts:
-        print(f"== {part.name}", flush=True)
-        status = subprocess.run(part.command, cwd=ROOT, check=False).returncode
+    for step in steps:
+        print(f"== {step.name}", flush=True)
+        status = subprocess.run(step.command, cwd=ROOT, check=False).returncode
         if status != 0:
-            print(f"{name}: {part.name} failed with status {status}", file=sys.stderr, flush=True)
+            print(f"{name}: {step.name} failed with status {status}", file=sys.stderr, flush=True)
             return 1
     seconds = time.monotonic() - begun
-    names = ", ".join(part.name for part in parts)
+    names = ", ".join(step.name for step in steps)
     print(f"{name}: all passed in {seconds:.0f} s: {names}", flush=True)
     return 0

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from hosts.python_host import PythonSession
-from proof.ledger import Ledger, Token
-from proof.place import Worker, open_session, working
-from proof.record import Record
+from proof.workloads.ledger import Ledger, Token
+from proof.workloads.place import Worker, open_session, working
+from proof.workloads.record import Record
 from support.artifacts import CATALOG, query, temporaries_in
 from support.queues import Queue, Shape, make_queue, utc
 

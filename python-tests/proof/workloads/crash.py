@@ -25,12 +25,12 @@ from pathlib import Path
 
 from hosts import HostDiedError, SqlError
 from hosts.protocol import SQLITE_BUSY, Value
-from proof import rounds
-from proof import scene as scenes
-from proof.ledger import Token
-from proof.place import open_session, session_on, some_host
-from proof.record import Job, Record
-from proof.scene import Scene, tokens_of
+from proof.workloads import rounds
+from proof.workloads import scene as scenes
+from proof.workloads.ledger import Token
+from proof.workloads.place import open_session, session_on, some_host
+from proof.workloads.record import Job, Record
+from proof.workloads.scene import Scene, tokens_of
 
 ROUNDS_OF_A_SCENE = 40
 FIRST_GUESS_SECONDS = 0.01

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from hosts import SqlError
 from hosts.python_host import PythonSession
-from proof import broken, rounds
-from proof.harm import KINDS, harmed
-from proof.place import session_on
-from proof.record import Job, Record
+from proof.workloads import broken, rounds
+from proof.workloads.harm import KINDS, harmed
+from proof.workloads.place import session_on
+from proof.workloads.record import Job, Record
 from support.artifacts import CATALOG, catalog
 from support.artifacts.kinds import ALL, hashes_of, make_chain, make_one, state, status_of
 from support.queues import Queue, Shape, make_queue

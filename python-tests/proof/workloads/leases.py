@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hosts.python_host import PythonSession
-from proof import history, rounds
-from proof.history import Change, Rules
-from proof.place import Worker, open_session, some_host
-from proof.record import Job, Record
+from proof.workloads import history, rounds
+from proof.workloads.history import Change, Rules
+from proof.workloads.place import Worker, open_session, some_host
+from proof.workloads.record import Job, Record
 from support.eventually import until
 from support.queues import Queue, Shape, make_queue
 

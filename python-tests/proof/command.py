@@ -13,14 +13,13 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-import parts
-import proof_targets
-import venv
-from proof_page import Run, page
-from proof_parts import PARTS, Part, Targets
-from proof_run import TESTS, Runner
+from commands import environment, steps
+from proof import fuzzers
+from proof.page import Run, page
+from proof.parts import PARTS, Part, Targets
+from proof.runner import TESTS, Runner
 
-PAGE = parts.ROOT / "docs" / "proof.md"
+PAGE = steps.ROOT / "docs" / "proof.md"
 #: No part is worth beginning for less.
 LEAST_SECONDS = 2.0
 HOSTS = (
@@ -68,7 +67,7 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def output_of(command: Sequence[str], directory: Path = parts.ROOT) -> str:
+def output_of(command: Sequence[str], directory: Path = steps.ROOT) -> str:
     """What a command prints, or nothing."""
     try:
         done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
@@ -109,18 +108,18 @@ def durations(chosen: Sequence[Part], seconds: float, *, every: bool) -> list[fl
     for part, own in zip(chosen, beside):
         share = max(LEAST_SECONDS, seconds * part.share / shares)
         if own:
-            share = proof_targets.LEAST_SECONDS if every else proof_targets.seconds_each(share)
+            share = fuzzers.LEAST_SECONDS if every else fuzzers.seconds_each(share)
         times.append(share)
     return times
 
 
 def prove(options: argparse.Namespace) -> int:
     if not options.no_build:
-        built = subprocess.run([parts.cargo(), "build", "--release"], cwd=parts.ROOT, check=False)
+        built = subprocess.run([steps.cargo(), "build", "--release"], cwd=steps.ROOT, check=False)
         if built.returncode != 0:
             raise SystemExit("cargo build --release failed")
-    target = parts.ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
-    runner = Runner(venv.ensure(), target / "release" / "libqueuekeeper.so", options.seed)
+    target = steps.ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+    runner = Runner(environment.ensure(), target / "release" / "libqueuekeeper.so", options.seed)
     begun, described = datetime.now(timezone.utc), facts(runner.python)
     whole: list[Part] = options.parts
     times = durations(whole, options.minutes * 60, every=not options.only)

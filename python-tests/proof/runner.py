@@ -17,10 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import proof_targets
-import sanitizers
-from parts import ROOT
-from proof_parts import Part, Targets, Tests, Workload
+from commands.steps import ROOT
+from proof import fuzzers, sanitizers
+from proof.parts import Part, Targets, Tests, Workload
 
 TESTS = ROOT / "python-tests"
 #: What a part may take longer than it was told, before it counts as hanging: the tests that have
@@ -61,7 +60,7 @@ class Runner:
             if isinstance(part.how, Workload):
                 self._workload(part.how, seconds, result)
             elif isinstance(part.how, Targets):
-                outcome = proof_targets.fuzz(seconds, self.seed)
+                outcome = fuzzers.fuzz(seconds, self.seed)
                 result.counts, result.failures = outcome.counts, outcome.failures
             else:
                 self._tests(part.how, seconds, result)
@@ -73,8 +72,8 @@ class Runner:
         return result
 
     def _workload(self, how: Workload, seconds: float, result: Result) -> None:
-        command = [str(self.python), "-m", "proof", how.name, "--seconds", f"{seconds:.0f}"]
-        command += ["--seed", str(self.seed), "--library", str(self.library)]
+        command = [str(self.python), "-m", "proof.workloads", how.name, "--seed", str(self.seed)]
+        command += ["--seconds", f"{seconds:.0f}", "--library", str(self.library)]
         with tempfile.TemporaryFile("w+") as output:
             status = wait(command, None, seconds + GRACE_SECONDS, output.fileno())
             output.seek(0)

@@ -16,9 +16,9 @@ import sqlite3
 from pathlib import Path
 
 from hosts.python_host import PythonSession
-from proof import bank, rounds
-from proof.place import HOSTS, Worker, session_on, working
-from proof.record import Job, Record
+from proof.workloads import bank, rounds
+from proof.workloads.place import HOSTS, Worker, session_on, working
+from proof.workloads.record import Job, Record
 from support.artifacts import assert_sound, opened
 from support.artifacts.kinds import ALL
 

@@ -20,10 +20,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import parts
-
-PLACE = parts.ROOT / "fuzz" / "seeds"
-FIXTURES = parts.ROOT / "tests" / "fixtures" / "0.1.0.tar.gz"
+PLACE = Path(__file__).with_name("seeds")
+FIXTURES = PLACE.parents[1] / "tests" / "fixtures" / "0.1.0.tar.gz"
 CHAIN = "queue_backup_chain_20261127_035033.delta.db"
 #: What src/fuzzing.rs says is the digest of the parent.
 PARENT = "parent"

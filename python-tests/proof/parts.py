@@ -2,14 +2,14 @@
 
 A new part is one more `Part` in `PARTS`. Each is one of
 
-- `Workload`: `python -m proof NAME` in python-tests/, which goes on for the seconds that it is
-  given, and prints its record as one line of JSON, see python-tests/proof/record.py;
+- `Workload`: `python -m proof.workloads NAME` in python-tests/, which goes on for the seconds
+  that it is given, and prints its record as one line of JSON, see workloads/record.py;
 - `Tests`: files of python-tests/ that pytest runs with QUEUEKEEPER_PROOF=long, in an order that
   depends on the seed; after QUEUEKEEPER_PROOF_OVER (seconds since 1970) no other test begins;
 - `Tests` with `own_clock`: files of tests that end by themselves after QUEUEKEEPER_PROOF_SECONDS,
   and take their random choices from QUEUEKEEPER_PROOF_SEED;
-- `Tests` with `sanitizer`: files of either kind, on the library that scripts/sanitizers.py builds;
-- `Targets`: the fuzzers in fuzz/, see proof_targets.py. With all other parts each takes ten
+- `Tests` with `sanitizer`: files of either kind, on the library that sanitizers.py builds;
+- `Targets`: the fuzzers in fuzz/, see fuzzers.py. With all other parts each takes ten
   minutes, besides their shares; alone, or among some that were asked for, they take their share.
 
 Tests print their figures; a regular expression with one group says where a number stands, and the
@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Workload:
-    """A part of python-tests/proof/."""
+    """A part of workloads/."""
 
     name: str
 

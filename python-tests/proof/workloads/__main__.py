@@ -1,4 +1,4 @@
-"""Runs one part: python -m proof PART (--seconds N | --rounds N) [--seed N] [--library FILE].
+"""A part: python -m proof.workloads PART (--seconds N | --rounds N) [--seed N] [--library L].
 
 Progress goes to standard error, the record to standard output, as one line of JSON. The exit status
 is 1 if anything was found.
@@ -12,8 +12,8 @@ import signal
 import sys
 from pathlib import Path
 
-from proof import corruption, crash, leases, snapshot
-from proof.record import Job, Limit
+from proof.workloads import corruption, crash, leases, snapshot
+from proof.workloads.record import Job, Limit
 
 PARTS = {
     "crash": crash.run,
@@ -21,7 +21,7 @@ PARTS = {
     "snapshot": snapshot.run,
     "leases": leases.run,
 }
-LIBRARY = Path(__file__).resolve().parents[2] / "target" / "release" / "libqueuekeeper.so"
+LIBRARY = Path(__file__).resolve().parents[3] / "target" / "release" / "libqueuekeeper.so"
 
 
 def main() -> int:

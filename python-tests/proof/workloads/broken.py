@@ -8,8 +8,8 @@ from pathlib import Path
 from hosts import SqlError
 from hosts.protocol import SQLITE_CORRUPT, SQLITE_NOTADB
 from hosts.python_host import PythonSession
-from proof.place import scratch, session_on, some_host
-from proof.record import Record
+from proof.workloads.place import scratch, session_on, some_host
+from proof.workloads.record import Record
 from support.queues import Queue, Shape, make_queue
 
 BROKEN = {SQLITE_CORRUPT, SQLITE_NOTADB}

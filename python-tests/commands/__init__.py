@@ -1,0 +1,1 @@
+"""What the commands in scripts/ share; all but `mutants` on a Python without packages."""
