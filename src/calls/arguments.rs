@@ -1,10 +1,11 @@
-//! What callers pass, made into what the core takes.
+//! Converts callers' values into the core's types.
 //!
 //! # Promise
 //!
-//! NULL counts as absent, except where a number is required. A value of the wrong kind is an error that says what was
-//! passed and what should have been. A REAL without a fraction counts as a whole number, and so does a TEXT of digits, perhaps
-//! behind a minus: Perl, Tcl and others bind every number as text. A TEXT with anything else in it, be it a blank, is none.
+//! - NULL counts as absent, except where a number is required.
+//! - A value of the wrong type is an error that names both the value and the expected type.
+//! - A REAL without a fraction counts as an integer, and so does a TEXT of digits with an optional minus:
+//!   Perl, Tcl and others bind every number as text. Any other character, even a blank, is refused.
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
@@ -15,18 +16,13 @@ use crate::error::{Error, Result};
 use crate::retention::policy::Policy;
 use crate::retention::policy_text::FORMS;
 
-/// One SQL value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Argument {
-    /// NULL.
     Null,
-    /// INTEGER.
     Integer(i64),
-    /// REAL.
     Real(f64),
-    /// TEXT; `None` when it is not UTF-8.
+    /// `None` if it is not UTF-8.
     Text(Option<String>),
-    /// BLOB.
     Blob,
 }
 
@@ -44,7 +40,7 @@ impl Argument {
     }
 
     fn whole(&self) -> Option<i64> {
-        /// 2^63: the first REAL that is no i64.
+        /// 2^63: the first REAL beyond i64.
         const LIMIT: f64 = 9_223_372_036_854_775_808.0;
         match self {
             Self::Integer(number) => Some(*number),
@@ -58,25 +54,23 @@ impl Argument {
 
 fn whole(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    // `parse` would take a plus, too.
+    // `parse` would accept a plus.
     if digits.starts_with('+') { None } else { text.parse().ok() }
 }
 
-/// The arguments of one call.
 pub struct Arguments(Vec<Argument>);
 
 impl Arguments {
-    /// The arguments in their order; what was left out may be missing.
+    /// Trailing arguments may be missing.
     pub fn new(values: Vec<Argument>) -> Self {
         Self(values)
     }
 
-    /// The argument at `place`, NULL if it was left out.
+    /// The argument at `place`; NULL if missing.
     pub fn get(&self, place: usize) -> &Argument {
         self.0.get(place).unwrap_or(&Argument::Null)
     }
 
-    /// A text that may be absent.
     pub fn text(&self, place: usize, what: &str) -> Result<Option<&str>> {
         match self.get(place) {
             Argument::Null => Ok(None),
@@ -85,7 +79,6 @@ impl Arguments {
         }
     }
 
-    /// A whole number that must be there.
     pub fn integer(&self, place: usize, what: &str) -> Result<i64> {
         let given = self.get(place);
         given.whole().ok_or_else(|| {
@@ -97,7 +90,6 @@ impl Arguments {
         })
     }
 
-    /// A whole number that may be absent.
     pub fn integer_if_given(&self, place: usize, what: &str) -> Result<Option<i64>> {
         match self.get(place) {
             Argument::Null => Ok(None),
@@ -105,12 +97,12 @@ impl Arguments {
         }
     }
 
-    /// A time that may be absent: a text as [`clock::parse`] reads it, or Unix seconds.
+    /// A time: a text as [`clock::parse`] reads it, or Unix seconds.
     pub fn time(&self, place: usize, what: &str) -> Result<Option<DateTime<Utc>>> {
         let read = match self.get(place) {
             Argument::Null => return Ok(None),
             Argument::Text(Some(text)) => clock::parse(text),
-            #[allow(clippy::cast_possible_truncation)] // Out of range, it ends at a year that is refused.
+            #[allow(clippy::cast_possible_truncation)] // Out of range, it saturates at a year that is refused.
             Argument::Real(seconds) if seconds.is_finite() => clock::parse(&(seconds.floor() as i64).to_string()),
             given => given.whole().and_then(|seconds| clock::parse(&seconds.to_string())),
         };
@@ -126,11 +118,7 @@ impl Arguments {
         })
     }
 
-    /// A value of any kind but a BLOB.
-    ///
-    /// # Errors
-    ///
-    /// A BLOB, or a text that is not UTF-8.
+    /// Any value but a BLOB or a text that is not UTF-8.
     pub fn value(&self, place: usize, what: &str) -> Result<Value> {
         match self.get(place) {
             Argument::Null => Ok(Value::Null),
@@ -141,11 +129,7 @@ impl Arguments {
         }
     }
 
-    /// A retention policy, as a number or as text.
-    ///
-    /// # Errors
-    ///
-    /// NULL or nothing at all, and whatever is no policy.
+    /// A retention policy, as a number or as text; required.
     pub fn policy(&self, place: usize) -> Result<Policy> {
         match self.get(place) {
             Argument::Null => Err(Error::usage(format!("keep is required, but is missing or NULL; pass {FORMS}"))),
@@ -157,16 +141,12 @@ impl Arguments {
         }
     }
 
-    /// Options as a JSON object, or the defaults when they are absent.
-    ///
-    /// # Errors
-    ///
-    /// Malformed JSON, anything but an object, unknown keys, values of the wrong kind.
+    /// Options as a JSON object; the defaults if absent. Unknown keys are refused.
     pub fn options<T: DeserializeOwned + Default>(&self, place: usize) -> Result<T> {
         let Some(text) = self.text(place, "options")? else {
             return Ok(T::default());
         };
-        // serde reads a struct from an array, too.
+        // serde would also read a struct from an array.
         if !text.trim_start().starts_with('{') {
             return Err(Error::usage(
                 "options must be a JSON object such as {\"name\": \"daily\"}; leave them out or pass NULL for the defaults",

@@ -1,25 +1,29 @@
-//! Whether a function is called by a statement of the user's, and not by a schema.
+//! Refuses calls of our functions from a database's schema.
 //!
 //! # Promise
 //!
-//! No expression in a database file calls a function of ours: no CHECK constraint, DEFAULT, generated column, index, partial index,
-//! view or trigger, on any SQLite from 3.37 on, whether the schema was read before or after the library was loaded, and whoever
-//! wrote it with whatever means. Statements of the user's call them anywhere, `INSERT … SELECT queue_…()` included, and so do
-//! temporary views and triggers, which are no part of a file.
+//! No expression in a database file calls our functions: no CHECK constraint, DEFAULT, generated column,
+//! index, partial index, view or trigger. This holds on any SQLite from 3.37 on, whether the schema was read
+//! before or after the library was loaded, and however it was written. The user's statements may call them
+//! anywhere, `INSERT … SELECT queue_…()` included; so may temporary views and triggers, which are not part of
+//! a file.
 //!
 //! # How
 //!
-//! `SQLITE_DIRECTONLY` is the first line, and has holes (docs/security.md has the table). Before 3.50 SQLite does not hold it against
-//! CHECK constraints. Up to the newest it does not hold it against CHECK constraints, generated columns and indexes that it parsed
-//! before the function existed. Views, triggers and DEFAULT are held everywhere. So each call is looked at when it happens:
+//! `SQLITE_DIRECTONLY` is the first line of defence, and has holes (docs/security.md has the table). Before
+//! 3.50, SQLite does not enforce it in CHECK constraints. No version enforces it in CHECK constraints,
+//! generated columns and indexes that were parsed before the function existed. It is always enforced in
+//! views, triggers and DEFAULT. So each call is checked as it happens:
 //!
-//! 1. The function is called in the text of a statement that runs on the connection, or in the temporary schema. A call from a
-//!    schema is in neither.
-//! 2. No table and no index of an attached database names the function in its definition. Otherwise a statement that calls the
-//!    function and writes to such a table could not be told from the table's own call. Databases without an open transaction are
-//!    left out, as no statement uses their tables, unless one writes: a row of `sqlite_master` may define a *temporary* table.
+//! 1. The function's name must occur in the text of a running statement of the connection, or in the
+//!    temporary schema. A call from a schema occurs in neither.
+//! 2. No table or index definition in an attached database may name the function: a statement that calls the
+//!    function and writes to such a table could not be told from the table's own call. Databases without an
+//!    open transaction are skipped, as no statement uses their tables, unless one writes: a row of
+//!    `sqlite_master` may define a *temporary* table.
 //!
-//! A definition counts if it contains the name and an opening parenthesis behind it, in strings and comments too: no quoting hides a
+//! A name counts wherever an opening parenthesis follows it, in strings and comments too. No quoting can hide
+//! a call from this test; at worst a harmless call is refused.
 //! name from that, and at worst a call is refused.
 
 use crate::connection::Caller;
@@ -27,11 +31,7 @@ use crate::error::{Error, Result};
 use crate::host::{self, Running, Transaction};
 use crate::tokens::{BYTE_ORDER_MARK, is_of_name, skip_space};
 
-/// Refuses a call of `function` that a schema makes, or that cannot be told from one.
-///
-/// # Errors
-///
-/// An "unsafe use" in SQLite's words, with what makes it so; or what keeps SQLite from reading a schema.
+/// Fails with SQLite's "unsafe use" error if a schema calls `function`, or may be what calls it.
 pub fn require(caller: &Caller, function: &str) -> Result<()> {
     let running = host::running(caller.connection());
     let called = |one: &Running| one.sql.as_ref().is_none_or(|sql| calls(sql, function));
@@ -76,9 +76,9 @@ fn check_schema(caller: &Caller, schema: &str, function: &str) -> Result<()> {
     })
 }
 
-/// Passes the name and the definition of each object in a schema table to `each`.
+/// Passes the name and definition of each object in a schema table to `each`.
 fn definitions(caller: &Caller, table: &str, mut each: impl FnMut(&[u8], &[u8])) -> Result<()> {
-    // The casts give what SQLite's own parser is given, also of a BLOB in a UTF-16 database.
+    // The casts yield what SQLite's parser would read, also for a BLOB in a UTF-16 database.
     let query = format!("SELECT CAST(name AS TEXT), CAST(sql AS TEXT) FROM {table} WHERE sql IS NOT NULL");
     let mut statement = caller.connection().prepare(&query)?;
     let mut rows = statement.query([])?;
@@ -89,7 +89,7 @@ fn definitions(caller: &Caller, table: &str, mut each: impl FnMut(&[u8], &[u8]))
     Ok(())
 }
 
-/// Whether a definition is that of a view or a trigger.
+/// Whether a definition is a view's or a trigger's, where SQLite enforces `DIRECTONLY`.
 fn is_held_by_sqlite(sql: &[u8]) -> bool {
     let word = |sql: &[u8]| sql.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let sql = skip_space(sql);
@@ -100,7 +100,7 @@ fn is_held_by_sqlite(sql: &[u8]) -> bool {
         && [b"view".as_slice(), b"trigger"].iter().any(|word| kind.eq_ignore_ascii_case(word))
 }
 
-/// Whether `sql` contains the name of a function, in any case and quoting, with an opening parenthesis behind it.
+/// Whether `sql` contains the function's name, in any case and quoting, followed by an opening parenthesis.
 fn calls(sql: &[u8], function: &str) -> bool {
     let name = function.as_bytes();
     (0..sql.len()).any(|at| {

@@ -1,7 +1,7 @@
-//! What functions return, and those whose arguments need more than their types.
+//! The functions' result type, and the functions whose arguments need more than a type check.
 //!
-//! All others are made from `operations.toml`, see [`super::operations`]. A function that works for long takes a listener, which hears of its
-//! progress and may stop it.
+//! All others are generated from `operations.toml`, see [`super::operations`]. Long-running functions take a
+//! listener, which is told the progress and may stop them.
 
 use rusqlite::types::Value;
 use serde::Serialize;
@@ -13,20 +13,15 @@ use crate::json;
 use crate::settings;
 use crate::upkeep::schedule::record as recording;
 
-/// What a function returns.
 #[derive(Debug)]
 pub enum Output {
-    /// A number.
     Integer(i64),
-    /// A text.
     Text(String),
-    /// A text that is JSON.
     Json(String),
-    /// A value as it is stored.
     Value(Value),
 }
 
-/// `qk_record(queue, job, step, status, detail, now, number)`, which SQL does not have.
+/// `qk_record(queue, job, step, status, detail, now, number)`; C only.
 pub fn record(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let required = |place, what| {
         arguments.text(place, what)?.ok_or_else(|| Error::usage(format!("{what} is required, but is NULL")))
@@ -48,12 +43,10 @@ pub fn set(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     settings::set(caller.connection(), name, &arguments.value(1, "value")?).map(Output::Value)
 }
 
-/// A result that is an object.
 pub fn json(result: &impl Serialize) -> Result<Output> {
     json::text(result).map(Output::Json)
 }
 
-/// A result that is a number.
 pub fn count(number: impl TryInto<i64>) -> Result<Output> {
     Ok(Output::Integer(number.try_into().unwrap_or(i64::MAX)))
 }

@@ -1,10 +1,10 @@
-//! The one guard between the core and its callers: SQLite's callbacks and C functions.
+//! The guard between the core and its callers, which are SQLite's callbacks and C functions.
 //!
 //! # Promise
 //!
-//! Whatever happens behind it, the host gets an error message and a result code: a panic must not unwind into C (that
-//! aborts the host), nor must a cancelled thread unwind through it, and an error keeps the code that fits. Nothing begins without [some memory](crate::memory). Nothing behind
-//! the guard has to think of it.
+//! The host always gets a result code and a message. A panic does not unwind into C, which would abort the
+//! host; a cancelled thread does not unwind through it; an error keeps its code. Nothing begins without [some
+//! free memory](crate::memory). Code behind the guard need not think of any of this.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,13 +15,13 @@ use crate::error::{Error, Result};
 use crate::host::threads;
 use crate::memory;
 
-/// Runs `body`; errors and panics come back as errors that begin with the name of what was called.
+/// Runs `body`. Errors and panics are returned as errors prefixed with `called`.
 pub fn guarded<T>(called: &str, body: impl FnOnce() -> Result<T>) -> Result<T> {
     let _uncancelled = threads::Uncancelled::begin();
     let outcome = catch_unwind(AssertUnwindSafe(|| memory::begin().and_then(|()| body())));
     let result = outcome.unwrap_or_else(|panic| Err(Error::internal(format!("panicked ({})", text_of(&*panic)))));
     result.map_err(|error| {
-        // What panics for want of memory, in this thread or another.
+        // The panic may be due to a lack of memory, in this thread or another.
         let lack = memory::check().err().filter(|_| error.primary_code() == ffi::SQLITE_INTERNAL);
         lack.unwrap_or(error).context(called)
     })
@@ -32,21 +32,21 @@ fn text_of(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// The code to report for `error`. Some codes mean something else than failure to `sqlite3_step` (`SQLITE_SCHEMA` makes
-/// it run the statement again, up to 50 times), and none of ours may be taken for them.
+/// The code to report. Some codes do not mean failure to `sqlite3_step` (on `SQLITE_SCHEMA` it runs the
+/// statement again, up to 50 times), so they are never reported.
 pub fn reported_code(error: &Error) -> i32 {
     match error.primary_code() {
         ffi::SQLITE_OK | ffi::SQLITE_SCHEMA | ffi::SQLITE_ROW | ffi::SQLITE_DONE => ffi::SQLITE_ERROR,
-        // A host would be told SQLITE_CORRUPT instead: of a disk that cannot be read.
+        // SQLite would turn it into SQLITE_CORRUPT, though the disk cannot be read.
         _ if error.code() == ffi::SQLITE_IOERR_CORRUPTFS => ffi::SQLITE_IOERR_READ,
         _ => error.code(),
     }
 }
 
-/// The letters that are reported of a message's begin, and as many of its end. What makes one longer (names, a value) stands between.
+/// Characters kept of each end of a message. What makes one longer (names, a value) is in the middle.
 const MOST_LETTERS: usize = 5_000;
 
-/// The message to report for `error`; C strings end at a NUL.
+/// The message to report, without NUL, which would end a C string.
 pub fn reported_message(error: &Error) -> String {
     let message = error.message().replace('\0', "\\0");
     let letters = message.chars().count();
@@ -58,7 +58,7 @@ pub fn reported_message(error: &Error) -> String {
     begin.chain(" […] ".chars()).chain(end).collect()
 }
 
-/// The error in rusqlite's words, for the callbacks that rusqlite wraps.
+/// For the callbacks that rusqlite wraps.
 pub fn to_rusqlite(error: &Error) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(reported_code(error)), Some(reported_message(error)))
 }

@@ -1,11 +1,11 @@
-//! What both doors offer: each operation once, from the caller's arguments to a result.
+//! The operations that both doors offer, each defined once.
 //!
 //! # Promise
 //!
-//! The SQL function or table `queue_X` and the C function `qk_X` are one declaration in `operations.toml`, from which [`operations`] and both
-//! doors' lists are made. So both doors take the same arguments, give the same answers, and refuse with the
-//! same words and codes; a door only converts between its callers' values and [`arguments`], and between results and what its
-//! callers take.
+//! The SQL function or table `queue_X` and the C function `qk_X` come from one declaration in
+//! `operations.toml`, which generates [`operations`] and both doors' lists. So both take the same arguments
+//! and return the same results, messages and codes. A door only converts its callers' values to
+//! [`arguments`], and results to its callers' types.
 
 pub mod arguments;
 pub mod direct;

@@ -1,4 +1,4 @@
-//! What a table-valued function is, and its rows as JSON.
+//! The declaration of a table-valued function, and its rows as JSON.
 
 use rusqlite::types::Value;
 use serde::{Serialize, Serializer};
@@ -8,21 +8,19 @@ use crate::connection::Caller;
 use crate::error::Result;
 use crate::json;
 
-/// What a table is.
 pub struct Spec {
-    /// Its name.
     pub name: &'static str,
-    /// Its columns, as in `CREATE TABLE`.
+    /// As in `CREATE TABLE`.
     pub columns: &'static [&'static str],
-    /// Its arguments: hidden columns behind the others.
+    /// Hidden columns, after the others.
     pub arguments: &'static [&'static str],
-    /// Whether it looks at files.
+    /// Such tables are `DIRECTONLY`.
     pub looks_at_files: bool,
-    /// Its rows, each with a value for each column.
+    /// Returns a value per column for each row.
     pub rows: fn(&Caller, &Arguments) -> Result<Vec<Vec<Value>>>,
 }
 
-/// The rows of a table as a JSON array of objects, with the columns in their order. A BLOB becomes its bytes in hexadecimal.
+/// The rows as a JSON array of objects, with the columns in order. BLOBs are hexadecimal.
 pub fn json(table: &Spec, rows: &[Vec<Value>]) -> Result<String> {
     let names: Vec<&str> = table.columns.iter().map(|&column| column.split(' ').next().unwrap_or(column)).collect();
     json::text(&Rows { names: &names, rows })
@@ -50,7 +48,6 @@ impl Serialize for Row<'_> {
     }
 }
 
-/// A value as JSON; a BLOB is its bytes in hexadecimal.
 pub fn value(value: &Value) -> serde_json::Value {
     match value {
         Value::Null => serde_json::Value::Null,

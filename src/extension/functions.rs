@@ -1,18 +1,19 @@
-//! The scalar functions: values in, [`calls`](crate::calls) called, result out.
+//! The scalar functions: converts values, calls [`calls`](crate::calls), returns the result.
 //!
 //! # Promise
 //!
-//! No view, trigger, constraint, index or default of a database file can call a function: each is `DIRECTONLY`, and where SQLite
-//! does not hold that, [`direct`] does. JSON results carry
-//! the JSON subtype, so that they nest in SQLite's JSON functions. Each function exists with exactly the numbers of
-//! arguments that are documented; SQLite itself refuses others. What could not tell its result does nothing; where that shows only in the
-//! end, the error says that it is done.
+//! - No view, trigger, constraint, index or default of a database file can call a function: each is
+//!   `DIRECTONLY`, and where SQLite does not enforce that, [`direct`] does.
+//! - JSON results have the JSON subtype, so that they nest in SQLite's JSON functions.
+//! - Each function takes exactly the documented numbers of arguments; SQLite refuses others.
+//! - A function whose result may exceed the connection's length limit does nothing. Where that shows only
+//!   afterwards, the error says that the work is done.
 //!
 //! # How
 //!
-//! sqlite-loadable defines the functions. Values and results go through SQLite's API directly, since sqlite-loadable
-//! reports every error as code 1 and mishandles empty blobs and texts with a NUL. The closures capture nothing, so
-//! nothing is allocated for a registration, and nothing leaks when a connection closes.
+//! sqlite-loadable defines the functions. Values and results use SQLite's API directly, as sqlite-loadable
+//! reports every error as code 1 and mishandles empty blobs and texts with a NUL. The closures capture
+//! nothing, so a registration allocates nothing and nothing leaks when a connection closes.
 
 use std::ffi::{c_char, c_int};
 
@@ -29,18 +30,20 @@ use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::host;
 
-/// `'J'`: the subtype that SQLite's JSON functions give their results (<https://www.sqlite.org/json1.html>).
+/// `'J'`, the subtype of SQLite's JSON results (<https://www.sqlite.org/json1.html>).
 const JSON_SUBTYPE: u32 = 74;
-/// `SQLITE_RESULT_SUBTYPE` (3.45), which older hosts ignore and newer ones require of who sets a subtype.
+/// `SQLITE_RESULT_SUBTYPE` (3.45): required by newer hosts of a function that sets a subtype, ignored by
+/// older ones.
 const RESULT_SUBTYPE: i32 = 0x0100_0000;
 
-/// More bytes than results have whose length is known beforehand: a run of all jobs with the longest error in each step has about half
-/// of it. What lists much (a deletion with hundreds of dependants, statuses of a thousand odd letters) may be longer.
+/// An upper bound of results whose length is bounded: a run of all jobs with the longest error in each step
+/// has about half as many bytes. Listings (a deletion with hundreds of dependants, statuses of over a
+/// thousand letters) may be longer.
 const LONGEST_RESULT: i32 = 100_000;
 
 type Body = fn(&Caller, &Arguments) -> Result<Output>;
 
-/// Defines a function with each number of arguments that it takes.
+/// Defines a function for each number of arguments that it takes.
 macro_rules! function {
     ($db:ident, $name:literal, $counts:expr, $body:expr) => {
         for count in $counts {
@@ -63,7 +66,7 @@ pub(super) use function;
 
 pub(super) fn flags() -> FunctionFlags {
     let known = FunctionFlags::UTF8 | FunctionFlags::DIRECTONLY;
-    // SAFETY: any bits may be in this type; SQLite ignores those that it does not know.
+    // SAFETY: any bits are valid for this type; SQLite ignores unknown ones.
     unsafe { FunctionFlags::from_bits_unchecked(known.bits() | RESULT_SUBTYPE) }
 }
 
@@ -93,7 +96,7 @@ pub(super) fn call(name: &str, body: Body, context: *mut sqlite3_context, values
     }
 }
 
-/// Refuses a connection that could not be told the result, before anything is done.
+/// Fails before anything is done if the connection's length limit could prevent returning the result.
 fn require_room(caller: &Caller) -> Result<()> {
     let longest = host::longest_value(caller.connection());
     if longest >= LONGEST_RESULT {
@@ -108,7 +111,7 @@ fn require_room(caller: &Caller) -> Result<()> {
     ))
 }
 
-/// Says of a result that cannot be told what SQLite would not: that it is one.
+/// Fails if the result exceeds the connection's length limit, and says that the work is done.
 fn require_told(caller: &Caller, output: &Output) -> Result<()> {
     let length = match output {
         Output::Text(text) | Output::Json(text) | Output::Value(Value::Text(text)) => text.len(),
@@ -131,7 +134,7 @@ fn require_told(caller: &Caller, output: &Output) -> Result<()> {
 ///
 /// `value` is a value that SQLite passed to the running function.
 unsafe fn argument(value: *mut ffi::sqlite3_value) -> Argument {
-    // SAFETY: the caller vouches for the value; the text is copied before anything else is asked of it.
+    // SAFETY: the caller vouches for the value; the text is copied before the value is used again.
     unsafe {
         match ffi::sqlite3_value_type(value) {
             ffi::SQLITE_INTEGER => Argument::Integer(ffi::sqlite3_value_int64(value)),

@@ -2,17 +2,18 @@
 //!
 //! # Promise
 //!
-//! `sqlite3_queuekeeper_init` is the name that SQLite derives from the file name `libqueuekeeper`, so that
-//! `.load ./libqueuekeeper` needs no entry point. It binds the process to the SQLite that loads it (see
-//! [`host`](crate::host)), which also keeps the library loaded, and defines the functions and tables on the connection.
+//! - SQLite derives `sqlite3_queuekeeper_init` from the file name `libqueuekeeper`, so `.load
+//!   ./libqueuekeeper` needs no entry point. It binds the process to the SQLite that loads it (see
+//!   [`host`]), which also keeps the library loaded, and defines the functions and tables on the
+//!   connection.
+//! - It returns `SQLITE_OK`, not `SQLITE_OK_LOAD_PERMANENTLY`. The latter is a success to
+//!   `sqlite3_load_extension` alone; to `sqlite3_auto_extension` it is an error, which fails the opening of
+//!   the connection and skips later extensions.
+//! - `sqlite3_queuekeeperreadonly_init` is for hosts that run strangers' SQL, such as Datasette. It defines
+//!   only functions that read the queue itself: they change nothing, read no other files and are quick. The
+//!   choice applies per connection.
 //!
-//! It answers `SQLITE_OK` and nothing else that means success: `SQLITE_OK_LOAD_PERMANENTLY` is one to `sqlite3_load_extension` alone. To
-//! `sqlite3_auto_extension` it is an error, which fails the opening of the connection, and keeps later extensions from it.
-//!
-//! `sqlite3_queuekeeperreadonly_init` is for hosts that run SQL of strangers, such as Datasette: it defines only what reads the queue
-//! itself, and neither changes anything, nor looks at other files, nor takes long. Which of the two is called counts for each connection.
-//!
-//! This door only converts: arguments into what the core takes, results and errors into what SQLite takes.
+//! This door only converts arguments, results and errors between SQLite and the core.
 
 #![allow(unsafe_code)]
 
@@ -72,7 +73,6 @@ pub unsafe extern "C" fn sqlite3_queuekeeperreadonly_init(
     unsafe { enter(db, error_message, api, &READONLY) }
 }
 
-/// What an entry point defines.
 struct Offer {
     tables: &'static [&'static Spec],
     functions: fn(*mut ext::sqlite3) -> sqlite_loadable::Result<()>,
@@ -81,8 +81,8 @@ struct Offer {
 static ALL: Offer = Offer { tables: TABLES, functions: operations::define };
 static READONLY: Offer = Offer { tables: READONLY_TABLES, functions: operations::define_readonly };
 
-/// sqlite-loadable keeps the API table in a static without a lock, while threads that call functions read it. The table is the same at each
-/// load, so it is told once.
+/// sqlite-loadable keeps the API table in a static without a lock, which other threads' calls read. The table
+/// is the same at each load, so it is set once.
 static TOLD: Once = Once::new();
 
 /// # Safety
@@ -115,7 +115,7 @@ unsafe fn initialize(
     api: *mut ffi::sqlite3_api_routines,
     offer: &Offer,
 ) -> Result<()> {
-    // SAFETY: as the caller vouches. This comes first: what follows keeps pointers of the table it is given.
+    // SAFETY: as the caller vouches. Comes first, as what follows keeps pointers into the API table.
     unsafe { host::bind(api) }?;
     // SAFETY: SQLite is bound, and the connection is open.
     let conn = unsafe { Connection::from_handle(db) }?;
@@ -129,13 +129,15 @@ unsafe fn initialize(
     })
 }
 
-/// Hands out a message in memory of the SQLite that is to free it, which may not be the one we are bound to.
+/// Sets the error message, allocated by the loading SQLite, which frees it and may not be the one we are
+/// bound to.
 ///
 /// # Safety
 ///
 /// As for the entry point.
 unsafe fn tell(error: &Error, error_message: *mut *mut c_char, api: *mut ffi::sqlite3_api_routines) {
-    // SAFETY: as the caller vouches; mprintf has been in the table from its beginning, and `%s` takes the text as it is.
+    // SAFETY: as the caller vouches. Every version of the table has mprintf, and `%s` copies the text
+    // verbatim.
     unsafe {
         let print = api.as_ref().and_then(|api| api.mprintf);
         let text = CString::new(guard::reported_message(error));

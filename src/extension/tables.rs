@@ -1,18 +1,19 @@
-//! The table-valued functions: what only reads is a table.
+//! The table-valued functions, which only read.
 //!
 //! # Promise
 //!
-//! Each table is eponymous-only: `SELECT … FROM queue_stale(60) WHERE …`, and no `CREATE VIRTUAL TABLE`. Arguments are
-//! hidden columns; any of them may be left out, be NULL (absent), or come from a join. Tables that look at files are
-//! `DIRECTONLY`. None writes. All rows of a scan are read at its start, so a scan is consistent in itself.
+//! - Each table is eponymous-only: `SELECT … FROM queue_stale(60) WHERE …`, without `CREATE VIRTUAL TABLE`.
+//! - Arguments are hidden columns. Any of them may be left out, be NULL (absent), or come from a join.
+//! - Tables that read other files are `DIRECTONLY`. None writes.
+//! - A scan reads all rows at its start, so it is consistent in itself.
 //!
 //! # How
 //!
-//! rusqlite defines the modules rather than sqlite-loadable, because sqlite-loadable's virtual-table callbacks return
-//! code 1 for every error, so that `SQLITE_BUSY` or `SQLITE_CANTOPEN` could not be told from a typing mistake; rusqlite's
-//! pass the code on. A hidden column that is compared for equality becomes an argument and is `omit`ted from SQLite's
-//! own check; a plan in which it cannot be known yet is answered with `SQLITE_CONSTRAINT`, so that SQLite picks another
-//! order of the joins. `idxNum` has a bit for each argument that is passed, since any subset may be.
+//! rusqlite defines the modules, not sqlite-loadable, whose virtual-table callbacks return code 1 for every
+//! error: `SQLITE_BUSY` or `SQLITE_CANTOPEN` could not be told from a typing mistake. An equality constraint
+//! on a hidden column becomes an argument and is `omit`ted from SQLite's own check. An unusable one is
+//! answered with `SQLITE_CONSTRAINT`, so that SQLite tries another join order. `idxNum` has a bit for each
+//! argument passed, as any subset may be.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_int};
@@ -31,7 +32,6 @@ use crate::calls::table::Spec;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 
-/// Defines tables on a connection.
 pub fn define(conn: &Connection, tables: &[&'static Spec]) -> rusqlite::Result<()> {
     const MODULE: &Module<'static, Table> = &Module::eponymous_only_module();
     for spec in tables {
@@ -40,7 +40,7 @@ pub fn define(conn: &Connection, tables: &[&'static Spec]) -> rusqlite::Result<(
     Ok(())
 }
 
-/// A table of one connection. SQLite's base class comes first.
+/// SQLite's base class comes first.
 #[repr(C)]
 struct Table {
     base: sqlite3_vtab,
@@ -100,7 +100,7 @@ fn schema(spec: &Spec) -> Result<CString> {
         .map_err(|_| Error::internal("a column's name contains a NUL"))
 }
 
-/// Marks the hidden columns that become arguments; false when one of them is not known in this plan.
+/// Marks the hidden columns that become arguments; `false` if one is not usable in this plan.
 fn choose(spec: &Spec, info: &mut IndexInfo) -> bool {
     let mut places = vec![None; spec.arguments.len()];
     for (index, constraint) in info.constraints().enumerate() {
@@ -133,7 +133,7 @@ fn choose(spec: &Spec, info: &mut IndexInfo) -> bool {
     true
 }
 
-/// A scan. SQLite's base class comes first.
+/// SQLite's base class comes first.
 #[repr(C)]
 struct Cursor {
     base: sqlite3_vtab_cursor,
@@ -178,7 +178,7 @@ unsafe impl VTabCursor for Cursor {
     fn column(&self, context: &mut Context, column: c_int) -> rusqlite::Result<()> {
         let row = self.rows.get(self.at);
         let value = row.and_then(|row| row.get(usize::try_from(column).ok()?));
-        // Hidden columns are NULL; their conditions were omitted.
+        // Hidden columns are NULL: their constraints were omitted.
         context.set_result(value.unwrap_or(&Value::Null))
     }
 

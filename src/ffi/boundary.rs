@@ -1,4 +1,4 @@
-//! What happens around each call from C: the one place where panics are caught, errors become codes, and results are handed out.
+//! The boundary of each C call: catches panics, turns errors into codes and writes results.
 
 use std::ffi::{CString, c_char, c_int};
 
@@ -14,7 +14,7 @@ use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::progress::Listener;
 
-/// Runs what needs no handle; the code to return.
+/// Runs a call without a handle and returns its code.
 pub fn enter(called: &str, body: impl FnOnce() -> Result<()>) -> c_int {
     match guarded(called, body) {
         Ok(()) => ffi::SQLITE_OK,
@@ -25,7 +25,7 @@ pub fn enter(called: &str, body: impl FnOnce() -> Result<()>) -> c_int {
     }
 }
 
-/// Runs `body` on a handle's connection and hands its result to `give`; the code to return.
+/// Runs `body` on a handle's connection, passes its result to `give` and returns the code.
 fn on<T>(
     called: &str,
     queue: *const QkQueue,
@@ -46,7 +46,6 @@ fn on<T>(
     }
 }
 
-/// The message of an error, for C.
 pub fn words(error: &Error) -> CString {
     CString::new(reported_message(error)).unwrap_or_default()
 }
@@ -54,11 +53,11 @@ pub fn words(error: &Error) -> CString {
 type Body = fn(&Caller, &Arguments) -> Result<Output>;
 type LongBody = for<'a> fn(&'a Caller, &Arguments, Option<Listener<'a>>) -> Result<Output>;
 
-/// A function whose result is JSON.
+/// Calls a function whose result is JSON.
 ///
 /// # Safety
 ///
-/// `result` is NULL or a place for a pointer.
+/// `result` is NULL or valid for writing a pointer.
 pub unsafe fn ask<const N: usize>(
     called: &str,
     queue: *const QkQueue,
@@ -71,7 +70,7 @@ pub unsafe fn ask<const N: usize>(
     on(called, queue, |caller| body(caller, &arguments), |output| unsafe { pointers::give_text(output, result) })
 }
 
-/// The same for one that tells its progress.
+/// The same with a progress callback.
 ///
 /// # Safety
 ///
@@ -94,11 +93,11 @@ pub unsafe fn ask_long<const N: usize>(
     on(called, queue, run, |output| unsafe { pointers::give_text(output, result) })
 }
 
-/// A function whose result is a number.
+/// Calls a function whose result is a number.
 ///
 /// # Safety
 ///
-/// `result` is NULL or a place for a number.
+/// `result` is NULL or valid for writing a number.
 pub unsafe fn count<const N: usize>(
     called: &str,
     queue: *const QkQueue,
@@ -111,7 +110,7 @@ pub unsafe fn count<const N: usize>(
     on(called, queue, |caller| body(caller, &arguments), |output| unsafe { pointers::give_number(&output, result) })
 }
 
-/// A table, as a JSON array with an object for each row.
+/// Reads a table as a JSON array with an object per row.
 ///
 /// # Safety
 ///

@@ -1,9 +1,10 @@
-//! Forks of a program that uses the C ABI: the locks of both parts of the library, see [`forks`](crate::host::forks).
+//! Forks in programs that use the C ABI: holds all the library's locks during a fork, see
+//! [`forks`](crate::host::forks).
 
 #[cfg(unix)]
 pub use self::posix::watch;
 
-/// There are no forks here.
+/// Nothing forks here.
 #[cfg(not(unix))]
 pub fn watch() {}
 
@@ -23,18 +24,18 @@ mod posix {
         host: Held,
     }
 
-    /// Where the locks are kept between the beginning and the end of a fork.
+    /// Keeps the locks for the duration of a fork.
     struct Place(UnsafeCell<Option<All>>);
 
-    // SAFETY: only the thread that holds the locks looks into it.
+    // SAFETY: only the thread that holds the locks accesses it.
     unsafe impl Sync for Place {}
 
     static PLACE: Place = Place(UnsafeCell::new(None));
 
-    /// From now on, forks wait for the locks. A system without the memory for that forks as before.
+    /// Makes later forks take the locks first. Without the memory for a registration, forks stay as they are.
     pub fn watch() {
         static ONCE: Once = Once::new();
-        // SAFETY: the functions stay: the library is never unloaded.
+        // SAFETY: the functions stay valid: the library is never unloaded.
         ONCE.call_once(|| unsafe {
             libc::pthread_atfork(Some(before), Some(after_in_parent), Some(after_in_child));
         });
@@ -48,12 +49,12 @@ mod posix {
     }
 
     unsafe extern "C" fn after_in_parent() {
-        // SAFETY: this thread holds the locks, and gives them back only after that.
+        // SAFETY: this thread holds the locks until after this.
         drop(unsafe { (*PLACE.0.get()).take() });
     }
 
     unsafe extern "C" fn after_in_child() {
-        // SAFETY: as in the parent; the thread that forked is the child's only one.
+        // SAFETY: as in the parent; the forking thread is the child's only one.
         let all = unsafe { (*PLACE.0.get()).take() };
         if let Some(mut all) = all {
             all.host.inherit();

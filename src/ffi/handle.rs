@@ -86,7 +86,7 @@ fn open(path: &str) -> Result<usize> {
         discovery::ensure(None)?;
         return registry::add(Database::Connection(Caller::open(Path::new(path))?));
     }
-    // An absolute path is no URI, whatever the host's SQLite takes for one by default.
+    // An absolute path is never a URI, whatever the host's SQLite has as its default.
     let path = path::absolute(path).map_err(|error| Error::io("find", Path::new(path), &error))?;
     discovery::ensure(Some(&path))?;
     let call = sole::call(&path)?;
@@ -178,7 +178,7 @@ pub extern "C" fn qk_free(text: *mut c_char) {
     if !text.is_null()
         && let Err(error) = texts::take_back(text.addr())
     {
-        // Not through the guard, which would refuse to free anything when there is little memory.
+        // Not through the guard, which would refuse to free anything when memory is low.
         messages::keep(boundary::words(&error.context("qk_free")));
     }
 }

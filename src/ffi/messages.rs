@@ -1,7 +1,7 @@
-//! Error messages on their way to C.
+//! Error messages for C.
 //!
-//! A handle keeps the message of its last failure; a thread that of a failure without a handle (it could not be opened, or is
-//! none). What C gets is a copy that belongs to the asking thread, so that no other thread can take it away while it is read.
+//! A handle keeps the message of its last failure; a thread keeps that of a failure without a valid handle. C
+//! gets a copy owned by the calling thread, so no other thread can free it while it is read.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
@@ -11,9 +11,9 @@ thread_local! {
     static SHOWN: RefCell<CString> = RefCell::default();
 }
 
-/// Keeps the message of a failure without a handle.
+/// Stores the message of a failure without a handle.
 pub fn keep(message: CString) {
-    // A thread that is ending has no place for it any more.
+    // A thread that is ending no longer has the thread-local.
     let _ = LAST.try_with(|last| *last.borrow_mut() = message);
 }
 
@@ -22,7 +22,7 @@ pub fn last() -> CString {
     LAST.try_with(|last| last.borrow().clone()).unwrap_or_default()
 }
 
-/// Shows a message to C until this thread shows the next.
+/// Returns a pointer that is valid until this thread's next call.
 pub fn show(message: CString) -> *const c_char {
     const NOTHING: &CStr = c"";
     let shown = SHOWN.try_with(|shown| {

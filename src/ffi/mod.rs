@@ -2,24 +2,24 @@
 //!
 //! # Promise
 //!
-//! Whatever a C program passes, apart from a pointer into nowhere, it gets a result or an error: NULL, a handle that was
-//! closed or never was one, a text that is not UTF-8 or was freed already, a call from a callback, from another thread, or after a
-//! fork. Nothing unwinds into C. Out-parameters are written on success only.
+//! Whatever a C program passes, apart from a wild pointer, it gets a result or an error: for NULL, a handle
+//! that is closed or never was one, a text that is not UTF-8 or freed already, a call from a callback, from
+//! another thread, or after a fork. Nothing unwinds into C. Out-parameters are written on success only.
 //!
-//! This door only converts: C's arguments into those that [`calls`](crate::calls) take, and its results into JSON text and
-//! numbers. The functions have the names, arguments and answers of the SQL functions and tables.
+//! This door only converts: C's arguments into those of [`calls`](crate::calls), and results into JSON text
+//! and numbers. The functions mirror the SQL functions and tables.
 //!
 //! # How
 //!
 //! | file | |
 //! | --- | --- |
-//! | [`handle`] | opening, closing and interrupting handles |
-//! | [`operations`] | the functions; their comments are the header's. Generated from `src/calls/operations.toml` |
-//! | [`boundary`] | what happens around each call: the handle, the panic guard, the message, the result code |
-//! | [`registry`] | the handles: which are open, whose turn it is |
-//! | [`pointers`] | all that is done with C's pointers |
-//! | [`texts`] | the texts that C was given, until it frees them |
-//! | [`forks`] | what a fork waits for |
+//! | [`handle`] | opens, closes and interrupts handles |
+//! | [`operations`] | the functions, whose comments are the header's; generated from `src/calls/operations.toml` |
+//! | [`boundary`] | wraps each call: handle, panic guard, message, result code |
+//! | [`registry`] | the open handles, and which thread may use each |
+//! | [`pointers`] | reads and writes through C's pointers |
+//! | [`texts`] | the texts handed to C and not freed yet |
+//! | [`forks`] | the locks held during a fork |
 
 #![allow(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! All that is done with C's pointers: texts in, results out, the progress callback.
+//! Access through C's pointers: texts, results, the progress callback.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
@@ -8,7 +8,7 @@ use crate::calls::functions::Output;
 use crate::calls::table;
 use crate::error::{Error, Result};
 
-/// A number that was left out.
+/// The value of an omitted number.
 const ABSENT: i64 = i64::MIN;
 
 /// A handle on one queue database.
@@ -29,14 +29,12 @@ pub type QkProgress = Option<unsafe extern "C" fn(context: *mut c_void, pages_do
 
 /// A progress callback and its context.
 pub struct Progress {
-    /// The function, if there is one.
     pub function: QkProgress,
-    /// What it is called with.
     pub context: *mut c_void,
 }
 
 impl Progress {
-    /// Tells the function; whether to go on.
+    /// Calls the function, if any; returns whether to go on.
     ///
     /// # Safety
     ///
@@ -47,7 +45,6 @@ impl Progress {
     }
 }
 
-/// A text from C.
 ///
 /// # Safety
 ///
@@ -61,16 +58,16 @@ pub unsafe fn text(text: *const c_char) -> Argument {
     Argument::Text(text.to_str().ok().map(str::to_owned))
 }
 
-/// A number from C that may be left out.
+/// A number from C that may be omitted.
 pub fn number(number: i64) -> Argument {
     if number == ABSENT { Argument::Null } else { Argument::Integer(number) }
 }
 
-/// Writes a text to a place of C's, if there is one.
+/// Writes a text unless `place` is NULL.
 ///
 /// # Safety
 ///
-/// `place` is NULL or a place for a pointer.
+/// `place` is NULL or valid for writing a pointer.
 pub unsafe fn give_text(output: Output, place: *mut *mut c_char) -> Result<()> {
     let text = match output {
         Output::Text(text) | Output::Json(text) => text,
@@ -85,11 +82,11 @@ pub unsafe fn give_text(output: Output, place: *mut *mut c_char) -> Result<()> {
     Ok(())
 }
 
-/// Writes a number to a place of C's, if there is one.
+/// Writes a number unless `place` is NULL.
 ///
 /// # Safety
 ///
-/// `place` is NULL or a place for a number.
+/// `place` is NULL or valid for writing a number.
 pub unsafe fn give_number(output: &Output, place: *mut i64) -> Result<()> {
     let Output::Integer(number) = output else {
         return Err(Error::internal("the result is not a number"));
@@ -101,12 +98,11 @@ pub unsafe fn give_number(output: &Output, place: *mut i64) -> Result<()> {
     Ok(())
 }
 
-/// Writes a new handle to a place of C's.
 ///
 /// # Safety
 ///
-/// `place` is a place for a pointer.
+/// `place` is valid for writing a pointer.
 pub unsafe fn give_handle(number: usize, place: *mut *mut QkQueue) {
-    // SAFETY: the caller vouches for the place. A handle is never followed.
+    // SAFETY: the caller vouches for the place. A handle is never dereferenced.
     unsafe { place.write(std::ptr::without_provenance_mut(number)) };
 }

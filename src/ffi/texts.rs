@@ -1,9 +1,9 @@
-//! The texts that C was given and has not freed yet.
+//! The texts handed to C and not freed yet.
 //!
 //! # Promise
 //!
-//! What a program frees is looked up first: a text that was freed already, one of another copy of the library, and a pointer to
-//! anything else are left alone. A text is freed as it was given, whatever was written into it.
+//! Freeing a text twice, a text of another copy of the library, or any other pointer is an error and frees
+//! nothing. A text is freed with its original length, whatever was written into it.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
@@ -14,18 +14,18 @@ use super::registry::misuse;
 use crate::error::Result;
 use crate::host::threads::lock;
 
-/// The length of each, by its address. By the complement of that: what a program forgot to free is to be found by a leak
-/// checker, which takes the address itself for a pointer.
+/// Length by complemented address. A leak checker would take the address itself for a pointer, and miss texts
+/// that the program forgot to free.
 pub type Given = BTreeMap<usize, usize>;
 
 static GIVEN: Mutex<Given> = Mutex::new(BTreeMap::new());
 
-/// All of them, for as long as the guard lives.
+/// Locks the table.
 pub fn given() -> MutexGuard<'static, Given> {
     lock(&GIVEN)
 }
 
-/// Gives a text away.
+/// Hands a text to C.
 pub fn give(text: CString) -> *mut c_char {
     let text = text.into_bytes_with_nul().into_boxed_slice();
     let length = text.len();
@@ -34,17 +34,13 @@ pub fn give(text: CString) -> *mut c_char {
     place
 }
 
-/// Takes back the text that was given at that address.
-///
-/// # Errors
-///
-/// `SQLITE_MISUSE`.
+/// Frees the text at `address`, or fails with `SQLITE_MISUSE`.
 pub fn take_back(address: usize) -> Result<()> {
     let length = given().remove(&!address).ok_or_else(|| {
         misuse("this is no text that this library gave, or it was freed already; nothing was freed")
     })?;
     let text = ptr::slice_from_raw_parts_mut(ptr::with_exposed_provenance_mut::<u8>(address), length);
-    // SAFETY: given away with that length, and nobody has taken it back before.
+    // SAFETY: handed out with that length, and not taken back before.
     drop(unsafe { Box::from_raw(text) });
     Ok(())
 }

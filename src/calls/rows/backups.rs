@@ -1,4 +1,4 @@
-//! The catalog, and what rotation would do to it.
+//! Rows of the catalog and of the rotation plan.
 
 use rusqlite::types::Value;
 

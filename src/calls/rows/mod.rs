@@ -1,4 +1,4 @@
-//! The rows of each table-valued function; its columns are declared in `operations.toml`, in the same order.
+//! The rows of the table-valued functions. `operations.toml` declares the columns, in the same order.
 
 pub(super) mod backups;
 pub(super) mod queue;
@@ -10,7 +10,6 @@ use rusqlite::types::Value;
 use crate::error::{Error, Result};
 use crate::memory;
 
-/// The row of each.
 pub(super) fn each<T>(found: impl IntoIterator<Item = T>, row: impl Fn(T) -> Vec<Value>) -> Result<Vec<Vec<Value>>> {
     memory::collected(found.into_iter().map(|one| Ok::<_, Error>(row(one))))
 }

@@ -1,4 +1,4 @@
-//! The queue: how deep it is, and its stale leases.
+//! Rows of the queue's depth and of stale leases.
 
 use rusqlite::types::Value;
 

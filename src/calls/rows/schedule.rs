@@ -1,4 +1,4 @@
-//! The schedule, and what was run.
+//! Rows of the schedule and its history.
 
 use rusqlite::types::Value;
 

@@ -1,4 +1,4 @@
-//! The database: measures, settings, soundness.
+//! Rows of measurements, settings and integrity checks.
 
 use rusqlite::types::Value;
 

@@ -1,31 +1,32 @@
-//! The handles: which are open, and whose turn it is.
+//! The open handles, and the turns of the threads that use them.
 //!
 //! # Promise
 //!
-//! - What a program passes as a handle is looked up, never followed: NULL, a handle that was closed, and a pointer to anything
-//!   else are `SQLITE_MISUSE`. A handle's value is never given out again.
-//! - Calls on one handle run one at a time: a second thread waits for its turn. A call from within a progress callback of the
-//!   same handle would wait for ever, so it is `SQLITE_MISUSE`; so is every call in a child that was forked since. A callback's
-//!   call on another handle that is in use could wait for a thread that waits for this one, so it is `SQLITE_BUSY`. An auto-extension
-//!   that runs while a call opens its connection is a callback, too.
-//! - A call on a wrapped connection has that connection to itself, as a SQL function does: another thread's statements wait. Whoever
-//!   uses the handle from within a statement of the connection finds it free.
-//! - A call works as if it were a function inside a statement of its connection, as in SQL, so that `sqlite3_interrupt` ends it.
+//! - A handle is looked up, never dereferenced: NULL, a closed handle and any other pointer are
+//!   `SQLITE_MISUSE`. Values are never reused.
+//! - Calls on one handle run one at a time; a second thread waits. A call from a progress callback of the
+//!   same handle would deadlock, so it is `SQLITE_MISUSE`; so is every call in a child forked since. A
+//!   callback's call on another handle that is in use could deadlock, so it is `SQLITE_BUSY`. An
+//!   auto-extension that runs while a call opens its connection counts as a callback.
+//! - A call on a wrapped connection has the connection to itself, as a SQL function does: other threads'
+//!   statements wait. Code that runs inside a statement of the connection can use the handle.
+//! - A call behaves like a function inside a statement of its connection, so `sqlite3_interrupt` ends it.
 //!
 //! # How
 //!
-//! A handle is a number in the shape of a pointer: an odd one, which no pointer to an object of C can be. Each copy of the library
-//! counts from an address of its own, so that none knows the handles of another. Closing takes it out
-//! of the registry first, so that nobody new gets in, and then waits for its turn.
+//! A handle is an odd number in the shape of a pointer, so it cannot equal a pointer to a C object. Each copy
+//! of the library counts from an address of its own, so copies do not accept each other's handles. Closing
+//! removes the handle from the registry first, which admits no new call, and then waits for its turn.
 //!
-//! A handle on a file has no connection between two calls. In WAL mode an idle connection holds a lock on the file, and SQLite
-//! believes in it in a forked child, too, where nobody holds it: a connection that the child opened would go without. It would
-//! also be a descriptor that nobody may close any more, once another SQLite of the process has opened the file.
+//! A file's handle has no connection between calls. In WAL mode an idle connection holds a lock on the file.
+//! A forked child's SQLite believes that it holds this lock too, so connections opened there would go without
+//! one. The connection's descriptor could also never be closed once another SQLite in the process has opened
+//! the file.
 //!
-//! SQLite's own wait for a lock hears of no interrupt, so on connections of ours it is we who wait.
+//! SQLite's busy handler does not notice an interrupt, so on our own connections we do the waiting.
 //!
-//! SQLite forgets an interrupt when no statement is running, hence the statement that is kept half-read for the time of a call;
-//! it reads no table and holds no lock.
+//! SQLite drops an interrupt when no statement is running. So each call keeps a statement half-read that
+//! reads no table and holds no lock.
 
 mod turn;
 
@@ -43,18 +44,16 @@ use crate::error::{Error, Result};
 use crate::host::threads::lock;
 use crate::host::{process, sole};
 
-/// Two rows, so that after the first it is still running.
+/// Two rows: after the first it is still running.
 const CARRIER: &str = "SELECT 1 UNION ALL SELECT 2";
 
-/// The database of a handle.
 pub enum Database {
-    /// A file, opened for each call.
+    /// Opened for each call.
     File(PathBuf),
-    /// A connection: the program's own, or to a database in memory.
+    /// The program's own, or to a database in memory.
     Connection(Caller),
 }
 
-/// An open handle.
 pub struct Handle {
     process: u32,
     running: Mutex<Option<Running>>,
@@ -62,7 +61,7 @@ pub struct Handle {
     message: Mutex<CString>,
 }
 
-/// Who has the turn, and what ends the call.
+/// The thread that has the turn, and how to interrupt its call.
 struct Running {
     thread: ThreadId,
     end: Option<End>,
@@ -70,11 +69,10 @@ struct Running {
 
 struct End {
     interrupt: InterruptHandle,
-    /// What a wait for a lock listens to.
+    /// Ends a wait for a lock.
     stop: Arc<AtomicBool>,
 }
 
-/// All handles.
 pub struct Registry {
     last: usize,
     open: Option<HashMap<usize, Arc<Handle>>>,
@@ -82,21 +80,16 @@ pub struct Registry {
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { last: 0, open: None });
 
-/// All handles, for as long as the guard lives.
+/// Locks the registry.
 pub fn registry() -> MutexGuard<'static, Registry> {
     lock(&REGISTRY)
 }
 
-/// A call that makes no sense, whatever it asks for.
 pub fn misuse(message: impl Into<String>) -> Error {
     Error::new(ffi::SQLITE_MISUSE, message)
 }
 
-/// Opens a handle.
-///
-/// # Errors
-///
-/// When all numbers are used up.
+/// Adds a handle; fails when all numbers are used up.
 pub fn add(database: Database) -> Result<usize> {
     let handle = Handle {
         process: std::process::id(),
@@ -112,11 +105,7 @@ pub fn add(database: Database) -> Result<usize> {
     Ok(number)
 }
 
-/// The handle of that number.
-///
-/// # Errors
-///
-/// `SQLITE_MISUSE`.
+/// Finds an open handle, or fails with `SQLITE_MISUSE`.
 pub fn find(number: usize) -> Result<Arc<Handle>> {
     let found = registry().open.as_ref().and_then(|open| open.get(&number).cloned());
     let handle = found.ok_or_else(|| no_handle(number))?;
@@ -136,11 +125,7 @@ fn no_handle(number: usize) -> Error {
     })
 }
 
-/// Closes a handle: waits for the call that is running, and lets go of what is its own.
-///
-/// # Errors
-///
-/// `SQLITE_MISUSE`.
+/// Closes a handle once its running call has ended, or fails with `SQLITE_MISUSE`.
 pub fn close(number: usize) -> Result<()> {
     let (handle, at_once) = {
         let mut registry = registry();
@@ -169,8 +154,8 @@ impl Handle {
         self.process != std::process::id()
     }
 
-    /// Lets go of a connection without closing it: SQLite believes that it has the parent's locks, and closing might delete a
-    /// journal that the parent needs. A lock that a thread of the parent held at the fork is never given back here.
+    /// Leaks the connection: SQLite believes that it holds the parent's locks, and closing might delete a
+    /// journal that the parent needs. A lock that a parent's thread held at the fork is never released here.
     fn forget(self: Arc<Self>) {
         let taken = self.database.try_lock().map(|mut database| database.take()).ok();
         match taken {
@@ -189,11 +174,7 @@ impl Handle {
         }
     }
 
-    /// Runs `body` on the handle's database, when it is its turn.
-    ///
-    /// # Errors
-    ///
-    /// Those of `body`, or `SQLITE_MISUSE`.
+    /// Waits for the handle's turn and runs `body` on its database.
     pub fn run<T>(&self, body: impl FnOnce(&Caller) -> Result<T>) -> Result<T> {
         self.refuse_nested()?;
         let turn = self.turn()?;
@@ -206,7 +187,7 @@ impl Handle {
                 let stopped = || stop.load(Ordering::Relaxed);
                 let outcome = caller.attended(&stopped, || self.run_on(&caller, &stop, body));
                 match outcome {
-                    // The wait for a lock ended early.
+                    // The interrupt ended the wait for a lock.
                     Err(error) if error.primary_code() == ffi::SQLITE_BUSY && stopped() => Err(error.by_interrupt()),
                     outcome => outcome,
                 }
@@ -225,7 +206,7 @@ impl Handle {
         *lock(&self.running) = Some(Running { thread: thread::current().id(), end: Some(end) });
         let mut carrier = conn.prepare(CARRIER).ok();
         let mut rows = carrier.as_mut().and_then(|carrier| carrier.query([]).ok());
-        // A connection that refuses even this will tell `body` why.
+        // If the connection refuses even this, `body` will report why.
         let _ = rows.as_mut().map(rusqlite::Rows::next);
         caller.serve(body)
     }
@@ -238,12 +219,12 @@ impl Handle {
         }
     }
 
-    /// Keeps the message of a call that failed.
+    /// Stores the message of a failed call.
     pub fn fail(&self, message: CString) {
         *lock(&self.message) = message;
     }
 
-    /// The message of the last call that failed.
+    /// The message of the last failed call.
     pub fn message(&self) -> CString {
         lock(&self.message).clone()
     }

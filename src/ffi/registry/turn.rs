@@ -1,7 +1,8 @@
-//! Whose turn it is.
+//! A thread's turn on a handle.
 //!
-//! A statement's callbacks run under the mutex of its connection. So a call holds that mutex for as long as the handle, and waits for
-//! it with empty hands: with the handle in them, it and a callback that has the mutex would wait for each other.
+//! A statement's callbacks run under its connection's mutex. So a call holds that mutex along with the
+//! handle, and releases the handle while it waits for the mutex: else it and a callback that waits for the
+//! handle would deadlock.
 
 use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, TryLockError};
@@ -12,20 +13,19 @@ use super::{Database, Handle, Running};
 use crate::error::{Error, Result};
 use crate::host::threads::{Entered, lock};
 
-/// Between two attempts to have a connection that other threads are using.
+/// Between two attempts to get a connection that other threads are using.
 const PAUSE: Duration = Duration::from_millis(1);
 
 thread_local! {
-    /// How many calls this thread is in: the second comes from the first one's callback.
+    /// How many calls this thread is in. A nested one comes from a callback.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Whether this thread is in a call.
 pub(super) fn is_within() -> bool {
     DEPTH.get() > 0
 }
 
-/// A handle's turn, for as long as it lives.
+/// Holds the turn until dropped.
 pub(super) struct Turn<'a> {
     running: &'a Mutex<Option<Running>>,
     pub(super) database: MutexGuard<'a, Option<Database>>,
@@ -44,8 +44,8 @@ fn busy() -> Error {
 }
 
 impl Handle {
-    /// Waits until nobody else uses the handle or the connection that it wraps, unless this thread uses another handle, for which
-    /// they may be waiting.
+    /// Waits until no other thread uses the handle or its wrapped connection. Fails at once if this thread is
+    /// already using another handle, which the others may be waiting for.
     pub(super) fn turn(&self) -> Result<Turn<'_>> {
         loop {
             let database = self.lock_database()?;
