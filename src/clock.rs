@@ -1,67 +1,64 @@
-//! Time, as the rest of the crate sees it.
+//! Time and its spellings.
 //!
 //! # Promise
 //!
-//! All times are UTC, whatever the machine's time zone. Only this module asks the system for the time; pure code
-//! takes a [`DateTime<Utc>`] as an argument, so that it can be tested with any clock; whatever works for a caller asks
-//! [`Caller::now`](crate::connection::Caller::now), since a run of the schedule may be told what time to take it for. Three spellings are used:
-//! RFC 3339 with milliseconds and `Z` in the catalog, `YYYYMMDD_HHMMSS` in file names, and SQLite's own
-//! `YYYY-MM-DD HH:MM:SS` in the queue's tables.
+//! All times are UTC, whatever the machine's zone. Only this module reads the system clock. Pure code takes a
+//! [`DateTime<Utc>`], so it can be tested with any time. Work for a caller uses
+//! [`Caller::now`](crate::connection::Caller::now), as a run of the schedule may be given another time. There
+//! are three spellings: RFC 3339 with milliseconds and `Z` in the catalog, `YYYYMMDD_HHMMSS` in file names,
+//! and SQLite's `YYYY-MM-DD HH:MM:SS` in the queue's tables.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone, Utc};
 
-/// The present time by the system's clock.
 pub fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// A clock: the system's, or one that is ahead of it or behind.
+/// The system clock plus an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Clock {
     ahead: TimeDelta,
 }
 
 impl Clock {
-    /// A clock that shows `time` now, and goes on from there.
+    /// A clock that shows `time` now and goes on from there.
     pub fn showing(time: DateTime<Utc>) -> Self {
         Self { ahead: time - now() }
     }
 
-    /// What it shows.
     pub fn now(self) -> DateTime<Utc> {
         now().checked_add_signed(self.ahead).unwrap_or_else(now)
     }
 }
 
-/// A duration as results state it: in whole milliseconds.
 pub fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// `2026-11-05T14:30:22.123Z`: the catalog's spelling.
+/// `2026-11-05T14:30:22.123Z`, for the catalog.
 pub fn rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Reads what [`rfc3339`] wrote, or any other RFC 3339 time.
+/// Parses any RFC 3339 time.
 pub fn parse_rfc3339(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text).ok().map(|time| time.with_timezone(&Utc))
 }
 
-/// `20261105_143022`: the spelling in file names.
+/// `20261105_143022`, for file names.
 pub fn file_stamp(time: DateTime<Utc>) -> String {
     time.format("%Y%m%d_%H%M%S").to_string()
 }
 
-/// `2026-11-05 14:30:22`: the spelling of SQLite's `datetime()`, used in the queue's tables.
+/// `2026-11-05 14:30:22` as of SQLite's `datetime()`, for the queue's tables.
 pub fn sqlite_text(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// Reads a time as people and programs write it: `YYYY-MM-DD`, with `HH:MM`, seconds and a fraction behind a space or a `T`, with
-/// `Z` or an offset such as `+02:00` (else it is UTC); or Unix seconds. Only years from 1970 to 9999.
+/// Parses `YYYY-MM-DD`, optionally with a space or `T` and `HH:MM`, seconds and a fraction, optionally with
+/// `Z` or an offset such as `+02:00` (default UTC); or Unix seconds. Only years from 1970 to 9999.
 pub fn parse(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     let naive = |format| NaiveDateTime::parse_from_str(text, format).ok().map(|time| time.and_utc());
@@ -80,7 +77,7 @@ fn naive_date(text: &str) -> Option<DateTime<Utc>> {
     date.and_hms_opt(0, 0, 0).map(|time| time.and_utc())
 }
 
-/// A time from Unix seconds; `None` outside the calendar that chrono knows.
+/// From Unix seconds; `None` outside chrono's range.
 pub fn from_unix(seconds: i64) -> Option<DateTime<Utc>> {
     Utc.timestamp_opt(seconds, 0).single()
 }

@@ -1,13 +1,13 @@
-//! One error type for the whole core: a SQLite result code and a sentence.
+//! The core's error type: a SQLite result code and a message.
 //!
 //! # Promise
 //!
-//! Every error says what failed, on which path or object, and what can be done, and carries the result code that
-//! SQLite itself would give for such a failure (`SQLITE_FULL` for a full disk, `SQLITE_CANTOPEN` for a file that
-//! cannot be opened, and so on), so that programs can react to the code and people to the sentence. The doors hand
-//! both on unchanged.
+//! Every error says what failed, on which path or object, and what to do. It has the result code that SQLite
+//! would return for such a failure (`SQLITE_FULL` for a full disk, `SQLITE_CANTOPEN` for a file that cannot
+//! be opened), so that programs can react to the code and people to the message. The doors pass both on
+//! unchanged.
 //!
-//! Codes are SQLite's, extended ones included: <https://www.sqlite.org/rescode.html>.
+//! Codes include SQLite's extended ones: <https://www.sqlite.org/rescode.html>.
 
 use std::fmt;
 use std::io;
@@ -15,13 +15,12 @@ use std::path::Path;
 
 use rusqlite::ffi;
 
-/// The core's result type.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What an interrupt leaves behind where it left nothing.
+/// The state after an interrupt that changed nothing.
 pub const UNCHANGED: &str = "nothing was changed, call again to start over";
 
-/// What went wrong: a SQLite result code (perhaps an extended one) and a message for people.
+/// A SQLite result code, perhaps extended, and a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     code: i32,
@@ -29,51 +28,50 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error with a SQLite result code and a message.
     pub fn new(code: i32, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 
-    /// A call that cannot be understood or makes no sense: bad arguments, unknown options, a missing table.
-    /// SQLite's own functions answer such calls with `SQLITE_ERROR`.
+    /// Bad arguments, unknown options, a missing table. The code is `SQLITE_ERROR`, as for SQLite's own
+    /// functions.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(ffi::SQLITE_ERROR, message)
     }
 
-    /// A lock that somebody else holds.
+    /// A lock is held by somebody else.
     pub fn busy(message: impl Into<String>) -> Self {
         Self::new(ffi::SQLITE_BUSY, message)
     }
 
-    /// Content that is not what it should be.
+    /// Content is damaged.
     pub fn corrupt(message: impl Into<String>) -> Self {
         Self::new(ffi::SQLITE_CORRUPT, message)
     }
 
-    /// The caller asked for an end with `sqlite3_interrupt()`. What that leaves behind, [`Error::if_interrupted`] adds.
+    /// The caller called `sqlite3_interrupt()`. [`Error::if_interrupted`] adds the state left behind.
     pub fn interrupted() -> Self {
         Self::new(ffi::SQLITE_INTERRUPT, "interrupted")
     }
 
-    /// The same error, where an interrupt is what made a wait end early.
+    /// Turns the error of a wait into an interrupt that ended it.
     #[must_use]
     pub fn by_interrupt(self) -> Self {
         Self::new(ffi::SQLITE_INTERRUPT, format!("interrupted; {}", self.message))
     }
 
-    /// The same error; if it is an interrupt, with what was changed before it came. Whoever knows that says so, once.
+    /// Adds to an interrupt what was changed before it. The code that knows this calls it once.
     #[must_use]
     pub fn if_interrupted(self, state: impl fmt::Display) -> Self {
         if self.primary_code() == ffi::SQLITE_INTERRUPT { self.advice(state) } else { self }
     }
 
-    /// Something that must not happen: a defect of queuekeeper, or a host that breaks SQLite's contract.
+    /// A bug in queuekeeper, or a host that breaks SQLite's contract.
     pub fn internal(message: impl Into<String>) -> Self {
         let message: String = message.into();
         Self::new(ffi::SQLITE_INTERNAL, format!("{message}; this is a defect of queuekeeper, please report it"))
     }
 
-    /// A file operation that failed: `doing` is a verb phrase ("create the backup file").
+    /// A failed file operation: `doing` is a verb phrase ("create the backup file").
     pub fn io(doing: &str, path: &Path, source: &io::Error) -> Self {
         let (code, advice) = classify(source);
         let mut message = format!("cannot {doing} '{}': {source}", path.display());
@@ -84,29 +82,28 @@ impl Error {
         Self::new(code, message)
     }
 
-    /// The SQLite result code, as precise as it is known.
+    /// The most specific result code known.
     pub fn code(&self) -> i32 {
         self.code
     }
 
-    /// The primary result code (`SQLITE_BUSY` for `SQLITE_BUSY_SNAPSHOT`, and so on).
+    /// The primary result code: `SQLITE_BUSY` for `SQLITE_BUSY_SNAPSHOT`, and so on.
     pub fn primary_code(&self) -> i32 {
         self.code & 0xff
     }
 
-    /// The sentence for people.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The same error with what was being done in front of it.
+    /// Prefixes the message with what was being done.
     #[must_use]
     pub fn context(mut self, doing: impl fmt::Display) -> Self {
         self.message = format!("{doing}: {}", self.message);
         self
     }
 
-    /// The same error with the advice that fits its code, for errors of the host's database.
+    /// Adds the advice that fits the code, for errors of the host's database.
     #[must_use]
     pub fn explained(self) -> Self {
         match self.primary_code() {
@@ -129,7 +126,6 @@ impl Error {
         }
     }
 
-    /// Whether it says that content is not what it should be.
     pub fn is_damage(&self) -> bool {
         matches!(self.primary_code(), ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB)
     }
@@ -146,7 +142,7 @@ impl Error {
         })
     }
 
-    /// The same error with a piece of advice behind it.
+    /// Appends advice to the message.
     #[must_use]
     pub fn advice(mut self, advice: impl fmt::Display) -> Self {
         self.message = format!("{}; {advice}", self.message);
@@ -154,7 +150,7 @@ impl Error {
     }
 }
 
-/// SQLite's words for what a schema needs and nobody has registered, and what that is.
+/// SQLite's messages about unregistered objects, and the kind of object.
 const MISSING: [(&str, &str); 6] = [
     ("no such function: ", "function"),
     ("unknown function: ", "function"),
@@ -197,12 +193,12 @@ impl From<rusqlite::Error> for Error {
     fn from(source: rusqlite::Error) -> Self {
         match source {
             rusqlite::Error::SqliteFailure(failure, text) => {
-                // Where SQLite has no memory for words, rusqlite has only the path for a text.
+                // Out of memory, SQLite has no message, and rusqlite has only the path as the text.
                 let text = text.filter(|_| failure.extended_code & 0xff != ffi::SQLITE_NOMEM);
                 let message = text.unwrap_or_else(|| failure.to_string());
                 Self::new(failure.extended_code, message)
             }
-            // What a query of ours gets when a table was built by somebody else: a value of an unexpected type.
+            // A value of an unexpected type, in a table that somebody else made.
             other => Self::new(ffi::SQLITE_ERROR, other.to_string()),
         }
     }

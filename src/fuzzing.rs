@@ -1,15 +1,16 @@
-//! What the fuzzers in `fuzz/` call: each reader of what others may write, and what must hold whatever it is fed.
+//! The fuzz targets: each reader of data that others may write, with its invariants.
 //!
 //! # Promise
 //!
-//! A function takes any bytes and returns, or panics because a promise of the library does not hold: what is read can be written and is
-//! then read as the same, nothing is longer than its bound, what is refused leaves nothing behind. That it neither crashes nor hangs, nor
-//! takes more memory than it should, is for the fuzzer to see.
+//! A target takes any bytes. It panics only if the library breaks a promise: what is read can be written and
+//! reads back the same, nothing exceeds its bound, a refusal leaves nothing behind. Crashes, hangs and memory
+//! use are the fuzzer's to detect.
 //!
 //! # How
 //!
-//! No part of the library: it is compiled for the fuzzers, and for the tests, which feed it the seeds in `fuzz/seeds`. A new target is a
-//! function in [`TARGETS`], a file in `fuzz/fuzz_targets`, its name in `fuzz/Cargo.toml`, and seeds (`fuzz/make_seeds.py`).
+//! Compiled only for the fuzzers in `fuzz/`, and for the tests, which run the seeds in `fuzz/seeds`. A new
+//! target needs a function in [`TARGETS`], a file in `fuzz/fuzz_targets`, its name in `fuzz/Cargo.toml`, and
+//! seeds (`scripts/fuzz_seeds.py`).
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -37,10 +38,9 @@ use crate::retention::plan::plan;
 use crate::retention::policy::Policy;
 use crate::settings::{registry, status_list};
 
-/// Takes any bytes.
 pub type Target = fn(&[u8]);
 
-/// All targets, by name.
+/// By name.
 pub const TARGETS: &[(&str, Target)] = &[
     ("cron", cron),
     ("delta", delta),
@@ -53,12 +53,12 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("zstd", zstd),
 ];
 
-/// The digest of the parent in a delta that is tried.
+/// The parent digest in the deltas under test.
 pub const PARENT: &str = "parent";
-/// More than this is not expanded.
+/// Expansion stops here.
 const LIMIT: usize = 1 << 18;
 
-/// A manifest, and a list of pointers.
+/// A manifest and a pointer file.
 pub fn manifest(text: &[u8]) {
     let pointers = elsewhere::parse(text);
     assert!(pointers.iter().all(|pointer| Path::new(&pointer.backup_path).is_absolute()), "{pointers:?}");
@@ -75,7 +75,7 @@ pub fn manifest(text: &[u8]) {
     assert_eq!(catalog::manifest::parsed(&written, path).ok().flatten(), Some(entries));
 }
 
-/// An object of a catalog.
+/// A catalog entry.
 pub fn entry(text: &[u8]) {
     let Ok(text) = str::from_utf8(text) else { return };
     let _ = bounded::is_deep(text);
@@ -83,7 +83,7 @@ pub fn entry(text: &[u8]) {
     reads_back(&entry);
     let mut sealed = entry.clone();
     sealed.seal();
-    // There is no digest of what is no number in JSON.
+    // Values that JSON cannot represent have no digest.
     assert_eq!(sealed.is_intact(), sealed.object_digest.is_some());
     let mut marked = sealed.clone();
     marked.mark_deleting();
@@ -101,7 +101,7 @@ fn reads_back(entry: &Entry) {
     assert_eq!(serde_json::from_str::<Entry>(&written).ok().as_ref(), Some(entry), "{written}");
 }
 
-/// A hash file, as it is and with a right checksum behind it.
+/// A hash file as it is, and with its correct checksum appended.
 pub fn hash_file(bytes: &[u8]) {
     hash_file_as_it_is(bytes);
     hash_file_as_it_is(&[bytes, &decoded(&artifact::sha256(bytes))].concat());
@@ -126,17 +126,15 @@ fn hash_file_as_it_is(bytes: &[u8]) {
     assert_eq!(again, checksum.ok().map(|sum| (whole.geometry, whole.hashes, sum, whole.entry.id)));
 }
 
-/// gzip members.
 pub fn gzip(bytes: &[u8]) {
     framed(bytes, Compression::Gzip);
 }
 
-/// zstd frames.
 pub fn zstd(bytes: &[u8]) {
     framed(bytes, Compression::Zstd);
 }
 
-/// Bytes as frames, and as what is put into frames.
+/// The bytes as frames, and as content of frames.
 fn framed(bytes: &[u8], compression: Compression) {
     let (whole, sound) = expanded(bytes, compression, 1 << 16);
     let (pieces, likewise) = expanded(bytes, compression, 509);
@@ -150,7 +148,7 @@ fn framed(bytes: &[u8], compression: Compression) {
     let page = &bytes[..bytes.len().min(65_536)];
     let mut frame = compression::stored_frame(compression, page);
     assert_eq!(frame.len(), compression::stored_length(compression, page.len()));
-    // It takes threads, which take most of the time.
+    // Starting its threads takes most of the time, so only now and then.
     if bytes.first().is_some_and(|first| first % 32 == 0) {
         let packed = Compressor::new(compression, 1).map(|mut packing| {
             let _ = packing.write(page, &mut frame);
@@ -163,7 +161,7 @@ fn framed(bytes: &[u8], compression: Compression) {
     }
 }
 
-/// What frames hold, up to a limit, read with a buffer of that size, and whether they are sound so far.
+/// The content of frames up to a limit, read with a buffer of that size, and whether it is sound so far.
 fn expanded(bytes: &[u8], compression: Compression, buffer: usize) -> (Vec<u8>, bool) {
     let Ok(mut plain) = compression::reader(bytes, compression) else { return (Vec::new(), false) };
     let (mut content, mut buffer) = (Vec::new(), vec![0; buffer]);
@@ -178,7 +176,8 @@ fn expanded(bytes: &[u8], compression: Compression, buffer: usize) -> (Vec<u8>, 
     (content, true)
 }
 
-/// A plain delta behind four bytes: pages of its parent, the page size (512 shifted), and the page count as the catalog has it.
+/// A plain delta after four bytes: pages of the parent, the page size (512 shifted), and the catalog's page
+/// count.
 pub fn delta(bytes: &[u8]) {
     let Some((&[before, exponent, low, high], file)) = bytes.split_first_chunk::<4>() else { return };
     let page_size = 512 << (exponent % 8);
@@ -206,7 +205,7 @@ pub fn delta(bytes: &[u8]) {
     });
 }
 
-/// Works with a watch on a connection of its own.
+/// Runs `work` with a watch of its own.
 fn watched<T>(work: impl FnOnce(&mut Watch<'_>) -> T) -> Option<T> {
     thread_local!(static CALLER: Option<Caller> = {
         let bound = discovery::ensure(None).is_ok();
@@ -218,7 +217,7 @@ fn watched<T>(work: impl FnOnce(&mut Watch<'_>) -> T) -> Option<T> {
     })
 }
 
-/// The value of a setting, whichever, a policy among them.
+/// A value for each setting, policies included.
 pub fn settings(text: &[u8]) {
     let Ok(text) = str::from_utf8(text) else { return };
     let value = Value::Text(text.to_owned());
@@ -236,7 +235,7 @@ pub fn settings(text: &[u8]) {
     }
 }
 
-/// A backup every eleven hours, of two series, one in three of them a full one.
+/// A backup every eleven hours, in two series, every third one full.
 fn items() -> Vec<Item> {
     let item = |number: u64| Item {
         id: number.to_string(),
@@ -255,7 +254,7 @@ fn time(seconds: u32) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds.into())
 }
 
-/// A cron expression behind a time of four bytes.
+/// A cron expression after a time of four bytes.
 pub fn cron(bytes: &[u8]) {
     let Some((&seconds, text)) = bytes.split_first_chunk::<4>() else { return };
     let Some(cron) = str::from_utf8(text).ok().and_then(|text| Cron::parse(text).ok()) else { return };
@@ -269,7 +268,7 @@ pub fn cron(bytes: &[u8]) {
     }
 }
 
-/// The memory of a loaded library, behind the place of its dynamic section in words.
+/// The memory image of a loaded library, after the offset of its dynamic section in words.
 #[cfg(all(any(test, feature = "fuzzing"), unix, not(target_vendor = "apple")))]
 pub fn image(bytes: &[u8]) {
     let Some((&place, memory)) = bytes.split_first() else { return };
@@ -280,7 +279,7 @@ pub fn image(bytes: &[u8]) {
     }
 }
 
-/// Other systems are asked for symbols.
+/// Other systems look up symbols themselves.
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
 pub fn image(_bytes: &[u8]) {}
 

@@ -1,8 +1,5 @@
-//! Values as the text of their JSON.
-//!
-//! # Promise
-//!
-//! However long the text becomes, it is asked for piece by piece: the end of memory is `SQLITE_NOMEM` (see [`memory`]).
+//! Serialization to JSON that fails with `SQLITE_NOMEM` instead of aborting, however long the text (see
+//! [`memory`]).
 
 use std::io::{self, Write};
 
@@ -11,17 +8,16 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::memory;
 
-/// The text on one line, with room for the NUL that ends a text of C.
+/// On one line, with capacity for a C string's NUL.
 pub fn text(value: &impl Serialize) -> Result<String> {
     String::from_utf8(bytes(value)?).map_err(|error| internal(&error))
 }
 
-/// The same as bytes.
 pub fn bytes(value: &impl Serialize) -> Result<Vec<u8>> {
     written(|out| serde_json::to_writer(out, value))
 }
 
-/// The text as people read it.
+/// Indented.
 pub fn pretty<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
     written(|out| serde_json::to_writer_pretty(out, value))
 }

@@ -1,32 +1,33 @@
-//! queuekeeper keeps a SQLite-backed task queue healthy from inside SQLite itself: backups that finish while workers
-//! keep writing, restores that are one transaction, retention, lease rescue and measures.
+//! queuekeeper keeps a SQLite-backed task queue healthy from inside SQLite: backups that finish while workers
+//! keep writing, restores that are one transaction, retention, lease rescue, health checks.
 //!
-//! It is one library with two doors onto one core: a loadable SQLite extension ([`extension`]) and a C ABI ([`ffi`]).
+//! It is one library with two doors onto one core: a loadable SQLite extension (`extension`) and a C ABI
+//! (`ffi`).
 //!
-//! # The map of the house
+//! # Modules
 //!
-//! | module | what lives there |
+//! | module | |
 //! | --- | --- |
-//! | [`extension`] | door: SQL functions and table-valued functions; only converts |
-//! | [`ffi`] | door: C functions; only converts |
-//! | [`calls`] | what both doors offer: each operation once, from arguments to a result, and the guard around it |
-//! | [`backup`] | snapshot, artifacts, catalog; taking, verifying, restoring, rotating and deleting backups |
-//! | [`retention`] | policies and plans: which backups stay; pure |
-//! | [`upkeep`] | measuring and checking the database; VACUUM, ANALYZE; the schedule |
-//! | [`checkpoint`] | checkpoints that race no commit |
-//! | [`cron`] | when a job's times are; pure |
-//! | [`queue`] | the queue's shape, leases and depth |
-//! | [`host`] | binding to the process's one SQLite |
-//! | [`connection`] | the caller's connection and the sidecar |
-//! | [`files`] | files, locks, temporary names; all that differs between platforms |
-//! | [`settings`] | values that users set, in the database itself |
-//! | [`soundness`] | what SQLite's own checks find |
-//! | [`bounds`] | how much is read of what others may write |
-//! | [`tokens`] | the words of a SQL text |
-//! | [`schema`], [`clock`], [`json`], [`memory`], [`progress`], [`error`] | what the rest needs |
+//! | `extension` | door: SQL functions and table-valued functions; only converts |
+//! | `ffi` | door: C functions; only converts |
+//! | `calls` | the operations that both doors offer, from arguments to a result, and the guard around them |
+//! | `backup` | snapshot, artifacts, catalog; takes, verifies, restores, rotates and deletes backups |
+//! | `retention` | policies and plans: which backups to keep; pure |
+//! | `upkeep` | health, integrity, VACUUM, ANALYZE; the schedule |
+//! | `checkpoint` | checkpoints that race no commit |
+//! | `cron` | cron expressions; pure |
+//! | `queue` | the queue's tables, leases and depth |
+//! | `host` | the binding to the process's one SQLite |
+//! | `connection` | the caller's connection and the sidecar |
+//! | `files` | files, locks, temporary names; everything platform-specific |
+//! | `settings` | users' settings, stored in the database |
+//! | `soundness` | SQLite's integrity checks |
+//! | `bounds` | bounds on reading data that others may write |
+//! | `tokens` | a tokenizer for SQL |
+//! | `schema`, `clock`, `json`, `memory`, `progress`, `error` | shared basics |
 //!
-//! The core knows neither SQL functions nor C. `unsafe` lives in [`host`], [`backup::snapshot`],
-//! [`extension`] and [`ffi`] alone; the compiler refuses it elsewhere.
+//! The core knows neither SQL functions nor C. Only `host`, `backup::snapshot`, `extension` and `ffi` contain
+//! `unsafe`; the compiler refuses it elsewhere.
 
 mod backup;
 mod bounds;
@@ -53,5 +54,5 @@ mod soundness;
 mod tokens;
 mod upkeep;
 
-/// The one version number of crate, header and `queue_version()`.
+/// The version of crate, header and `queue_version()`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

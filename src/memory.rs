@@ -1,23 +1,27 @@
-//! Memory that may be lacking.
+//! Allocations that may fail.
 //!
 //! # Promise
 //!
-//! Where a process may not have as much memory as a work needs, the work ends with `SQLITE_NOMEM`, and the process goes on.
+//! If the process is refused the memory that an operation needs, the operation fails with `SQLITE_NOMEM`, and
+//! the process goes on.
 //!
 //! # How
 //!
-//! Rust ends the process when it is refused memory, unless it is asked in a way that can fail. SQLite can be refused at any
-//! time, and says so. So the large pieces, buffers and lists that grow with the database, are asked for with [`zeros`], [`filled`],
-//! [`grow`], [`push`], [`collected`] and [`copied`], and before a library or a thread takes one of its own, [`require`] looks whether as much is left. All leave a
-//! [`MARGIN`] for the small pieces. What is left is known where the process has a limit (`ulimit -v` and `-d`, on Linux).
+//! SQLite reports a failed allocation; Rust aborts the process, unless the allocation is fallible. So large
+//! buffers, and lists that grow with the database, come from [`zeros`], [`filled`], [`grow`], [`push`],
+//! [`collected`] and [`copied`]. Before a library or a thread allocates its own, [`require`] checks that as
+//! much is left. All of them leave a [`MARGIN`] for small allocations. The amount left is known where the
+//! process has a limit (`ulimit -v` and `-d`, on Linux).
 //!
-//! Small pieces that are refused all the same come from a reserve ([`allocator`]), and [`check`] then ends the work. It is asked
-//! where interrupts are, wherever a file or the schema is looked at, and before each large piece, so that the reserve lasts until then.
+//! Small allocations that fail all the same are served from a reserve ([`allocator`]), and [`check`] then
+//! ends the operation. It is called wherever interrupts are checked, files or the schema are read, and before
+//! each large allocation, so that the reserve lasts until then.
 //!
-//! What remains: Rust's own library takes 48 bytes for each thread past every allocator, and ends the process if just those are
-//! refused; [`look_for`] tries before whether there is some memory. Its trace of a panic (`RUST_BACKTRACE`) can take more than the
-//! reserve. A catalog or a history of more than a megabyte grows in pieces that are larger than the reserve's; for a
-//! catalog, [`require`] looks first. And a system that promises more than it has ends processes by itself.
+//! What remains: Rust's standard library allocates 48 bytes per thread past every allocator, and aborts if
+//! they are refused; [`look_for`] tries an allocation first. Its backtrace of a panic (`RUST_BACKTRACE`) can
+//! exceed the reserve. A catalog or history of more than a megabyte grows in pieces larger than the
+//! reserve's; for a catalog, [`require`] checks first. And a system that overcommits kills processes by
+//! itself.
 
 use std::io;
 
@@ -26,22 +30,23 @@ use rusqlite::ffi;
 use crate::error::{Error, Result};
 use crate::host::allocator;
 
-/// What all small pieces of a work together stay below. Without an arena of its own, each piece of a thread takes a page.
+/// Left for all small allocations of an operation. Without an arena of its own, each allocation of a thread
+/// takes a page.
 const MARGIN: usize = 2 << 20;
 
-/// What is tried before each larger piece of work.
+/// Allocated on trial before each larger step.
 const TRIAL: usize = 16 << 10;
 
-/// Begins a call with the whole reserve, whatever the call before it was refused.
+/// Begins a call with the whole reserve, whatever earlier calls used of it.
 pub fn begin() -> Result<()> {
     allocator::forget();
     require(0)?;
-    // Made now, it need not be when there is no memory.
+    // Allocates the thread's handle now, while there is memory.
     let _ = std::thread::current();
     Ok(())
 }
 
-/// Ends a work that has been refused memory. Until here it has lived on the reserve.
+/// Fails if an allocation was refused since [`begin`] and came from the reserve.
 pub fn check() -> Result<()> {
     if allocator::was_refused() { Err(out_of_memory()) } else { Ok(()) }
 }
@@ -53,17 +58,15 @@ fn out_of_memory() -> Error {
     )
 }
 
-/// A buffer of this many zeros.
 pub fn zeros(length: usize) -> io::Result<Vec<u8>> {
     filled(length, 0)
 }
 
-/// A list of this many elements.
 pub fn filled<T: Clone>(length: usize, element: T) -> io::Result<Vec<T>> {
     look_for(length.saturating_mul(size_of::<T>()))?;
     let mut list = Vec::new();
     list.try_reserve_exact(length)?;
-    // The reserve is for what cannot be asked for in this way.
+    // The reserve is for allocations that cannot fail.
     if allocator::was_refused() {
         return Err(io::ErrorKind::OutOfMemory.into());
     }
@@ -71,17 +74,17 @@ pub fn filled<T: Clone>(length: usize, element: T) -> io::Result<Vec<T>> {
     Ok(list)
 }
 
-/// Makes room for more elements of a list.
+/// Reserves room for more elements.
 pub fn grow<T>(list: &mut Vec<T>, more: usize) -> Result<()> {
     if list.capacity() - list.len() >= more {
         return Ok(());
     }
-    // It becomes twice as long.
+    // A growing list doubles.
     require(list.len().saturating_add(more).saturating_mul(2 * size_of::<T>()))?;
     list.try_reserve(more).map_err(|_| out_of_memory())
 }
 
-/// Adds an element to a list whose length others decide.
+/// Pushes to a list whose length others decide.
 pub fn push<T>(list: &mut Vec<T>, element: T) -> Result<()> {
     check()?;
     grow(list, 1)?;
@@ -89,7 +92,7 @@ pub fn push<T>(list: &mut Vec<T>, element: T) -> Result<()> {
     Ok(())
 }
 
-/// A list of as many elements as others have made.
+/// Collects a list whose length others decide.
 pub fn collected<T, E>(elements: impl IntoIterator<Item = std::result::Result<T, E>>) -> Result<Vec<T>>
 where
     Error: From<E>,
@@ -101,7 +104,7 @@ where
     Ok(list)
 }
 
-/// A copy of bytes whose number others decide.
+/// Copies bytes whose number others decide.
 pub fn copied(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut copy = Vec::new();
     grow(&mut copy, bytes.len())?;
@@ -109,9 +112,9 @@ pub fn copied(bytes: &[u8]) -> Result<Vec<u8>> {
     Ok(copy)
 }
 
-/// Looks whether this many bytes are left.
+/// Fails if fewer bytes are left.
 pub fn look_for(length: usize) -> io::Result<()> {
-    // What Rust's own library takes for a thread goes past every allocator, so some should be there.
+    // Rust's standard library allocates per thread past every allocator, so some memory should be free.
     Vec::<u8>::new().try_reserve_exact(TRIAL)?;
     if allocator::was_refused() {
         return Err(io::ErrorKind::OutOfMemory.into());
@@ -122,7 +125,7 @@ pub fn look_for(length: usize) -> io::Result<()> {
     }
 }
 
-/// The same for who has no path to name.
+/// The same with an error that names no path.
 pub fn require(length: usize) -> Result<()> {
     check()?;
     look_for(length).map_err(|_| {
@@ -136,7 +139,7 @@ pub fn require(length: usize) -> Result<()> {
     })
 }
 
-/// The bytes that the process may still have, if it has a limit and that is known: of addresses, or of what it may write.
+/// The bytes left under the process's limit of address space or data, if it has one.
 #[cfg(target_os = "linux")]
 fn left() -> Option<usize> {
     use rustix::process::{Resource, getrlimit};
@@ -144,7 +147,7 @@ fn left() -> Option<usize> {
     if limits == [None, None] {
         return None;
     }
-    // In pages: first all addresses, sixth those of data and stack (proc_pid_statm(5)).
+    // In pages: the first number is the address space, the sixth data and stack (proc_pid_statm(5)).
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;
     let mut pages = text.split(' ').map(|word| word.trim().parse::<u64>().ok());
     let used = [pages.next()??, pages.nth(4)??];

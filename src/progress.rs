@@ -1,17 +1,17 @@
-//! What every long work does now and then: tell how far it is, and ask whether it shall go on.
+//! Progress reports and interrupts of long operations.
 //!
 //! # Promise
 //!
-//! A caller's `sqlite3_interrupt()` (Ctrl-C in the shell) ends any work that takes a [`Watch`] within a fraction of
-//! a second, with `SQLITE_INTERRUPT`, and the work cleans up behind itself as for any other error. The same place
-//! carries progress to whoever wants to show it, who may answer "stop".
+//! A caller's `sqlite3_interrupt()` (Ctrl-C in the shell) ends any operation that takes a [`Watch`] within a
+//! fraction of a second, with `SQLITE_INTERRUPT` and the usual cleanup. The watch also reports progress to a
+//! listener, which may answer "stop".
 //!
 //! # How
 //!
-//! `sqlite3_is_interrupted()` is younger than the oldest host (3.41), so the question is put to SQLite itself:
-//! while the caller's statement is running, any other statement on the same connection returns `SQLITE_INTERRUPT`.
-//! That costs a few microseconds, so it is done at most every [`EVERY`], and so is asking the listener: also where the work
-//! has nothing new to report, because a listener is the only way to stop for callers that cannot interrupt.
+//! `sqlite3_is_interrupted()` came with 3.41, after the oldest host, so SQLite is tested: while the caller's
+//! statement is running and interrupted, any other statement on the connection returns `SQLITE_INTERRUPT`.
+//! This costs a few microseconds, so it happens at most every [`EVERY`]. So does calling the listener, even
+//! without new progress: for callers that cannot interrupt it is the only way to stop.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -22,25 +22,24 @@ use crate::error::{Error, Result};
 use crate::host;
 use crate::memory;
 
-/// The time between two attempts at a lock.
+/// Between two attempts at a lock.
 pub const RETRY: Duration = Duration::from_millis(10);
 
-/// The shortest time between two questions.
+/// The shortest time between two checks.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// Hears of pages done and pages in all; answers whether to go on.
+/// Takes pages done and pages in total; returns whether to go on.
 pub type Listener<'a> = &'a mut dyn FnMut(u64, u64) -> bool;
 
-/// The connection whose statement called, and which may be interrupted.
+/// The connection whose statement called us, which may be interrupted.
 pub trait Interruptible {
-    /// Whether `conn` is a connection of the host's: the caller's, unless we made that.
+    /// Whether `conn` is the caller's connection and not made by us.
     fn is_hosts(&self, conn: &Connection) -> bool;
 
-    /// Whether the caller's statement was interrupted.
+    /// Fails with `SQLITE_INTERRUPT` if the caller's statement was interrupted.
     fn check_interrupt(&self) -> Result<()>;
 }
 
-/// Reports the progress of a long work, and asks whether to go on.
 pub struct Watch<'a> {
     caller: &'a dyn Interruptible,
     listener: Option<Listener<'a>>,
@@ -49,26 +48,17 @@ pub struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Watches for the caller's interrupt, and reports to `listener` if there is one.
     pub fn new(caller: &'a dyn Interruptible, listener: Option<Listener<'a>>) -> Self {
         Self { caller, listener, asked: Instant::now(), reached: (0, 0) }
     }
 
-    /// Reports that `done` of `total` pages are done.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_INTERRUPT` when the caller or the listener wants the work to end.
+    /// Reports progress; fails with `SQLITE_INTERRUPT` if the caller or the listener stops.
     pub fn progress(&mut self, done: u64, total: u64) -> Result<()> {
         self.reached = (done, total);
         if done >= total { self.ask() } else { self.check() }
     }
 
-    /// Asks whether to go on.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_INTERRUPT` when the caller or the listener wants the work to end.
+    /// Fails with `SQLITE_INTERRUPT` if the caller or the listener stops.
     pub fn check(&mut self) -> Result<()> {
         memory::check()?;
         if self.asked.elapsed() < EVERY { Ok(()) } else { self.ask() }
@@ -85,8 +75,8 @@ impl<'a> Watch<'a> {
         self.caller.check_interrupt()
     }
 
-    /// Runs `body`, which works on `conn`, and ends it when the caller wants that. On the host's own connection no handler is set, as that
-    /// would replace the host's: there `body` ends by the interrupt itself.
+    /// Runs `body` on `conn` and stops it on an interrupt. On the host's own connection no handler is set, as
+    /// it would replace the host's; there the interrupt itself stops `body`.
     pub fn over<T>(&mut self, conn: &Connection, body: impl FnOnce() -> T) -> Result<T> {
         if self.caller.is_hosts(conn) {
             let outcome = body();
@@ -101,13 +91,13 @@ impl<'a> Watch<'a> {
         interrupted.map_or(Ok(outcome), Err)
     }
 
-    /// The same for a `body` that needs a lock: it waits for others until `deadline`.
+    /// The same for a `body` that needs a lock, for which it waits until `deadline`.
     pub fn over_waiting<T>(&mut self, conn: &Connection, deadline: Instant, body: impl FnOnce() -> T) -> Result<T> {
         if self.caller.is_hosts(conn) {
             return self.over(conn, body);
         }
         let mut interrupted = None;
-        // SQLite asks one of the two at a time, and never from within the other.
+        // SQLite calls one of the two at a time, and never from within the other.
         let state = RefCell::new((&mut *self, &mut interrupted));
         let check = || {
             let mut state = state.borrow_mut();
@@ -125,7 +115,7 @@ impl<'a> Watch<'a> {
         interrupted.map_or(Ok(outcome), Err)
     }
 
-    /// Waits a moment for something that others hold, listening for an interrupt.
+    /// Sleeps, then checks for an interrupt.
     pub fn pause(&mut self, moment: Duration) -> Result<()> {
         std::thread::sleep(moment);
         self.check()

@@ -1,54 +1,50 @@
-//! What a database's schema says: its tables, their columns, their indexes.
+//! A database's schema: tables, columns, indexes.
 //!
 //! # Promise
 //!
-//! Only the main database is looked at, and only real tables: no views, no virtual tables, nothing of SQLite's own. Nothing of
-//! somebody else's is run by looking. Names are matched as SQLite matches them, without regard to ASCII case, and an
-//! identifier that goes into SQL is always [`quoted`].
+//! Only real tables of the main database: no views, virtual tables or tables of SQLite's own. Reading runs no
+//! code of others. Names are compared as SQLite does, ignoring ASCII case. Identifiers in SQL are always
+//! [`quoted`].
 //!
 //! # How
 //!
-//! Pragmas are run as statements: a table may bear the name of a pragma's function, and hide it.
+//! Pragmas run as statements: a table could have the name of a pragma's table-valued function and hide it.
 
 use rusqlite::{Connection, OptionalExtension, Row, RowIndex};
 
 use crate::error::{Error, Result};
 use crate::memory;
 
-/// The table with a row a job of the schedule: who has it has a schedule.
+/// One row per job; a database that has it has a schedule.
 pub const JOBS: &str = "queuekeeper_jobs";
 
-/// What a row of the schema is that defines a real table. A virtual one has no root page, unless somebody wrote one there; then its
-/// definition, which SQLite goes by, still begins otherwise.
+/// Selects the schema's rows of real tables. A virtual table has no root page, unless somebody wrote one
+/// there; then its definition, by which SQLite goes, still begins otherwise.
 pub const IS_TABLE: &str =
     "(type = 'table' AND rootpage > 0 AND substr(ifnull(sql, ''), 1, 12) = 'CREATE TABLE' COLLATE NOCASE)";
 
-/// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// Its name.
     pub name: String,
     /// False for a generated column.
     pub stored: bool,
-    /// Whether it is declared `NOT NULL`.
     pub not_null: bool,
-    /// Its place in the primary key, from 1; 0 if it is not part of it.
+    /// Position in the primary key, from 1; 0 if not part of it.
     pub key: i64,
 }
 
-/// An identifier in double quotes.
+/// The identifier in double quotes.
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Whether the main database has a table of this name.
 pub fn has_table(conn: &Connection, name: &str) -> Result<bool> {
     memory::check()?;
     let sql = format!("SELECT 1 FROM main.sqlite_schema WHERE {IS_TABLE} AND name = ?1 COLLATE NOCASE");
     conn.query_row(&sql, [name], |_| Ok(())).optional().map(|found| found.is_some()).map_err(unreadable)
 }
 
-/// Refuses a view or virtual table that bears the name of a table of ours; `so` says what cannot be done.
+/// Fails if a view or virtual table has the name of a table of ours; `so` says what cannot be done.
 pub fn refuse_impostor(conn: &Connection, name: &str, so: &str) -> Result<()> {
     let sql = format!(
         "SELECT count(*) FROM main.sqlite_schema
@@ -62,7 +58,7 @@ pub fn refuse_impostor(conn: &Connection, name: &str, so: &str) -> Result<()> {
     Err(Error::usage(format!("the database has a view or virtual table named {name}, so {so}; drop or rename it")))
 }
 
-/// The tables of the main database, by name.
+/// The tables of the main database, sorted by name.
 pub fn tables(conn: &Connection) -> Result<Vec<String>> {
     let sql = format!(
         "SELECT name FROM main.sqlite_schema WHERE {IS_TABLE} AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY name"
@@ -70,7 +66,7 @@ pub fn tables(conn: &Connection) -> Result<Vec<String>> {
     names(conn, &sql).map_err(unreadable)
 }
 
-/// The columns of a table in their order; none when there is no such table.
+/// The columns of a table in order; none if it does not exist.
 pub fn columns(conn: &Connection, table: &str) -> Result<Vec<Column>> {
     let read = || -> Result<Vec<Column>> {
         let mut columns = conn.prepare(&format!("PRAGMA main.table_xinfo({})", quoted(table)))?;
@@ -87,7 +83,7 @@ pub fn columns(conn: &Connection, table: &str) -> Result<Vec<Column>> {
     read().map_err(unreadable)
 }
 
-/// The first full index of a table that this column leads, compared byte for byte.
+/// The oldest non-partial index whose first column is this one with BINARY collation.
 pub fn index_led_by(conn: &Connection, table: &str, column: &str) -> Result<Option<String>> {
     let read = || -> Result<Option<String>> {
         let mut list = conn.prepare(&format!("PRAGMA main.index_list({})", quoted(table)))?;
@@ -95,7 +91,7 @@ pub fn index_led_by(conn: &Connection, table: &str, column: &str) -> Result<Opti
             Ok((text(row, "name")?, row.get::<_, i64>("partial")? != 0))
         })?;
         let list = memory::collected(list)?;
-        // SQLite lists the newest first; the queue's author made the oldest.
+        // SQLite lists the newest first; the oldest was made by the queue's author.
         for (index, partial) in list.into_iter().rev() {
             if !partial && leads(conn, &index, column)? {
                 return Ok(Some(index));
@@ -116,8 +112,7 @@ fn leads(conn: &Connection, index: &str, column: &str) -> rusqlite::Result<bool>
     })
 }
 
-/// The tables whose rows have a rowid that is no column of theirs, so that `VACUUM` may number them anew: without an INTEGER
-/// PRIMARY KEY, and not WITHOUT ROWID.
+/// The tables with rowids that `VACUUM` may renumber: neither an INTEGER PRIMARY KEY nor WITHOUT ROWID.
 pub fn tables_without_own_rowid(conn: &Connection) -> Result<Vec<String>> {
     let read = || -> Result<Vec<String>> {
         let mut list = conn.prepare("PRAGMA main.table_list")?;
@@ -135,7 +130,7 @@ pub fn tables_without_own_rowid(conn: &Connection) -> Result<Vec<String>> {
         found.sort();
         Ok(found)
     };
-    // Where the module of a virtual table is not loaded, its shadow tables are tables.
+    // If the module of a virtual table is not loaded, its shadow tables are listed as tables.
     read().map_err(unreadable)
 }
 
@@ -143,7 +138,7 @@ fn is_sqlites_own(name: &str) -> bool {
     name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("sqlite_"))
 }
 
-/// Of a table with rowids: an INTEGER PRIMARY KEY has no index, and any other primary key has one.
+/// Of a table with rowids. Every other kind of primary key has an index.
 fn has_integer_primary_key(conn: &Connection, table: &str) -> rusqlite::Result<bool> {
     let any = |pragma: &str, is_key: fn(&rusqlite::Row<'_>) -> rusqlite::Result<bool>| -> rusqlite::Result<bool> {
         let mut rows = conn.prepare(&format!("PRAGMA main.{pragma}({})", quoted(table)))?;
@@ -154,13 +149,13 @@ fn has_integer_primary_key(conn: &Connection, table: &str) -> rusqlite::Result<b
         && !any("index_list", |row| Ok(row.get::<_, String>("origin")? == "pk"))?)
 }
 
-/// Whether the main database has a virtual table, be its module loaded or not.
+/// Whether the main database has a virtual table, even if its module is not loaded.
 pub fn has_virtual_tables(conn: &Connection) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE CAST(type AS TEXT) = 'table' COLLATE NOCASE AND rootpage = 0)";
     conn.query_row(sql, [], |row| row.get(0)).map_err(unreadable)
 }
 
-/// Whether a table has a PRIMARY KEY or UNIQUE constraint, or a unique index on all of its rows, that is not its rowid.
+/// Whether a table has a PRIMARY KEY, UNIQUE constraint or complete unique index, other than its rowid.
 pub fn has_unique_index(conn: &Connection, table: &str) -> Result<bool> {
     let read = || -> rusqlite::Result<bool> {
         let mut list = conn.prepare(&format!("PRAGMA main.index_list({})", quoted(table)))?;
@@ -171,7 +166,7 @@ pub fn has_unique_index(conn: &Connection, table: &str) -> Result<bool> {
     read().map_err(unreadable)
 }
 
-/// The statements that made the main database's schema.
+/// The CREATE statements of the main database.
 pub fn statements(conn: &Connection) -> Result<Vec<String>> {
     names(conn, "SELECT sql FROM main.sqlite_schema WHERE sql IS NOT NULL").map_err(unreadable)
 }
@@ -181,7 +176,7 @@ fn names(conn: &Connection, sql: &str) -> Result<Vec<String>> {
     memory::collected(names.query_and_then([], |row| text(row, 0))?)
 }
 
-/// A name or a definition, which can be as long as SQLite lets it.
+/// A name or a definition, which may be as long as SQLite allows.
 pub fn text(row: &Row<'_>, column: impl RowIndex + Copy) -> Result<String> {
     memory::require(row.get_ref(column)?.as_bytes().map_or(0, <[u8]>::len))?;
     Ok(row.get(column)?)

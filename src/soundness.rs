@@ -1,15 +1,17 @@
-//! What SQLite's own checks find in a database, as far as this connection can run them.
+//! SQLite's integrity checks, as far as this connection can run them.
 //!
 //! # Promise
 //!
-//! - `full` is `PRAGMA integrity_check`, `quick` is `PRAGMA quick_check`, which leaves out whether the indexes agree with their tables.
-//! - A schema may need a function, a collation, a module or a tokenizer that only the application registers. SQLite then checks nothing at
-//!   all. Here everything else is checked, and each table that could not be is named with what it needs.
+//! - `full` is `PRAGMA integrity_check`. `quick` is `PRAGMA quick_check`, which does not compare indexes with
+//!   their tables.
+//! - If a schema needs a function, collation, module or tokenizer that only the application registers, SQLite
+//!   checks nothing. Here everything else is checked, and each table that could not be is listed with what it
+//!   needs.
 //!
 //! # How
 //!
-//! Where the whole check fails with `SQLITE_ERROR`, each table is checked by itself. One whose full check fails gets the quick one, and if
-//! that fails, too, its pages are walked, which notices a damaged tree.
+//! If the whole check fails with `SQLITE_ERROR`, each table is checked separately. If its full check fails,
+//! it gets the quick one. If that fails too, its pages are walked, which notices a damaged tree.
 
 use rusqlite::{Connection, ffi};
 
@@ -17,20 +19,16 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::schema::{quoted, text};
 
-/// What a row about pages begins with; no other does.
+/// The prefix of findings about pages; no other has it.
 const HEADLINE: &str = "*** in database ";
 
-/// How thoroughly to check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
-    /// `PRAGMA quick_check`.
     Quick,
-    /// `PRAGMA integrity_check`.
     Full,
 }
 
 impl Check {
-    /// The pragma's name.
     pub fn pragma(self) -> &'static str {
         match self {
             Self::Quick => "quick_check",
@@ -39,17 +37,16 @@ impl Check {
     }
 }
 
-/// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Soundness {
-    /// What is wrong, a line each.
+    /// One line each.
     pub findings: Vec<String>,
-    /// What could not be checked in full: `TABLE needs the function NAME`.
+    /// Tables not fully checked: `TABLE needs the function NAME`.
     pub unjudged: Vec<String>,
 }
 
 impl Soundness {
-    /// What was not checked, as a note; `advice` says where it can be.
+    /// A note on the tables not fully checked; `advice` says where they can be.
     pub fn note(&self, advice: &str) -> Option<String> {
         let all = self.unjudged.join(", ");
         (!self.unjudged.is_empty())
@@ -57,11 +54,7 @@ impl Soundness {
     }
 }
 
-/// Checks the connection's main database, and lists at most so many findings.
-///
-/// # Errors
-///
-/// A database that cannot be read at all, or an interrupt.
+/// Checks the connection's main database; returns at most `most` findings.
 pub fn check(conn: &Connection, check: Check, most: usize) -> Result<Soundness> {
     let mut found = Vec::new();
     match run(conn, check, None, most, &mut found) {
@@ -100,7 +93,7 @@ fn by_table(conn: &Connection, check: Check, most: usize, whole: &Error) -> Resu
         }
     }
     if outcome == Soundness::default() {
-        // Each table can be checked, but not all of them.
+        // Each table can be checked separately, but the database as a whole cannot.
         outcome.unjudged.push(needs("the database", whole));
     }
     Ok(outcome)
@@ -124,7 +117,7 @@ fn needs(table: &str, error: &Error) -> String {
     }
 }
 
-/// The schema's own table, all others, and whether they are virtual.
+/// `sqlite_schema` and all tables, each with whether it is virtual.
 fn tables(conn: &Connection) -> Result<Vec<(String, bool)>> {
     let mut tables = conn.prepare(
         "SELECT 'sqlite_schema', 0 UNION ALL
@@ -140,10 +133,10 @@ fn run(conn: &Connection, check: Check, table: Option<&str>, most: usize, found:
     let mut rows = statement.query([])?;
     let before = found.len();
     while let Some(row) = rows.next()? {
-        // Names in a damaged schema may be no UTF-8.
+        // Names in a damaged schema may not be UTF-8.
         let message = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default());
         let lines = lines(&message);
-        // Elsewhere a line may be part of a name.
+        // In other findings a line may be part of a name.
         let of_pages = message.starts_with(HEADLINE);
         if let Some(error) = lines.iter().find_map(|line| unread(line)).filter(|_| of_pages) {
             return Err(error);
@@ -156,8 +149,8 @@ fn run(conn: &Connection, check: Check, table: Option<&str>, most: usize, found:
     Ok(())
 }
 
-/// The error of a page that was not checked, since it could not be read for want of memory or because of the disk: a finding in
-/// SQLite's words (`checkAppendMsg` in btree.c), and none about the content.
+/// The error of a page that SQLite could not read for lack of memory or a disk error. SQLite reports it as a
+/// finding (`checkAppendMsg` in btree.c), but it says nothing about the content.
 fn unread(line: &str) -> Option<Error> {
     let (page, code) = line.split_once(": unable to get the page. error code=")?;
     let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
@@ -177,7 +170,7 @@ fn unread(line: &str) -> Option<Error> {
     Some(Error::new(code, format!("{why}: {page}")))
 }
 
-/// SQLite puts several findings about pages into one row, under a line that names the database.
+/// Splits a row: SQLite puts several findings about pages into one, after a line that names the database.
 fn lines(message: &str) -> Vec<String> {
     let none = |line: &str| line.is_empty() || line == "ok" || line.starts_with(HEADLINE);
     message.lines().filter(|line| !none(line)).map(str::to_owned).collect()

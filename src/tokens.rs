@@ -1,14 +1,14 @@
-//! SQL text, parted as SQLite's own tokenizer (`sqlite3GetToken`) parts it.
+//! Splits SQL text as SQLite's own tokenizer (`sqlite3GetToken`) does.
 //!
 //! # Promise
 //!
-//! What SQLite takes for a space, a comment, a quoted name, a text or a variable is taken for that here, and nothing else is: a text
-//! that hides a keyword from this hides it from SQLite, too. Bytes, not characters, count.
+//! Spaces, comments, quoted names, strings and variables are exactly SQLite's: a text that hides a keyword
+//! here hides it from SQLite, too. All offsets are bytes.
 
-/// A space to SQLite (CC_BOM), where no name has begun.
+/// A space to SQLite (CC_BOM), except within a name.
 pub const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Whether a name may have this byte in it.
+/// Whether a name may contain this byte.
 pub fn is_of_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii()
 }
@@ -17,7 +17,7 @@ fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0b
 }
 
-/// What follows spaces and comments.
+/// Skips spaces and comments.
 pub fn skip_space(mut sql: &[u8]) -> &[u8] {
     loop {
         let end = if sql.starts_with(b"--") {
@@ -38,7 +38,7 @@ pub fn skip_space(mut sql: &[u8]) -> &[u8] {
     }
 }
 
-/// The words and marks of a statement, without what is quoted, a variable or a comment.
+/// The words and punctuation of a statement, without quoted text, variables and comments.
 pub struct Words<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for Words<'a> {
@@ -49,7 +49,7 @@ impl<'a> Iterator for Words<'a> {
             let sql = skip_space(self.0);
             let until = |end: u8| sql[1..].iter().position(|&byte| byte == end).map_or(sql.len(), |at| at + 2);
             let (length, counts) = match *sql.first()? {
-                // A quote that is written twice ends one text and begins the next.
+                // A doubled quote ends one text and begins the next.
                 quote @ (b'\'' | b'"' | b'`') => (until(quote), false),
                 b'[' => (until(b']'), false),
                 b'$' | b'@' | b'#' | b':' => (variable(sql), false),
@@ -69,8 +69,8 @@ fn name(sql: &[u8]) -> usize {
     sql.iter().position(|&byte| !is_of_name(byte)).unwrap_or(sql.len())
 }
 
-/// The length of a variable; one in the manner of Tcl may have colons, and something in parentheses at its end. A schema that was written
-/// by hand may have some: they are NULL.
+/// The length of a variable. Tcl-style ones may contain colons and end in parentheses. A schema written by
+/// hand may contain variables, which are NULL.
 fn variable(sql: &[u8]) -> usize {
     let mut at = 1;
     loop {

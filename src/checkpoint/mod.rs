@@ -2,31 +2,32 @@
 //!
 //! # Promise
 //!
-//! - The modes and the numbers are SQLite's (<https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>): `busy` is 1 when the
-//!   mode could not be carried out, `log` counts the frames in the WAL and `checkpointed` those of them that are in the
-//!   database; both are -1 when nothing could be looked at. A note says why, and what to do.
-//! - SQLite 3.7.0 to 3.51.2 (but for 3.50.7 and 3.44.6) can lose committed pages when a checkpoint overlaps a commit that resets
-//!   the WAL after another checkpoint has emptied it (<https://www.sqlite.org/wal.html#walresetbug>). On such a host no frame is
-//!   copied unless a connection that waits for us holds the write lock, so that nobody commits meanwhile.
-//! - Waiting for a **writer** takes as long as the caller's patience, is interruptible, and holds up nobody. Waiting for a
-//!   **reader** is done with the write lock held, so it ends after [`READERS`]; there is none when the caller itself reads.
-//!   Nothing waits for the caller.
-//! - At the deadline the file is unchanged: SQLite's own FULL, RESTART and TRUNCATE then go on as PASSIVE without the lock, and
-//!   so into the bug; these never do.
+//! - Modes and numbers are SQLite's (<https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>): `busy` is 1
+//!   if the mode could not be completed, `log` counts the frames in the WAL, `checkpointed` those copied to
+//!   the database; both are -1 if they are unknown. A note says why, and what to do.
+//! - SQLite 3.7.0 to 3.51.2 (except 3.50.7 and 3.44.6) can lose committed pages when a checkpoint overlaps a
+//!   commit that resets the WAL after another checkpoint has emptied it
+//!   (<https://www.sqlite.org/wal.html#walresetbug>). On such a host, frames are copied only while a
+//!   connection of ours or the caller holds the write lock, so that nobody commits.
+//! - Waiting for a **writer** is limited by the caller's timeout, can be interrupted, and blocks nobody.
+//!   Waiting for a **reader** happens under the write lock, so it ends after [`READERS`]; there is no such
+//!   wait if the caller itself reads. Nothing waits for the caller.
+//! - At the deadline the file is unchanged. SQLite's own FULL, RESTART and TRUNCATE would go on as PASSIVE
+//!   without the lock, and so into the bug.
 //!
 //! # How
 //!
-//! One sidecar, the *holder*, takes the write lock with `BEGIN IMMEDIATE`, while another, the *worker*, runs a PASSIVE checkpoint;
-//! when the caller has the write lock already, the worker works under that. Under the lock there are no new commits, so
-//! PASSIVE, repeated until readers of old snapshots are gone, comes to what FULL does.
+//! One sidecar, the *holder*, takes the write lock with `BEGIN IMMEDIATE`; another, the *worker*, runs a
+//! PASSIVE checkpoint. If the caller already has the write lock, the worker runs under that. The lock
+//! prevents commits, so PASSIVE, repeated until readers of old snapshots are gone, does what FULL does.
 //!
-//! RESTART and TRUNCATE also wait until nobody reads from the WAL, which only SQLite can do. When all is copied, new readers
-//! read the database alone, and there is little left to wait for. So the holder lets go, and the worker runs the real thing, which takes
-//! the lock itself. Its busy handler does not know what it waits for: at its end it interrupts its own worker, which keeps it from going
-//! on without the lock. Then the holder finds out: if the lock is free, readers were in the way, else a writer, and all is done
-//! again.
+//! RESTART and TRUNCATE must also wait until nobody reads from the WAL, which only SQLite can do. Once all
+//! frames are copied, new readers use the database alone, so the wait is short. The holder releases the lock,
+//! and the worker runs the real mode, which takes the lock itself. Its busy handler cannot know what it waits
+//! for: on expiry it interrupts its own worker, so that SQLite does not go on without the lock. Then the
+//! holder tries the lock: if it is free, readers were in the way, else a writer, and everything is repeated.
 //!
-//! A host without the bug runs PASSIVE alone, so that it waits for nobody, as documented; the rest is the same.
+//! On a host without the bug, PASSIVE runs alone and waits for nobody, as documented; the rest is the same.
 
 mod outcome;
 
@@ -43,20 +44,17 @@ use crate::error::{Error, Result};
 use crate::host::{self, Transaction};
 use crate::progress::{Listener, Watch};
 
-/// The longest wait for readers, during which writers wait, too.
+/// The longest wait for readers; writers wait meanwhile.
 const READERS: Duration = Duration::from_millis(100);
 
-/// The time between two looks at whether the readers are gone.
+/// Between two checks for readers.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// After a work of ours, waiting for a writer longer than this is not worth it: the next checkpoint will do.
+/// The longest wait for a writer after an operation of ours: the next checkpoint will do.
 const AFTERWARDS: Duration = Duration::from_millis(500);
 
-/// Copies the WAL of the caller's main database into the database, in the `mode` that a word means; PASSIVE by default.
-///
-/// # Errors
-///
-/// An unknown mode, a read-only connection, a caller that keeps all others out and has a transaction open, what SQLite says.
+/// Checkpoints the caller's main database; PASSIVE by default. Fails if the caller has exclusive access and
+/// an open transaction.
 pub fn checkpoint<'a>(caller: &'a Caller, mode: Option<&str>, listener: Option<Listener<'a>>) -> Result<Outcome> {
     let mode = mode.map_or(Ok(Mode::Passive), Mode::from_word)?;
     let Some(file) = caller.file() else {
@@ -90,8 +88,8 @@ pub fn checkpoint<'a>(caller: &'a Caller, mode: Option<&str>, listener: Option<L
         .map_err(|error| error.if_interrupted("a part of the WAL may have been copied, call again for the rest"))
 }
 
-/// Makes a checkpoint of `file`, a database in WAL mode, after a work of ours, without waiting long for others. `own` is what the
-/// caller itself has open on it.
+/// Checkpoints `file`, a database in WAL mode, after an operation of ours, with a short wait for others.
+/// `own` is the caller's open transaction on it.
 pub fn afterwards(
     caller: &Caller,
     file: &Path,
@@ -103,7 +101,7 @@ pub fn afterwards(
     Work::new(caller, file, worker, own, AFTERWARDS)?.run(mode, watch)
 }
 
-/// A checkpoint on the caller's own connection, which keeps everybody else out.
+/// Checkpoints on the caller's own connection, which has exclusive access.
 fn alone(caller: &Caller, standing: &Standing, mode: Mode) -> Result<Outcome> {
     if standing.transaction != Transaction::None {
         return Err(Error::busy(standing.in_the_way().unwrap_or_default()));
@@ -166,7 +164,7 @@ impl Work {
         }
     }
 
-    /// Takes the write lock; false when a writer keeps it.
+    /// Takes the write lock; `false` if a writer keeps it.
     fn lock(&self, watch: &mut Watch<'_>) -> Result<bool> {
         if self.own == Transaction::Write {
             return Ok(true);
@@ -185,7 +183,7 @@ impl Work {
         Ok(())
     }
 
-    /// Copies under the write lock: once, or until all is copied or readers have been waited for long enough.
+    /// Copies under the write lock: once (PASSIVE), or until all is copied or the wait for readers is over.
     fn copy(&self, mode: Mode, until: Instant, watch: &mut Watch<'_>) -> Result<Counts> {
         loop {
             let counts = pragma(self.worker.connection(), Mode::Passive)?;
@@ -196,7 +194,7 @@ impl Work {
         }
     }
 
-    /// RESTART or TRUNCATE when all is copied; `None` when others were in the way.
+    /// RESTART or TRUNCATE after all is copied; `None` if others were in the way.
     fn restart(&self, mode: Mode, until: Instant) -> Result<Option<Counts>> {
         let conn = self.worker.connection();
         let interrupt = conn.get_interrupt_handle();
@@ -205,7 +203,7 @@ impl Work {
                 std::thread::sleep(LOOK);
                 return true;
             }
-            // Without this SQLite would go on without the lock.
+            // Else SQLite would go on without the lock.
             interrupt.interrupt();
             false
         };
@@ -233,7 +231,7 @@ impl Work {
         NOTHING.outcome(mode, 1, Some(note))
     }
 
-    /// Why not all could be done although the write lock was to be had.
+    /// The note on why it is incomplete although the write lock was free.
     fn reader(&self, counts: Counts) -> String {
         if let Some(note) = counts.another_at_work() {
             return note;

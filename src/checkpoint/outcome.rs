@@ -1,4 +1,4 @@
-//! The modes of a checkpoint, what one comes to, and which versions of SQLite need care.
+//! Checkpoint modes and results, and which versions of SQLite have the WAL-reset bug.
 
 use rusqlite::Connection;
 use serde::Serialize;
@@ -6,14 +6,13 @@ use serde::Serialize;
 use crate::connection::Standing;
 use crate::error::{Error, Result};
 
-/// How far a checkpoint goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Copies what can be copied without waiting for readers.
+    /// Copies what it can without waiting for readers.
     Passive,
-    /// Copies all.
+    /// Copies all frames.
     Full,
-    /// Copies all, and waits until nobody reads from the WAL, so that the next writer starts it anew.
+    /// Copies all, and waits until nobody reads from the WAL, so that the next writer resets it.
     Restart,
     /// The same, and truncates the WAL.
     Truncate,
@@ -22,7 +21,7 @@ pub enum Mode {
 impl Mode {
     const ALL: [Self; 4] = [Self::Passive, Self::Full, Self::Restart, Self::Truncate];
 
-    /// The mode that a word means, in any case.
+    /// Parses a mode, ignoring case.
     pub fn from_word(word: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|mode| mode.word().eq_ignore_ascii_case(word)).ok_or_else(|| {
             Error::usage(format!(
@@ -32,7 +31,7 @@ impl Mode {
         })
     }
 
-    /// SQLite's word for it.
+    /// SQLite's name.
     pub fn word(self) -> &'static str {
         match self {
             Self::Passive => "PASSIVE",
@@ -43,23 +42,19 @@ impl Mode {
     }
 }
 
-/// What a checkpoint came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// What was asked for.
     pub mode: &'static str,
-    /// 1 when that could not be carried out, else 0.
+    /// 1 if the mode could not be completed, else 0.
     pub busy: i64,
-    /// Frames in the WAL, or -1.
     pub log: i64,
-    /// Those of them that are in the database, or -1.
+    /// Frames copied to the database, or -1.
     pub checkpointed: i64,
-    /// What the caller should know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// Whether a SQLite, by its version number (3051002 for 3.51.2), can lose commits when a checkpoint overlaps them.
+/// Whether this version (3051002 for 3.51.2) can lose commits during a checkpoint.
 pub fn has_wal_reset_bug(version: i32) -> bool {
     match version {
         3_044_006..3_045_000 | 3_050_007..3_051_000 => false,
@@ -67,7 +62,7 @@ pub fn has_wal_reset_bug(version: i32) -> bool {
     }
 }
 
-/// The row of `PRAGMA wal_checkpoint`.
+/// A row of `PRAGMA wal_checkpoint`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counts {
     pub busy: i64,
@@ -82,7 +77,7 @@ impl Counts {
         self.busy == 0 && self.log == self.checkpointed
     }
 
-    /// A passive checkpoint is refused only for this reason.
+    /// The only reason for which a PASSIVE checkpoint is refused.
     pub fn another_at_work(self) -> Option<String> {
         (self.busy != 0 && self.log < 0)
             .then(|| "another connection was making a checkpoint at the same time".to_owned())
@@ -103,7 +98,6 @@ impl Mode {
     }
 }
 
-/// Runs `PRAGMA wal_checkpoint`.
 pub(super) fn pragma(conn: &Connection, mode: Mode) -> Result<Counts> {
     conn.query_row(&format!("PRAGMA main.wal_checkpoint({})", mode.word()), [], |row| {
         Ok(Counts { busy: row.get(0)?, log: row.get(1)?, checkpointed: row.get(2)? })

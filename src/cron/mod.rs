@@ -1,15 +1,15 @@
-//! When a job's times are: cron expressions in a time zone.
+//! Cron expressions in a time zone.
 //!
 //! # Promise
 //!
-//! An expression has five fields, or is one of cron's names for such (`@daily`), or is `off`. One that never comes (30 February)
-//! is refused like one that cannot be read. All times that go in and out are UTC, whatever the zone in which the expression is
-//! meant.
+//! An expression has five fields, or is one of cron's names (`@daily`), or `off`. One that never occurs (30
+//! February) is refused like a malformed one. All times in and out are UTC, whatever the expression's zone.
 //!
 //! # How
 //!
-//! croner reads and evaluates the expressions (<https://docs.rs/croner>), daylight saving included: a fixed time that the clocks
-//! skip comes right after the gap, one that they show twice comes the first time only, and an interval (`*`) follows the time that passes.
+//! croner parses and evaluates the expressions (<https://docs.rs/croner>), with daylight saving: a fixed time
+//! that the clocks skip runs right after the gap, one that they repeat runs the first time only, and an
+//! interval (`*`) follows elapsed time.
 
 mod zone;
 
@@ -20,30 +20,23 @@ use chrono::{DateTime, Local, TimeZone, Utc};
 use self::zone::ByUtc;
 use crate::bounds;
 
-/// When a job's times are.
 #[derive(Debug, Clone)]
 pub enum Cron {
-    /// Never.
     Off,
-    /// At these times.
+    /// With the text as written.
     At(Box<croner::Cron>, String),
 }
 
-/// The time zone in which expressions are meant.
+/// The time zone of expressions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Zone {
-    /// UTC.
     Utc,
-    /// The machine's own.
+    /// The machine's.
     Local,
 }
 
 impl Cron {
-    /// Reads an expression.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it, in words.
+    /// Parses an expression; the error says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text.len() > bounds::CRON_BYTES {
@@ -63,7 +56,7 @@ impl Cron {
         }
     }
 
-    /// The expression as it was written.
+    /// The expression as written.
     pub fn text(&self) -> &str {
         match self {
             Self::Off => "off",
@@ -71,7 +64,7 @@ impl Cron {
         }
     }
 
-    /// The first of its times after `time`.
+    /// The first occurrence after `time`.
     pub fn next(&self, time: DateTime<Utc>, zone: Zone) -> Option<DateTime<Utc>> {
         match zone {
             Zone::Utc => self.next_in(time, &Utc),
@@ -79,7 +72,7 @@ impl Cron {
         }
     }
 
-    /// The last of its times that is not after `time`.
+    /// The last occurrence at or before `time`.
     pub fn last(&self, time: DateTime<Utc>, zone: Zone) -> Option<DateTime<Utc>> {
         match zone {
             Zone::Utc => self.last_in(time, &Utc),
@@ -170,7 +163,7 @@ mod tests {
         assert_eq!(monthly.last(at("2100-03-01T01:00:00Z"), Zone::Utc), Some(at("2100-02-01T02:00:00Z")));
     }
 
-    /// Every time of a year, found by walking from each to the next.
+    /// All occurrences of a year, found by repeated `next`.
     fn year(cron: &Cron, zone: Tz) -> Vec<DateTime<Utc>> {
         let (mut time, end) = (at("2026-01-01T12:00:00Z"), at("2027-01-01T12:00:00Z"));
         let mut found = Vec::new();
@@ -230,7 +223,7 @@ mod tests {
         for zone in [Tz::Europe__Berlin, Tz::America__New_York, Tz::Australia__Lord_Howe].map(ByUtc) {
             for text in texts {
                 let cron = cron(text);
-                // A day each around the changes of 2026, in UTC.
+                // One day around each change of 2026, in UTC.
                 for change in ["2026-03-08", "2026-03-29", "2026-04-05", "2026-10-04", "2026-10-25", "2026-11-01"] {
                     let noon = at(&format!("{change}T12:00:00Z"));
                     for minutes in (-24 * 60..=0).step_by(15) {

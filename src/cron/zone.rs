@@ -1,24 +1,24 @@
-//! Local times in a zone, told by what the zone says of UTC times alone.
+//! A zone's local times, derived from its offsets at UTC times alone.
 //!
 //! # Promise
 //!
-//! A local time that the clocks show twice is both times, the earlier one first; one that they skip is none. Right to the second
-//! in any zone whose clocks change at most once in two days.
+//! A local time that the clocks repeat is both times, the earlier one first; one that they skip is none.
+//! Exact to the second in zones whose clocks change at most once in two days.
 //!
 //! # How
 //!
-//! What a zone says of a UTC time is one lookup, and dependable. The way back is not: chrono's `Local` (0.4.45), which follows the
-//! machine's zone, gives the two times of autumn in the wrong order, and calls the second behind them doubled, too; a job at 02:00
-//! then ran an hour late. So the offsets of a day before and a day after are tried, and those that lead back are right.
+//! The offset at a UTC time is one reliable lookup. The reverse is not: chrono's `Local` (0.4.45), the
+//! machine's zone, returns the two times of autumn in the wrong order and also treats the second after them
+//! as ambiguous, so a job at 02:00 ran an hour late. So the offsets a day before and a day after are tried,
+//! and those that convert back are right.
 
 use chrono::{LocalResult, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone};
 
-/// A zone, with its local times told so.
 #[derive(Debug, Clone, Copy)]
 pub struct ByUtc<Z>(pub Z);
 
 impl<Z: TimeZone> ByUtc<Z> {
-    /// The offset, if the local time exists with it.
+    /// The offset at `local + around`, if it is valid for `local`.
     fn valid(&self, local: &NaiveDateTime, around: TimeDelta) -> Option<Z::Offset> {
         let offset = self.0.offset_from_utc_datetime(&local.checked_add_signed(around)?);
         let utc = local.checked_sub_offset(offset.fix())?;
@@ -39,7 +39,7 @@ impl<Z: TimeZone> TimeZone for ByUtc<Z> {
     }
 
     fn offset_from_local_datetime(&self, local: &NaiveDateTime) -> LocalResult<Self::Offset> {
-        // Before the change, the offset of the day before holds, and so gives the earlier of two times.
+        // The offset of the day before gives the earlier of two times.
         match (self.valid(local, TimeDelta::days(-1)), self.valid(local, TimeDelta::days(1))) {
             (Some(earlier), Some(later)) if earlier.fix() != later.fix() => LocalResult::Ambiguous(earlier, later),
             (Some(offset), _) | (None, Some(offset)) => LocalResult::Single(offset),
@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    /// All that a zone says of a local time.
+    /// All offsets of a local time.
     fn said<Z: TimeZone>(zone: &Z, local: &NaiveDateTime) -> Vec<i32> {
         match zone.offset_from_local_datetime(local) {
             LocalResult::None => Vec::new(),
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn it_says_what_a_dependable_zone_says() {
-        // Lord Howe moves its clocks by half an hour.
+        // Lord Howe's clocks change by half an hour.
         for zone in [Tz::Europe__Berlin, Tz::America__New_York, Tz::Australia__Lord_Howe, Tz::Asia__Kolkata, Tz::UTC]
         {
             let mut local = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap().and_time(chrono::NaiveTime::MIN);

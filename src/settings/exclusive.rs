@@ -1,14 +1,14 @@
-//! Databases in which no table of ours may ever be made.
+//! Databases that tolerate no table of ours.
 //!
 //! # Promise
 //!
-//! litequeue after 0.9 opens no database that has any table besides its own: one setting stored there, and its queue could not be
-//! used any more. In such a database the setting `preset` is litequeue without being stored, and whatever would make a table of
-//! ours is an error that says so.
+//! litequeue after 0.9 opens no database with a table besides its own, so a setting stored there would
+//! disable its queue. In such a database the setting `preset` is litequeue without being stored, and whatever
+//! needs a table of ours fails with an error that says so.
 //!
 //! # How
 //!
-//! Such a database is known by its only table and the column `claim_id`, which 0.9 did not have.
+//! It is recognized by its only table and the column `claim_id`, which 0.9 did not have.
 
 use rusqlite::Connection;
 
@@ -19,7 +19,7 @@ const PRESET: &str = "litequeue";
 const TABLE: &str = "Queue";
 const COLUMN: &str = "claim_id";
 
-/// The preset that a database has without a setting that says so.
+/// The preset of a database that cannot store one.
 pub fn preset(conn: &Connection) -> Result<Option<&'static str>> {
     if schema::tables(conn)? != [TABLE] {
         return Ok(None);
@@ -28,11 +28,7 @@ pub fn preset(conn: &Connection) -> Result<Option<&'static str>> {
     Ok(known.then_some(PRESET))
 }
 
-/// Sees to it that a table of ours may be made.
-///
-/// # Errors
-///
-/// A database that tolerates none, or whatever SQLite says to reading the schema.
+/// Fails if no table of ours may be created.
 pub fn refuse(conn: &Connection, purpose: &str) -> Result<()> {
     if preset(conn)?.is_none() {
         return Ok(());

@@ -1,50 +1,49 @@
-//! What a setting may be: its kind, and the check of a value against it.
+//! The types of settings, and the check of a value against its type.
 //!
 //! # Promise
 //!
-//! [`Kind::accept`] is pure. It answers with the value as it is stored, or with nothing; [`Kind::allowed`] says in words what
-//! would have been accepted. A number written as text is a number: shells pass everything as text.
+//! [`Kind::accept`] is pure: it returns the value to store, or `None`. [`Kind::allowed`] describes what is
+//! accepted. A number written as text is a number, as shells pass everything as text.
 
 use rusqlite::types::Value;
 
 use super::status_list;
 use super::value::{real, text, whole};
 
-/// What a setting may be.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
-    /// A text that is not empty.
+    /// Not empty.
     Text,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// 0 or 1.
     Flag,
-    /// A whole number in this range.
+    /// An integer in this range.
     Whole(i64, i64),
-    /// A number in this range, perhaps with a fraction.
+    /// A number in this range.
     Real(f64, f64),
-    /// The name of a table.
+    /// A table's name.
     Table,
-    /// The name of a column of the task table, or an empty text where the queue has none.
+    /// A column of the task table; empty if the queue has none.
     Column,
-    /// A JSON array with names of columns of the task table.
+    /// A JSON array of columns of the task table.
     Columns,
-    /// The name of a column of another table.
+    /// A column of another table.
     OtherColumn,
-    /// A status: a text or a whole number.
+    /// A text or an integer.
     Status,
-    /// A status, or a JSON array of some.
+    /// A status, or a non-empty JSON array of statuses.
     Statuses,
-    /// A status, or a JSON array of any number; an element may be an object such as `{"Failed": "at_limit"}`.
+    /// A status, or a JSON array, perhaps empty, of statuses and objects such as `{"Failed": "at_limit"}`.
     Finished,
-    /// Whatever this check accepts and makes of a text, or of a whole number written as one; and what that is, in words.
+    /// A text or integer as this function accepts and normalizes it; described by the text.
     Checked(fn(&str) -> Option<String>, &'static str),
-    /// The same for a text that may have a secret in it: one that is refused is not repeated.
+    /// The same for a text that may contain a secret: a refused one is not repeated in the error.
     Guarded(fn(&str) -> Option<String>, &'static str),
 }
 
 impl Kind {
-    /// What is accepted, in words.
+    /// Describes what is accepted.
     pub fn allowed(self) -> String {
         match self {
             Self::Text => "a text that is not empty".into(),
@@ -74,7 +73,7 @@ impl Kind {
         }
     }
 
-    /// A value that was refused, for an error.
+    /// A refused value as errors show it.
     pub fn refused(self, value: &Value) -> String {
         if matches!(self, Self::Guarded(..)) {
             return "that".into();
@@ -82,7 +81,7 @@ impl Kind {
         shown(value)
     }
 
-    /// The value as it is stored, if it is one that this kind accepts.
+    /// The value to store, or `None` if it is refused.
     pub fn accept(self, value: &Value) -> Option<Value> {
         match self {
             Self::Text | Self::Table | Self::OtherColumn => {
@@ -97,7 +96,7 @@ impl Kind {
             Self::Whole(from, to) => whole(value).filter(|number| (from..=to).contains(number)).map(Value::from),
             Self::Real(from, to) => {
                 let number = real(value).filter(|number| (from..=to).contains(number))?;
-                // 64 is shown as it was given, not as 64.0.
+                // 64 stays 64, not 64.0.
                 Some(whole(value).or_else(|| whole(&Value::Real(number))).map_or(Value::Real(number), Value::Integer))
             }
             Self::Columns => texts(&text(value)?).map(|names| Value::from(serde_json::json!(names).to_string())),
@@ -112,7 +111,7 @@ impl Kind {
     }
 }
 
-/// A value as an error names it.
+/// A value as errors show it.
 pub fn shown(value: &Value) -> String {
     match value {
         Value::Null => "NULL".into(),
@@ -123,7 +122,7 @@ pub fn shown(value: &Value) -> String {
     }
 }
 
-/// The names in the value of a setting of kind [`Kind::Columns`].
+/// The names in a [`Kind::Columns`] value.
 pub fn names(value: &Value) -> Option<Vec<String>> {
     match Kind::Columns.accept(value)? {
         Value::Text(text) => serde_json::from_str(&text).ok(),
@@ -131,7 +130,7 @@ pub fn names(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// The texts in a JSON array of some; each is something, without a NUL character.
+/// Parses a JSON array of texts that are not empty and contain no NUL.
 pub fn texts(array: &str) -> Option<Vec<String>> {
     let texts: Vec<String> = serde_json::from_str(array).ok()?;
     texts.iter().all(|text| !text.is_empty() && !text.contains('\0')).then_some(texts)

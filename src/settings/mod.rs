@@ -1,20 +1,20 @@
-//! Settings: values that live in the database itself, in the table `queuekeeper_settings(name, value)`.
+//! Settings, stored in the database itself, in the table `queuekeeper_settings(name, value)`.
 //!
 //! # Promise
 //!
-//! - A setting that is absent, or a database without the table, means the default: what the preset says, if one is chosen and
-//!   says something, else the setting's own. A database that can only be read has its settings like any other.
-//! - A value that cannot be used (somebody edited the table by hand) is an error of whatever needs it, which names the setting
-//!   and what it can be; it is never silently replaced by the default. What doesn't need it works. A name that is no setting
-//!   is ignored.
-//! - [`set`] refuses what could not be used, and says what could. It belongs to the caller's transaction.
+//! - Without a stored value, or without the table, the default applies: the chosen preset's, else the
+//!   setting's own. Read-only databases work alike.
+//! - An unusable value (somebody edited the table by hand) is an error for every operation that needs it,
+//!   which names the setting and the allowed values. It is never silently replaced by the default. Other
+//!   operations work. Unknown names are ignored.
+//! - [`set`] refuses unusable values and describes the allowed ones. It is part of the caller's transaction.
 //!
-//! # The parts
+//! # How
 //!
-//! [`registry`] lists the settings, [`kind`] checks values, [`name`] those that are names, [`presets`] are defaults for queue libraries, [`remote`]
-//! says what may be stored of an off-site remote, [`statuses`] that no status means two things, [`table`] reads and
-//! writes the rows, [`exclusive`] knows the databases that must not have them. All rows are read at once: there are few, and an
-//! operation sees one state of them.
+//! [`registry`] lists the settings, [`kind`] checks values, [`name`] checks queue names, [`presets`] has
+//! defaults for queue libraries, [`remote`] decides which off-site remotes may be stored, [`statuses`]
+//! refuses ambiguous statuses, [`table`] reads and writes the rows, [`exclusive`] recognizes databases that
+//! must not have them. All rows are read at once: they are few, and an operation sees one consistent state.
 
 pub mod exclusive;
 pub mod fixed;
@@ -39,21 +39,16 @@ use crate::schema;
 use fixed::Fixed;
 use kind::Kind;
 
-/// A setting.
 #[derive(Debug)]
 pub struct Setting {
-    /// Its name.
     pub name: &'static str,
-    /// What it may be.
     pub kind: Kind,
-    /// What it is when nobody has set it.
     pub default: Fixed,
-    /// What it means.
     pub description: &'static str,
 }
 
 impl Setting {
-    /// The default as a text, where it is one.
+    /// The default if it is a text, else "".
     pub fn default_text(&self) -> &'static str {
         match self.default {
             Fixed::Text(text) => text,
@@ -62,38 +57,37 @@ impl Setting {
     }
 }
 
-/// The settings of a database, as they were when they were read.
+/// The settings of a database at the time of reading.
 pub struct Settings {
     rows: Vec<(String, Value)>,
-    /// The preset of a database that has no room for settings.
+    /// For a database that cannot store settings.
     preset: Option<&'static str>,
 }
 
 /// A row of `queue_settings()`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// The setting's name.
     pub name: String,
-    /// Its value: what was set, else the default.
+    /// The stored value, else the default.
     pub value: Value,
     /// What NULL resets it to.
     pub default_value: Value,
-    /// What it means; and what is wrong with the value, if anything is.
+    /// Includes what is wrong with the value, if anything.
     pub description: String,
 }
 
 impl Settings {
-    /// The settings in the connection's main database.
+    /// Reads the settings of the connection's main database.
     pub fn of(conn: &Connection) -> Result<Self> {
         Ok(Self { rows: table::rows(conn)?, preset: exclusive::preset(conn)? })
     }
 
-    /// What somebody has set, usable or not.
+    /// The stored value, usable or not.
     pub fn stored(&self, setting: &Setting) -> Option<&Value> {
         self.rows.iter().find(|(name, _)| name.eq_ignore_ascii_case(setting.name)).map(|(_, value)| value)
     }
 
-    /// The settings as they would be with this one set.
+    /// A copy with this setting changed.
     fn with(&self, setting: &Setting, value: &Value) -> Result<Self> {
         let others = self.rows.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(setting.name)).cloned();
         let rows = others.chain([(setting.name.to_owned(), value.clone())]).map(Ok::<_, Error>);
@@ -106,7 +100,7 @@ impl Settings {
         {
             return Ok(Value::from(preset.to_owned()));
         }
-        // A preset that cannot be used is no error of what no preset is about, backups for one.
+        // An unusable preset must not fail settings that no preset changes, such as those of backups.
         if !presets::concern(setting) {
             return Ok(setting.default.value());
         }
@@ -114,11 +108,7 @@ impl Settings {
         Ok(presets::says(&preset, setting).unwrap_or(setting.default).value())
     }
 
-    /// The value of a setting; NULL if it has none.
-    ///
-    /// # Errors
-    ///
-    /// A stored value that cannot be used.
+    /// The value of a setting; NULL if it has none. Fails if the stored value is unusable.
     pub fn value(&self, setting: &Setting) -> Result<Value> {
         match self.stored(setting) {
             None => self.default(setting),
@@ -133,7 +123,7 @@ impl Settings {
         }
     }
 
-    /// A text; `None` when the setting has no value.
+    /// A text; `None` if the setting has no value.
     pub fn text(&self, setting: &Setting) -> Result<Option<String>> {
         match self.value(setting)? {
             Value::Text(text) => Ok(Some(text)),
@@ -141,7 +131,7 @@ impl Settings {
         }
     }
 
-    /// A whole number; 0 for a setting of another kind.
+    /// An integer; 0 for another kind.
     pub fn whole(&self, setting: &Setting) -> Result<i64> {
         match self.value(setting)? {
             Value::Integer(number) => Ok(number),
@@ -149,12 +139,12 @@ impl Settings {
         }
     }
 
-    /// A whole number above 0.
+    /// An integer, at least 1.
     pub fn positive(&self, setting: &Setting) -> Result<u64> {
         self.whole(setting).map(|number| number.max(1).unsigned_abs())
     }
 
-    /// A number, perhaps with a fraction; 0 for a setting of another kind.
+    /// A number; 0 for another kind.
     pub fn real(&self, setting: &Setting) -> Result<f64> {
         match self.value(setting)? {
             Value::Real(number) => Ok(number),
@@ -164,8 +154,7 @@ impl Settings {
         }
     }
 
-    /// Every setting with its value, and rows of the table that are none; whatever is wrong with any of them is said in its
-    /// description.
+    /// All settings, then unknown rows of the table. Descriptions include what is wrong.
     pub fn rows(&self) -> Result<Vec<Row>> {
         let known = registry::ALL.iter().map(|setting| self.row(setting));
         let unknown = self.rows.iter().filter(|(name, _)| registry::find(name).is_none()).map(|(name, value)| Row {
@@ -181,11 +170,11 @@ impl Settings {
         let (value, fault) = match (self.value(setting), self.stored(setting)) {
             (Ok(value), _) => (value, None),
             (Err(_), Some(stored)) => {
-                // No setting is a BLOB, which others would take for a text.
+                // No setting is a BLOB; callers would take it for a text.
                 let shown = if matches!(stored, Value::Blob(_)) { Value::Null } else { stored.clone() };
                 (shown, Some(format!("this value cannot be used: it must be {}", setting.kind.allowed())))
             }
-            // The preset is what cannot be used.
+            // Only an unusable preset gets here.
             (Err(_), None) => (Value::Null, Some("unknown until the setting preset is corrected".into())),
         };
         Row {
@@ -200,12 +189,8 @@ impl Settings {
     }
 }
 
-/// Sets a setting, or with NULL resets it; the value as it was stored.
-///
-/// # Errors
-///
-/// A name that is no setting, a value that it cannot have, a table or column that does not exist; a read-only database, or a
-/// lock that others hold.
+/// Sets a setting, or resets it with NULL; returns the stored value. Refuses unknown names, unusable values,
+/// and tables and columns that do not exist.
 pub fn set(conn: &Connection, name: &str, value: &Value) -> Result<Value> {
     let Some(setting) = registry::find(name) else {
         let names: Vec<&str> = registry::ALL.iter().map(|setting| setting.name).collect();
@@ -238,7 +223,7 @@ pub fn set(conn: &Connection, name: &str, value: &Value) -> Result<Value> {
     Ok(accepted)
 }
 
-/// A status that would mean two things is refused, also when a preset would bring it.
+/// Refuses a status that would be ambiguous, also one that a preset sets.
 fn check_statuses(settings: &Settings, setting: &Setting, value: &Value) -> Result<()> {
     if setting.name == registry::PRESET.name {
         return statuses::refuse_clash(&settings.with(setting, value)?, None);
@@ -249,7 +234,7 @@ fn check_statuses(settings: &Settings, setting: &Setting, value: &Value) -> Resu
     Ok(())
 }
 
-/// A name that nothing in the database bears is a slip. Columns of a table that is not there yet cannot be judged.
+/// Refuses a table or column that does not exist. Columns of a missing table cannot be checked.
 fn check_existence(conn: &Connection, settings: &Settings, setting: &Setting, value: &Value) -> Result<()> {
     let Value::Text(name) = value else { return Ok(()) };
     let (names, known, whose) = match setting.kind {

@@ -1,25 +1,29 @@
-//! Presets: the tables of queue libraries, in the words of our settings.
+//! Presets: queue libraries' tables in terms of our settings.
 //!
 //! # Promise
 //!
-//! A preset gives settings other defaults; what somebody set by hand stays. Each was proved with the library itself: a worker is
-//! killed holding a task, `queue_requeue_stale` rescues it, the library hands the very task out again and accepts that it is done.
-//! `python-tests/queue/test_presets.py` does so for litequeue, localqueue, monlite and kartikeya in every run. honker and apalis take
-//! long to compile, so the same test was run by hand for them, and is left out where they are not installed; it says how.
+//! A preset changes the defaults of settings; stored values stay. Each preset was tested with the library
+//! itself: a worker is killed while it holds a task, `queue_requeue_stale` rescues the task, the library
+//! hands the same task out again and accepts its completion. `python-tests/queue/test_presets.py` does so for
+//! litequeue, localqueue, monlite and kartikeya in every run. honker and apalis take long to compile: their
+//! tests were run by hand, and are skipped where they are not installed; the test file says how.
 //!
-//! A lease without an end has no `stale_secs` ([`crate::queue::patience`]), but where the library has a limit of its own.
+//! A lease without an end has no `stale_secs` ([`crate::queue::patience`]), unless the library has a limit of
+//! its own.
 //!
 //! # Which libraries
 //!
-//! A library has a preset if it marks a claimed task with a time, and if giving the task back is an `UPDATE` of its row. Not so:
+//! A library can have a preset if it records the time of a claim, and if returning a task is an `UPDATE` of
+//! its row. Those that cannot:
 //!
-//! - persist-queue and plainjob: a claimed task has a status, but no time of the claim, so how old the claim is cannot be known;
-//! - huey: a claim deletes the row;
-//! - gigq: times are local, without a zone, and a claim is two rows;
-//! - firm-queue, which has Solid Queue's tables: a claim is a row of another table;
-//! - liteque (npm): each time a task is given back it needs a new random id, or the worker that lost it could still finish it.
+//! - persist-queue and plainjob have a status for claimed tasks, but no time of the claim;
+//! - huey deletes the row on a claim;
+//! - gigq has local times without a zone, and a claim is two rows;
+//! - firm-queue (Solid Queue's tables) records a claim in another table;
+//! - liteque (npm) needs a new random id each time a task is returned, or the worker that lost it could still
+//!   finish it.
 //!
-//! Some of these libraries take leases back themselves, when one of their workers next looks for work. Then the rescue is earlier, or
+//! Some libraries reclaim leases themselves when a worker next looks for work. The rescue is earlier, or
 //! happens without a worker.
 
 use super::Setting;
@@ -34,11 +38,11 @@ use super::registry::{
 
 type Entries = [(&'static Setting, Fixed)];
 
-/// PrismQ's shape is that of the settings' own defaults.
+/// PrismQ's tables are what the settings' own defaults describe.
 static PRISMQ: &Entries = &[];
 
-/// litequeue 0.9 and 0.14 (Python): the lease has no end, `lock_time` is when it began. See [`super::exclusive`] about versions after
-/// 0.9.
+/// litequeue 0.9 and 0.14 (Python): leases have no end, `lock_time` is their beginning. For versions after
+/// 0.9 see [`super::exclusive`].
 static LITEQUEUE: &Entries = &[
     (&TASK_TABLE, Text("Queue")),
     (&COLUMN_ID, Text("message_id")),
@@ -62,7 +66,7 @@ static LITEQUEUE: &Entries = &[
     (&STALE_SECS, Nothing),
 ];
 
-/// localqueue 1.4 (Python): a claim counts as an attempt already.
+/// localqueue 1.4 (Python): a claim already counts as an attempt.
 static LOCALQUEUE: &Entries = &[
     (&TASK_TABLE, Text("messages")),
     (&COLUMN_LEASE_UNTIL, Text("lease_until")),
@@ -82,8 +86,9 @@ static LOCALQUEUE: &Entries = &[
     (&REQUEUE_SETS_RUN_AFTER, Whole(1)),
 ];
 
-/// monlite 0.2 (Python, and the same tables in npm's @monlite/queue): the only time that a claim writes is that of the last change. A
-/// claim counts as an attempt already, and fences the worker that lost it. Its own `recover` ignores the limit, its `fail` does not.
+/// monlite 0.2 (Python, and the same tables in npm's @monlite/queue): a claim writes no time but that of the
+/// last change. It already counts as an attempt, and fences the worker that lost it. The library's `recover`
+/// ignores the limit of attempts, its `fail` does not.
 static MONLITE: &Entries = &[
     (&TASK_TABLE, Text("_jobs")),
     (&COLUMN_LEASE_UNTIL, Text("updated_at")),
@@ -102,8 +107,8 @@ static MONLITE: &Entries = &[
     (&STALE_SECS, Nothing),
 ];
 
-/// kartikeya 0.5 (Python): the lease has no end, `claimed_at` is when it began. The library's own worker gives a task up whose claim
-/// is older than its setting, an hour by default.
+/// kartikeya 0.5 (Python): leases have no end, `claimed_at` is their beginning. The library's worker fails
+/// tasks whose claim is older than its setting, an hour by default.
 static KARTIKEYA: &Entries = &[
     (&TASK_TABLE, Text("tasks")),
     (&COLUMN_ID, Text("task_id")),
@@ -125,8 +130,8 @@ static KARTIKEYA: &Entries = &[
     (&STALE_SECS, Whole(3600)),
 ];
 
-/// honker 0.2 (Python, Rust): a claim counts as an attempt already, and the library moves a task that has used up its attempts into a
-/// table of its own, `_honker_dead`, where a status would not be found.
+/// honker 0.2 (Python, Rust): a claim already counts as an attempt. Tasks without attempts left move to the
+/// library's table `_honker_dead`, so no status means dead.
 static HONKER: &Entries = &[
     (&TASK_TABLE, Text("_honker_live")),
     (&COLUMN_STATUS, Text("state")),
@@ -146,7 +151,8 @@ static HONKER: &Entries = &[
     (&STALE_ATTEMPTS, Text("ignore")),
 ];
 
-/// apalis-sqlite 1.0 (Rust): the lease has no end, `lock_at` is when it began, and the worker's `last_seen` tells whether it lives.
+/// apalis-sqlite 1.0 (Rust): leases have no end, `lock_at` is their beginning, and the worker's `last_seen`
+/// tells whether it is alive.
 static APALIS: &Entries = &[
     (&TASK_TABLE, Text("Jobs")),
     (&COLUMN_LEASE_UNTIL, Text("lock_at")),
@@ -170,7 +176,7 @@ static APALIS: &Entries = &[
     (&COLUMN_HEARTBEAT, Text("last_seen")),
 ];
 
-/// What the preset of that name says about a setting.
+/// The preset's value for a setting, if it has one.
 pub fn says(preset: &str, setting: &Setting) -> Option<Fixed> {
     let entries = match preset {
         "litequeue" => LITEQUEUE,
@@ -184,7 +190,7 @@ pub fn says(preset: &str, setting: &Setting) -> Option<Fixed> {
     entries.iter().find(|(known, _)| known.name == setting.name).map(|&(_, fixed)| fixed)
 }
 
-/// Whether any preset says something about a setting.
+/// Whether any preset has a value for a setting.
 pub fn concern(setting: &Setting) -> bool {
     PRESETS.iter().any(|preset| says(preset, setting).is_some())
 }

@@ -1,9 +1,9 @@
-//! All settings there are: name, kind, default, and what each means.
+//! The settings: name, kind, default and description.
 //!
 //! # Promise
 //!
-//! One place for each setting; what is not listed here is no setting. `queue_settings()` shows them in this order, and the
-//! table in docs/settings.md is compared with it by a test.
+//! Every setting is declared here, once. `queue_settings()` shows them in this order; a test compares
+//! docs/settings.md with it.
 
 use super::Setting;
 use super::fixed::Fixed::{Nothing, Text as Word, Whole as Count};
@@ -18,18 +18,15 @@ macro_rules! settings {
         $(#[doc = $description] pub static $item: Setting =
             Setting { name: $name, kind: $kind, default: $default, description: $description };)+
 
-        /// All settings, in the order in which they are shown.
+        /// In the order of display.
         pub static ALL: &[&Setting] = &[$(&$item),+];
     };
 }
 
-/// The names of all presets.
 pub const PRESETS: &[&str] = &["prismq", "litequeue", "localqueue", "monlite", "kartikeya", "honker", "apalis"];
-/// A share of something, in percent.
 const PERCENT: Kind = Kind::Real(0.0, 100.0);
-/// An amount of anything.
 const AMOUNT: Kind = Kind::Real(0.0, f64::MAX);
-/// A hundred years, in seconds.
+/// In seconds.
 const CENTURY: i64 = 3_155_760_000;
 
 settings! {
@@ -153,7 +150,6 @@ fn remote(text: &str) -> Option<String> {
     remote::accept(text).then(|| text.trim().to_owned())
 }
 
-/// The setting of that name.
 pub fn find(name: &str) -> Option<&'static Setting> {
     ALL.iter().copied().find(|setting| setting.name.eq_ignore_ascii_case(name))
 }

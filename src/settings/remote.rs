@@ -1,24 +1,25 @@
-//! Which off-site remotes may be stored in a database: a path, or a name of rclone's own configuration with one.
+//! Which off-site remotes may be stored in a database.
 //!
 //! # Promise
 //!
-//! [`accept`] is pure. It takes a plain path and `name:path`, and nothing else that rclone takes for a remote. A connection string
-//! (`:sftp,ssh=…:path`, `name,option=value:path`) says which program rclone starts and which server it talks to, and a row of a
-//! database must not say that to whoever runs a command on it; such a remote comes from a flag or the environment. Neither is a
-//! text with a password in it taken: settings are in every backup.
+//! [`accept`] is pure. It accepts a plain path and `name:path`, where rclone's own configuration defines
+//! `name`. It refuses connection strings (`:sftp,ssh=…:path`, `name,option=value:path`): they choose the
+//! program that rclone starts and the server that it contacts, which a row of a database must not choose for
+//! whoever runs a command on it. Such remotes come from a flag or the environment. Texts with a password are
+//! refused too, as settings are in every backup.
 //!
-//! The Python package, which uses the value, checks it again by the same rule (`_remotes.py`), since a row may get there by other
-//! means than `queue_set()`.
+//! The Python package, which uses the value, checks it by the same rule (`_remotes.py`), as rows can be
+//! written without `queue_set()`.
 
-/// What may be stored, for errors.
+/// Describes what is accepted, for errors.
 pub const WORDS: &str = "a path, or a remote of rclone's own configuration such as 'gdrive:Backups' (run rclone config; a remote with \
                          options or a password in it may come from --remote or QUEUEKEEPER_REMOTE only)";
 
-/// Whether a text is a plain path or `name:path`, and has no secret in it.
+/// Whether a text is a plain path or `name:path`, without a secret.
 pub fn accept(text: &str) -> bool {
     let text = text.trim();
     let plain = !text.is_empty() && !text.starts_with('-') && !text.chars().any(char::is_control);
-    // Before the first of the two there is a name, or the first part of a path.
+    // Up to the first '/' or ':' it is a remote's name, or the first part of a path.
     plain
         && text.split_once(['/', ':']).is_none_or(|(first, _)| is_path(text, first) || is_name(first))
         && !secret_address(text)
@@ -28,7 +29,7 @@ fn is_path(text: &str, first: &str) -> bool {
     text[first.len()..].starts_with('/') && !first.contains([',', '='])
 }
 
-/// As rclone has it (<https://rclone.org/docs/#valid-remote-names>), in ASCII or not.
+/// rclone's rule (<https://rclone.org/docs/#valid-remote-names>), not limited to ASCII.
 fn is_name(first: &str) -> bool {
     let fine = |letter: char| letter.is_alphanumeric() || "_-.+@ ".contains(letter);
     !first.is_empty() && !first.ends_with(' ') && first.chars().all(fine)

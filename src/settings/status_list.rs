@@ -1,15 +1,15 @@
-//! Lists of statuses as values of settings: a status alone, or a JSON array.
+//! Statuses as values of settings: a single status, or a JSON array.
 //!
 //! # Promise
 //!
-//! Pure. A status is a text that is not empty, or a whole number. What is stored is the array in its shortest spelling; a single
-//! status stays as it was given.
+//! Pure. A status is a text that is not empty, or an integer. Arrays are stored in their shortest spelling, a
+//! single status as it was given.
 
 use rusqlite::types::Value;
 
 use super::value::text;
 
-/// The value of a setting of kind `Kind::Status` as it is stored, if it is one.
+/// The value to store for a [`Kind::Status`](super::kind::Kind::Status).
 pub fn accept_one(value: &Value) -> Option<Value> {
     match value {
         Value::Integer(_) => Some(value.clone()),
@@ -17,7 +17,7 @@ pub fn accept_one(value: &Value) -> Option<Value> {
     }
 }
 
-/// The value of a setting of kind `Kind::Statuses` as it is stored, if it is one.
+/// The value to store for a [`Kind::Statuses`](super::kind::Kind::Statuses).
 pub fn accept_some(value: &Value) -> Option<Value> {
     let statuses = some(value)?;
     if !is_list(value) {
@@ -26,7 +26,7 @@ pub fn accept_some(value: &Value) -> Option<Value> {
     Some(Value::from(serde_json::Value::from_iter(statuses.iter().map(json)).to_string()))
 }
 
-/// The value of a setting of kind `Kind::Finished` as it is stored, if it is one.
+/// The value to store for a [`Kind::Finished`](super::kind::Kind::Finished).
 pub fn accept_finished(value: &Value) -> Option<Value> {
     if !is_list(value) {
         return accept_one(value);
@@ -36,7 +36,7 @@ pub fn accept_finished(value: &Value) -> Option<Value> {
     Some(Value::from(serde_json::Value::Array(elements).to_string()))
 }
 
-/// The statuses in the value of a setting of kind `Kind::Statuses`.
+/// The statuses in a `Kind::Statuses` value.
 pub fn some(value: &Value) -> Option<Vec<Value>> {
     if !is_list(value) {
         return accept_one(value).map(|status| vec![status]);
@@ -44,7 +44,7 @@ pub fn some(value: &Value) -> Option<Vec<Value>> {
     list(value)?.iter().map(status).collect::<Option<Vec<Value>>>().filter(|statuses| !statuses.is_empty())
 }
 
-/// The statuses in the value of a setting of kind `Kind::Finished`, whatever else makes a task in them finished.
+/// The statuses in a `Kind::Finished` value, without their conditions.
 pub fn finished(value: &Value) -> Option<Vec<Value>> {
     if !is_list(value) {
         return accept_one(value).map(|status| vec![status]);

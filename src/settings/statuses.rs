@@ -1,16 +1,17 @@
-//! The statuses that settings name, and that they do not contradict each other.
+//! The statuses that settings name, and the check that none is ambiguous.
 //!
 //! # Promise
 //!
-//! A task waits (`status_queued`), is held by a worker (`status_leased`), or is over (`status_finished`, `status_dead`; the latter may
-//! be one of the former). No status means two of these: requeued tasks would be leases at once, or a finished task would be run
-//! again. [`refuse_clash`] is asked when a setting is set, and again by whatever acts on leases, since a table can be edited by hand
-//! and a preset can bring a status that was set for something else.
+//! A task waits (`status_queued`), is held by a worker (`status_leased`), or is over (`status_finished`,
+//! `status_dead`, which may overlap). No status may have two of these meanings: requeued tasks would be
+//! leases at once, or finished tasks would run again. [`refuse_clash`] is called when a setting is set, and
+//! again before acting on leases: the table can be edited by hand, and a preset can add a status that a
+//! setting uses for something else.
 //!
 //! # How
 //!
-//! Two statuses are the same if they look the same as text, whatever their case: whether a column tells 1 from '1', or `Done` from
-//! `DONE`, depends on how it was declared.
+//! Two statuses are the same if their texts are, ignoring case: whether a column distinguishes 1 from '1', or
+//! `Done` from `DONE`, depends on its declaration.
 
 use rusqlite::types::Value;
 
@@ -18,7 +19,7 @@ use super::registry::{STATUS_DEAD, STATUS_FINISHED, STATUS_LEASED, STATUS_QUEUED
 use super::{Setting, Settings, kind, status_list};
 use crate::error::{Error, Result};
 
-/// What a task in a status is.
+/// A status's meaning for a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Waiting,
@@ -26,7 +27,7 @@ enum State {
     Over,
 }
 
-/// A status that a setting names.
+/// A status and the setting that names it.
 struct Named {
     setting: &'static Setting,
     state: State,
@@ -38,12 +39,12 @@ pub fn concern(setting: &Setting) -> bool {
     [&STATUS_QUEUED, &STATUS_LEASED, &STATUS_FINISHED, &STATUS_DEAD].iter().any(|known| known.name == setting.name)
 }
 
-/// Every status that a setting names.
+/// All statuses that settings name.
 pub fn known(settings: &Settings) -> Result<Vec<Value>> {
     Ok(named(settings)?.into_iter().map(|named| named.status).collect())
 }
 
-/// Refuses statuses that mean two things; with `about`, only those that this setting names.
+/// Fails if a status has two meanings; with `about`, checks only that setting's statuses.
 pub fn refuse_clash(settings: &Settings, about: Option<&Setting>) -> Result<()> {
     let named = named(settings)?;
     for (place, one) in named.iter().enumerate() {
@@ -118,7 +119,7 @@ mod tests {
             assert!(refuse_clash(&settings, Some(setting)).is_err(), "{rows:?}");
             assert!(refuse_clash(&settings, Some(&registry::KEEP)).is_ok(), "{rows:?}");
         }
-        // Given up may be one of the ways to be finished.
+        // A dead task may count as finished.
         assert!(refuse_clash(&settings(&[("status_dead", "failed")]), None).is_ok());
     }
 }

@@ -1,11 +1,13 @@
-//! The table `queuekeeper_settings`: reading and writing its rows.
+//! Reads and writes the table `queuekeeper_settings`.
 //!
 //! # Promise
 //!
-//! Reading takes what it finds: no table, a table with more columns, rows that mean nothing. Only a real table is read: a view
-//! of that name in a database made by somebody else would run their SQL. A value beyond its bound is one that cannot be used, and a table with
-//! more rows than anybody sets is an error: whoever writes the database decides how much memory it takes to read. Writing belongs to the caller's transaction and is one
-//! statement that stores a value, after one that makes the table where it is lacking.
+//! - Reading tolerates a missing table, extra columns and unknown rows. Only a real table is read: a view of
+//!   that name in somebody else's database would run their SQL.
+//! - A value beyond its bound is unusable, and a table with too many rows is an error, so that the writer of
+//!   a database does not decide how much memory reading it takes.
+//! - Writing is part of the caller's transaction: one statement stores the value, after one that creates the
+//!   table if needed.
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ffi, params};
@@ -17,14 +19,9 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::schema;
 
-/// Its name.
 pub const TABLE: &str = "queuekeeper_settings";
 
-/// All rows that have a name and a value.
-///
-/// # Errors
-///
-/// Whatever SQLite says, a table without the columns `name` and `value`, or one with too many rows.
+/// All rows with a name and a value. Fails if there are too many.
 pub fn rows(conn: &Connection) -> Result<Vec<(String, Value)>> {
     if !schema::has_table(conn, TABLE)? {
         return Ok(Vec::new());
@@ -37,7 +34,7 @@ pub fn rows(conn: &Connection) -> Result<Vec<(String, Value)>> {
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             let name = row.get_ref(0)?.as_bytes().unwrap_or_default();
-            // A text need not be UTF-8.
+            // The text may not be UTF-8.
             let name = String::from_utf8_lossy(&name[..name.len().min(bounds::SETTING_NAME)]).into_owned();
             memory::push(&mut found, (name, value(row.get_ref(1)?)))?;
         }
@@ -54,7 +51,7 @@ pub fn rows(conn: &Connection) -> Result<Vec<(String, Value)>> {
     )))
 }
 
-/// A value that can be used, or an empty BLOB, which no setting can.
+/// The value, or an empty BLOB, which no setting accepts, for one that is too long.
 fn value(stored: ValueRef<'_>) -> Value {
     match stored {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) if bytes.len() > bounds::SETTING_BYTES => {
@@ -64,11 +61,7 @@ fn value(stored: ValueRef<'_>) -> Value {
     }
 }
 
-/// Refuses a value that could not be read again.
-///
-/// # Errors
-///
-/// Its length, and what it may be.
+/// Refuses a value that would be too long to be read again.
 pub fn check_length(name: &str, value: &Value) -> Result<()> {
     match value {
         Value::Text(text) if text.len() > bounds::SETTING_BYTES => Err(Error::usage(format!(
@@ -80,11 +73,6 @@ pub fn check_length(name: &str, value: &Value) -> Result<()> {
     }
 }
 
-/// Stores a value.
-///
-/// # Errors
-///
-/// A read-only database, a lock that others hold, something else that bears the table's name.
 pub fn store(conn: &Connection, name: &str, value: &Value) -> Result<()> {
     let write = || -> rusqlite::Result<()> {
         // WITHOUT ROWID: VACUUM has no rowid to renumber.
@@ -93,7 +81,7 @@ pub fn store(conn: &Connection, name: &str, value: &Value) -> Result<()> {
             "CREATE TABLE IF NOT EXISTS main.queuekeeper_settings(name TEXT PRIMARY KEY NOT NULL, value) WITHOUT ROWID",
             [],
         )?;
-        // A table made by hand may lack the key, and so have more than one row of that name.
+        // A table made by hand may have no key, and several rows of one name.
         let changed =
             execute(conn, "UPDATE main.queuekeeper_settings SET value = ?2 WHERE name = ?1", params![name, value])?;
         if changed == 0 {
@@ -110,7 +98,7 @@ pub fn store(conn: &Connection, name: &str, value: &Value) -> Result<()> {
     write().map_err(|error| unwritable(error, name))
 }
 
-/// Deletes a value, so that the default counts again.
+/// Deletes a value, which restores the default.
 pub fn reset(conn: &Connection, name: &str) -> Result<()> {
     if !schema::has_table(conn, TABLE)? {
         return refuse_others(conn);

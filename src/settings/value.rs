@@ -1,8 +1,8 @@
-//! What a value given for a setting says: a number written as text is a number.
+//! Conversions of setting values. A number written as text is a number.
 
 use rusqlite::types::Value;
 
-/// The text that a value is, without a NUL character.
+/// A text without NUL.
 pub fn text(value: &Value) -> Option<String> {
     match value {
         Value::Text(text) if !text.contains('\0') => Some(text.clone()),
@@ -10,7 +10,7 @@ pub fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// The number that a value is, or is the text of.
+/// A number, or a text of one.
 pub fn real(value: &Value) -> Option<f64> {
     match value {
         #[allow(clippy::cast_precision_loss)] // Thresholds stay far below 2^53.
@@ -22,9 +22,9 @@ pub fn real(value: &Value) -> Option<f64> {
     .filter(|number: &f64| number.is_finite())
 }
 
-/// The whole number that a value is, or is the text of.
+/// An integer, or a text of one.
 pub fn whole(value: &Value) -> Option<i64> {
-    /// 2^53: up to here every whole number is a REAL of its own.
+    /// 2^53: up to here every integer has a REAL of its own.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
         Value::Integer(number) => Some(*number),
