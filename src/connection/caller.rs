@@ -1,4 +1,4 @@
-//! The connection that called.
+//! The caller's connection.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -18,51 +18,50 @@ use crate::files::{self, Likeness, LiveFiles};
 use crate::host::{self, Transaction, reading};
 use crate::progress::{Interruptible, RETRY};
 
-/// How long to wait for others when the caller has set no `busy_timeout`.
+/// The wait for locks if the caller has set no `busy_timeout`.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The connection that called.
 pub struct Caller {
     conn: Connection,
     clock: Cell<Clock>,
-    /// Somebody waits for locks in place of SQLite, which then knows of no `busy_timeout`.
+    /// Whether we wait for locks in place of SQLite, whose `busy_timeout` is 0 then.
     attended: Cell<bool>,
-    /// Nobody else has the connection, or handlers on it.
+    /// Whether nobody else uses the connection or sets handlers on it.
     own: bool,
-    /// What the disk said to connections beside this one.
+    /// The disk error of connections beside this one.
     disk: Arc<DiskError>,
 }
 
 impl Caller {
-    /// Wraps a connection that belongs to somebody else: one made by `Connection::from_handle`.
+    /// Wraps somebody else's connection, made by `Connection::from_handle`.
     pub fn new(conn: Connection) -> Self {
         Self { conn, clock: Cell::default(), attended: Cell::default(), own: false, disk: Arc::default() }
     }
 
-    /// Does `work` for whoever called. Its error names the database's path, and is one of the disk if that is why content seems
-    /// damaged.
+    /// Runs `work`. Errors get the database's path, and apparent damage that is due to a disk error becomes
+    /// that error.
     pub fn serve<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
         reading::forget(&self.conn);
         self.disk.forget();
         work(self).map_err(|error| self.located(self.told(error)))
     }
 
-    /// An error of the work that is being done, as one of the disk if that is why content seems damaged.
+    /// Replaces apparent damage that is due to a disk error by that error.
     pub fn told(&self, error: Error) -> Error {
         reading::told_of(reading::disk_error(&self.conn).or_else(|| self.disk.last()), error)
     }
 
-    /// Where connections beside this one leave what the disk said to them.
+    /// Where connections beside this one report disk errors.
     pub(super) fn disk(&self) -> Arc<DiskError> {
         Arc::clone(&self.disk)
     }
 
-    /// What time it is for the work that is being done.
+    /// The time for the current work.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.get().now()
     }
 
-    /// Works by another clock than the system's.
+    /// Runs `work` with another clock.
     pub fn by_clock<T>(&self, clock: Clock, work: impl FnOnce() -> T) -> T {
         struct Back<'a>(&'a Cell<Clock>, Clock);
         impl Drop for Back<'_> {
@@ -74,16 +73,13 @@ impl Caller {
         work()
     }
 
-    /// The connection itself, for what belongs into the caller's own transaction.
+    /// For what belongs in the caller's own transaction.
     pub fn connection(&self) -> &Connection {
         &self.conn
     }
 
-    /// A caller of our own making, on a database that exists, or on `:memory:`. It waits for others as long as the default says.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_CANTOPEN` and its kin. Whether the file is a database shows only when it is read.
+    /// Opens a connection of our own to an existing database or `:memory:`, with the default timeout. A file
+    /// that is not a database fails only when it is read.
     pub fn open(path: &Path) -> Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -96,7 +92,7 @@ impl Caller {
         Ok(Self { own: true, ..Self::new(conn) })
     }
 
-    /// A caller of our own making: a connection to another database, with the same SQLite and VFS, and the same patience.
+    /// Opens a connection of our own to another database, with the same SQLite, VFS and timeout.
     pub fn beside(&self, file: &Path) -> Result<Self> {
         let conn = connect_writer(self, file)?;
         conn.busy_timeout(self.patience())?;
@@ -105,17 +101,17 @@ impl Caller {
 
     /// The main database's file; `None` for in-memory and temporary databases.
     pub fn file(&self) -> Option<PathBuf> {
-        // The names of memdb's databases look like paths and are none.
+        // The names of memdb's databases look like paths.
         let in_memory = host::vfs_name(&self.conn).is_some_and(|vfs| vfs.as_c_str() == c"memdb");
         if in_memory { None } else { host::database_file(&self.conn, host::MAIN) }
     }
 
-    /// What files have in common with the main database that are made for it; `None` for one without a file.
+    /// Owner and permissions for files made for the main database.
     pub fn likeness(&self) -> Option<Likeness> {
         self.file().as_deref().and_then(Likeness::of)
     }
 
-    /// All attached databases, the main one included, with the files that SQLite keeps beside each.
+    /// All attached databases and their companion files.
     pub fn live_files(&self) -> Result<LiveFiles> {
         let mut files = Vec::new();
         for name in self.schemas()? {
@@ -126,7 +122,7 @@ impl Caller {
         Ok(LiveFiles::among(files))
     }
 
-    /// Refuses a main database whose file is not at its path any more: a second connection would open another one.
+    /// Fails if the main database's file was moved: a second connection would open another one.
     pub fn check_in_place(&self) -> Result<()> {
         self.file().map_or(Ok(()), |file| self.check_schema_in_place(host::MAIN, &file))
     }
@@ -145,17 +141,13 @@ impl Caller {
         ))
     }
 
-    /// Refuses a connection that may not write (`what` is a verb), be it by its own choice (`PRAGMA query_only`).
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_READONLY`, or what SQLite says to the pragma.
+    /// Fails with `SQLITE_READONLY` if the connection may not write (`what` is a verb), also by `PRAGMA
+    /// query_only`.
     pub fn check_writable(&self, standing: &Standing, what: &str) -> Result<()> {
         let query_only: i64 = self.pragma("query_only")?;
         if standing.readonly || query_only != 0 { Err(Standing::read_only(what)) } else { Ok(()) }
     }
 
-    /// The names of all databases on the connection.
     pub fn schemas(&self) -> Result<Vec<std::ffi::CString>> {
         let mut list = self.conn.prepare("PRAGMA database_list")?;
         let mut rows = list.query([])?;
@@ -167,7 +159,7 @@ impl Caller {
         Ok(names)
     }
 
-    /// The transaction that is open on the main database's file, also where it is attached a second time.
+    /// The open transaction on the main database's file, which may be attached twice.
     fn transaction_on_file(&self) -> Result<Transaction> {
         let main = host::transaction(&self.conn);
         let Some(file) = self.file() else { return Ok(main) };
@@ -181,7 +173,7 @@ impl Caller {
         Ok(most)
     }
 
-    /// The same error, with the database's path if it is about a file and names none: SQLite's own words never do.
+    /// Adds the database's path to an error about a file that names none, as SQLite's never do.
     fn located(&self, error: Error) -> Error {
         let about_a_file = matches!(
             error.primary_code(),
@@ -199,21 +191,21 @@ impl Caller {
         }
     }
 
-    /// What the caller holds at this moment.
+    /// The caller's locks and modes at this moment.
     pub fn standing(&self) -> Result<Standing> {
         let locking: String = self.pragma("locking_mode")?;
         let readonly = self.conn.is_readonly(host::MAIN)?;
         let exclusive = locking.eq_ignore_ascii_case("exclusive");
         let transaction = self.transaction_on_file()?;
         let unlocked = host::is_unlocked(&self.conn);
-        // Asking for the journal mode may read the schema, and so wait, uninterruptibly, for a lock that others hold; but not
-        // while this connection holds one itself.
+        // Reading the journal mode may read the schema, and so wait, uninterruptibly, for others' locks; not
+        // if this connection holds a lock itself.
         let knows = transaction != Transaction::None || exclusive || unlocked || self.file().is_none();
         let journal = if knows { self.pragma("journal_mode")? } else { String::new() };
         Ok(Standing { transaction, unlocked, autocommit: self.conn.is_autocommit(), journal, exclusive, readonly })
     }
 
-    /// How long the caller is willing to wait for a lock that others hold.
+    /// How long to wait for locks that others hold.
     pub fn patience(&self) -> Duration {
         match self.busy_timeout() {
             Ok(milliseconds) if milliseconds > 0 => Duration::from_millis(milliseconds.unsigned_abs()),
@@ -221,7 +213,7 @@ impl Caller {
         }
     }
 
-    /// For how many milliseconds the connection waits for a lock that others hold.
+    /// The same in milliseconds, as the connection has it.
     pub fn busy_timeout(&self) -> Result<i64> {
         if self.attended.get() {
             return Ok(i64::try_from(DEFAULT_PATIENCE.as_millis()).unwrap_or(i64::MAX));
@@ -229,8 +221,8 @@ impl Caller {
         self.pragma("busy_timeout")
     }
 
-    /// Runs `work` on a connection that [`Caller::open`] made, waiting for each lock as long as the default says, but no longer than
-    /// until `stop` answers true: SQLite's own wait hears of no interrupt.
+    /// Runs `work` on a connection from [`Caller::open`], with the default timeout for each lock, until
+    /// `stop` returns true. SQLite's own wait does not notice an interrupt.
     pub fn attended<T>(&self, stop: &dyn Fn() -> bool, work: impl FnOnce() -> T) -> T {
         let mut since = Instant::now();
         let mut again = |attempts| {
@@ -262,7 +254,7 @@ impl Interruptible for Caller {
             {
                 Err(Error::interrupted())
             }
-            // Any other failure belongs to whoever uses the connection next for real work.
+            // Any other failure shows in the next real use of the connection.
             _ => Ok(()),
         }
     }

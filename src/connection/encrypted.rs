@@ -1,18 +1,19 @@
-//! Databases that only the caller's connection can read, because only it has the key.
+//! Encrypted databases, which only the caller's connection can read, because it has the key.
 //!
 //! # Promise
 //!
-//! - Work that needs a second connection is refused on such a database, in words that name the encryption, before anything is
-//!   written: no plain copy of it is made, and it is never taken for a broken one.
-//! - What the caller's own connection can do is done there, as on any database.
+//! - Work that needs a second connection is refused before anything is written, with an error that names the
+//!   encryption. No plain copy is made, and the database never passes for a damaged one.
+//! - What the caller's own connection can do works as on any database.
 //!
 //! # How
 //!
-//! SQLite's interface knows of no encryption, and a key cannot be asked for again. SQLCipher says by a pragma whether the main
-//! database has a key (<https://www.zetetic.net/sqlcipher/sqlcipher-api/#cipher_status>). Others (SQLite3 Multiple Ciphers, SEE) only
-//! show that they could encrypt; with those, a database that the caller reads and a second connection finds to be none is encrypted.
-//! With all of them the backup API refuses to mix a plain and an encrypted database, which [`refused_backup`] explains where a
-//! database cannot be tried.
+//! SQLite's interface knows no encryption, and the key cannot be read back. SQLCipher has a pragma that tells
+//! whether the main database has a key (<https://www.zetetic.net/sqlcipher/sqlcipher-api/#cipher_status>).
+//! Others (SQLite3 Multiple Ciphers, SEE) only tell that they could encrypt; with those, a database that the
+//! caller reads and that is not a database to a second connection is encrypted. In all of them the backup API
+//! refuses to mix plain and encrypted databases, which [`refused_backup`] explains where no second connection
+//! can be tried.
 
 use std::path::Path;
 
@@ -23,11 +24,7 @@ use super::{Caller, Sidecar};
 use crate::error::{Error, Result};
 use crate::files;
 
-/// Whether a second connection could not read the caller's main database, for want of a key.
-///
-/// # Errors
-///
-/// What keeps SQLite from saying so: an interrupt, a lock, no memory.
+/// Whether a second connection could not read the caller's main database for lack of the key.
 pub fn is_sealed(caller: &Caller) -> Result<bool> {
     let conn = caller.connection();
     match answer(conn, "PRAGMA main.cipher_status")? {
@@ -36,7 +33,7 @@ pub fn is_sealed(caller: &Caller) -> Result<bool> {
     }
 }
 
-/// Whether this SQLite is one that can encrypt: SQLCipher, SQLite3 Multiple Ciphers, or one that was built with a codec.
+/// Whether this SQLite can encrypt: SQLCipher, SQLite3 Multiple Ciphers, or a build with a codec.
 pub fn host_encrypts(conn: &Connection) -> Result<bool> {
     let codec = answer(conn, "SELECT sqlite_compileoption_used('HAS_CODEC')")?;
     Ok(codec.as_deref() == Some("1")
@@ -44,21 +41,17 @@ pub fn host_encrypts(conn: &Connection) -> Result<bool> {
         || answer(conn, "PRAGMA cipher")?.is_some())
 }
 
-/// Refuses a work beside the caller on a database that is encrypted.
-///
-/// # Errors
-///
-/// An error that names the database and what can be done instead.
+/// Fails if the caller's database is encrypted, for work that needs a second connection.
 pub fn refuse(caller: &Caller) -> Result<()> {
     if is_sealed(caller)? { Err(refusal(caller)) } else { Ok(()) }
 }
 
-/// The same for a second connection to `file`, which may be another one than the caller's.
+/// The same for a second connection to `file`, if that is the caller's database.
 pub fn refuse_second(caller: &Caller, file: &Path) -> Result<()> {
     if caller.file().is_some_and(|own| files::same_file(&own, file)) { refuse(caller) } else { Ok(()) }
 }
 
-/// What SQLite's refusal to copy the caller's database into a plain one means.
+/// Explains the backup API's refusal to copy an encrypted database into a plain one.
 pub fn refused_backup(caller: &Connection, error: Error) -> Error {
     if error.primary_code() == ffi::SQLITE_ERROR && host_encrypts(caller).unwrap_or(false) {
         return error.advice(format!("the database is encrypted, and no plain copy of it is made; {INSTEAD}"));
@@ -77,8 +70,8 @@ fn refusal(caller: &Caller) -> Error {
     ))
 }
 
-/// The first value that a statement answers with, as text; nothing for no row, and where SQLite does not know the statement or cannot
-/// read the database.
+/// The first value of a statement, as text; `None` without a row, or if SQLite does not know the statement or
+/// cannot read the database.
 fn answer(conn: &Connection, sql: &str) -> Result<Option<String>> {
     let read = conn.query_row(sql, [], |row| row.get::<_, Value>(0)).optional().map_err(Error::from);
     match read {
@@ -98,7 +91,7 @@ fn reads(conn: &Connection) -> Result<bool> {
     }
 }
 
-/// What cannot be found out, because others keep the second connection out, is not so.
+/// Assumes no encryption if others keep the second connection out.
 fn second_finds_none(caller: &Caller) -> Result<bool> {
     let Some(file) = caller.file() else { return Ok(false) };
     let second = Sidecar::open_unasked(caller, &file)?;

@@ -1,21 +1,20 @@
-//! The caller's connection and the sidecar beside it.
+//! The caller's connection, and the sidecar beside it.
 //!
 //! # Promise
 //!
-//! - The **caller** is the connection whose statement called us. We never end or begin its transaction, and never
-//!   wait for a lock that it holds itself.
-//! - The **sidecar** is a second connection to the same file, through the same SQLite and the same VFS, for work
-//!   that needs a transaction of its own. It sees the last commit, not the caller's uncommitted rows. It never
-//!   writes the database behind its user's back: no checkpoint on close, no automatic checkpoint. To an encrypted database
-//!   there is none, see [`encrypted`].
+//! - The **caller** is the connection whose statement called us. We never begin or end its transaction, and
+//!   never wait for a lock that it holds itself.
+//! - The **sidecar** is a second connection to the same file, through the same SQLite and VFS, for work that
+//!   needs its own transaction. It sees the last commit, not the caller's uncommitted rows. It writes nothing
+//!   unasked: no checkpoint on close, no automatic checkpoint. An encrypted database has none, see
+//!   [`encrypted`].
 //!
 //! # How
 //!
-//! A function runs inside the caller's `SELECT`. A sidecar that waits for the caller would wait for ever, since the
-//! caller waits for us. So [`Standing`] looks at what the caller holds, and where the caller can be the reason for
-//! `SQLITE_BUSY`, the answer is an immediate error that says which of its own states is in the way. Otherwise
-//! `SQLITE_BUSY` comes from somebody else and is waited for, as long as the caller's own `busy_timeout` says, with
-//! a loop of ours, because SQLite's busy handler cannot be interrupted.
+//! A function runs inside the caller's `SELECT`, so a sidecar that waits for the caller would deadlock. If
+//! the caller itself may be the reason for `SQLITE_BUSY`, [`Standing`] tells, and the call fails at once with
+//! an error that names the caller's state in the way. Else somebody else is the reason, and we wait as long
+//! as the caller's `busy_timeout`, in a loop of our own: SQLite's busy handler cannot be interrupted.
 
 mod caller;
 pub mod encrypted;
@@ -33,7 +32,7 @@ pub use standing::Standing;
 use crate::error::Result;
 use crate::host::reading;
 
-/// Runs a statement with parameters on a connection of somebody else's; how many rows it changed.
+/// Runs a statement with parameters on somebody else's connection; returns the number of rows changed.
 pub fn execute(conn: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<u64> {
     let mut statement = conn.prepare(sql)?;
     let mut rows = statement.query(params)?;
@@ -41,19 +40,19 @@ pub fn execute(conn: &Connection, sql: &str, params: impl Params) -> rusqlite::R
     Ok(conn.changes())
 }
 
-/// Runs a statement whose parameters are bound. With `PRAGMA count_changes`, which a caller may have set, one that changes rows
-/// returns a row, too, and has not ended before that was read.
+/// Runs a statement whose parameters are bound. Under the caller's `PRAGMA count_changes`, a change returns a
+/// row, and is not complete until that is read.
 pub fn run_to_end(statement: &mut Statement<'_>) -> rusqlite::Result<()> {
     let mut rows = statement.raw_query();
     while rows.next()?.is_some() {}
     Ok(())
 }
 
-/// Reads a pragma of a connection's main database.
+/// Reads a pragma of the main database.
 pub fn read_pragma<T: FromSql>(conn: &Connection, name: &str) -> Result<T> {
     let value = conn.query_row(&format!("PRAGMA main.{name}"), [], |row| {
         let value = row.get_ref(0)?;
-        // SQLCipher gives the page size of an encrypted database as a text.
+        // SQLCipher returns the page size of an encrypted database as text.
         let number = value.as_str().ok().and_then(|text| text.parse().ok()).map(ValueRef::Integer);
         match (T::column_result(value), number) {
             (Err(_), Some(number)) => Ok(T::column_result(number)?),

@@ -1,4 +1,3 @@
-//! The second connection.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -20,24 +19,24 @@ use crate::progress::{RETRY, Watch};
 /// A transaction begins with the first read.
 const BEGIN_READ: &str = "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1";
 
-/// Makes a connection of ours write nothing behind its user's back.
+/// Configures a connection of our own to write nothing unasked.
 pub(super) fn prepare(conn: &Connection, patience: Duration) -> Result<()> {
     openings::refuse_begun(conn)?;
     conn.busy_timeout(patience)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    // A mapped database would turn an I/O error into a SIGBUS of the host.
+    // With mmap, an I/O error would be a SIGBUS in the host.
     conn.execute_batch("PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0")?;
     Ok(())
 }
 
-/// A connection for writing to a database file, through the VFS of the caller; see [`Sidecar::open_writer`].
+/// Opens a connection for writing through the caller's VFS; see [`Sidecar::open_writer`].
 pub(super) fn connect_writer(caller: &Caller, file: &Path) -> Result<Connection> {
     encrypted::refuse_second(caller, file)?;
     connect(caller, host::vfs_name(caller.connection()).as_deref(), file, OpenFlags::SQLITE_OPEN_READ_WRITE)
 }
 
 fn connect(caller: &Caller, vfs: Option<&CStr>, file: &Path, access: OpenFlags) -> Result<Connection> {
-    // URIs are for `vacuum_into`: a file's own name is absolute, and none.
+    // URIs are for `vacuum_into`. A file's own name is absolute, so it is never a URI.
     let flags =
         access | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
     let before = files::identity(file)?;
@@ -48,22 +47,22 @@ fn connect(caller: &Caller, vfs: Option<&CStr>, file: &Path, access: OpenFlags) 
     let conn = conn.map_err(|error| {
         Error::from(error).context(format!("cannot open a second connection to '{}'", file.display()))
     })?;
-    // SQLite opens by name, follows links, and says nothing of it.
+    // SQLite opens by name and silently follows links.
     let opened = host::database_file(&conn, host::MAIN);
     let elsewhere = opened.is_some_and(|opened| !files::same_name(&opened, file)) && files::look(file)?.is_some();
-    // What could not be looked at counts as moved, so it is asked again when that is known.
+    // A failed check counts as moved, so repeat it once the identity is known.
     let moved = host::has_moved(&conn, host::MAIN);
     if elsewhere || files::identity(file)? != before || (moved && host::has_moved(&conn, host::MAIN)) {
         return Err(files::swapped(file));
     }
     prepare(&conn, Duration::ZERO)?;
-    // Of the schema it believes as much as its user does.
+    // Trusts the schema as the caller's connection does.
     let trusting = caller.connection().db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, trusting)?;
     Ok(conn)
 }
 
-/// What the disk said to a sidecar that is closed by now, for whoever tells the error of its work.
+/// The disk error of a closed sidecar, kept for the error of its work.
 #[derive(Default)]
 pub(super) struct DiskError(AtomicI32);
 
@@ -80,7 +79,6 @@ impl DiskError {
     }
 }
 
-/// The second connection.
 pub struct Sidecar {
     conn: Connection,
     disk: Arc<DiskError>,
@@ -95,16 +93,12 @@ impl Drop for Sidecar {
 }
 
 impl Sidecar {
-    /// Opens a sidecar for reading beside the caller's main database.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_CANTOPEN` and its kin, or a database that no second connection can see: in memory, or encrypted.
+    /// Opens a sidecar for reading the caller's main database. Fails if that is in memory or encrypted.
     pub fn open_reader(caller: &Caller, standing: &Standing) -> Result<Self> {
         Self::open_reader_on(caller, standing, host::vfs_name(caller.connection()).as_deref())
     }
 
-    /// The same through a VFS that stands before the caller's own.
+    /// The same through a VFS that wraps the caller's.
     pub fn open_reader_on(caller: &Caller, standing: &Standing, vfs: Option<&CStr>) -> Result<Self> {
         let Some(file) = caller.file() else {
             return Err(Error::usage(
@@ -120,17 +114,13 @@ impl Sidecar {
         Ok(sidecar)
     }
 
-    /// Opens a connection for writing to a database file, through the VFS of the caller.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_CANTOPEN` and its kin, or the caller's own database if that is encrypted. Whether the file is a database shows only
-    /// when it is read.
+    /// Opens a connection for writing to `file` through the caller's VFS. Fails if it is the caller's
+    /// database and encrypted. A file that is not a database fails only when it is read.
     pub fn open_writer(caller: &Caller, file: &Path) -> Result<Self> {
         Ok(Self { conn: connect_writer(caller, file)?, disk: caller.disk() })
     }
 
-    /// Opens a connection that only finds out whether it can read `file`.
+    /// Opens a connection to try whether `file` can be read.
     pub(super) fn open_unasked(caller: &Caller, file: &Path) -> Result<Self> {
         let vfs = host::vfs_name(caller.connection());
         Ok(Self {
@@ -139,16 +129,11 @@ impl Sidecar {
         })
     }
 
-    /// The connection itself, to be written to.
     pub fn connection_mut(&mut self) -> &mut Connection {
         &mut self.conn
     }
 
-    /// Takes the write lock, waiting for others until `deadline`.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_BUSY` when the wait was in vain.
+    /// Takes the write lock; fails with `SQLITE_BUSY` after `deadline`.
     pub fn begin_immediate(&self, deadline: Instant, watch: &mut Watch<'_>) -> Result<()> {
         loop {
             let Err(error) = self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Error::from) else { return Ok(()) };
@@ -164,21 +149,17 @@ impl Sidecar {
         }
     }
 
-    /// The connection itself.
     pub fn connection(&self) -> &Connection {
         &self.conn
     }
 
-    /// Opens a read transaction if nobody is in the way.
+    /// Opens a read transaction unless somebody is in the way.
     pub fn try_begin_read(&self) -> bool {
         self.conn.execute_batch(BEGIN_READ).is_ok()
     }
 
-    /// Opens a read transaction: from here on the sidecar sees one snapshot, and `standing` knows the journal mode.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_BUSY` at once when the caller itself is in the way, after the caller's patience when others are.
+    /// Opens a read transaction on one snapshot, and sets the journal mode in `standing`. Fails with
+    /// `SQLITE_BUSY`, at once if the caller is in the way, after its timeout if others are.
     pub fn begin_read(&self, caller: &Caller, standing: &mut Standing, watch: &mut Watch<'_>) -> Result<()> {
         let deadline = Instant::now() + caller.patience();
         loop {
@@ -205,13 +186,9 @@ impl Sidecar {
         }
     }
 
-    /// Writes a compact copy of the database to `file`, which is empty; errors speak of `path`.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says, or `SQLITE_INTERRUPT`.
+    /// Writes a compact copy to `file`, which is empty; errors name `path`.
     pub fn vacuum_into(&self, caller: &Caller, file: File, path: &Path, watch: &mut Watch<'_>) -> Result<()> {
-        // Somebody else may begin to hold the database between the caller's check and this.
+        // Others may have locked the database since the caller's check.
         self.conn.busy_timeout(caller.patience())?;
         openings::refuse_shadowed(&self.conn)?;
         let into = |uri: &str| watch.over(&self.conn, || self.conn.execute("VACUUM INTO ?1", [uri]));

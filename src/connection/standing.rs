@@ -1,40 +1,39 @@
-//! What a caller holds, and whether that is in the way.
+//! The caller's locks and modes, and whether they are in our way.
 
 use rusqlite::ffi;
 
 use crate::error::Error;
 use crate::host::Transaction;
 
-/// What a caller holds on its main database.
+/// The state of the caller's main database.
 #[derive(Debug, Clone)]
 pub struct Standing {
-    /// The transaction that is open, an implicit one included.
+    /// The open transaction, even an implicit one.
     pub transaction: Transaction,
     /// False inside `BEGIN` or a savepoint.
     pub autocommit: bool,
-    /// SQLite's name of the journal mode; empty as long as nobody has read the database, see [`Sidecar::begin_read`].
+    /// The journal mode; empty until the database has been read, see
+    /// [`Sidecar::begin_read`](super::Sidecar::begin_read).
     pub journal: String,
     /// `locking_mode=EXCLUSIVE`.
     pub exclusive: bool,
     /// The connection takes no locks.
     pub unlocked: bool,
-    /// The connection cannot write.
     pub readonly: bool,
 }
 
 impl Standing {
-    /// Whether the database is in WAL mode.
     pub fn wal(&self) -> bool {
         self.journal.eq_ignore_ascii_case("wal")
     }
 
-    /// What somebody who reads the result of a backup should know about the caller's own transaction.
+    /// A note for results of backups on the caller's own transaction.
     pub fn note(&self) -> Option<&'static str> {
         (self.transaction == Transaction::Write)
             .then_some("taken at the last commit: the uncommitted changes of this connection are not in it")
     }
 
-    /// The error for a work (`what` is a verb) on a connection that may only read.
+    /// The error for work (`what` is a verb) on a read-only connection.
     pub fn read_only(what: &str) -> Error {
         Error::new(
             ffi::SQLITE_READONLY,
@@ -42,13 +41,13 @@ impl Standing {
         )
     }
 
-    /// Whether no second connection can use the database beside this one.
+    /// Whether no second connection can use the database.
     pub fn alone(&self) -> bool {
         self.exclusive || self.unlocked
     }
 
-    /// The sentence to say when a second connection finds the database locked and the caller itself is the likely
-    /// reason; `None` when it can only be somebody else.
+    /// Why the caller itself may be what keeps a second connection out; `None` if it can only be somebody
+    /// else.
     pub fn in_the_way(&self) -> Option<String> {
         if self.exclusive {
             return Some(

@@ -1,4 +1,4 @@
-//! Connections that do not see all that was committed.
+//! Connections that do not see all commits.
 
 use super::Caller;
 use crate::error::{Error, Result};
@@ -6,7 +6,8 @@ use crate::files;
 use crate::host;
 
 impl Caller {
-    /// Refuses a connection that reads its database without what lies beside it: it sees a past state, or one that never was.
+    /// Fails if the connection ignores a journal or WAL beside its database (`immutable`): it sees a past
+    /// state, or one that never was.
     pub fn refuse_unseen(&self) -> Result<()> {
         let Some(file) = self.file().filter(|_| host::is_immutable(self.connection())) else { return Ok(()) };
         for companion in ["-wal", "-journal"] {

@@ -1,27 +1,28 @@
-//! Chains: which backups others build on.
+//! Chains of backups that build on each other.
 //!
 //! # Promise
 //!
-//! What stays is always whole: each backup that stays has all that it builds on beside it, as far as the catalog knows
-//! it. What was there only for others goes with the last of these. Circles and missing parents in a broken catalog do
-//! no harm: what is in a circle stays.
+//! Each kept backup keeps everything that it builds on, as far as the catalog knows it. A backup that is kept
+//! only for others goes with the last of these. Cycles and missing parents in a broken catalog are harmless:
+//! backups in a cycle are kept.
 
 use std::collections::HashMap;
 
 use super::item::Item;
 
-/// Which of a list of backups stay, under their dependencies. Backups are known by their place in the list.
+/// Which of a list of backups are kept, given their dependencies. A backup is identified by its index in the
+/// list.
 pub struct Chains {
     parents: Vec<Option<usize>>,
-    /// Of those that stay, how many build directly on each.
+    /// Number of kept backups that build directly on each.
     children: Vec<usize>,
-    /// Those that stay for their own sake.
+    /// Kept for their own sake.
     wanted: Vec<bool>,
     stays: Vec<bool>,
 }
 
 impl Chains {
-    /// Those of `items` stay that are `wanted`, and what they need.
+    /// Keeps the `wanted` items and what they need.
     pub fn new(items: &[&Item], wanted: Vec<bool>) -> Self {
         let places: HashMap<&str, usize> =
             items.iter().enumerate().map(|(place, item)| (item.id.as_str(), place)).collect();
@@ -40,13 +41,13 @@ impl Chains {
         chains
     }
 
-    /// Lets everything below a wanted backup stay.
+    /// Marks all ancestors of a wanted backup as kept.
     fn hold_parents(&mut self, start: usize) {
         let mut child = start;
         while let Some(parent) = self.parents[child] {
             self.children[parent] += 1;
             if self.stays[parent] {
-                // It is wanted, or was reached before: either way its own parents are held once.
+                // It is wanted or was reached before, so its own parents are counted already.
                 break;
             }
             self.stays[parent] = true;
@@ -54,13 +55,12 @@ impl Chains {
         }
     }
 
-    /// Whether the backup at `place` stays.
     pub fn stays(&self, place: usize) -> bool {
         self.stays[place]
     }
 
-    /// No longer wants the backup at `place`; what goes with that: it and what was there only for it, unless it is
-    /// needed itself.
+    /// No longer wants a backup. Returns those that are thereby not kept: it and its otherwise unneeded
+    /// ancestors, unless it is needed itself.
     pub fn give_up(&mut self, place: usize) -> Vec<usize> {
         self.wanted[place] = false;
         let mut gone = Vec::new();
@@ -79,7 +79,7 @@ impl Chains {
         gone
     }
 
-    /// Those that stay and build directly on the backup at each place.
+    /// For each backup, the kept ones that build directly on it.
     pub fn needed_by(&self) -> Vec<Vec<usize>> {
         let mut needed_by = vec![Vec::new(); self.parents.len()];
         for (child, parent) in self.parents.iter().enumerate() {
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn what_is_needed_stays_and_goes_with_the_last_that_needs_it() {
-        // 4 is a full backup, 3 builds on it, 2 and 1 on 3; 0 stands alone.
+        // 4 is a full backup, 3 builds on it, 2 and 1 on 3; 0 is independent.
         let mut chains = chains(&[None, Some(3), Some(3), Some(4), None], &[1, 2]);
         assert_eq!(staying(&chains), [1, 2, 3, 4]);
         assert_eq!(chains.needed_by()[3], [1, 2]);

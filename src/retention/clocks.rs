@@ -1,65 +1,65 @@
-//! Clocks: which backups' times can be believed.
+//! Decides which backups' timestamps to believe.
 //!
 //! # Promise
 //!
-//! A machine's clock may be wrong, and set right later. Backups have a place in the order of making, whatever the clock showed; here
-//! their times are compared with that order and with the present. A backup whose time is doubted is kept and takes no slot, so that a
-//! wrong clock makes retention keep too much, never too little:
+//! A machine's clock may be wrong, and be set right later. Backups are numbered in the order of their
+//! creation, whatever the clock showed; timestamps are compared with that order and with the present. A
+//! backup with a doubted time is kept and takes no slot, so a wrong clock makes retention keep too much,
+//! never too little:
 //!
-//! - **after now**: the clock was ahead when it was made, or is behind now. Doubted while that is so.
-//! - **after a leap** ahead by more than [`LEAP`], or **after a fall**: doubted until the clock has gone on from there for [`STEADY`]. So
-//!   after a long idle time retention lags by a day. Where backups are made more seldom than that, later leaps confirm a leap: one
-//!   where the backups before it were as far apart, else three.
-//! - **contradicted**: the backups made before and after it say otherwise by more than [`SLIGHT`], or it is before [`FLOOR`]. The true
-//!   time cannot be known. Where nothing confirms it, either, it is doubted for good: callers remember that, since what tells so is
-//!   deleted some day.
+//! - **after now**: the clock was ahead when the backup was made, or is behind now. Doubted while that is so.
+//! - **after a leap** ahead by more than [`LEAP`], or **after a fall**: doubted until the clock has continued
+//!   from there for [`STEADY`], so retention lags by a day after a long idle time. Where backups are rarer
+//!   than that, later leaps confirm a leap: one if the backups before it were as far apart, else three.
+//! - **contradicted**: backups made before and after it disagree by more than [`SLIGHT`], or the time is
+//!   before [`FLOOR`]. The true time cannot be known. If nothing confirms the time either, it is doubted for
+//!   good. Callers store that, as the evidence gets deleted.
 //!
-//! While the present itself is doubted, it is taken for the last time that is not.
+//! While the present itself is doubted, the last believed time stands for it.
 //!
 //! # How
 //!
-//! The times, in the order of making and with now as the last, are cut into runs: a new one begins where the clock leapt or fell. Where it
-//! is back at the last run that was believed, that one goes on. A run is believed once it has lasted, or enough others follow
-//! ([`Runs`]). What was made after the last believed run is doubted. From there backwards each time must be no later than those after
-//! it, and must not have been behind: something made *earlier* lies between it and the next one, and the leap to that is larger than
-//! what its clock had gone on steadily. A run that is not believed is no evidence against one that is.
+//! The timestamps in order of creation, followed by now, are split into runs: a new one begins where the
+//! clock leapt or fell. If the clock returns to the last believed run, that run continues. A run is believed
+//! once it has lasted or enough others follow ([`Runs`]). Backups made after the last believed run are
+//! doubted. From there backwards, each time must not be later than those after it, and must not have been
+//! behind. It was behind if something made *earlier* has a time between it and the next one, and the leap to
+//! the next is larger than the time for which its clock had gone on steadily. A run that is not believed is
+//! no evidence against one that is.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// By how much clocks may differ.
+/// By how much correct clocks may differ.
 pub const TOLERANCE: TimeDelta = TimeDelta::minutes(10);
-/// By how much times may contradict the order of making and be believed: a mistake of an hour about a zone or its summer time, each day
-/// for one, must not leave a backup a day that nothing deletes.
+/// By how much a believed time may contradict the order of creation. A daily one-hour mistake about a zone or
+/// summer time must not leave a backup per day that nothing deletes.
 pub const SLIGHT: TimeDelta = TimeDelta::hours(2);
-/// A leap ahead that is larger is doubted at first.
+/// A larger leap ahead is doubted at first.
 pub const LEAP: TimeDelta = TimeDelta::hours(48);
-/// For how long a clock must go on to be believed. Daily jobs are not a day apart to the second.
+/// How long a clock must continue to be believed; daily jobs are not exactly a day apart.
 pub const STEADY: TimeDelta = TimeDelta::hours(23);
 /// 2000-01-01: a clock that shows an earlier time was never set.
 const FLOOR: i64 = 946_684_800;
-/// How many later leaps confirm one, where backups are made seldom and where not.
+/// How many later leaps confirm one, where backups are rare and where not.
 const SELDOM: usize = 1;
 const OFTEN: usize = 3;
 
 type Time = DateTime<Utc>;
 
-/// Why a time is doubted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doubt {
-    /// It is after now.
     Future,
-    /// The clock leapt ahead not long before.
+    /// The clock leapt ahead shortly before.
     Leap,
-    /// The clock fell back not long before.
+    /// The clock fell back shortly before.
     Fall,
-    /// Others that were made before and after it say otherwise.
+    /// Backups made before and after it disagree.
     Contradicted,
-    /// The same, and nothing confirms it: it is known to be wrong from now on, also when what told so has been deleted.
+    /// The same without any confirmation: wrong for good, even after the evidence is deleted.
     Wrong,
 }
 
 impl Doubt {
-    /// The reason in words.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Future => "stamped after now, takes no slot: the clock was ahead then, or is behind now",
@@ -75,22 +75,21 @@ impl Doubt {
     }
 }
 
-/// What is believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
-    /// What each time is taken for.
+    /// The time to use for each backup, or why it is doubted.
     pub times: Vec<Result<Time, Doubt>>,
-    /// What the present is taken for.
+    /// The time to use for now.
     pub present: Time,
 }
 
-/// Reads the times of backups, the first one made first, at `now`.
+/// Judges timestamps, given in order of creation.
 pub fn read(times: &[Time], now: Time) -> Reading {
     let mut runs = Runs::new(now);
     let places: Vec<usize> = times.iter().map(|&time| runs.observe(time)).collect();
     let last = runs.observe(now);
     let is_believed = |place: usize| runs.all[place].believed;
-    // What was made after the last believed run.
+    // The first index after the last believed run.
     let settled = places.iter().rposition(|&place| is_believed(place)).map_or(0, |settled| settled + 1);
     let recent = if is_believed(last) { times.len() } else { settled };
     let judge = |(number, (&time, &place)): (usize, (&Time, &usize))| {
@@ -112,13 +111,13 @@ pub fn read(times: &[Time], now: Time) -> Reading {
     Reading { times: judged, present }
 }
 
-/// A stretch of time in which the clock neither leapt nor fell.
+/// A stretch in which the clock neither leapt nor fell.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     first: Time,
     last: Time,
     believed: bool,
-    /// The run from which the clock leapt ahead to this one; none for the first one, and where it fell.
+    /// The run from which the clock leapt ahead to this one; none for the first, and after a fall.
     before: Option<usize>,
 }
 
@@ -132,13 +131,12 @@ impl Run {
     }
 }
 
-/// The runs so far.
 #[derive(Debug)]
 struct Runs {
     now: Time,
     all: Vec<Run>,
     current: usize,
-    /// The last one that is believed.
+    /// The last believed run.
     anchor: usize,
 }
 
@@ -147,11 +145,11 @@ impl Runs {
         Self { now, all: Vec::new(), current: 0, anchor: 0 }
     }
 
-    /// The clock showed `time`; the run to which that belongs.
+    /// Adds a timestamp and returns its run.
     fn observe(&mut self, time: Time) -> usize {
         let known = [self.current, self.anchor].into_iter();
         let goes_on = known.filter(|&run| self.all.get(run).is_some_and(|run| run.goes_on_at(time)));
-        // A clock that was behind for hours has not gone on from there when it is right again.
+        // A clock that was behind for hours has not continued from there when it is right again.
         let goes_on = goes_on.max_by_key(|&run| self.all[run].last);
         self.current = goes_on.unwrap_or_else(|| self.begin(time));
         let run = &mut self.all[self.current];
@@ -164,7 +162,7 @@ impl Runs {
 
     fn begin(&mut self, time: Time) -> usize {
         let before = self.all.get(self.current).is_some_and(|run| time > run.last).then_some(self.current);
-        // What is after now confirms nothing.
+        // A time after now confirms nothing.
         let tells = time - self.now <= TOLERANCE;
         if tells && before.is_some_and(|before| self.is_confirmed_by_a_leap(before)) {
             self.believe(self.current);
@@ -186,8 +184,8 @@ impl Runs {
         leaps >= OFTEN
     }
 
-    /// Believes a run, and with it those from which the clock leapt there; but not the one to which it had fallen back, which it may have
-    /// left because it was wrong.
+    /// Believes a run and those from which the clock leapt to it, but not the one that the clock had fallen
+    /// back to, which may have been wrong.
     fn believe(&mut self, run: usize) {
         self.anchor = run;
         let mut next = Some(run);
@@ -200,22 +198,22 @@ impl Runs {
     }
 }
 
-/// A time that may be believed.
+/// A time that is not doubted otherwise.
 #[derive(Debug, Clone, Copy)]
 struct Stamp {
     place: usize,
     time: Time,
-    /// Whether its run lasted, or others confirm it.
+    /// Whether its run lasted or was confirmed.
     believed: bool,
 }
 
-/// Doubts what others made before and after it contradict, if `anchor` is right; for good where that is `settled`.
+/// Doubts times that contradict others, given that `anchor` is right; for good if `settled`.
 fn doubt_contradicted(judged: &mut [Result<Time, Doubt>], anchor: Time, settled: bool) {
     let mut runs = Runs::new(anchor);
     let stamps = judged.iter().enumerate().filter_map(|(place, time)| Some((place, time.ok()?)));
     let stamps: Vec<(usize, Time, usize)> = stamps.map(|(place, time)| (place, time, runs.observe(time))).collect();
     runs.observe(anchor);
-    // The first run is believed for want of any other.
+    // The first run counts as believed only because nothing precedes it.
     let is_believed = |run: usize| runs.all[run].is_steady() || (run > 0 && runs.all[run].believed);
     let stamp = |(place, time, run): (usize, Time, usize)| Stamp { place, time, believed: is_believed(run) };
     let made: Vec<Stamp> = stamps.into_iter().map(stamp).collect();
@@ -232,10 +230,10 @@ fn doubt_contradicted(judged: &mut [Result<Time, Doubt>], anchor: Time, settled:
     }
 }
 
-/// Whether the clock was behind when the last of `made` was stamped, if the time `next` is right.
+/// Whether the clock was behind at the last of `made`, given that the time `next` is right.
 fn was_behind(made: &[Stamp], sorted: &[Time], next: Time) -> bool {
     let Some((this, before)) = made.split_last() else { return false };
-    // Nearly always none lies between, and then there is nothing to look for.
+    // Fast path: nearly always, no time lies between.
     let following = sorted.partition_point(|other| *other - this.time <= SLIGHT);
     if sorted.get(following).is_none_or(|other| *other > next) {
         return false;

@@ -6,7 +6,7 @@ fn at(text: &str) -> Time {
     clock::parse_rfc3339(&text).unwrap()
 }
 
-/// A letter a time, in the order of making: `+` believed, `F`uture, `L`eap, f`a`ll, `C`ontradicted, `W`rong.
+/// A letter per time, in order of creation: `+` believed, `F`uture, `L`eap, f`a`ll, `C`ontradicted, `W`rong.
 fn judged(times: &[Time], now: Time) -> String {
     let letter = |time: &Result<Time, Doubt>| match time {
         Ok(_) => '+',
@@ -75,7 +75,7 @@ fn a_clock_that_was_behind_once_or_for_long_is_doubted_when_it_is_right_again() 
         check(&[DAILY, (behind, 1)], behind, &format!("{}a", "F".repeat(20)));
         check(&[DAILY, (behind, 1)], "2026-11-20", &format!("{days}W"));
         check(&[DAILY, (behind, 1), ("2026-11-21", 1)], "2026-11-21", &format!("{days}W+"));
-        // The time since 1970 is wrong whatever else there is.
+        // A time in 1970 is wrong in any case.
         let doubt = if behind == "1970-01-01" { "W" } else { "C" };
         check(&[DAILY, (behind, 9), ("2026-11-30", 2)], "2026-12-01", &format!("{days}{}++", doubt.repeat(9)));
     }
@@ -106,14 +106,14 @@ fn where_backups_are_made_seldom_the_next_one_confirms_a_leap() {
     let weekly: Vec<Time> = (0..9).map(|week| at("2026-01-01") + TimeDelta::weeks(week)).collect();
     assert_eq!(judged(&weekly, weekly[8]), "++++++++L");
     assert_eq!(judged(&weekly, weekly[8] + TimeDelta::weeks(1)), "+++++++++");
-    // Where they were made each day before, that takes longer.
+    // After daily backups, confirmation takes longer.
     let changed = [days("2026-01-01", 9), (1..5).map(|week| at("2026-01-09") + TimeDelta::weeks(week)).collect()];
     let changed = changed.concat();
     assert_eq!(judged(&changed[..12], changed[11]), "+++++++++LLL");
     assert_eq!(judged(&changed, changed[12]), "++++++++++++L");
 }
 
-/// No backup is believed because of a clock that fell back to it and was set right from there.
+/// A clock that fell back and was then set right does not confirm a backup made before.
 #[test]
 fn a_clock_that_was_behind_is_not_confirmed_by_the_right_one() {
     let times = [days("2026-11-01", 4), days("2001-01-01", 1), days("2026-11-09", 2)].concat();

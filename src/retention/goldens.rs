@@ -1,4 +1,5 @@
-//! What the real restic answered. `tests/goldens/make_restic_goldens.py` asked it, and says what the file holds.
+//! Compares with the real restic's answers; `tests/goldens/make_restic_goldens.py` recorded them, and
+//! describes the file.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +54,7 @@ fn the_planner_keeps_what_restic_keeps() {
     assert!(compared > 300, "only {compared} comparisons");
 }
 
-/// `'7/4/12'` is the object that the goldens have under that name.
+/// The goldens have `'7/4/12'` as an object under that name.
 #[test]
 fn the_policy_of_the_daily_weekly_monthly_text_is_restics() {
     let object = golden().policies["7/4/12"].to_string();

@@ -1,4 +1,4 @@
-//! Random histories of a queue that is backed up and rotated each day, by a clock that is wrong now and then.
+//! Random histories of a queue with daily backups and rotations, by a clock that is sometimes wrong.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ struct Directory {
 }
 
 impl Directory {
-    /// The clock shows `now`. Those that were made while it was right bear a number.
+    /// Backups made while the clock was right have a number.
     fn back_up(&mut self, now: DateTime<Utc>, number: Option<i64>, verified: bool) {
         let milliseconds = u64::try_from(now.timestamp_millis()).unwrap_or(0);
         self.made = milliseconds.max(self.made + 1);
@@ -60,21 +60,21 @@ impl Directory {
     }
 }
 
-/// By more than what could be a right clock: more than [`LEAP`] ahead, or behind what was made last.
+/// An offset that no right clock has: more than [`LEAP`] ahead, or before the last backup.
 fn wrong_by(rng: &mut Rng) -> TimeDelta {
     let most = 10i64.pow(rng.u32(4..10));
     let seconds = TimeDelta::seconds(rng.i64(0..most));
     if rng.bool() { LEAP + TimeDelta::days(1) + seconds } else { -(TOLERANCE + TimeDelta::hours(8) + seconds) }
 }
 
-/// Calls of one day while the clock is wrong, none more than a few hours after the first.
+/// The calls of one day while the clock is wrong, within a few hours.
 fn wrong_calls(rng: &mut Rng, right: DateTime<Utc>, policy: &Policy, directory: &mut Directory) {
     let by = wrong_by(rng);
     for hour in 0..rng.i64(1..4) {
         let now = right + TimeDelta::hours(hour) + by;
         let makes = rng.u8(0..3) > 0;
         if makes {
-            // A verified one would rightly take the place of an older one.
+            // A verified one could rightly replace an older one.
             directory.back_up(now, None, false);
         }
         if rng.bool() {
@@ -83,8 +83,8 @@ fn wrong_calls(rng: &mut Rng, right: DateTime<Utc>, policy: &Policy, directory: 
     }
 }
 
-/// What retention keeps of the backups that were made by a right clock is what it keeps where the clock was never wrong, as soon as it has
-/// been right for a day.
+/// Once the clock has been right for a day, retention keeps the same backups of the right clock as if it had
+/// never been wrong.
 #[test]
 fn a_clock_that_was_wrong_costs_no_backup() {
     for seed in 0..HISTORIES * POLICIES.len() as u64 {
@@ -112,7 +112,7 @@ fn a_clock_that_was_wrong_costs_no_backup() {
     }
 }
 
-/// A clock that is wrong for as long as it likes: nothing that was just made goes, and later nothing new.
+/// However long the clock is wrong, nothing just made is deleted, and later nothing new.
 #[test]
 fn a_clock_that_was_wrong_for_long_costs_nothing_new() {
     for seed in 0..HISTORIES * POLICIES.len() as u64 {
@@ -136,7 +136,7 @@ fn a_clock_that_was_wrong_for_long_costs_nothing_new() {
                 directory.rotate(now, &policy, true);
             }
         }
-        // Old ones with a wrong time may take the slot of a month, but nothing new goes.
+        // Old backups with a wrong time may take a month's slot, but nothing new is deleted.
         let (expected, found) = (alone.right_ones(), directory.right_ones());
         for label in expected.iter().rev().take(4) {
             assert!(found.contains(label), "seed {seed}: {expected:?}, not {found:?}");
@@ -144,7 +144,7 @@ fn a_clock_that_was_wrong_for_long_costs_nothing_new() {
     }
 }
 
-/// Of two systems on one machine one shows local time for universal time, or a daylight saving hour is added twice.
+/// As when one of two operating systems takes the clock for local time, or summer time is added twice.
 #[test]
 fn a_clock_that_is_an_hour_off_now_and_then_leaves_nothing_for_good() {
     for (seed, policy) in POLICIES.iter().cycle().take(3 * POLICIES.len()).enumerate() {
@@ -168,12 +168,13 @@ fn a_clock_that_is_an_hour_off_now_and_then_leaves_nothing_for_good() {
             let (found, most) = (directory.items.len(), 2 * alone.items.len());
             assert!(found <= most, "{policy} day {day}: {found}, more than {most}");
         }
-        // The last ones made while the clock was off may take the slot of a day or a month, but nothing stays besides.
+        // The last ones made while the clock was off may take a day's or month's slot, but nothing else
+        // stays.
         assert!(directory.items.len() <= alone.items.len() + 3, "{policy}");
     }
 }
 
-/// Rotation deletes what shows that the clock goes on, so the last hours are doubted again and again.
+/// Rotation deletes the evidence that the clock is steady, so the last hours are doubted again and again.
 #[test]
 fn where_a_policy_keeps_nothing_of_the_last_days_no_more_than_those_of_a_day_stay_besides() {
     let policy = Policy::from_text(r#"{"keep_last": 2, "keep_weekly": 4}"#).unwrap();

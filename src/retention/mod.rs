@@ -1,17 +1,17 @@
-//! Retention: which backups stay. Pure: nothing here looks at a clock or a disk.
+//! Retention: which backups to keep. Pure: reads neither clock nor disk.
 //!
-//! | module | what lives there |
+//! | module | |
 //! | --- | --- |
-//! | [`item`] | a backup, as far as retention cares |
+//! | [`item`] | a backup as retention sees it |
 //! | [`policy`] | what to keep |
-//! | [`policy_text`] | what callers write, made into a policy |
-//! | [`policy_object`] | the policy object in JSON |
+//! | [`policy_text`] | parses a policy |
+//! | [`policy_object`] | parses a policy object in JSON |
 //! | [`span`] | durations such as `2y5m7d3h` |
 //! | [`rules`] | the `keep_` rules |
-//! | [`tasks`] | backups of nothing |
-//! | [`clocks`] | which times are believed |
-//! | [`chains`] | which backups others build on |
-//! | [`plan`] | all of it together: keep or delete, and why |
+//! | [`tasks`] | backups without tasks |
+//! | [`clocks`] | which timestamps to believe |
+//! | [`chains`] | backups that build on each other |
+//! | [`plan`] | the result: keep or delete, and why |
 
 pub mod chains;
 pub mod clocks;

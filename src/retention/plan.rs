@@ -1,32 +1,32 @@
-//! The plan: for each backup, keep or delete, and why.
+//! The plan: keep or delete each backup, and why.
 //!
 //! # Promise
 //!
-//! `plan(now, items, policy)` decides on every backup exactly once, newest first, and gives a reason for each. Rotation and
-//! its dry run both use this function, so they cannot disagree.
+//! `plan(now, items, policy)` decides on every backup exactly once, newest first, with reasons. Rotation and
+//! its dry run both use it, so they cannot disagree.
 //!
-//! Whatever the policy says, these are kept (rule 5):
+//! Whatever the policy, these are kept (rule 5):
 //!
 //! - the newest verified backup;
-//! - the newest backup, verified or not: nobody means to delete the last that there is;
-//! - the newest backup with tasks, also of those that the policy is about, and the newest verified one of these: later ones may be of
-//!   nothing (see [`tasks`]);
+//! - the newest backup, verified or not: nobody means to delete the last one;
+//! - the newest backup with tasks, overall and among those that the policy is about, and the newest verified
+//!   one of these: later backups may be of an emptied queue (see [`tasks`]);
 //! - what the caller has just made;
 //! - every backup that a kept one builds on, with that as the reason;
-//! - what is not to be touched: a live database, an entry that is not as we wrote it, and the like. They don't count
-//!   either, or a changed entry could push a good backup out;
+//! - what must not be touched: a live database, an entry that is not as we wrote it, and the like. These do
+//!   not count either, or a changed entry could push a good backup out;
 //! - what the policy is not about: other series than its `name`, and adopted files unless it says `adopted`;
-//! - what has a time that is not believed ([`clocks`]). It does not count, either.
+//! - backups with a doubted time ([`clocks`]), which do not count either.
 //!
-//! "Newest" means last made, whatever the clock showed.
+//! "Newest" means last created, whatever the clock showed.
 //!
 //! # How
 //!
-//! First the `keep_` rules, on the backups that the policy is about ([`rules`](super::rules)); without any, all are kept.
-//! Then `max_age_days` takes back what is older, counted from now. Then `max_total_bytes` takes back the oldest, until
-//! what is left is small enough, with the parents that it needs ([`chains`](super::chains)); a chain goes when its last
-//! backup does. So more than `max_total_bytes` may stay if the protected ones are larger. What the policy is not about
-//! is not part of the total.
+//! First the `keep_` rules apply to the backups that the policy is about ([`rules`](super::rules)); without
+//! any, all are kept. Then `max_age_days` drops what is older, counted from now. Then `max_total_bytes` drops
+//! the oldest until the rest fits, including the parents that it needs ([`chains`](super::chains)); a chain
+//! goes with its last backup. Protected backups may exceed `max_total_bytes`. Backups that the policy is not
+//! about are not part of the total.
 
 use std::cmp::Reverse;
 
@@ -38,26 +38,24 @@ use super::item::Item;
 use super::policy::Policy;
 use super::tasks;
 
-/// What becomes of one backup.
+/// The decision on one backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// The backup's place in the list that was given.
+    /// Its index in the given list.
     pub place: usize,
-    /// Whether it stays.
     pub keep: bool,
-    /// Why; never empty.
+    /// Never empty.
     pub reasons: Vec<String>,
     /// Whether its time is known to be wrong from now on.
     pub wrong_clock: bool,
 }
 
-/// Decides on every one of `items`; the newest comes first. Of those with one place in the order of making the one that was given first
-/// counts as the newest.
+/// Decides on all `items`, newest first. Of equal creation numbers the first given is the newest.
 pub fn plan(now: DateTime<Utc>, items: &[Item], policy: &Policy) -> Vec<Decision> {
     planned(items, policy, |sorted| read_clocks(sorted, now))
 }
 
-/// The same, where all times are believed.
+/// The same with all times believed.
 #[cfg(test)]
 pub fn plan_believing(now: DateTime<Utc>, items: &[Item], policy: &Policy) -> Vec<Decision> {
     let believed = |sorted: &[&Item]| sorted.iter().map(|item| Ok(item.created_at)).collect();
@@ -77,8 +75,8 @@ fn planned(items: &[Item], policy: &Policy, read: impl Fn(&[&Item]) -> Reading) 
     draft.decide(&chains, &order)
 }
 
-/// Which times are believed, of items of which the last one made comes first. What was not made by us says nothing of the clock, nor does
-/// what is known to be wrong.
+/// Judges the times of items, newest first. Adopted and untouchable items and known wrong times are no
+/// evidence about the clock.
 fn read_clocks(items: &[&Item], now: DateTime<Utc>) -> Reading {
     let tells = |item: &Item| item.untouchable.is_none() && !item.adopted && !item.wrong_clock;
     let stamps: Vec<DateTime<Utc>> =
@@ -97,20 +95,20 @@ fn read_clocks(items: &[&Item], now: DateTime<Utc>) -> Reading {
     Reading { times: items.iter().map(of).collect(), present }
 }
 
-/// The decisions in the making; all lists are in the order of `items`, newest first.
+/// Decisions in progress; all lists are in the order of `items`, newest first.
 struct Draft<'a> {
     items: Vec<&'a Item>,
-    /// What its time is taken for.
+    /// The times to use.
     times: Vec<DateTime<Utc>>,
-    /// Why its time is not believed, if so.
+    /// Why the time is doubted.
     doubts: Vec<Option<Doubt>>,
     /// Whether the policy is about it.
     subject: Vec<bool>,
-    /// Why it is kept whatever the rules say.
+    /// Why it is kept in any case.
     shields: Vec<Vec<String>>,
-    /// Which rules keep it.
+    /// The rules that keep it.
     merits: Vec<Vec<String>>,
-    /// Which limit overrides these.
+    /// The limit that overrides these.
     excess: Vec<Option<String>>,
 }
 
@@ -132,14 +130,14 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Shields the newest, the newest verified one, the same with tasks, and what was just made.
+    /// Shields the newest backup, the newest verified one, both with tasks, and what was just made.
     fn protect(&mut self, policy: &Policy) {
         let is_verified = |item: &Item| item.verified;
         let newest = self.newest(|item| policy.adopted || !item.adopted);
         let verified = self.newest(is_verified);
         let mut with_tasks = self.newest(Item::has_tasks);
         let mut verified_with = self.newest(|item| item.has_tasks() && is_verified(item));
-        // Said only where it is another one.
+        // Only if it is a different one.
         with_tasks.retain(|place| newest.first() != Some(place));
         verified_with.retain(|place| verified.first() != Some(place));
         for (places, why) in [
@@ -155,8 +153,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The newest of a kind. One with a time that is doubted is kept anyway, and no reason to give up another: then the newest of the
-    /// others, too.
+    /// The newest of a kind. If its time is doubted, also the newest undoubted one: the doubted one is kept
+    /// anyway, and must not cost another.
     fn newest(&self, is_one: impl Fn(&Item) -> bool) -> Vec<usize> {
         let of_kind = |place: &usize| self.items[*place].untouchable.is_none() && is_one(self.items[*place]);
         let mut all = (0..self.items.len()).filter(of_kind);
@@ -186,7 +184,7 @@ impl<'a> Draft<'a> {
                 self.merits[place] =
                     reasons.into_iter().map(|why| format!("{why} but for those without tasks")).collect();
             }
-            // Also when those of nothing are gone: else the next rotation would delete more.
+            // Even if the backups without tasks are deleted: else the next rotation would delete more.
             if self.shields[newest].is_empty() {
                 self.shields[newest].push(tasks::NEWEST.into());
             }
@@ -198,7 +196,7 @@ impl<'a> Draft<'a> {
 
     fn apply_age(&mut self, now: DateTime<Utc>, policy: &Policy) {
         let Some(days) = policy.max_age_days else { return };
-        // Before the calendar's beginning nothing is too old.
+        // If the limit precedes the calendar, nothing is too old.
         let age = i64::try_from(days).ok().and_then(TimeDelta::try_days);
         let Some(limit) = age.and_then(|age| now.checked_sub_signed(age)) else { return };
         for (place, time) in self.times.iter().enumerate() {
@@ -208,7 +206,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Whether it stays for its own sake.
+    /// Whether it is kept for its own sake.
     fn is_wanted(&self, place: usize) -> bool {
         !self.shields[place].is_empty() || (!self.merits[place].is_empty() && self.excess[place].is_none())
     }
@@ -261,7 +259,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Why the policy is not about this backup, if it isn't.
+/// Why the policy is not about this backup, if so.
 fn bystander(item: &Item, policy: &Policy) -> Option<String> {
     if let Some(why) = item.untouchable {
         return Some(why.into());

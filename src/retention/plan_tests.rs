@@ -5,7 +5,7 @@ use crate::retention::rules::Rules;
 
 const NOW: &str = "2026-11-05T12:00:00Z";
 
-/// A backup of 10 bytes; ids are times.
+/// A backup of 10 bytes; its id is its time.
 fn item(created_at: &str) -> Item {
     let time = clock::parse_rfc3339(&format!("{created_at}T00:00:00Z")).unwrap();
     let made = time.timestamp_millis().cast_unsigned();
@@ -35,7 +35,7 @@ fn kept(items: &[Item], policy: &Policy) -> Vec<String> {
     decide(items, policy).iter().filter(|one| one.keep).map(|one| items[one.place].id.clone()).collect()
 }
 
-/// Each decision in a line: `+` or `-`, id, reasons.
+/// A line per decision: `+` or `-`, id, reasons.
 fn table(items: &[Item], policy: &Policy) -> Vec<String> {
     let line = |one: &Decision| {
         let sign = if one.keep { '+' } else { '-' };
@@ -94,7 +94,7 @@ fn what_a_kept_backup_builds_on_stays_with_that_as_the_reason() {
     );
 }
 
-/// An entry that somebody changed must not push a good backup out, nor pass for the newest or the verified one.
+/// A changed entry must not push a good backup out, nor count as the newest or the verified one.
 #[test]
 fn the_untouchable_stay_and_do_not_count() {
     let mut items = items(["2026-11-04", "2026-11-03", "2026-11-02", "2026-11-01"]);
@@ -114,7 +114,7 @@ fn the_untouchable_stay_and_do_not_count() {
     );
 }
 
-/// Of the newest `empty` ones nothing is left; the rest has tasks.
+/// The newest `empty` ones have no tasks, the others have.
 fn emptied<const N: usize>(times: [&str; N], empty: usize) -> [Item; N] {
     let mut items = items(times);
     for (rank, item) in items.iter_mut().enumerate() {
@@ -138,10 +138,10 @@ fn backups_of_nothing_push_no_backup_with_tasks_out() {
             "- 2026-10-31: no rule keeps it",
         ]
     );
-    // Limits override the rules, but the newest with tasks stays.
+    // Limits override the rules, but the newest with tasks is kept.
     let limited = Policy { max_total_bytes: Some(1), max_age_days: Some(1), ..last(2) };
     assert_eq!(kept(&emptied(times, 3), &limited), ["2026-11-05", "2026-11-02"]);
-    // Where no backup ever had a task, and where the newest one has, nothing is different.
+    // If no backup ever had tasks, or the newest one has, nothing changes.
     let plain = items(times);
     for empty in [0, 6] {
         assert_eq!(kept(&emptied(times, empty), &last(2)), kept(&plain, &last(2)), "{empty}");
@@ -158,7 +158,7 @@ fn what_nobody_counted_hides_no_backup_with_tasks() {
     items[0].adopted = true;
     let policy = Policy { adopted: true, ..last(1) };
     assert_eq!(kept(&items, &policy), ["2026-11-05", "2026-11-03"]);
-    // One that may not be touched stands for nothing.
+    // An untouchable one does not count.
     items[2].untouchable = Some("its file is missing");
     items[1].tasks = Tasks::Gone;
     assert!(decide(&items, &policy).iter().all(|one| !one.reasons.concat().contains("with tasks")));

@@ -2,20 +2,19 @@
 
 use super::rules::Rules;
 
-/// More backups or days than anybody has; a larger number is a slip.
+/// More backups or days than anybody has; a larger number is a mistake.
 pub(super) const LARGEST: u64 = 1_000_000;
 
-/// What to keep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     /// The only series that it is about.
     pub name: Option<String>,
-    /// Whether it is also about files that the catalog adopted.
+    /// Whether it is also about adopted files.
     pub adopted: bool,
-    /// The `keep_` rules; without any, all backups are kept.
+    /// Without any, all backups are kept.
     pub keep: Option<Rules>,
-    /// Delete what is older, in days.
+    /// Deletes older backups.
     pub max_age_days: Option<u64>,
-    /// Delete the oldest until the others are no larger together.
+    /// Deletes the oldest until the rest fits.
     pub max_total_bytes: Option<u64>,
 }

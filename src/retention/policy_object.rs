@@ -1,13 +1,13 @@
-//! The policy object, as callers write it in JSON.
+//! Parses the policy object in JSON.
 //!
 //! # Promise
 //!
-//! A key that is null or left out is not used. Any other key, a value of the wrong type and a number out of range are
-//! errors that name the key and what is allowed.
+//! A key that is null or missing is not used. Unknown keys, wrong types and numbers out of range are errors
+//! that name the key and what is allowed.
 //!
 //! # How
 //!
-//! serde reads the object; serde_path_to_error adds the key to those of its errors that don't name one.
+//! By serde; serde_path_to_error adds the key to errors that do not name one.
 
 use std::fmt;
 
@@ -21,7 +21,6 @@ use crate::error::{Error, Result};
 /// The largest INTEGER of SQLite.
 const LARGEST_BYTES: u64 = i64::MAX.unsigned_abs();
 
-/// Reads a policy object.
 pub fn parse(text: &str) -> Result<Policy> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let written: Written = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
@@ -34,15 +33,12 @@ pub fn parse(text: &str) -> Result<Policy> {
     written.checked()
 }
 
-/// The policy object.
+/// The object as written; see [`Policy`].
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    /// The only series that the policy is about; without it, it is about all backups.
     name: Option<String>,
-    /// Whether files that the catalog adopted count and are deleted like backups; without it, no.
     adopted: Option<bool>,
-    /// See [`Rules`], as for all `keep_` keys.
     keep_last: Option<Count>,
     keep_within: Option<Span>,
     keep_hourly: Option<Count>,
@@ -50,9 +46,7 @@ struct Written {
     keep_weekly: Option<Count>,
     keep_monthly: Option<Count>,
     keep_yearly: Option<Count>,
-    /// Delete what is older.
     max_age_days: Option<Number<1, LARGEST>>,
-    /// Delete the oldest until the others are no larger together.
     max_total_bytes: Option<Number<1, LARGEST_BYTES>>,
 }
 
@@ -97,7 +91,7 @@ fn nothing(why: &str) -> Error {
 
 type Count = Number<0, LARGEST>;
 
-/// A whole number in a range; a JSON number without a fraction counts as whole, as a REAL does in SQL.
+/// An integer in a range; as for a REAL in SQL, a JSON number without a fraction is one.
 #[derive(Debug)]
 struct Number<const LEAST: u64, const MOST: u64>(u64);
 
@@ -131,7 +125,7 @@ impl<const LEAST: u64, const MOST: u64> Visitor<'_> for Range<LEAST, MOST> {
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> std::result::Result<Self::Value, E> {
-        /// 2^53: up to here every whole number is itself.
+        /// 2^53: up to here every integer is exact.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         if number.fract() != 0.0 || !(0.0..=EXACT).contains(&number) {
             return Err(E::invalid_value(Unexpected::Float(number), &self));

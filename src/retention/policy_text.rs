@@ -1,16 +1,16 @@
-//! Retention policies, read from what callers write.
+//! Parses a retention policy.
 //!
 //! # Promise
 //!
-//! There are three ways to write one:
+//! There are three forms:
 //!
 //! - a count: that many of the newest backups;
-//! - `7/4/12`: all within 7 days, one a day for 7 days, one a week for 4 weeks, one a month for 12 months, and likewise
-//!   with other numbers; 0 leaves a part out;
+//! - `7/4/12`: all within 7 days, one a day for 7 days, one a week for 4 weeks, one a month for 12 months; 0
+//!   leaves a part out;
 //! - a JSON object ([`policy_object`]).
 //!
-//! A policy that keeps nothing is an error, as with `restic forget`: no rule at all, or `keep_` rules that are all 0. A
-//! policy of `max_` rules alone keeps everything but what these delete.
+//! As with `restic forget`, a policy that keeps nothing is an error: no rule at all, or only `keep_` rules of
+//! 0. A policy of `max_` rules alone keeps everything but what these delete.
 
 use super::policy::{LARGEST, Policy};
 use super::policy_object;
@@ -18,16 +18,12 @@ use super::rules::Rules;
 use super::span::Span;
 use crate::error::{Error, Result};
 
-/// What can be written, for errors.
+/// Describes the forms, for errors.
 pub const FORMS: &str = "a number of backups such as 7, counts of days, weeks and months such as '7/4/12', or a policy \
                          object such as '{\"keep_last\": 3, \"keep_daily\": 7}'";
 
 impl Policy {
-    /// The policy that keeps the newest `count` backups.
-    ///
-    /// # Errors
-    ///
-    /// A count below 1 or beyond reason.
+    /// Keeps the newest `count` backups; from 1 to a million.
     pub fn from_count(count: i64) -> Result<Self> {
         match usize::try_from(count) {
             Ok(last) if (1..=LARGEST.cast_signed()).contains(&count) => {
@@ -40,11 +36,7 @@ impl Policy {
         }
     }
 
-    /// The policy that a text spells, in any of the three ways.
-    ///
-    /// # Errors
-    ///
-    /// A text that is none of them, and what the module's head says.
+    /// Parses any of the three forms.
     pub fn from_text(text: &str) -> Result<Self> {
         let text = text.trim();
         if text.starts_with('{') {
@@ -81,7 +73,7 @@ impl Policy {
     }
 }
 
-/// A whole number in digits; one too large for an i64 is the largest.
+/// Parses digits; numbers beyond an i64 become the largest.
 fn whole(text: &str) -> Option<i64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(i64::MAX))

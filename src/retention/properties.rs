@@ -1,5 +1,5 @@
-//! Random catalogs under random policies: the promises of [`plan`](super::plan) hold for all of them. Each failure names
-//! the seed; `QUEUEKEEPER_SEED` runs it again.
+//! Random catalogs under random policies keep the promises of [`plan`](super::plan). A failure names its
+//! seed; `QUEUEKEEPER_SEED` runs it again.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -20,12 +20,11 @@ fn now() -> DateTime<Utc> {
     clock::parse_rfc3339("2026-11-05T12:00:00Z").unwrap()
 }
 
-/// Runs `check` with many seeds.
 fn for_seeds(check: impl Fn(&mut Rng)) {
     let chosen = std::env::var("QUEUEKEEPER_SEED").ok().and_then(|text| text.parse().ok());
     let first = chosen.unwrap_or_else(|| fastrand::u64(..u64::MAX - ROUNDS));
     for seed in first..first + if chosen.is_some() { 1 } else { ROUNDS } {
-        // Shown when the test fails; the last one is the culprit.
+        // Shown if the test fails: the last one is the culprit.
         println!("QUEUEKEEPER_SEED={seed}");
         check(&mut Rng::with_seed(seed));
     }
@@ -55,7 +54,7 @@ fn policy(rng: &mut Rng) -> Policy {
     Policy {
         name: some(rng, series).flatten(),
         adopted: rng.bool(),
-        // Nobody can write a policy that keeps nothing.
+        // Parsing refuses a policy that keeps nothing.
         keep: some(rng, rules).filter(|rules| !rules.keep_nothing()),
         max_age_days: some(rng, |rng| rng.u64(1..400)),
         max_total_bytes: some(rng, |rng| rng.u64(1..800)),
@@ -70,7 +69,7 @@ fn tasks(rng: &mut Rng) -> Tasks {
     rng.choice([Tasks::Unknown, Tasks::Gone, Tasks::Gone, Tasks::There]).unwrap_or_default()
 }
 
-/// A catalog in any order, with chains, doubles and a few things that are not to be touched, or were made just now.
+/// A catalog in any order, with chains, duplicates, some untouchable items and some just made.
 fn catalog(rng: &mut Rng) -> Vec<Item> {
     let length = rng.usize(0..24);
     let mut time = now() + TimeDelta::hours(rng.i64(-500..50));
@@ -110,7 +109,6 @@ fn keeps(items: &[Item], policy: &Policy) -> BTreeSet<String> {
     kept(&plan_believing(now(), items, policy), items)
 }
 
-/// Whether the policy is about it.
 fn is_subject(item: &Item, policy: &Policy) -> bool {
     item.untouchable.is_none()
         && (policy.adopted || !item.adopted)
@@ -151,7 +149,7 @@ fn what_is_protected_stays() {
     });
 }
 
-/// What is kept if the newest backups of nothing had never been made is kept though they were.
+/// Backups without tasks do not change which others are kept.
 #[test]
 fn backups_of_nothing_take_no_slot_from_those_with_tasks() {
     for_seeds(|rng| {
@@ -216,7 +214,7 @@ fn a_second_rotation_deletes_nothing() {
     });
 }
 
-/// What is left fits, or else nothing is left that might go.
+/// Either the rest fits, or nothing deletable is left.
 #[test]
 fn the_size_limit_is_kept_or_only_the_protected_are_left() {
     for_seeds(|rng| {
@@ -233,7 +231,8 @@ fn the_size_limit_is_kept_or_only_the_protected_are_left() {
     });
 }
 
-/// The rules, said another way: group by period, take the newest of each, take as many as the count says.
+/// An independent definition of the rules: group by period, take the newest of each, take as many as the
+/// count says.
 #[test]
 fn the_rules_agree_with_their_definition() {
     for_seeds(|rng| {

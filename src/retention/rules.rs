@@ -1,42 +1,36 @@
-//! The `keep_` rules: what `restic forget` keeps with the flags of the same names.
+//! The `keep_` rules, as `restic forget` has them.
 //!
 //! # Promise
 //!
 //! - `last` keeps the newest backups.
-//! - `hourly` … `yearly` keep the newest backup of each hour, day, ISO week (from Monday), month or year, for as many of
-//!   these as the count says. Periods without backups don't use up the count.
-//! - `within` keeps what is younger than the newest backup by less than the span. So when backups stop, nothing more is
-//!   deleted. A backup with a time after now is not taken for the newest here, or a clock that was set wrong for a
-//!   minute would end this rule.
-//! - The rules don't know of each other: what any of them keeps is kept.
+//! - `hourly` … `yearly` keep the newest backup of each hour, day, ISO week (from Monday), month or year, for
+//!   as many of these as the count says. Periods without backups do not use up the count.
+//! - `within` keeps what is younger than the newest backup by less than the span, so nothing more is deleted
+//!   when backups stop. A backup with a time after now does not count as the newest: one minute of a wrong
+//!   clock would end this rule.
+//! - The rules are independent: what any of them keeps is kept.
 //!
-//! Periods are those of UTC. The rules are restic's before 0.16; since then restic also keeps the oldest backup while a
-//! count is not used up. `tests/goldens/` holds what the real restic answered, and how to ask it again.
+//! Periods are in UTC. The rules are those of restic before 0.16, which also keeps the oldest backup while a
+//! count is not used up. `tests/goldens/` has the real restic's answers, and how to record them again.
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
 
 use super::span::Span;
 
-/// What to keep; a rule with 0 or no span is not used.
+/// Rules with 0 or no span are not used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// The newest ones.
     pub last: usize,
     /// Those less than this older than the newest.
     pub within: Option<Span>,
-    /// One an hour.
     pub hourly: usize,
-    /// One a day.
     pub daily: usize,
-    /// One a week.
     pub weekly: usize,
-    /// One a month.
     pub monthly: usize,
-    /// One a year.
     pub yearly: usize,
 }
 
-/// What numbers the periods of one kind; of times in order, those of one period get the same number.
+/// Maps a time to the number of its period.
 type Period = fn(&DateTime<Utc>) -> [i32; 2];
 
 impl Rules {
@@ -45,7 +39,7 @@ impl Rules {
         self.periods().iter().all(|(_, count, _)| *count == 0) && self.last == 0 && self.span().is_none()
     }
 
-    /// Why each of these backups is to be kept: for each of `times` (newest first), the rules that keep it.
+    /// For each of `times` (newest first), the rules that keep it.
     pub fn reasons(&self, now: DateTime<Utc>, times: &[DateTime<Utc>]) -> Vec<Vec<String>> {
         let mut reasons: Vec<Vec<String>> = vec![Vec::new(); times.len()];
         for (rank, why) in reasons.iter_mut().enumerate().take(self.last) {
@@ -137,7 +131,7 @@ mod tests {
         let why = "within 1d of the newest";
         assert_eq!(reasons(rules, &times), [why, why, ""]);
         assert_eq!(reasons(rules, &times[..1]), [why]);
-        // A present that is doubted is taken for the time of the newest backup.
+        // If the present is doubted, it is the time of the newest backup.
         let now = clock::parse_rfc3339(times[1]).unwrap();
         let times = ["2026-11-01T00:00:00Z", "2026-10-31T00:00:00Z"].map(|text| clock::parse_rfc3339(text).unwrap());
         assert_eq!(rules.reasons(now, &times), [vec![why.to_owned()], vec![]]);

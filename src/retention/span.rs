@@ -1,10 +1,10 @@
-//! Durations on the calendar, as `restic forget --keep-within` takes them.
+//! Calendar durations, as `restic forget --keep-within` takes them.
 //!
 //! # Promise
 //!
-//! `2y5m7d3h` is two years, five months, seven days and three hours; parts may be left out and come in any order, but
-//! none twice. A span before a time is what restic makes of it: years, months and days are counted on the calendar, and
-//! a day that its month does not have runs on into the next (a month before March 31 is March 3, or 2 in leap years).
+//! `2y5m7d3h` is two years, five months, seven days and three hours; parts may be left out and come in any
+//! order, but none twice. Spans are subtracted as restic does it: years, months and days on the calendar, and
+//! a day that its month lacks runs on into the next (a month before March 31 is March 3, or 2 in leap years).
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,10 +12,9 @@ use std::str::FromStr;
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-/// Beyond any calendar; a larger number is a slip.
+/// A larger number is a mistake.
 const LARGEST_PART: u32 = 1_000_000;
 
-/// A duration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Span {
     years: u32,
@@ -25,17 +24,15 @@ pub struct Span {
 }
 
 impl Span {
-    /// Days alone.
     pub const fn days(days: u32) -> Self {
         Self { years: 0, months: 0, days, hours: 0 }
     }
 
-    /// Whether it has no length.
     pub fn is_zero(self) -> bool {
         self == Self::default()
     }
 
-    /// The time that lies this long before `time`; `None` before the calendar's beginning.
+    /// The time this long before `time`; `None` before the calendar's beginning.
     pub fn before(self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let months = i64::from(time.year()) * 12 + i64::from(time.month0());
         let months = months - i64::from(self.years) * 12 - i64::from(self.months);
