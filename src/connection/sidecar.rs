@@ -1,3 +1,4 @@
+//! The sidecar: a second connection of our own.
 
 use std::ffi::CStr;
 use std::fs::File;
