@@ -13,7 +13,8 @@
 //! | `calls` | the operations that both doors offer, from arguments to a result, and the guard around them |
 //! | `backup` | snapshot, artifacts, catalog; takes, verifies, restores, rotates and deletes backups |
 //! | `retention` | policies and plans: which backups to keep; pure |
-//! | `upkeep` | health, integrity, VACUUM, ANALYZE; the schedule |
+//! | `schedule` | which jobs are due, running them, and the log |
+//! | `upkeep` | health, integrity, VACUUM, ANALYZE |
 //! | `checkpoint` | checkpoints that race no commit |
 //! | `cron` | cron expressions; pure |
 //! | `queue` | the queue's tables, leases and depth |
@@ -48,6 +49,7 @@ mod memory;
 mod progress;
 mod queue;
 mod retention;
+mod schedule;
 mod schema;
 mod settings;
 mod soundness;

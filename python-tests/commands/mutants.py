@@ -35,7 +35,7 @@ MUTANTS = (
     Mutant(
         1,
         "a second SQLite in the process is not refused",
-        "src/host/mod.rs",
+        "src/host/binding/mod.rs",
         "if first.table != table as usize {",
         "if first.table == 0 {",
         "c_abi/test_binding.py::test_a_second_sqlite_in_the_process_is_refused_and_the_first_works_on",
@@ -43,7 +43,7 @@ MUTANTS = (
     Mutant(
         1,
         "a copy of the library binds to another SQLite than the copy before it",
-        "src/host/process.rs",
+        "src/host/binding/process.rs",
         "path, .. } if theirs != table => {",
         "path, .. } if theirs == 0 => {",
         "c_abi/test_binding_copies.py -k another_sqlite",
@@ -51,7 +51,7 @@ MUTANTS = (
     Mutant(
         1,
         "two copies of the library that bind at once do not see each other",
-        "src/host/process.rs",
+        "src/host/binding/process.rs",
         "Seen::Claims { address: theirs, table: wanted } if wanted != table => {",
         "Seen::Claims { address: theirs, table: wanted } if wanted == 0 => {",
         "c_abi/test_binding_copies.py -k waits_for_another",
@@ -59,7 +59,7 @@ MUTANTS = (
     Mutant(
         1,
         "an older copy of the library is taken for none",
-        "src/host/process.rs",
+        "src/host/binding/process.rs",
         "None => return seen.push(Seen::Older(image.name())),",
         "None => return,",
         "c_abi/test_binding_copies.py -k older",
@@ -67,7 +67,7 @@ MUTANTS = (
     Mutant(
         1,
         "the C ABI looks for a SQLite of its own beside a copy that is bound",
-        "src/host/discovery.rs",
+        "src/host/binding/discovery.rs",
         "if super::adopt()? {",
         "if super::is_bound() {",
         "c_abi/test_binding_copies.py -k adopts",
@@ -75,7 +75,7 @@ MUTANTS = (
     Mutant(
         1,
         "the C ABI opens a file that a hidden copy of SQLite holds",
-        "src/host/sole.rs",
+        "src/host/binding/one_sqlite.rs",
         "if running == 0 && !super::process::is_told() && is_open(id) {",
         "if false && !super::process::is_told() && is_open(id) {",
         "c_abi/test_c_locks.py::test_a_hidden_sqlite_that_opens_the_file_later_is_noticed",
@@ -83,7 +83,7 @@ MUTANTS = (
     Mutant(
         1,
         "a child opens a file that a call of its parent's was using",
-        "src/host/sole.rs",
+        "src/host/binding/one_sqlite.rs",
         "    if calls.inherited.contains(&id) {\n",
         "    if calls.inherited.len() > 9 {\n",
         "c_abi/test_c_misuse.py::test_forks",
@@ -231,7 +231,7 @@ MUTANTS = (
     Mutant(
         5,
         "the newest verified backup is not shielded",
-        "src/retention/plan.rs",
+        "src/retention/plan/mod.rs",
         "let is_verified = |item: &Item| item.verified;",
         "let is_verified = |item: &Item| item.verified && item.adopted;",
         "retention/test_rotate.py::test_the_newest_verified_backup_is_never_deleted",
@@ -247,7 +247,7 @@ MUTANTS = (
     Mutant(
         5,
         "a leap of the clock is believed at once",
-        "src/retention/clocks.rs",
+        "src/retention/clocks/mod.rs",
         "self.last - self.first >= STEADY",
         "self.last >= self.first",
         "retention/test_clocks.py -k wrong_once",
@@ -255,7 +255,7 @@ MUTANTS = (
     Mutant(
         5,
         "a time that others contradict is believed",
-        "src/retention/clocks.rs",
+        "src/retention/clocks/mod.rs",
         "SLIGHT || was_behind(",
         "SLIGHT && was_behind(",
         "retention/test_clocks.py -k marked_for_good",
@@ -263,7 +263,7 @@ MUTANTS = (
     Mutant(
         5,
         "the schedule forgets when a job was done before the clock leapt",
-        "src/upkeep/schedule/due.rs",
+        "src/schedule/due/mod.rs",
         "aside.into_iter().chain(self.earlier.iter().copied()).take(MOST_EARLIER)",
         "aside.into_iter().chain(self.earlier.iter().copied()).take(0 * MOST_EARLIER)",
         "retention/test_clocks.py -k the_jobs_are",
@@ -327,7 +327,7 @@ MUTANTS = (
     Mutant(
         5,
         "a hash file is set aside while its artifact may be on its way",
-        "src/files/found.rs",
+        "src/files/metadata.rs",
         "Some(self.modified()?.max(time(",
         "Some(self.modified()?.min(time(",
         "backup/test_arriving_backups.py::test_hash_files_that_arrive_first_wait_for_their_artifacts",
@@ -359,7 +359,7 @@ MUTANTS = (
     Mutant(
         5,
         "a stranger's catalog in a directory for all is believed",
-        "src/files/trust.rs",
+        "src/files/trust/mod.rs",
         "Ok((!trusted).then_some(owner))",
         "Ok((!trusted && owner == caller).then_some(owner))",
         "backup/test_foreign_catalogs.py -k strangers",
@@ -447,7 +447,7 @@ MUTANTS = (
     Mutant(
         6,
         "a page that the disk does not give is told as damage",
-        "src/host/reading.rs",
+        "src/host/disk_errors.rs",
         "cause.filter(|_| error.is_damage())",
         "cause.filter(|_| error.is_damage() && error.code() == 0)",
         "faults/test_disk_errors_live.py -k queue_depth",
@@ -455,7 +455,7 @@ MUTANTS = (
     Mutant(
         6,
         "damage after an error of the disk is told as another such error",
-        "src/host/reading.rs",
+        "src/host/disk_errors.rs",
         "read_past_end(conn, ffi::SQLITE_FCNTL_FILE_POINTER);",
         "let _ = conn;",
         "faults/test_disk_errors_live.py -k told_as_such",
@@ -575,7 +575,7 @@ MUTANTS = (
     Mutant(
         6,
         "a bound removed: a row of the schedule's log of any length",
-        "src/upkeep/schedule/memory.rs",
+        "src/schedule/log/read.rs",
         "&bytes[..bytes.len().min(most)]",
         "&bytes[..bytes.len().max(most).min(bytes.len())]",
         "hostile/test_bounded_rows.py -k step",
@@ -661,8 +661,8 @@ MUTANTS = (
         8,
         "only SQLite itself holds DIRECTONLY",
         "src/extension/functions.rs",
-        "direct::require(&caller, name)?;",
-        "let _ = direct::require;",
+        "schema_calls::require(&caller, name)?;",
+        "let _ = schema_calls::require;",
         "hostile/test_direct.py -k place",
     ),
     Mutant(
@@ -860,7 +860,7 @@ MUTANTS = (
     Mutant(
         "upkeep",
         "a lock that is held for ever is never told",
-        "src/upkeep/schedule/held.rs",
+        "src/schedule/held.rs",
         "age <= LONGEST",
         "age <= Duration::MAX",
         "schedule/test_schedule_at_once.py -k longer",
@@ -868,7 +868,7 @@ MUTANTS = (
     Mutant(
         "upkeep",
         "root believes the owner that a database shows for a moment",
-        "src/files/trust.rs",
+        "src/files/trust/mod.rs",
         "Way::to(path).renamers);",
         "Way::to(path).renamers.filter(|_| found.is_none()));",
         "hostile/test_owners.py -k replace_a_database",
@@ -900,7 +900,7 @@ MUTANTS = (
     Mutant(
         "upkeep",
         "root gives what is closed to some to all who read a database",
-        "src/files/trust.rs",
+        "src/files/trust/mod.rs",
         "Some(readers) if !may_all_read(&found, readers)",
         "Some(readers) if !may_all_read(&found, readers) && readers.0 == 1",
         "hostile/test_owners.py -k closed_to_them",
@@ -916,7 +916,7 @@ MUTANTS = (
     Mutant(
         "upkeep",
         "the schedule's lock is given to whose the database elsewhere is",
-        "src/upkeep/schedule/held.rs",
+        "src/schedule/held.rs",
         "    let like = Likeness::of_replaced(&directory, file);\n",
         "    let like = Likeness::of_replaced(&directory, file);\n"
         "    let directory = Directory::open(files::parent_of(file))?;\n",

@@ -1,7 +1,7 @@
 """docs/architecture.md: what it names is there, and the sources keep to the floors that it draws.
 
-A use of a module by another, or a circle, that the page lists neither as allowed nor as a debt,
-fails here; so does one that it lists and that is no more.
+A use of a module by another that the page does not allow fails here, and a circle; so does a use
+that the page allows and that is no more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from support.documents.pages import page, rows, section
+from support.documents.pages import page, rows
 
 PAGE = page("architecture")
 SOURCES = ROOT / "src"
@@ -21,9 +21,7 @@ SOURCES = ROOT / "src"
 Module = tuple[str, ...]
 Edges = set[tuple[Module, Module]]
 
-TESTS_ONLY = re.compile(
-    r'#\[cfg\(test\)\]\n(?:#\[path = "(\w+)\.rs"\]\n)?(?:pub\(\w+\) )?mod (\w+);'
-)
+TESTS_ONLY = re.compile(r"#\[cfg\(test\)\]\n(?:pub\(\w+\) )?mod (\w+);")
 TESTS_BELOW = re.compile(r"\n#\[cfg\([^\n]*\btest\b[^\n]*\)\]\nmod tests \{.*", re.DOTALL)
 COMMENT = re.compile(r"^\s*//.*$", re.MULTILINE)
 #: A path within the crate, with what it names in braces.
@@ -39,14 +37,12 @@ def modules() -> dict[Module, str]:
     """Each module that is not for tests alone, with its code."""
     texts = {path: path.read_text("utf-8") for path in sorted(SOURCES.rglob("*.rs"))}
     tests = {
-        path.parent / (file or f"{name}")
-        for path, text in texts.items()
-        for file, name in TESTS_ONLY.findall(text)
+        path.parent / name for path, text in texts.items() for name in TESTS_ONLY.findall(text)
     }
     return {
         named(path): COMMENT.sub("", TESTS_BELOW.sub("", text))
         for path, text in texts.items()
-        if path.with_suffix("") not in tests and path.name != "lib.rs"
+        if path.name != "lib.rs" and tests.isdisjoint({path.with_suffix(""), *path.parents})
     }
 
 
@@ -123,10 +119,6 @@ def floors() -> dict[str, list[str]]:
     return {Path(place).stem: uses for place, uses in table.items()}
 
 
-def debts() -> set[tuple[str, str]]:
-    return {(words(row[0])[0], words(row[1])[0]) for row in rows(PAGE, "Debts")}
-
-
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\bsrc/[\w./]*\w", PAGE))))
 def test_each_path_of_the_sources_is_there(path: str) -> None:
     assert (ROOT / path).exists()
@@ -156,16 +148,11 @@ def test_each_module_may_use_only_what_lies_below_it() -> None:
 
 def test_the_sources_use_what_the_page_says_and_nothing_else() -> None:
     allowed = {(module, other) for module, below in floors().items() for other in below}
-    assert not allowed & debts()
-    assert of_floors(uses()) == allowed | debts()
+    assert of_floors(uses()) == allowed
 
 
-def test_the_circles_within_a_module_are_those_that_are_listed() -> None:
-    bullets = section(PAGE, "Debts").split("Circles within")[1].split("What else")[0]
-    listed = [
-        re.findall(r"`(\w+(?:::\w+)+)`", line) for line in re.findall(r"^- (.*):", bullets, re.M)
-    ]
-    assert circles(uses()) == {frozenset(names) for names in listed}
+def test_no_modules_use_each_other() -> None:
+    assert circles(uses()) == set()
 
 
 def test_the_readme_and_the_page_for_developers_lead_to_it() -> None:

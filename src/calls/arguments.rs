@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::retention::policy::Policy;
-use crate::retention::policy_text::FORMS;
+use crate::retention::policy::text::FORMS;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Argument {

@@ -10,8 +10,8 @@ use super::arguments::Arguments;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::json;
+use crate::schedule::external as recording;
 use crate::settings;
-use crate::upkeep::schedule::record as recording;
 
 #[derive(Debug)]
 pub enum Output {

@@ -8,9 +8,9 @@
 //! [`arguments`], and results to its callers' types.
 
 pub mod arguments;
-pub mod direct;
 pub mod functions;
 pub mod guard;
 pub mod operations;
 pub mod rows;
+pub mod schema_calls;
 pub mod table;

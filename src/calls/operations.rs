@@ -123,7 +123,7 @@ pub static DEPTH: Spec = Spec {
 /// `queue_run_due([now])`
 pub fn run_due(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     let now = arguments.time(0, "now")?;
-    json(&crate::upkeep::schedule::run::run_due(caller, now)?)
+    json(&crate::schedule::run::run_due(caller, now)?)
 }
 
 /// `queue_schedule()`

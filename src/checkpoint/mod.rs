@@ -39,7 +39,7 @@ use rusqlite::ffi;
 use outcome::{Counts, NOTHING, pragma};
 pub use outcome::{Mode, Outcome, has_wal_reset_bug};
 
-use crate::connection::{Caller, Sidecar, Standing};
+use crate::connection::{Caller, CallerState, Sidecar};
 use crate::error::{Error, Result};
 use crate::host::{self, Transaction};
 use crate::progress::{Listener, Watch};
@@ -64,7 +64,7 @@ pub fn checkpoint<'a>(caller: &'a Caller, mode: Option<&str>, listener: Option<L
     caller.check_in_place()?;
     let mut standing = caller.standing()?;
     if standing.readonly {
-        return Err(Standing::read_only("checkpoint"));
+        return Err(CallerState::read_only("checkpoint"));
     }
     if !standing.journal.is_empty() && !standing.wal() {
         return Ok(mode.no_wal(&standing));
@@ -102,7 +102,7 @@ pub fn afterwards(
 }
 
 /// Checkpoints on the caller's own connection, which has exclusive access.
-fn alone(caller: &Caller, standing: &Standing, mode: Mode) -> Result<Outcome> {
+fn alone(caller: &Caller, standing: &CallerState, mode: Mode) -> Result<Outcome> {
     if standing.transaction != Transaction::None {
         return Err(Error::busy(standing.in_the_way().unwrap_or_default()));
     }

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use serde::Serialize;
 
-use crate::connection::Standing;
+use crate::connection::CallerState;
 use crate::error::{Error, Result};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Mode {
         NOTHING.outcome(self, 0, Some(why.into()))
     }
 
-    pub(super) fn no_wal(self, standing: &Standing) -> Outcome {
+    pub(super) fn no_wal(self, standing: &CallerState) -> Outcome {
         self.nothing(format!("there is no WAL to copy: the journal mode is {}", standing.journal))
     }
 }

@@ -11,11 +11,11 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::sidecar::{DiskError, connect_writer};
-use super::{Standing, read_pragma};
+use super::{CallerState, read_pragma};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::files::{self, Likeness, LiveFiles};
-use crate::host::{self, Transaction, reading};
+use crate::host::{self, Transaction, disk_errors};
 use crate::progress::{Interruptible, RETRY};
 
 /// The wait for locks if the caller has set no `busy_timeout`.
@@ -41,14 +41,14 @@ impl Caller {
     /// Runs `work`. Errors get the database's path, and apparent damage that is due to a disk error becomes
     /// that error.
     pub fn serve<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
-        reading::forget(&self.conn);
+        disk_errors::forget(&self.conn);
         self.disk.forget();
         work(self).map_err(|error| self.located(self.told(error)))
     }
 
     /// Replaces apparent damage that is due to a disk error by that error.
     pub fn told(&self, error: Error) -> Error {
-        reading::told_of(reading::disk_error(&self.conn).or_else(|| self.disk.last()), error)
+        disk_errors::told_of(disk_errors::disk_error(&self.conn).or_else(|| self.disk.last()), error)
     }
 
     /// Where connections beside this one report disk errors.
@@ -143,9 +143,9 @@ impl Caller {
 
     /// Fails with `SQLITE_READONLY` if the connection may not write (`what` is a verb), also by `PRAGMA
     /// query_only`.
-    pub fn check_writable(&self, standing: &Standing, what: &str) -> Result<()> {
+    pub fn check_writable(&self, standing: &CallerState, what: &str) -> Result<()> {
         let query_only: i64 = self.pragma("query_only")?;
-        if standing.readonly || query_only != 0 { Err(Standing::read_only(what)) } else { Ok(()) }
+        if standing.readonly || query_only != 0 { Err(CallerState::read_only(what)) } else { Ok(()) }
     }
 
     pub fn schemas(&self) -> Result<Vec<std::ffi::CString>> {
@@ -192,7 +192,7 @@ impl Caller {
     }
 
     /// The caller's locks and modes at this moment.
-    pub fn standing(&self) -> Result<Standing> {
+    pub fn standing(&self) -> Result<CallerState> {
         let locking: String = self.pragma("locking_mode")?;
         let readonly = self.conn.is_readonly(host::MAIN)?;
         let exclusive = locking.eq_ignore_ascii_case("exclusive");
@@ -202,7 +202,7 @@ impl Caller {
         // if this connection holds a lock itself.
         let knows = transaction != Transaction::None || exclusive || unlocked || self.file().is_none();
         let journal = if knows { self.pragma("journal_mode")? } else { String::new() };
-        Ok(Standing { transaction, unlocked, autocommit: self.conn.is_autocommit(), journal, exclusive, readonly })
+        Ok(CallerState { transaction, unlocked, autocommit: self.conn.is_autocommit(), journal, exclusive, readonly })
     }
 
     /// How long to wait for locks that others hold.

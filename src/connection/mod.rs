@@ -12,14 +12,14 @@
 //! # How
 //!
 //! A function runs inside the caller's `SELECT`, so a sidecar that waits for the caller would deadlock. If
-//! the caller itself may be the reason for `SQLITE_BUSY`, [`Standing`] tells, and the call fails at once with
+//! the caller itself may be the reason for `SQLITE_BUSY`, [`CallerState`] tells, and the call fails at once with
 //! an error that names the caller's state in the way. Else somebody else is the reason, and we wait as long
 //! as the caller's `busy_timeout`, in a loop of our own: SQLite's busy handler cannot be interrupted.
 
 mod caller;
 pub mod encrypted;
 mod sidecar;
-mod standing;
+mod state;
 mod unseen;
 
 use rusqlite::types::{FromSql, ValueRef};
@@ -27,10 +27,10 @@ use rusqlite::{Connection, Params, Statement};
 
 pub use caller::Caller;
 pub use sidecar::Sidecar;
-pub use standing::Standing;
+pub use state::CallerState;
 
 use crate::error::Result;
-use crate::host::reading;
+use crate::host::disk_errors;
 
 /// Runs a statement with parameters on somebody else's connection; returns the number of rows changed.
 pub fn execute(conn: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<u64> {
@@ -59,5 +59,5 @@ pub fn read_pragma<T: FromSql>(conn: &Connection, name: &str) -> Result<T> {
             (read, _) => Ok(read?),
         }
     });
-    value.map_err(|error| reading::told(conn, error.into()).explained().context("cannot read the database"))
+    value.map_err(|error| disk_errors::told(conn, error.into()).explained().context("cannot read the database"))
 }

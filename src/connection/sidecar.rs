@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
 
-use super::{Caller, Standing, encrypted, read_pragma};
+use super::{Caller, CallerState, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::host::{self, openings, reading, unnamed};
+use crate::host::{self, disk_errors, openings, unnamed};
 use crate::progress::{RETRY, Watch};
 
 /// A transaction begins with the first read.
@@ -87,7 +87,7 @@ pub struct Sidecar {
 
 impl Drop for Sidecar {
     fn drop(&mut self) {
-        if let Some(code) = reading::disk_error(&self.conn).and_then(|error| error.raw_os_error()) {
+        if let Some(code) = disk_errors::disk_error(&self.conn).and_then(|error| error.raw_os_error()) {
             self.disk.0.store(code, Ordering::Relaxed);
         }
     }
@@ -95,12 +95,12 @@ impl Drop for Sidecar {
 
 impl Sidecar {
     /// Opens a sidecar for reading the caller's main database. Fails if that is in memory or encrypted.
-    pub fn open_reader(caller: &Caller, standing: &Standing) -> Result<Self> {
+    pub fn open_reader(caller: &Caller, standing: &CallerState) -> Result<Self> {
         Self::open_reader_on(caller, standing, host::vfs_name(caller.connection()).as_deref())
     }
 
     /// The same through a VFS that wraps the caller's.
-    pub fn open_reader_on(caller: &Caller, standing: &Standing, vfs: Option<&CStr>) -> Result<Self> {
+    pub fn open_reader_on(caller: &Caller, standing: &CallerState, vfs: Option<&CStr>) -> Result<Self> {
         let Some(file) = caller.file() else {
             return Err(Error::usage(
                 "an in-memory or temporary database has no file that a second connection could open",
@@ -139,7 +139,7 @@ impl Sidecar {
         loop {
             let Err(error) = self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Error::from) else { return Ok(()) };
             if error.primary_code() != ffi::SQLITE_BUSY {
-                return Err(reading::told(&self.conn, error).context("cannot take the write lock"));
+                return Err(disk_errors::told(&self.conn, error).context("cannot take the write lock"));
             }
             if Instant::now() >= deadline {
                 return Err(error
@@ -161,7 +161,7 @@ impl Sidecar {
 
     /// Opens a read transaction on one snapshot, and sets the journal mode in `standing`. Fails with
     /// `SQLITE_BUSY`, at once if the caller is in the way, after its timeout if others are.
-    pub fn begin_read(&self, caller: &Caller, standing: &mut Standing, watch: &mut Watch<'_>) -> Result<()> {
+    pub fn begin_read(&self, caller: &Caller, standing: &mut CallerState, watch: &mut Watch<'_>) -> Result<()> {
         let deadline = Instant::now() + caller.patience();
         loop {
             let attempt = self.conn.execute_batch(BEGIN_READ).map_err(Error::from);
@@ -196,14 +196,14 @@ impl Sidecar {
         let done = unnamed::with_uri(file, into)??;
         done.map(|_| ()).map_err(|error| {
             let doing = format!("cannot write a compact copy (VACUUM INTO '{}')", path.display());
-            reading::told(&self.conn, error.into()).context(doing)
+            disk_errors::told(&self.conn, error.into()).context(doing)
         })
     }
 
     fn unreadable(&self, error: Error) -> Error {
         let path = self.conn.path().unwrap_or_default();
         let doing = format!("cannot read '{path}' through a second connection");
-        let error = reading::told(&self.conn, error).context(doing);
+        let error = disk_errors::told(&self.conn, error).context(doing);
         if error.primary_code() == ffi::SQLITE_NOTADB {
             return error
                 .advice("it is not a SQLite database, or it is encrypted with a key that only the caller has");

@@ -3,7 +3,7 @@
 //! # Promise
 //!
 //! - No view, trigger, constraint, index or default of a database file can call a function: each is
-//!   `DIRECTONLY`, and where SQLite does not enforce that, [`direct`] does.
+//!   `DIRECTONLY`, and where SQLite does not enforce that, [`schema_calls`] does.
 //! - JSON results have the JSON subtype, so that they nest in SQLite's JSON functions.
 //! - Each function takes exactly the documented numbers of arguments; SQLite refuses others.
 //! - A function whose result may exceed the connection's length limit does nothing. Where that shows only
@@ -23,9 +23,9 @@ use sqlite_loadable::FunctionFlags;
 use sqlite_loadable::ext::{sqlite3_context, sqlite3_value};
 
 use crate::calls::arguments::{Argument, Arguments};
-use crate::calls::direct;
 use crate::calls::functions::Output;
 use crate::calls::guard::{guarded, reported_code, reported_message};
+use crate::calls::schema_calls;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::host;
@@ -81,7 +81,7 @@ pub(super) fn call(name: &str, body: Body, context: *mut sqlite3_context, values
             .map(|&value| unsafe { argument(value.cast::<ffi::sqlite3_value>()) })
             .collect();
         let caller = Caller::new(conn);
-        direct::require(&caller, name)?;
+        schema_calls::require(&caller, name)?;
         require_room(&caller)?;
         let output = caller.serve(|caller| body(caller, &Arguments::new(arguments)))?;
         require_told(&caller, &output)?;

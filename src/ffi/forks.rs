@@ -13,14 +13,12 @@ mod posix {
     use std::cell::UnsafeCell;
     use std::sync::{MutexGuard, Once};
 
-    use crate::backup::snapshot;
     use crate::ffi::{registry, texts};
     use crate::host::forks::Held;
 
     struct All {
         _handles: MutexGuard<'static, registry::Registry>,
         _texts: MutexGuard<'static, texts::Given>,
-        _readers: MutexGuard<'static, Vec<snapshot::KnownReader>>,
         host: Held,
     }
 
@@ -42,8 +40,7 @@ mod posix {
     }
 
     unsafe extern "C" fn before() {
-        let (handles, texts, readers) = (registry::registry(), texts::given(), snapshot::known_readers());
-        let all = All { _handles: handles, _texts: texts, _readers: readers, host: Held::take() };
+        let all = All { _handles: registry::registry(), _texts: texts::given(), host: Held::take() };
         // SAFETY: this thread holds the locks.
         unsafe { *PLACE.0.get() = Some(all) };
     }

@@ -11,7 +11,7 @@ use super::{boundary, forks, messages, texts};
 use crate::calls::arguments::Arguments;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::host::{self, discovery, sole};
+use crate::host::{self, discovery, one_sqlite};
 
 /// The version of the library, such as "0.1.0". A static string, never NULL, not to be freed. May be called at any time
 /// and from any thread, before the library is bound to a SQLite, too.
@@ -89,7 +89,7 @@ fn open(path: &str) -> Result<usize> {
     // An absolute path is never a URI, whatever the host's SQLite has as its default.
     let path = path::absolute(path).map_err(|error| Error::io("find", Path::new(path), &error))?;
     discovery::ensure(Some(&path))?;
-    let call = sole::call(&path)?;
+    let call = one_sqlite::call(&path)?;
     drop(Caller::open(&path)?);
     drop(call);
     registry::add(Database::File(path))

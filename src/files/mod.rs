@@ -19,17 +19,15 @@
 
 mod aside;
 mod directory;
-mod found;
 mod holders;
 mod likeness;
 mod live;
 mod lock;
+mod metadata;
 mod staged;
 mod temporary;
 mod text;
 mod trust;
-#[cfg(unix)]
-mod way;
 
 use std::fs::{self, File};
 use std::io;
@@ -37,11 +35,11 @@ use std::path::{Path, PathBuf};
 
 pub use aside::SetAside;
 pub use directory::Directory;
-pub use found::Found;
 pub use holders::holder;
 pub use likeness::Likeness;
 pub use live::{COMPANIONS, Identity, LiveFiles, identity, open_in_this_process, open_own, same_file, same_name};
 pub use lock::DirectoryLock;
+pub use metadata::Found;
 pub use staged::{Placed, Staged, abandoned, sweep};
 pub use temporary::{can_be_written, may_share_space, sqlite_directory};
 pub use text::{paths_of_text, text_of};

@@ -21,7 +21,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::shape::{Role, Shape};
+use super::mapping::{Mapping, Role};
 use super::stale;
 use crate::clock;
 use crate::connection::execute;
@@ -78,7 +78,7 @@ impl Serialize for Blocked {
 }
 
 /// An expression: why the task that is called `task` could not be put back, or NULL.
-pub fn reason_of(conn: &Connection, shape: &Shape) -> Result<String> {
+pub fn reason_of(conn: &Connection, mapping: &Mapping) -> Result<String> {
     if !is_there(conn)? {
         return Ok("NULL".into());
     }
@@ -86,8 +86,8 @@ pub fn reason_of(conn: &Connection, shape: &Shape) -> Result<String> {
     Ok(format!(
         "(SELECT known.reason FROM main.queuekeeper_blocked AS known
           WHERE known.task_id = +{} AND known.lease IS +{} LIMIT 1)",
-        shape.column(Role::Id)?,
-        shape.column(Role::LeaseUntil)?
+        mapping.column(Role::Id)?,
+        mapping.column(Role::LeaseUntil)?
     ))
 }
 
@@ -96,7 +96,7 @@ pub fn reason_of(conn: &Connection, shape: &Shape) -> Result<String> {
 /// # Errors
 ///
 /// Why it cannot be remembered.
-pub fn remember(conn: &Connection, shape: &Shape, found: &[Blocked], now: DateTime<Utc>) -> Result<()> {
+pub fn remember(conn: &Connection, mapping: &Mapping, found: &[Blocked], now: DateTime<Utc>) -> Result<()> {
     if !is_there(conn)? {
         if found.is_empty() {
             return Ok(());
@@ -109,7 +109,7 @@ pub fn remember(conn: &Connection, shape: &Shape, found: &[Blocked], now: DateTi
              blocked_utc TEXT NOT NULL) WITHOUT ROWID",
         )?;
     }
-    forget_the_rest(conn, shape)?;
+    forget_the_rest(conn, mapping)?;
     let mut known =
         conn.prepare("SELECT 1 FROM main.queuekeeper_blocked WHERE task_id = ?1 AND lease IS ?2 AND reason = ?3")?;
     let now = clock::sqlite_text(now);
@@ -129,12 +129,12 @@ pub fn remember(conn: &Connection, shape: &Shape, found: &[Blocked], now: DateTi
 }
 
 /// Forgets the tasks that no worker holds any more, if there are such.
-fn forget_the_rest(conn: &Connection, shape: &Shape) -> Result<()> {
+fn forget_the_rest(conn: &Connection, mapping: &Mapping) -> Result<()> {
     let gone = format!(
         "task_id NOT IN (SELECT {id} FROM {} WHERE {} AND {id} IS NOT NULL)",
-        shape.table_by_status(conn)?,
-        stale::leased(shape)?,
-        id = shape.column(Role::Id)?,
+        mapping.table_by_status(conn)?,
+        stale::leased(mapping)?,
+        id = mapping.column(Role::Id)?,
     );
     let some = conn.prepare(&format!("SELECT 1 FROM main.queuekeeper_blocked WHERE {gone} LIMIT 1"))?.exists([])?;
     if some {

@@ -15,7 +15,7 @@
 //! Then the later assignment counts, as it would in SQL. ?2 is the present time in the queue's own format, and the task table is
 //! called `task`.
 
-use super::shape::{Role, Shape};
+use super::mapping::{Mapping, Role};
 use crate::error::{Error, Result};
 use crate::schema::{Column, quoted};
 use crate::settings::registry as setting;
@@ -34,24 +34,24 @@ enum Attempts {
 }
 
 impl Attempts {
-    fn of(shape: &Shape) -> Result<Self> {
-        let named = match shape.settings().text(&setting::STALE_ATTEMPTS)?.as_deref() {
+    fn of(mapping: &Mapping) -> Result<Self> {
+        let named = match mapping.settings().text(&setting::STALE_ATTEMPTS)?.as_deref() {
             Some("count") => Self::Count,
             Some("limit") => Self::Limit,
             _ => return Ok(Self::Ignore),
         };
-        let chosen = shape.settings().stored(&setting::STALE_ATTEMPTS).is_some();
-        if !(chosen || shape.has(Role::Attempts)? && shape.has(Role::MaxAttempts)?) {
+        let chosen = mapping.settings().stored(&setting::STALE_ATTEMPTS).is_some();
+        if !(chosen || mapping.has(Role::Attempts)? && mapping.has(Role::MaxAttempts)?) {
             return Ok(Self::Ignore);
         }
-        shape.needs(&[Role::Attempts])?;
+        mapping.needs(&[Role::Attempts])?;
         Ok(named)
     }
 
     /// An expression: how many attempts there were, this one included.
-    fn made(self, shape: &Shape) -> Result<String> {
+    fn made(self, mapping: &Mapping) -> Result<String> {
         let more = if self == Self::Count { 1 } else { 0 };
-        Ok(format!("ifnull({}, 0) + {more}", shape.column(Role::Attempts)?))
+        Ok(format!("ifnull({}, 0) + {more}", mapping.column(Role::Attempts)?))
     }
 }
 
@@ -60,73 +60,73 @@ impl Attempts {
 /// # Errors
 ///
 /// Settings that cannot be used, or that this table cannot follow.
-pub fn of_stale(shape: &Shape) -> Result<String> {
-    assignments(shape, Attempts::of(shape)?)
+pub fn of_stale(mapping: &Mapping) -> Result<String> {
+    assignments(mapping, Attempts::of(mapping)?)
 }
 
 /// The assignments that put a task back into the queue that nobody has failed at.
-pub fn of_any(shape: &Shape) -> Result<String> {
-    assignments(shape, Attempts::Ignore)
+pub fn of_any(mapping: &Mapping) -> Result<String> {
+    assignments(mapping, Attempts::Ignore)
 }
 
-fn assignments(shape: &Shape, attempts: Attempts) -> Result<String> {
-    let mut changes = Changes { shape, made: Vec::new() };
-    let status = shape.actual(Role::Status)?;
+fn assignments(mapping: &Mapping, attempts: Attempts) -> Result<String> {
+    let mut changes = Changes { mapping, made: Vec::new() };
+    let status = mapping.actual(Role::Status)?;
     if let Some(column) = status {
         changes.must_be_stored(column)?;
     }
-    let exhausted = exhausted(shape, attempts)?;
-    changes.set(status, &next_status(shape, exhausted.as_deref())?);
+    let exhausted = exhausted(mapping, attempts)?;
+    changes.set(status, &next_status(mapping, exhausted.as_deref())?);
     if attempts == Attempts::Count {
-        changes.set(shape.actual(Role::Attempts)?, &attempts.made(shape)?);
+        changes.set(mapping.actual(Role::Attempts)?, &attempts.made(mapping)?);
     }
-    let lease = shape.actual(Role::LeaseUntil)?;
+    let lease = mapping.actual(Role::LeaseUntil)?;
     changes.set(lease, if lease.is_some_and(|column| column.not_null) { PRESENT } else { CLEARED });
     for role in [Role::LockedBy, Role::ReservedAt] {
         // The lease's time may be that of the claim.
-        changes.set(shape.actual(role)?.filter(|&column| Some(column) != lease), CLEARED);
+        changes.set(mapping.actual(role)?.filter(|&column| Some(column) != lease), CLEARED);
     }
-    for column in shape.further_cleared()? {
+    for column in mapping.further_cleared()? {
         changes.must_be_stored(column)?;
         changes.set(Some(column), CLEARED);
     }
-    changes.set(shape.actual(Role::UpdatedAt)?, PRESENT);
-    if shape.settings().whole(&setting::REQUEUE_SETS_RUN_AFTER)? != 0 {
-        changes.set(shape.actual(Role::RunAfter)?, PRESENT);
+    changes.set(mapping.actual(Role::UpdatedAt)?, PRESENT);
+    if mapping.settings().whole(&setting::REQUEUE_SETS_RUN_AFTER)? != 0 {
+        changes.set(mapping.actual(Role::RunAfter)?, PRESENT);
     }
     if let Some(exhausted) = exhausted {
-        changes.set_where(&exhausted, shape.actual(Role::FinishedAt)?, PRESENT);
-        changes.set_where(&exhausted, shape.actual(Role::Error)?, &last_error(shape, attempts)?);
+        changes.set_where(&exhausted, mapping.actual(Role::FinishedAt)?, PRESENT);
+        changes.set_where(&exhausted, mapping.actual(Role::Error)?, &last_error(mapping, attempts)?);
     }
     changes.finish()
 }
 
-fn next_status(shape: &Shape, exhausted: Option<&str>) -> Result<String> {
-    let queued = shape.status(&setting::STATUS_QUEUED)?;
+fn next_status(mapping: &Mapping, exhausted: Option<&str>) -> Result<String> {
+    let queued = mapping.status(&setting::STATUS_QUEUED)?;
     let Some(exhausted) = exhausted else { return Ok(queued) };
-    Ok(format!("CASE WHEN {exhausted} THEN {} ELSE {queued} END", shape.status(&setting::STATUS_DEAD)?))
+    Ok(format!("CASE WHEN {exhausted} THEN {} ELSE {queued} END", mapping.status(&setting::STATUS_DEAD)?))
 }
 
 /// A condition: the task has used up its attempts. Without a limit none ever has.
-fn exhausted(shape: &Shape, attempts: Attempts) -> Result<Option<String>> {
-    if attempts == Attempts::Ignore || !shape.has(Role::MaxAttempts)? {
+fn exhausted(mapping: &Mapping, attempts: Attempts) -> Result<Option<String>> {
+    if attempts == Attempts::Ignore || !mapping.has(Role::MaxAttempts)? {
         return Ok(None);
     }
     // With + 0, a number in a column of texts is compared as a number.
-    Ok(Some(format!("{} >= {} + 0", attempts.made(shape)?, shape.column(Role::MaxAttempts)?)))
+    Ok(Some(format!("{} >= {} + 0", attempts.made(mapping)?, mapping.column(Role::MaxAttempts)?)))
 }
 
-fn last_error(shape: &Shape, attempts: Attempts) -> Result<String> {
+fn last_error(mapping: &Mapping, attempts: Attempts) -> Result<String> {
     Ok(format!(
         "'given up: the lease of ' || ifnull({}, 'a worker') || ' was over at attempt ' || ({}) || ' of ' || {}",
-        shape.column(Role::LockedBy)?,
-        attempts.made(shape)?,
-        shape.column(Role::MaxAttempts)?
+        mapping.column(Role::LockedBy)?,
+        attempts.made(mapping)?,
+        mapping.column(Role::MaxAttempts)?
     ))
 }
 
 struct Changes<'a> {
-    shape: &'a Shape,
+    mapping: &'a Mapping,
     made: Vec<(&'a Column, String)>,
 }
 
@@ -169,7 +169,7 @@ impl<'a> Changes<'a> {
             "the column {} of the table {} {why}; see which setting names it in queue_settings(), and have that name another column, \
              or none",
             column.name,
-            self.shape.name()
+            self.mapping.name()
         ))
     }
 }

@@ -22,8 +22,8 @@
 use rusqlite::{Connection, Row};
 use serde_json::{Map, Value};
 
-use super::cells;
-use super::shape::{Role, Shape};
+use super::excerpts;
+use super::mapping::{Mapping, Role};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::settings::registry::{STATUS_DEAD, STATUS_QUEUED};
@@ -36,26 +36,26 @@ const MOST: usize = 64;
 
 /// The number of tasks by status, `None` without a task table that has a status.
 pub fn by_status(conn: &Connection) -> Result<Option<Counts>> {
-    let Some(shape) = Shape::find(conn)? else { return Ok(None) };
-    if !shape.has(Role::Status)? {
+    let Some(mapping) = Mapping::find(conn)? else { return Ok(None) };
+    if !mapping.has(Role::Status)? {
         return Ok(None);
     }
-    let by_index = match shape.indexed_by_status(conn)? {
-        Some(indexed) => by_index(conn, &shape, &indexed)?,
+    let by_index = match mapping.indexed_by_status(conn)? {
+        Some(indexed) => by_index(conn, &mapping, &indexed)?,
         None => None,
     };
     match by_index {
         Some(counts) => Ok(Some(counts)),
-        None => by_task(conn, &shape).map(Some),
+        None => by_task(conn, &mapping).map(Some),
     }
 }
 
 /// Counts task after task.
-fn by_task(conn: &Connection, shape: &Shape) -> Result<Counts> {
-    let status = shape.column(Role::Status)?;
+fn by_task(conn: &Connection, mapping: &Mapping) -> Result<Counts> {
+    let status = mapping.column(Role::Status)?;
     let sql = format!(
         "SELECT {status} AS status, count(*) AS tasks FROM {} GROUP BY {status} COLLATE BINARY",
-        shape.table()
+        mapping.table()
     );
     let read = || -> Result<Counts> {
         let mut statement =
@@ -71,11 +71,11 @@ fn by_task(conn: &Connection, shape: &Shape) -> Result<Counts> {
 }
 
 /// Counts along the index; `None` when that is no good: with very many statuses, or damaged indexes that do not agree.
-fn by_index(conn: &Connection, shape: &Shape, indexed: &str) -> Result<Option<Counts>> {
+fn by_index(conn: &Connection, mapping: &Mapping, indexed: &str) -> Result<Option<Counts>> {
     // The index compares bytes, the column may do otherwise.
-    let (column, table) = (shape.column(Role::Status)?, shape.table());
+    let (column, table) = (mapping.column(Role::Status)?, mapping.table());
     let status = format!("{column} COLLATE BINARY");
-    let (queued, leased, dead) = (shape.status(&STATUS_QUEUED)?, shape.leased()?, shape.status(&STATUS_DEAD)?);
+    let (queued, leased, dead) = (mapping.status(&STATUS_QUEUED)?, mapping.leased()?, mapping.status(&STATUS_DEAD)?);
     let sql = format!(
         "WITH RECURSIVE present(status) AS (
            SELECT (SELECT min({status}) FROM {indexed})
@@ -131,7 +131,7 @@ fn add(counts: &mut Counts, status: String, tasks: i64) {
 /// A status need not be UTF-8.
 pub(super) fn status_of(row: &Row<'_>) -> rusqlite::Result<Option<String>> {
     let text = row.get_ref(0)?.as_bytes_or_null().ok().flatten();
-    Ok(text.map(cells::text))
+    Ok(text.map(excerpts::text))
 }
 
 fn cannot(error: Error) -> Error {

@@ -7,8 +7,8 @@
 
 use rusqlite::Connection;
 
-use super::cells::cell;
-use super::shape::{Role, Shape};
+use super::excerpts::cell;
+use super::mapping::{Mapping, Role};
 use crate::error::Result;
 use crate::memory;
 
@@ -27,14 +27,14 @@ pub struct Depth {
 
 /// The depth of the queue in the connection's main database, each status as `each` makes it.
 pub fn depth<T>(conn: &Connection, each: impl Fn(Depth) -> T) -> Result<Vec<T>> {
-    let shape = Shape::require(conn, &[Role::Status])?;
-    let (created, time) = (shape.column(Role::CreatedAt)?, shape.time()?);
+    let mapping = Mapping::require(conn, &[Role::Status])?;
+    let (created, time) = (mapping.column(Role::CreatedAt)?, mapping.time()?);
     let sql = format!(
         "SELECT {status}, count(*), {oldest}, {newest} FROM {table} GROUP BY 1 ORDER BY 1",
-        status = shape.column(Role::Status)?,
+        status = mapping.column(Role::Status)?,
         oldest = time.shown(&format!("min({created})")),
         newest = time.shown(&format!("max({created})")),
-        table = shape.table(),
+        table = mapping.table(),
     );
     let read = || -> Result<Vec<T>> {
         let mut statement = conn.prepare(&sql)?;

@@ -12,9 +12,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
 use super::blocked;
-use super::cells::cell;
-use super::patience;
-use super::shape::{Role, Shape};
+use super::default_grace;
+use super::excerpts::cell;
+use super::mapping::{Mapping, Role};
 use super::stale::Pieces;
 use crate::error::{Error, Result};
 use crate::memory;
@@ -55,20 +55,20 @@ pub fn stale<T>(
     now: DateTime<Utc>,
     each: impl Fn(StaleLease) -> T,
 ) -> Result<Vec<T>> {
-    let limit = limit(patience::seconds(conn, grace)?, now)?;
-    let shape = require(conn)?;
-    let pieces = Pieces::of(conn, &shape, limit)?;
-    let id = shape.column(Role::Id)?;
+    let limit = limit(default_grace::seconds(conn, grace)?, now)?;
+    let mapping = require(conn)?;
+    let pieces = Pieces::of(conn, &mapping, limit)?;
+    let id = mapping.column(Role::Id)?;
     let sql = format!(
         "SELECT {id}, {status}, {locked_by}, {lease_until}, ?2 - {ended}, {attempts}, {blocked}
          FROM {table} WHERE {stale} ORDER BY 5 DESC, 1",
-        status = shape.column(Role::Status)?,
-        locked_by = shape.column(Role::LockedBy)?,
-        lease_until = shape.time()?.shown(&shape.column(Role::LeaseUntil)?),
+        status = mapping.column(Role::Status)?,
+        locked_by = mapping.column(Role::LockedBy)?,
+        lease_until = mapping.time()?.shown(&mapping.column(Role::LeaseUntil)?),
         ended = pieces.ended,
-        attempts = shape.column(Role::Attempts)?,
-        blocked = blocked::reason_of(conn, &shape)?,
-        table = shape.table_by_status(conn)?,
+        attempts = mapping.column(Role::Attempts)?,
+        blocked = blocked::reason_of(conn, &mapping)?,
+        table = mapping.table_by_status(conn)?,
         stale = pieces.stale,
     );
     let read = || -> Result<Vec<T>> {
@@ -99,29 +99,29 @@ pub fn count_blocked(conn: &Connection, grace: i64, now: DateTime<Utc>) -> Resul
     if !blocked::is_there(conn)? {
         return Ok(0);
     }
-    count_where(conn, grace, now, |shape| Ok(Some(format!("{} IS NOT NULL", blocked::reason_of(conn, shape)?))))
+    count_where(conn, grace, now, |mapping| Ok(Some(format!("{} IS NOT NULL", blocked::reason_of(conn, mapping)?))))
 }
 
 fn count_where(
     conn: &Connection,
     grace: i64,
     now: DateTime<Utc>,
-    condition: impl Fn(&Shape) -> Result<Option<String>>,
+    condition: impl Fn(&Mapping) -> Result<Option<String>>,
 ) -> Result<i64> {
     let limit = limit(grace, now)?;
-    let shape = require(conn)?;
-    let mut wanted = Pieces::of(conn, &shape, limit)?.stale;
-    if let Some(condition) = condition(&shape)? {
+    let mapping = require(conn)?;
+    let mut wanted = Pieces::of(conn, &mapping, limit)?.stale;
+    if let Some(condition) = condition(&mapping)? {
         wanted.push_str(&format!(" AND {condition}"));
     }
-    let sql = format!("SELECT count(*) FROM {} WHERE {wanted}", shape.table_by_status(conn)?);
+    let sql = format!("SELECT count(*) FROM {} WHERE {wanted}", mapping.table_by_status(conn)?);
     conn.query_row(&sql, [limit], |row| row.get(0))
         .map_err(|error| Error::from(error).context("cannot count the stale leases"))
 }
 
 /// The queue, which must have what leases need.
-pub fn require(conn: &Connection) -> Result<Shape> {
-    Shape::require(conn, NEEDED)
+pub fn require(conn: &Connection) -> Result<Mapping> {
+    Mapping::require(conn, NEEDED)
 }
 
 /// The Unix time before which a lease must have ended.

@@ -1,16 +1,16 @@
-//! The queue itself: its shape, its leases, its depth.
+//! The queue itself: the mapping of its table, leases, its depth.
 
 pub mod blocked;
-pub mod cells;
 pub mod changes;
 pub mod counts;
+pub mod default_grace;
 pub mod depth;
+pub mod excerpts;
 pub mod leases;
+pub mod mapping;
 pub mod pace;
-pub mod patience;
 pub mod requeue;
-pub mod shape;
 pub mod stale;
 pub mod time;
-pub mod unknown;
+pub mod unknown_statuses;
 pub mod unreadable;

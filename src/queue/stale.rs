@@ -1,4 +1,4 @@
-//! What makes a lease stale: the pieces of SQL for it, made from the queue's shape.
+//! What makes a lease stale: the pieces of SQL for it, made from the queue's mapping.
 //!
 //! # Promise
 //!
@@ -18,8 +18,8 @@
 
 use rusqlite::Connection;
 
-use super::cells::cell;
-use super::shape::{Role, Shape};
+use super::excerpts::cell;
+use super::mapping::{Mapping, Role};
 use super::time::EARLIEST;
 use crate::error::{Error, Result};
 use crate::schema::{self, quoted};
@@ -40,12 +40,12 @@ impl Pieces {
     ///
     /// A column or table that the settings need and the database lacks, settings that cannot be used, or an unreadable sign of
     /// life of a worker whose lease is over.
-    pub fn of(conn: &Connection, shape: &Shape, limit: i64) -> Result<Self> {
-        let ended = shape.time()?.seconds(&shape.column(Role::LeaseUntil)?);
-        let mut stale = format!("{} AND {ended} >= {EARLIEST} AND {ended} < ?1", leased(shape)?);
-        if shape.settings().whole(&setting::STALE_NEEDS_DEAD_WORKER)? != 0 {
-            let workers = Workers::find(conn, shape)?;
-            workers.check_heartbeats(conn, shape, &stale, limit)?;
+    pub fn of(conn: &Connection, mapping: &Mapping, limit: i64) -> Result<Self> {
+        let ended = mapping.time()?.seconds(&mapping.column(Role::LeaseUntil)?);
+        let mut stale = format!("{} AND {ended} >= {EARLIEST} AND {ended} < ?1", leased(mapping)?);
+        if mapping.settings().whole(&setting::STALE_NEEDS_DEAD_WORKER)? != 0 {
+            let workers = Workers::find(conn, mapping)?;
+            workers.check_heartbeats(conn, mapping, &stale, limit)?;
             stale.push_str(&format!(" AND NOT EXISTS ({})", workers.sign_of_life()));
         }
         Ok(Self { ended, stale })
@@ -57,9 +57,9 @@ impl Pieces {
 /// # Errors
 ///
 /// Settings that cannot be used, or that give a status two meanings.
-pub fn leased(shape: &Shape) -> Result<String> {
-    statuses::refuse_clash(shape.settings(), None)?;
-    Ok(format!("{} IN ({})", shape.column(Role::Status)?, shape.leased()?))
+pub fn leased(mapping: &Mapping) -> Result<String> {
+    statuses::refuse_clash(mapping.settings(), None)?;
+    Ok(format!("{} IN ({})", mapping.column(Role::Status)?, mapping.leased()?))
 }
 
 /// The table of the workers, called `worker` in SQL.
@@ -74,9 +74,9 @@ struct Workers {
 }
 
 impl Workers {
-    fn find(conn: &Connection, shape: &Shape) -> Result<Self> {
-        shape.needs(&[Role::LockedBy])?;
-        let word = |which| shape.settings().text(which).map(Option::unwrap_or_default);
+    fn find(conn: &Connection, mapping: &Mapping) -> Result<Self> {
+        mapping.needs(&[Role::LockedBy])?;
+        let word = |which| mapping.settings().text(which).map(Option::unwrap_or_default);
         let (table, id, heartbeat) =
             (word(&setting::WORKERS_TABLE)?, word(&setting::COLUMN_WORKER_ID)?, word(&setting::COLUMN_HEARTBEAT)?);
         let columns = if schema::has_table(conn, &table)? { schema::columns(conn, &table)? } else { Vec::new() };
@@ -91,8 +91,8 @@ impl Workers {
         let (id, heartbeat) = (format!("worker.{}", quoted(&id)), format!("worker.{}", quoted(&heartbeat)));
         Ok(Self {
             table: format!("main.{} AS worker", quoted(&table)),
-            holds: format!("{id} = {}", shape.column(Role::LockedBy)?),
-            seen: shape.time()?.seconds(&heartbeat),
+            holds: format!("{id} = {}", mapping.column(Role::LockedBy)?),
+            seen: mapping.time()?.seconds(&heartbeat),
             id,
             heartbeat,
         })
@@ -115,12 +115,12 @@ impl Workers {
     }
 
     /// Refuses a worker that holds an overdue lease and whose sign of life cannot be read; `overdue` is the condition.
-    fn check_heartbeats(&self, conn: &Connection, shape: &Shape, overdue: &str, limit: i64) -> Result<()> {
+    fn check_heartbeats(&self, conn: &Connection, mapping: &Mapping, overdue: &str, limit: i64) -> Result<()> {
         let sql = format!(
             "SELECT {}, {} FROM {} CROSS JOIN {} ON {} WHERE {overdue} AND {} LIMIT 1",
             self.id,
             self.heartbeat,
-            shape.table_by_status(conn)?,
+            mapping.table_by_status(conn)?,
             self.table,
             self.holds,
             self.unreadable()

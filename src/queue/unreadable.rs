@@ -10,9 +10,9 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
-use super::cells::cell;
+use super::excerpts::cell;
 use super::leases::NEEDED;
-use super::shape::{Role, Shape};
+use super::mapping::{Mapping, Role};
 use super::stale;
 use super::time::{EARLIEST, latest};
 use crate::error::{Error, Result};
@@ -32,14 +32,14 @@ pub struct Unreadable {
 ///
 /// A queue that lacks a column, settings that cannot be used, or whatever SQLite says.
 pub fn leases(conn: &Connection, now: DateTime<Utc>) -> Result<Option<Unreadable>> {
-    let Some(shape) = Shape::find(conn)? else { return Ok(None) };
-    shape.needs(NEEDED)?;
-    let lease = shape.column(Role::LeaseUntil)?;
+    let Some(mapping) = Mapping::find(conn)? else { return Ok(None) };
+    mapping.needs(NEEDED)?;
+    let lease = mapping.column(Role::LeaseUntil)?;
     let sql = format!(
         "SELECT count(*), min({lease}) FROM {} WHERE {} AND NOT ifnull({} BETWEEN {EARLIEST} AND ?1, 0)",
-        shape.table_by_status(conn)?,
-        stale::leased(&shape)?,
-        shape.time()?.seconds(&lease)
+        mapping.table_by_status(conn)?,
+        stale::leased(&mapping)?,
+        mapping.time()?.seconds(&lease)
     );
     conn.query_row_and_then(&sql, params![latest(now)], |row| {
         Ok(Some(Unreadable { tasks: row.get(0)?, example: cell(row, 1)? }))

@@ -4,8 +4,8 @@
 //! | --- | --- |
 //! | [`item`] | a backup as retention sees it |
 //! | [`policy`] | what to keep |
-//! | [`policy_text`] | parses a policy |
-//! | [`policy_object`] | parses a policy object in JSON |
+//! | [`policy::text`] | parses a policy |
+//! | [`policy::object`] | parses a policy object in JSON |
 //! | [`span`] | durations such as `2y5m7d3h` |
 //! | [`rules`] | the `keep_` rules |
 //! | [`tasks`] | backups without tasks |
@@ -18,15 +18,9 @@ pub mod clocks;
 pub mod item;
 pub mod plan;
 pub mod policy;
-pub mod policy_object;
-pub mod policy_text;
 pub mod rules;
 pub mod span;
 pub mod tasks;
 
 #[cfg(test)]
-mod goldens;
-#[cfg(test)]
-mod histories;
-#[cfg(test)]
-mod properties;
+mod tests;

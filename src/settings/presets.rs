@@ -8,7 +8,7 @@
 //! litequeue, localqueue, monlite and kartikeya in every run. honker and apalis take long to compile: their
 //! tests were run by hand, and are skipped where they are not installed; the test file says how.
 //!
-//! A lease without an end has no `stale_secs` ([`crate::queue::patience`]), unless the library has a limit of
+//! A lease without an end has no `stale_secs` ([`crate::queue::default_grace`]), unless the library has a limit of
 //! its own.
 //!
 //! # Which libraries

@@ -10,8 +10,7 @@ use super::fixed::Fixed::{Nothing, Text as Word, Whole as Count};
 use super::kind::{self, Kind};
 use super::name;
 use super::remote;
-use crate::retention::policy::Policy;
-use crate::retention::policy_text;
+use crate::retention::policy::{self, Policy};
 
 macro_rules! settings {
     ($($(#[$meta:meta])* $item:ident, $name:literal, $kind:expr, $default:expr, $description:literal;)+) => {
@@ -42,7 +41,7 @@ settings! {
         "how many backups a chain may have: a full one and the incrementals that build on it";
     REMOTE, "remote", Kind::Guarded(remote, remote::WORDS), Nothing,
         "where off-site copies go: a path, or a remote of rclone's configuration such as gdrive:Backups; only the Python package looks at it";
-    REMOTE_KEEP, "remote_keep", Kind::Checked(keep, policy_text::FORMS), Nothing,
+    REMOTE_KEEP, "remote_keep", Kind::Checked(keep, policy::text::FORMS), Nothing,
         "the retention policy of the off-site copies; without one, none is deleted";
 
     PRESET, "preset", Kind::Choice(PRESETS), Word("prismq"),
@@ -116,7 +115,7 @@ settings! {
     CRON_MONTHLY, "cron_monthly", Kind::Checked(cron, CRON), Word("0 2 1 * *"), "when the monthly job is due; off: never";
     TIME_ZONE, "time_zone", Kind::Choice(&["UTC", "local"]), Word("UTC"),
         "the time zone of the cron expressions: UTC, or the machine's own";
-    KEEP, "keep", Kind::Checked(keep, policy_text::FORMS), Word("7/4/12"), "the retention policy that the daily job rotates by";
+    KEEP, "keep", Kind::Checked(keep, policy::text::FORMS), Word("7/4/12"), "the retention policy that the daily job rotates by";
     JOB_BACKUP_TYPE, "job_backup_type", Kind::Choice(&["full", "incremental", "snapshot"]), Word("full"),
         "the type of the daily job's backups; those of the weekly and monthly jobs are full, or snapshot if this says so";
     JOB_COMPRESSION, "job_compression", Kind::Choice(&["none", "gzip", "zstd"]), Word("none"), "the compression of the jobs' backups";

@@ -29,7 +29,7 @@ use rusqlite::{Connection, OptionalExtension, ffi};
 use serde::Serialize;
 
 use crate::clock;
-use crate::connection::{Caller, Sidecar, Standing, encrypted, read_pragma};
+use crate::connection::{Caller, CallerState, Sidecar, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::host::Transaction;
 use crate::memory;
@@ -91,7 +91,7 @@ pub fn analyze<'a>(caller: &'a Caller, name: Option<&str>, listener: Option<List
 }
 
 /// Whether a second connection can do it without meeting the caller.
-fn is_free(caller: &Caller, standing: &Standing) -> Result<bool> {
+fn is_free(caller: &Caller, standing: &CallerState) -> Result<bool> {
     let apart = standing.transaction == Transaction::None && standing.autocommit && !standing.alone();
     Ok(caller.file().is_some() && apart && !encrypted::is_sealed(caller)?)
 }

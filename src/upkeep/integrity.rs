@@ -15,7 +15,7 @@
 use rusqlite::{Connection, ffi};
 
 use crate::error::{Error, Result};
-use crate::host::reading;
+use crate::host::disk_errors;
 use crate::soundness::{self, Check, Soundness};
 
 /// How many findings are listed when nobody says: SQLite's own number.
@@ -40,9 +40,9 @@ pub fn integrity(conn: &Connection, level: Option<&str>, max_errors: i64) -> Res
     let most = usize::try_from(max_errors).unwrap_or(usize::MAX);
     let found =
         soundness::check(conn, check, most).map_err(|error| explain(error.context("cannot check the database")))?;
-    match reading::disk_error(conn) {
+    match disk_errors::disk_error(conn) {
         Some(cause) if !found.findings.is_empty() => {
-            Err(reading::unreadable(&cause).context("cannot check the database"))
+            Err(disk_errors::unreadable(&cause).context("cannot check the database"))
         }
         _ => Ok(found),
     }

@@ -5,7 +5,6 @@ pub mod health;
 pub mod integrity;
 pub mod optimize;
 pub mod rowids;
-pub mod schedule;
 pub mod stats;
-pub mod unattended;
 pub mod vacuum;
+pub mod vacuum_unattended;

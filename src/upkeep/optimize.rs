@@ -5,12 +5,12 @@
 //! `ANALYZE`, and with `full` a `VACUUM` before it, so that the statistics are read from the compact database. If the VACUUM
 //! fails, nothing is done; if the ANALYZE fails after it, the error says that the VACUUM is done. Where a VACUUM may move rowids that
 //! something refers to ([`rowids`](super::rowids)), or cannot be made without what only the application's connection has, it is left
-//! out with a note: this is called unattended. The measures before and after are those of [`stats`], as the caller sees the database.
+//! out with a note: this is called vacuum_unattended. The measures before and after are those of [`stats`], as the caller sees the database.
 
 use serde::Serialize;
 
 use super::stats::{self, Stats};
-use super::{analyze, unattended};
+use super::{analyze, vacuum_unattended};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::progress::Listener;
@@ -49,7 +49,7 @@ pub fn optimize<'a>(caller: &'a Caller, full: i64, mut listener: Option<Listener
     let mut vacuumed = false;
     if full {
         let listener = listener.as_mut().map(|listener| &mut **listener as Listener<'_>);
-        match unattended::vacuum(caller, listener)? {
+        match vacuum_unattended::vacuum(caller, listener)? {
             Ok(outcome) => {
                 vacuumed = true;
                 notes.extend(outcome.note);

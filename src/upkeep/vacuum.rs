@@ -17,7 +17,7 @@
 //! Inside a function SQLite refuses `VACUUM` on the caller's own connection, so a sidecar runs it. SQLite takes the lock before
 //! it copies, and asks our busy handler while others hold it; so a wait costs nothing, and with a rollback journal it keeps new
 //! readers out while it waits for the present ones. Without automatic checkpoints, the WAL is copied afterwards, by the
-//! rules of [`checkpoint`](crate::checkpoint). A VACUUM tells no progress, so a listener is only asked whether to go on.
+//! rules of [`checkpoint`]. A VACUUM tells no progress, so a listener is only asked whether to go on.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -27,7 +27,7 @@ use serde::Serialize;
 
 use crate::checkpoint::{self, Mode};
 use crate::clock;
-use crate::connection::{Caller, Sidecar, Standing, read_pragma};
+use crate::connection::{Caller, CallerState, Sidecar, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::host::{Transaction, openings};
@@ -126,7 +126,7 @@ pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<
 }
 
 /// What the caller holds must not be what the sidecar would wait for.
-fn refuse_own(standing: &Standing) -> Result<()> {
+fn refuse_own(standing: &CallerState) -> Result<()> {
     if standing.alone() {
         return Err(Error::busy(format!("cannot vacuum: {}", standing.in_the_way().unwrap_or_default())));
     }
@@ -147,7 +147,7 @@ fn refuse_own(standing: &Standing) -> Result<()> {
 fn shrink(
     caller: &Caller,
     file: &Path,
-    standing: &Standing,
+    standing: &CallerState,
     notes: &mut Vec<String>,
     watch: &mut Watch<'_>,
 ) -> Option<checkpoint::Outcome> {

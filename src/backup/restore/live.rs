@@ -16,7 +16,7 @@ use crate::checkpoint::{self, Mode};
 use crate::connection::{Caller, Sidecar, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
-use crate::host::{self, Transaction, reading};
+use crate::host::{self, Transaction, disk_errors};
 use crate::progress::{RETRY, Watch};
 
 /// How often to save the present content anew, when others commit before it is replaced.
@@ -47,17 +47,17 @@ impl<'a> Target<'a> {
         if caller.file().is_some_and(|own| files::same_file(&own, path)) {
             check_caller(caller)?;
         } else {
-            host::sole::refuse_other(path)?;
+            host::one_sqlite::refuse_other(path)?;
         }
         let writer = Sidecar::open_writer(caller, path)?;
         let deadline = Instant::now() + caller.patience();
         let state = loop {
             let read = State::read(writer.connection());
             // Moving a sound database aside, because a disk could not be read for a moment, would take it from those who use it.
-            match read.map_err(|error| reading::told(writer.connection(), error)) {
+            match read.map_err(|error| disk_errors::told(writer.connection(), error)) {
                 Ok(state) => break state,
                 Err(error) if error.primary_code() == ffi::SQLITE_NOTADB => {
-                    newer_sqlite::refuse_format(&reading::beginning(writer.connection()), path)?;
+                    newer_sqlite::refuse_format(&disk_errors::beginning(writer.connection()), path)?;
                     refuse_perhaps_encrypted(caller, path)?;
                     return Ok(None);
                 }

@@ -47,7 +47,7 @@ use crate::connection::{Caller, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, Likeness, Placed, Staged};
 use crate::host::unnamed::{self, Access};
-use crate::host::{openings, reading};
+use crate::host::{disk_errors, openings};
 use crate::progress::{Listener, Watch};
 use crate::queue::requeue;
 use crate::schema;
@@ -280,7 +280,7 @@ fn change<T>(rebuilt: &Staged, watch: &mut Watch<'_>, work: impl FnOnce(&Connect
         conn.execute_batch("PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF")?;
         work(&conn)
     })?;
-    done.map_err(|error| reading::told(&conn, error))
+    done.map_err(|error| disk_errors::told(&conn, error))
 }
 
 /// Gives the rebuilt copy another page size; a note about rows that may have got new rowids.

@@ -30,7 +30,7 @@ use super::reader_vfs::{self, Which};
 use super::wal_frames::{Frames, Index};
 use crate::connection::encrypted;
 use crate::error::{Error, Result};
-use crate::host::reading;
+use crate::host::disk_errors;
 
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
@@ -105,7 +105,7 @@ fn read(conn: &Connection, which: Which, buffer: &mut [u8], offset: u64) -> Resu
             // What SQLite calls this error of the disk when it reads a page itself.
             let code = if code == ffi::SQLITE_IOERR_CORRUPTFS { ffi::SQLITE_CORRUPT } else { code };
             let error = Error::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
-            Err(reading::told(conn, error).explained().context("cannot read the database"))
+            Err(disk_errors::told(conn, error).explained().context("cannot read the database"))
         }
     }
 }

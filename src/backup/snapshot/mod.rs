@@ -35,10 +35,9 @@ use rusqlite::backup::{Backup, StepResult};
 
 use self::backup_api::Sink;
 use self::direct::DirectReader;
-pub use self::reader_vfs::{Known as KnownReader, known as known_readers};
 use self::visitor::PageVisitor;
 use super::artifact::kind::Geometry;
-use crate::connection::{Caller, Sidecar, Standing, encrypted, read_pragma};
+use crate::connection::{Caller, CallerState, Sidecar, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::host::{Transaction, threads};
@@ -63,7 +62,7 @@ pub struct Snapshot<'c> {
     /// When it was taken.
     pub taken_at: DateTime<Utc>,
     /// What the caller held at that time.
-    pub standing: Standing,
+    pub standing: CallerState,
     /// The size of a page in bytes.
     pub page_size: u32,
     /// The number of pages.
@@ -282,7 +281,7 @@ impl<'c> Snapshot<'c> {
 }
 
 /// Opens a sidecar, watched where that is possible.
-fn open(caller: &Caller, standing: &Standing) -> Result<Sidecar> {
+fn open(caller: &Caller, standing: &CallerState) -> Result<Sidecar> {
     match reader_vfs::over(caller.connection()) {
         Some(reader) => Sidecar::open_reader_on(caller, standing, Some(reader)),
         None => Sidecar::open_reader(caller, standing),

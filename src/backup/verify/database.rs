@@ -22,7 +22,7 @@ use crate::backup::json::canonical;
 use crate::backup::json::object::Object;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::host::reading;
+use crate::host::disk_errors;
 use crate::progress::Watch;
 use crate::queue::counts::{self, Counts};
 use crate::soundness::{self, Check, Soundness};
@@ -57,7 +57,7 @@ pub fn check_database(
         Ok(found)
     })?;
     if !matches!(&outcome, Ok(found) if found.findings.is_empty())
-        && let Some(cause) = reading::disk_error(&conn)
+        && let Some(cause) = disk_errors::disk_error(&conn)
     {
         return Err(Error::io("read", path, &cause));
     }

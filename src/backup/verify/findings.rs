@@ -38,7 +38,7 @@ use crate::backup::rebuild::scratch;
 use crate::backup::{artifact, rebuild};
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
-use crate::host::reading;
+use crate::host::disk_errors;
 use crate::progress::Watch;
 use crate::soundness::Soundness;
 
@@ -227,7 +227,7 @@ impl Job<'_> {
         let conn = artifact::open_immutable(files::duplicate(&database.file, &path)?, &database.path)?;
         match watch
             .over(&conn, || recognize::refuse_delta(&conn, &path))?
-            .map_err(|error| reading::told(&conn, error))
+            .map_err(|error| disk_errors::told(&conn, error))
         {
             // Whether the content is sound is not the question at this level.
             Err(error) if error.is_damage() => Ok(()),

@@ -6,7 +6,7 @@ use super::{each, text};
 use crate::calls::arguments::Arguments;
 use crate::connection::Caller;
 use crate::error::Result;
-use crate::upkeep::schedule::{self, memory};
+use crate::schedule::{self, log};
 
 pub(crate) fn schedule_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     each(schedule::schedule(caller)?, |row| {
@@ -15,7 +15,7 @@ pub(crate) fn schedule_rows(caller: &Caller, _arguments: &Arguments) -> Result<V
 }
 
 pub(crate) fn history_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
-    each(memory::history(caller.connection())?, |row| {
+    each(log::read::history(caller.connection())?, |row| {
         vec![
             text(Some(row.job)),
             text(Some(row.step)),

@@ -42,7 +42,7 @@ use rusqlite::{InterruptHandle, ffi};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::host::threads::lock;
-use crate::host::{process, sole};
+use crate::host::{one_sqlite, process};
 
 /// Two rows: after the first it is still running.
 const CARRIER: &str = "SELECT 1 UNION ALL SELECT 2";
@@ -182,7 +182,7 @@ impl Handle {
             None => Err(misuse("this handle was closed while the call waited for its turn")),
             Some(Database::Connection(caller)) => self.run_on(caller, &Arc::default(), body),
             Some(Database::File(path)) => {
-                let _call = sole::call(path)?;
+                let _call = one_sqlite::call(path)?;
                 let (caller, stop) = (Caller::open(path)?, Arc::new(AtomicBool::new(false)));
                 let stopped = || stop.load(Ordering::Relaxed);
                 let outcome = caller.attended(&stopped, || self.run_on(&caller, &stop, body));

@@ -34,8 +34,8 @@ use self::batches::Work;
 use self::row::{Key, Rows, Sql};
 use self::scope::Scope;
 use super::blocked::{self, Blocked};
-use super::cells::cell;
-use super::shape::{Role, Shape};
+use super::excerpts::cell;
+use super::mapping::{Mapping, Role};
 use super::stale::{self, Pieces};
 use super::{changes, leases};
 use crate::connection::Caller;
@@ -100,9 +100,9 @@ impl Outcome {
 pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<Outcome> {
     let conn = caller.connection();
     let limit = leases::limit(grace, now)?;
-    let shape = leases::require(conn)?;
+    let mapping = leases::require(conn)?;
     let statements =
-        Statements::new(conn, &shape, &Pieces::of(conn, &shape, limit)?.stale, &changes::of_stale(&shape)?)?;
+        Statements::new(conn, &mapping, &Pieces::of(conn, &mapping, limit)?.stale, &changes::of_stale(&mapping)?)?;
     let footing = Footing::of(conn)?;
     if let (true, Some(name)) = (footing.is_the_callers(), conflicts::found(conn)?) {
         return Err(Error::usage(format!(
@@ -110,7 +110,7 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<Outcom
              CONFLICT ROLLBACK); COMMIT first, and call SELECT queue_requeue_stale(…) on its own"
         )));
     }
-    let present = shape.time()?.write(now);
+    let present = mapping.time()?.write(now);
     let prepared = || -> Result<(Vec<Key>, Rows<'_>)> {
         let rows = Rows::prepare(conn, &statements.row, limit, &present, footing != Footing::Statement)?;
         Ok((statements.keys(conn, limit)?, rows))
@@ -124,20 +124,20 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<Outcom
     };
     let mut outcome = work.outcome();
     done.map_err(|error| footing.stopped(conn, explain(caller, error), outcome.requeued))?;
-    outcome.unremembered = remember(conn, &shape, &outcome.tasks, now).err();
+    outcome.unremembered = remember(conn, &mapping, &outcome.tasks, now).err();
     Ok(outcome)
 }
 
 /// Puts every task that a worker holds back into the queue, stale or not: in a database that was restored, the workers of that
 /// time know nothing of their leases any more. Nothing, if there is no task table. `conn` is a connection of ours.
 pub fn requeue_all(conn: &Connection, now: DateTime<Utc>) -> Result<Outcome> {
-    let Some(shape) = Shape::find(conn)? else { return Ok(Outcome::default()) };
-    if !shape.has(Role::Status)? {
+    let Some(mapping) = Mapping::find(conn)? else { return Ok(Outcome::default()) };
+    if !mapping.has(Role::Status)? {
         return Ok(Outcome::default());
     }
-    let leased = format!("{} AND ?1 IS NOT NULL", stale::leased(&shape)?);
-    let statements = Statements::new(conn, &shape, &leased, &changes::of_any(&shape)?)?;
-    let present = shape.time()?.write(now);
+    let leased = format!("{} AND ?1 IS NOT NULL", stale::leased(&mapping)?);
+    let statements = Statements::new(conn, &mapping, &leased, &changes::of_any(&mapping)?)?;
+    let present = mapping.time()?.write(now);
     let all = || -> Result<Outcome> {
         let rows = match Rows::prepare(conn, &statements.row, 0, &present, true) {
             Ok(rows) => rows,
@@ -206,9 +206,9 @@ struct Statements {
 
 impl Statements {
     /// `condition` says of a task, by ?1, whether it is to be put back; `changes` are assignments, with ?2 for the present.
-    fn new(conn: &Connection, shape: &Shape, condition: &str, changes: &str) -> Result<Self> {
-        let key = shape.row_key(conn)?;
-        let (table, by_status) = (shape.table(), shape.table_by_status(conn)?);
+    fn new(conn: &Connection, mapping: &Mapping, condition: &str, changes: &str) -> Result<Self> {
+        let key = mapping.row_key(conn)?;
+        let (table, by_status) = (mapping.table(), mapping.table_by_status(conn)?);
         // A column may collate otherwise than the key that it is part of, and so take two rows for one.
         let is_key: Vec<String> = key
             .iter()
@@ -217,8 +217,8 @@ impl Statements {
             .collect();
         // ?2 is bound whether or not there is a column for it.
         let this = format!("{} AND ?2 IS NOT NULL", is_key.join(" AND "));
-        let (id, lease) = (shape.column(Role::Id)?, shape.column(Role::LeaseUntil)?);
-        let update = if conflicts::may_replace(conn, shape.name())? { "UPDATE OR ABORT" } else { "UPDATE" };
+        let (id, lease) = (mapping.column(Role::Id)?, mapping.column(Role::LeaseUntil)?);
+        let update = if conflicts::may_replace(conn, mapping.name())? { "UPDATE OR ABORT" } else { "UPDATE" };
         let places: Vec<String> = (1..=key.len()).map(|place| place.to_string()).collect();
         Ok(Self {
             // In this order, neighbours in the table share a batch, and so the pages that it writes.
@@ -260,9 +260,9 @@ impl Statements {
     }
 }
 
-fn remember(conn: &Connection, shape: &Shape, found: &[Blocked], now: DateTime<Utc>) -> Result<()> {
+fn remember(conn: &Connection, mapping: &Mapping, found: &[Blocked], now: DateTime<Utc>) -> Result<()> {
     let scope = Scope::begin(conn)?;
-    blocked::remember(conn, shape, found, now)?;
+    blocked::remember(conn, mapping, found, now)?;
     scope.map_or(Ok(()), Scope::keep)?;
     Ok(())
 }

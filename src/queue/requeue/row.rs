@@ -23,7 +23,7 @@ use crate::connection::run_to_end;
 use crate::error::{Error, Result};
 use crate::host;
 use crate::memory;
-use crate::queue::cells::cell;
+use crate::queue::excerpts::cell;
 
 /// Longer reasons are cut.
 const LONGEST_REASON: usize = 500;

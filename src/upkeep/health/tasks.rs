@@ -10,8 +10,8 @@ use super::{Level, Metric, level};
 use crate::backup::warnings::lost_tasks;
 use crate::connection::Caller;
 use crate::error::Result;
-use crate::queue::patience::{self, Patience};
-use crate::queue::{leases, unknown, unreadable};
+use crate::queue::default_grace::{self, Patience};
+use crate::queue::{leases, unknown_statuses, unreadable};
 use crate::settings::registry as setting;
 use crate::settings::{Settings, exclusive, kind};
 
@@ -77,11 +77,11 @@ fn stale(caller: &Caller, settings: &Settings) -> Result<Metric> {
         (settings.real(&setting::STALE_LEASES_WARNING)?, Some(settings.real(&setting::STALE_LEASES_CRITICAL)?));
     let conn = caller.connection();
     let unmeasured = Metric { warning: Some(thresholds.0), critical: thresholds.1, ..empty("stale_leases") };
-    let seconds = match patience::of(conn)? {
+    let seconds = match default_grace::of(conn)? {
         Patience::Seconds(seconds) => seconds,
         // Where nothing can be set, nothing is asked for.
         Patience::Unknown if exclusive::preset(conn)?.is_none() => {
-            return Ok(Metric { level: Level::Warning, action: Some(patience::UNKNOWN.into()), ..unmeasured });
+            return Ok(Metric { level: Level::Warning, action: Some(default_grace::UNKNOWN.into()), ..unmeasured });
         }
         Patience::Unknown | Patience::NoQueue => return Ok(unmeasured),
     };
@@ -114,7 +114,7 @@ fn unreadable_leases(caller: &Caller, settings: &Settings) -> Result<Metric> {
 
 fn unknown_statuses(caller: &Caller, settings: &Settings) -> Result<Metric> {
     let thresholds = (settings.real(&setting::UNKNOWN_STATUSES_WARNING)?, None);
-    let Some(found) = unknown::statuses(caller.connection())? else {
+    let Some(found) = unknown_statuses::statuses(caller.connection())? else {
         return Ok(Metric { warning: Some(thresholds.0), ..empty("unknown_statuses") });
     };
     let tasks = found.iter().map(|&(_, tasks)| tasks).sum();
@@ -135,7 +135,7 @@ fn blocked_leases(caller: &Caller, settings: &Settings) -> Result<Metric> {
     let thresholds =
         (settings.real(&setting::BLOCKED_LEASES_WARNING)?, Some(settings.real(&setting::BLOCKED_LEASES_CRITICAL)?));
     let conn = caller.connection();
-    let seconds = match patience::of(conn)? {
+    let seconds = match default_grace::of(conn)? {
         Patience::Seconds(seconds) => seconds,
         // Then a task is blocked only if somebody has said for how long its lease was over, and requeued it.
         Patience::Unknown => 0,

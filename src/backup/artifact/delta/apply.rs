@@ -13,7 +13,7 @@ use crate::backup::artifact::kind::Geometry;
 use crate::backup::{artifact, snapshot};
 use crate::bounds;
 use crate::error::{Error, Result};
-use crate::host::reading;
+use crate::host::disk_errors;
 use crate::progress::Watch;
 use crate::schema;
 
@@ -31,7 +31,7 @@ pub fn apply(
     watch: &mut Watch<'_>,
 ) -> Result<()> {
     let conn = artifact::open_immutable(file, delta)?;
-    apply_from(&conn, delta, base, parent_digest, geometry, watch).map_err(|error| reading::told(&conn, error))
+    apply_from(&conn, delta, base, parent_digest, geometry, watch).map_err(|error| disk_errors::told(&conn, error))
 }
 
 fn apply_from(

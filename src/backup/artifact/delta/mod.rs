@@ -29,7 +29,7 @@ use crate::backup::artifact::kind::Geometry;
 use crate::backup::artifact::{self, HashList, PageHash};
 use crate::backup::snapshot::visitor::{Fill, PageVisitor};
 use crate::error::{Error, Result};
-use crate::host::reading;
+use crate::host::disk_errors;
 use crate::host::unnamed::{self, Access};
 use crate::memory;
 
@@ -156,7 +156,7 @@ impl DeltaFile {
              CREATE TABLE delta_page(pgno INTEGER PRIMARY KEY, content BLOB NOT NULL);
              CREATE TABLE delta_meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;",
         )
-        .map_err(|error| failed(reading::told(&conn, error.into()), path))?;
+        .map_err(|error| failed(disk_errors::told(&conn, error.into()), path))?;
         let (parent_id, parent_digest) = (parent.id.clone(), parent.digest.clone());
         let (numbers, contents) = (Vec::new(), Vec::with_capacity(BATCH));
         Ok(Self { conn, path: path.to_path_buf(), parent_id, parent_digest, numbers, contents, stored: 0 })
@@ -178,7 +178,7 @@ impl DeltaFile {
             }
             Ok(())
         };
-        put().map_err(|error| failed(reading::told(&self.conn, error.into()), &self.path))?;
+        put().map_err(|error| failed(disk_errors::told(&self.conn, error.into()), &self.path))?;
         self.stored += u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         self.numbers.clear();
         self.contents.clear();
@@ -203,7 +203,7 @@ impl DeltaFile {
             drop(insert);
             self.conn.execute_batch("COMMIT")
         };
-        put().map_err(|error| failed(reading::told(&self.conn, error.into()), &self.path))?;
+        put().map_err(|error| failed(disk_errors::told(&self.conn, error.into()), &self.path))?;
         Ok(self.stored)
     }
 }

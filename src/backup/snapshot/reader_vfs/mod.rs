@@ -23,6 +23,7 @@ use rusqlite::{Connection, ffi};
 pub use self::file::{Which, held, is_watched, read, same_snapshot};
 use self::layout::ReaderFile;
 use crate::host;
+use crate::host::forks;
 use crate::host::threads::lock;
 
 /// Runs a callback; a panic becomes an I/O error.
@@ -108,7 +109,7 @@ const PLAIN: [&CStr; 12] = [
 ];
 
 /// A VFS of ours and the one below it.
-pub struct Known {
+struct Known {
     base: usize,
     file_size: c_int,
     name: &'static CStr,
@@ -116,8 +117,9 @@ pub struct Known {
 
 static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
 
-/// All of them, for as long as the guard lives.
-pub fn known() -> MutexGuard<'static, Vec<Known>> {
+/// All of them, for as long as the guard lives. Forks wait for it.
+fn known() -> MutexGuard<'static, Vec<Known>> {
+    forks::add("reader_vfs", || Box::new(lock(&KNOWN)));
     lock(&KNOWN)
 }
 

@@ -33,7 +33,7 @@ use crate::backup::pipeline::early_sync;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
-use crate::host::{self, reading};
+use crate::host::{self, disk_errors};
 use crate::memory;
 use crate::progress::Watch;
 use crate::queue::counts;
@@ -140,7 +140,7 @@ impl Order<'_> {
 
 /// The tasks by status.
 fn counts(conn: &Connection, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<Counts> {
-    known(watch.over(conn, || counts::by_status(conn))?.map_err(|error| reading::told(conn, error)), notes)
+    known(watch.over(conn, || counts::by_status(conn))?.map_err(|error| disk_errors::told(conn, error)), notes)
 }
 
 /// What keeps the tasks from being counted must not keep the database from being saved, but be known.

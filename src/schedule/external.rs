@@ -6,7 +6,7 @@
 //!   it has ended. One that never ended is marked `interrupted` when the same step begins again.
 //! - Nothing is recorded in the name of the schedule's own jobs: what their steps did in earlier attempts is read from the log, so a
 //!   row of somebody else's would make them leave out work.
-//! - The log's bound and everything else that [`super::ledger`] promises hold.
+//! - The log's bound and everything else that [`super::log::write`] promises hold.
 //!
 //! # How
 //!
@@ -16,7 +16,7 @@
 use chrono::{DateTime, Utc};
 
 use super::job::JOBS;
-use super::ledger::Ledger;
+use super::log::write::Ledger;
 use super::run;
 use crate::clock::Clock;
 use crate::connection::Caller;

@@ -20,14 +20,14 @@ use chrono::{DateTime, Utc};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Params, params};
 
-use super::due::{Past, Slot};
-use super::memory::{JOBS, LOG, explained, has_earlier};
+use super::read::{JOBS, LOG, explained, has_earlier};
 use crate::bounds;
 use crate::clock;
 use crate::connection::{Caller, Sidecar};
 use crate::error::{Error, Result};
 use crate::host;
 use crate::progress::{RETRY, Watch};
+use crate::schedule::due::{Past, Slot};
 use crate::schema;
 use crate::settings::exclusive;
 

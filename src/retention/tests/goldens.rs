@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::item::Item;
-use super::plan::plan_believing;
-use super::policy::Policy;
 use crate::clock;
+use crate::retention::item::Item;
+use crate::retention::plan::plan_believing;
+use crate::retention::policy::Policy;
 
 #[derive(Deserialize)]
 struct Golden {
@@ -21,7 +21,7 @@ struct Golden {
 }
 
 fn golden() -> Golden {
-    serde_json::from_str(include_str!("../../tests/goldens/restic.json")).unwrap()
+    serde_json::from_str(include_str!("../../../tests/goldens/restic.json")).unwrap()
 }
 
 fn items(times: &[String]) -> Vec<Item> {

@@ -121,5 +121,4 @@ fn pause(attempts: u32) -> TimeDelta {
 }
 
 #[cfg(test)]
-#[path = "due_tests.rs"]
 mod tests;

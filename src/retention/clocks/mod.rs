@@ -246,5 +246,4 @@ fn was_behind(made: &[Stamp], sorted: &[Time], next: Time) -> bool {
 }
 
 #[cfg(test)]
-#[path = "clocks_tests.rs"]
 mod tests;

@@ -20,15 +20,15 @@ use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::ffi;
 
-use super::copies;
-use super::threads::lock;
+use super::other_copies;
 use crate::error::{Error, Result};
+use crate::host::threads::lock;
 
 /// Device and inode.
 type FileId = (u64, u64);
 
 /// The calls that use files.
-pub(super) struct Calls {
+pub(in crate::host) struct Calls {
     /// How many are running on each file.
     running: BTreeMap<FileId, usize>,
     /// The files on which calls of the parent's were running when it forked this process.
@@ -37,13 +37,13 @@ pub(super) struct Calls {
 
 static CALLS: Mutex<Calls> = Mutex::new(Calls { running: BTreeMap::new(), inherited: BTreeSet::new() });
 
-pub(super) fn calls() -> MutexGuard<'static, Calls> {
+pub(in crate::host) fn calls() -> MutexGuard<'static, Calls> {
     lock(&CALLS)
 }
 
 impl Calls {
     /// This process is a child: what was running runs in its parent.
-    pub(super) fn inherit(&mut self) {
+    pub(in crate::host) fn inherit(&mut self) {
         self.inherited.extend(self.running.keys());
         self.running.clear();
     }
@@ -106,7 +106,7 @@ pub fn refuse_shared(path: &Path, ours: usize) -> Result<()> {
 }
 
 fn refuse_copy(path: &Path, ours: usize) -> Result<()> {
-    match copies::another(ours) {
+    match other_copies::another(ours) {
         Some(copy) => {
             Err(refusal(path, &format!("perhaps through the other copy of SQLite that '{}' is", copy.display())))
         }

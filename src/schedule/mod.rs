@@ -6,19 +6,17 @@
 //! | --- | --- |
 //! | [`due`] | whether a job is due; pure |
 //! | [`job`] | the jobs and what their steps do |
-//! | [`memory`] | what is remembered, read from tables of the database |
-//! | [`ledger`] | the same, written |
 //! | [`run`] | running what is due, once whoever calls |
-//! | [`record`] | what others did around it |
+//! | [`external`] | what others did around it, such as the off-site copy |
+//! | [`log`] | what ran and what became of it, in tables of the database |
 //!
 //! There is no process of ours that waits for a time: whoever calls `queue_run_due()` often enough keeps the schedule.
 
 pub mod due;
+pub mod external;
 mod held;
 pub mod job;
-pub mod ledger;
-pub mod memory;
-pub mod record;
+pub mod log;
 pub mod run;
 
 use rusqlite::types::Value;
@@ -51,7 +49,7 @@ pub fn schedule(caller: &Caller) -> Result<Vec<Planned>> {
     let zone = run::zone(&settings)?;
     let planned = job::JOBS.iter().map(|job| {
         let cron = run::cron(&settings, job.cron);
-        let memory = memory::recall(conn, job.name)?;
+        let memory = log::read::recall(conn, job.name)?;
         let next = match cron.as_ref().map(|cron| judge(cron, zone, &memory.past, caller.now())) {
             Ok(Verdict::Due { due, .. }) => Some(due),
             Ok(Verdict::Waits { until, .. }) => until,

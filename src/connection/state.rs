@@ -7,7 +7,7 @@ use crate::host::Transaction;
 
 /// The state of the caller's main database.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct CallerState {
     /// The open transaction, even an implicit one.
     pub transaction: Transaction,
     /// False inside `BEGIN` or a savepoint.
@@ -22,7 +22,7 @@ pub struct Standing {
     pub readonly: bool,
 }
 
-impl Standing {
+impl CallerState {
     pub fn wal(&self) -> bool {
         self.journal.eq_ignore_ascii_case("wal")
     }

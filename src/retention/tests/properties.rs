@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 
-use super::item::{Item, Tasks};
-use super::plan::{Decision, plan, plan_believing};
-use super::policy::Policy;
-use super::rules::Rules;
-use super::span::Span;
 use crate::clock;
+use crate::retention::item::{Item, Tasks};
+use crate::retention::plan::{Decision, plan, plan_believing};
+use crate::retention::policy::Policy;
+use crate::retention::rules::Rules;
+use crate::retention::span::Span;
 
 const ROUNDS: u64 = 3_000;
 

@@ -1,8 +1,8 @@
-//! The queue's shape: which table holds the tasks, and which of its columns and statuses mean what.
+//! The queue's mapping: which table holds the tasks, and which of its columns and statuses mean what.
 //!
 //! # Promise
 //!
-//! The shape is what the settings say, by default PrismQ's. A column that a queue lacks is left out of what is read and written;
+//! The mapping is what the settings say, by default PrismQ's. A column that a queue lacks is left out of what is read and written;
 //! where one is needed, the error names it, and the setting that names it. Identifiers are always quoted, and statuses always
 //! literals: nothing that a setting says is ever run as SQL.
 
@@ -64,14 +64,14 @@ impl Role {
 }
 
 /// A queue that was found in a database.
-pub struct Shape {
+pub struct Mapping {
     table: String,
     columns: Vec<Column>,
     settings: Settings,
 }
 
-impl Shape {
-    /// The shape of the queue in the connection's main database, if there is a task table.
+impl Mapping {
+    /// The mapping of the queue in the connection's main database, if there is a task table.
     pub fn find(conn: &Connection) -> Result<Option<Self>> {
         let settings = Settings::of(conn)?;
         let table = settings.text(&setting::TASK_TABLE)?.unwrap_or_default();
@@ -82,17 +82,17 @@ impl Shape {
         Ok(Some(Self { table, columns, settings }))
     }
 
-    /// The shape of a queue that must be there, with columns for these roles.
+    /// The mapping of a queue that must be there, with columns for these roles.
     pub fn require(conn: &Connection, roles: &[Role]) -> Result<Self> {
-        let Some(shape) = Self::find(conn)? else {
+        let Some(mapping) = Self::find(conn)? else {
             let table = Settings::of(conn)?.text(&setting::TASK_TABLE)?.unwrap_or_default();
             return Err(Error::usage(format!(
                 "the database has no table {table}; open the queue's own database as main (sql/schema.sql makes a new one), or name \
                  the table of another kind of queue with queue_set('preset', …) or queue_set('task_table', …)"
             )));
         };
-        shape.needs(roles)?;
-        Ok(shape)
+        mapping.needs(roles)?;
+        Ok(mapping)
     }
 
     /// Sees to it that the queue has columns for these roles.
@@ -105,7 +105,7 @@ impl Shape {
                     _ => setting.default_text().into(),
                 };
                 return Err(Error::usage(format!(
-                    "the table {} has no column {name}; sql/schema.sql shows the shape that is expected, and queue_set('{}', …) \
+                    "the table {} has no column {name}; sql/schema.sql shows the mapping that is expected, and queue_set('{}', …) \
                      names another column",
                     self.table, setting.name
                 )));
@@ -114,7 +114,7 @@ impl Shape {
         Ok(())
     }
 
-    /// The settings that the shape was made from.
+    /// The settings that the mapping was made from.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }

@@ -277,5 +277,4 @@ fn bystander(item: &Item, policy: &Policy) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
 mod tests;

@@ -9,7 +9,7 @@
 use rusqlite::Connection;
 
 use super::counts::status_of;
-use super::shape::{Role, Shape};
+use super::mapping::{Mapping, Role};
 use crate::error::Result;
 use crate::memory;
 
@@ -23,13 +23,13 @@ pub type Unknown = (String, i64);
 
 /// The statuses that no setting names, those with the most tasks first; `None` without a task table that has a status.
 pub fn statuses(conn: &Connection) -> Result<Option<Vec<Unknown>>> {
-    let Some(shape) = Shape::find(conn)? else { return Ok(None) };
-    if !shape.has(Role::Status)? {
+    let Some(mapping) = Mapping::find(conn)? else { return Ok(None) };
+    if !mapping.has(Role::Status)? {
         return Ok(None);
     }
-    let sql = match shape.indexed_by_status(conn)? {
-        Some(indexed) => by_index(&shape, &indexed)?,
-        None => by_task(&shape)?,
+    let sql = match mapping.indexed_by_status(conn)? {
+        Some(indexed) => by_index(&mapping, &indexed)?,
+        None => by_task(&mapping)?,
     };
     let read = || -> Result<Vec<Unknown>> {
         let mut statement = conn.prepare(&sql)?;
@@ -43,8 +43,8 @@ pub fn statuses(conn: &Connection) -> Result<Option<Vec<Unknown>>> {
 }
 
 /// Steps along the index from one status to the next; whether it is known, one of its tasks tells by the column's own rules.
-fn by_index(shape: &Shape, indexed: &str) -> Result<String> {
-    let (column, known) = (shape.column(Role::Status)?, shape.known()?);
+fn by_index(mapping: &Mapping, indexed: &str) -> Result<String> {
+    let (column, known) = (mapping.column(Role::Status)?, mapping.known()?);
     let status = format!("{column} COLLATE BINARY");
     Ok(format!(
         "WITH RECURSIVE present(status) AS (
@@ -63,12 +63,12 @@ fn by_index(shape: &Shape, indexed: &str) -> Result<String> {
     ))
 }
 
-fn by_task(shape: &Shape) -> Result<String> {
-    let (column, known) = (shape.column(Role::Status)?, shape.known()?);
+fn by_task(mapping: &Mapping) -> Result<String> {
+    let (column, known) = (mapping.column(Role::Status)?, mapping.known()?);
     Ok(format!(
         "SELECT CAST(ifnull(status, 'NULL') AS TEXT) AS status, count(*)
          FROM (SELECT {column} AS status FROM {} WHERE {column} IS NULL OR {column} NOT IN ({known}) LIMIT {MOST_TASKS})
          GROUP BY 1",
-        shape.table()
+        mapping.table()
     ))
 }

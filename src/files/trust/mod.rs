@@ -23,6 +23,9 @@
 //!
 //! The directory itself may be a link: people put backups on other disks that way.
 
+#[cfg(unix)]
+mod way;
+
 use std::fs::File;
 #[cfg(unix)]
 use std::fs::Metadata;
@@ -31,9 +34,9 @@ use std::path::Path;
 use rusqlite::ffi::SQLITE_CANTOPEN;
 
 use super::Directory;
-#[cfg(unix)]
-use super::way::Way;
 use crate::error::{Error, Result};
+#[cfg(unix)]
+use way::Way;
 
 /// The owner's user id, if the file is a stranger's.
 #[cfg(unix)]

@@ -16,7 +16,7 @@
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::shape::{Role, Shape};
+use super::mapping::{Mapping, Role};
 use crate::error::{Error, Result};
 use crate::settings::registry as setting;
 
@@ -37,13 +37,13 @@ pub const UNKNOWN: &str = "the time of a lease is when the claim began, so how l
 
 /// What is known of the queue in the connection's main database.
 pub fn of(conn: &Connection) -> Result<Patience> {
-    let Some(shape) = Shape::find(conn)? else { return Ok(Patience::NoQueue) };
-    let settings = shape.settings();
+    let Some(mapping) = Mapping::find(conn)? else { return Ok(Patience::NoQueue) };
+    let settings = mapping.settings();
     let value = settings.value(&setting::STALE_SECS)?;
     let by_hand = settings.stored(&setting::STALE_SECS).is_some();
     let by_heartbeat = settings.whole(&setting::STALE_NEEDS_DEAD_WORKER)? != 0;
     match value {
-        Value::Integer(seconds) if by_hand || by_heartbeat || !is_of_the_claim(&shape)? => {
+        Value::Integer(seconds) if by_hand || by_heartbeat || !is_of_the_claim(&mapping)? => {
             Ok(Patience::Seconds(seconds))
         }
         _ => Ok(Patience::Unknown),
@@ -61,10 +61,10 @@ pub fn seconds(conn: &Connection, given: Option<i64>) -> Result<i64> {
 }
 
 /// Whether the lease's time is that of the claim: it has a second role that says so.
-fn is_of_the_claim(shape: &Shape) -> Result<bool> {
-    let Some(lease) = shape.actual(Role::LeaseUntil)? else { return Ok(false) };
+fn is_of_the_claim(mapping: &Mapping) -> Result<bool> {
+    let Some(lease) = mapping.actual(Role::LeaseUntil)? else { return Ok(false) };
     for role in [Role::ReservedAt, Role::UpdatedAt] {
-        if shape.actual(role)?.is_some_and(|column| column.name == lease.name) {
+        if mapping.actual(role)?.is_some_and(|column| column.name == lease.name) {
             return Ok(true);
         }
     }

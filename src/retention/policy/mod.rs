@@ -1,5 +1,8 @@
 //! A retention policy.
 
+pub mod object;
+pub mod text;
+
 use super::rules::Rules;
 
 /// More backups or days than anybody has; a larger number is a mistake.

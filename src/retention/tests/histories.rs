@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 
-use super::clocks::{LEAP, TOLERANCE};
-use super::item::Item;
-use super::plan::plan;
-use super::policy::Policy;
 use crate::clock;
+use crate::retention::clocks::{LEAP, TOLERANCE};
+use crate::retention::item::Item;
+use crate::retention::plan::plan;
+use crate::retention::policy::Policy;
 
 const HISTORIES: u64 = 15;
 const DAYS: i64 = 90;

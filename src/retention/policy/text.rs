@@ -7,16 +7,16 @@
 //! - a count: that many of the newest backups;
 //! - `7/4/12`: all within 7 days, one a day for 7 days, one a week for 4 weeks, one a month for 12 months; 0
 //!   leaves a part out;
-//! - a JSON object ([`policy_object`]).
+//! - a JSON object ([`object`]).
 //!
 //! As with `restic forget`, a policy that keeps nothing is an error: no rule at all, or only `keep_` rules of
 //! 0. A policy of `max_` rules alone keeps everything but what these delete.
 
-use super::policy::{LARGEST, Policy};
-use super::policy_object;
-use super::rules::Rules;
-use super::span::Span;
+use super::object;
+use super::{LARGEST, Policy};
 use crate::error::{Error, Result};
+use crate::retention::rules::Rules;
+use crate::retention::span::Span;
 
 /// Describes the forms, for errors.
 pub const FORMS: &str = "a number of backups such as 7, counts of days, weeks and months such as '7/4/12', or a policy \
@@ -40,7 +40,7 @@ impl Policy {
     pub fn from_text(text: &str) -> Result<Self> {
         let text = text.trim();
         if text.starts_with('{') {
-            return policy_object::parse(text);
+            return object::parse(text);
         }
         match *text.split('/').map(whole).collect::<Vec<_>>() {
             [Some(count)] => Self::from_count(count),

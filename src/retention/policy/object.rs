@@ -13,10 +13,10 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 
-use super::policy::{LARGEST, Policy};
-use super::rules::Rules;
-use super::span::Span;
+use super::{LARGEST, Policy};
 use crate::error::{Error, Result};
+use crate::retention::rules::Rules;
+use crate::retention::span::Span;
 
 /// The largest INTEGER of SQLite.
 const LARGEST_BYTES: u64 = i64::MAX.unsigned_abs();

@@ -32,9 +32,9 @@ use std::sync::Mutex;
 use rusqlite::ffi;
 
 use super::libraries::{self, Library, PROGRAM};
-use super::sole;
-use super::threads::lock;
+use super::one_sqlite;
 use crate::error::{Error, Result};
+use crate::host::threads::lock;
 
 /// Names a SQLite where there is none in the process and none of the system.
 const VARIABLE: &str = "QUEUEKEEPER_SQLITE";
@@ -47,9 +47,9 @@ thread_local! {
 }
 
 /// How many threads are waiting for the table of each SQLite, by its anchor.
-pub(super) type Askers = BTreeMap<usize, usize>;
+pub(in crate::host) type Askers = BTreeMap<usize, usize>;
 
-pub(super) static ASKERS: Mutex<Askers> = Mutex::new(BTreeMap::new());
+pub(in crate::host) static ASKERS: Mutex<Askers> = Mutex::new(BTreeMap::new());
 
 /// Sees to it that the process is bound. `file` is the database that is to be opened next, if it is a file.
 pub fn ensure(file: Option<&Path>) -> Result<()> {
@@ -86,13 +86,13 @@ fn search(file: Option<&Path>) -> Result<*mut ffi::sqlite3_api_routines> {
         Some(found) => found,
         None => {
             if let Some(file) = file {
-                sole::refuse_open(file)?;
+                one_sqlite::refuse_open(file)?;
             }
             load()?
         }
     };
     if let Some(file) = file {
-        sole::refuse_shared(file, found.anchor)?;
+        one_sqlite::refuse_shared(file, found.anchor)?;
     }
     found.table()
 }

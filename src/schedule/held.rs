@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ffi};
 
 use super::job::JOBS;
-use super::memory::recall;
+use super::log::read::recall;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};

@@ -17,13 +17,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::threads::lock;
+use crate::host::threads::lock;
 
 const MARK_BACKWARDS: &[u8] = b"stnemetats evitca ot eud noitcnuf-resu yfidom/eteled ot elbanu";
 const BUFFER: usize = 1 << 20;
 
 /// What was found in which file.
-pub(super) static ANSWERS: Mutex<Option<HashMap<PathBuf, bool>>> = Mutex::new(None);
+pub(in crate::host) static ANSWERS: Mutex<Option<HashMap<PathBuf, bool>>> = Mutex::new(None);
 
 /// A file with SQLite in it, other than the one that has a function of `ours` at that address.
 pub fn another(ours: usize) -> Option<PathBuf> {

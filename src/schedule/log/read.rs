@@ -9,11 +9,11 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::due::{Failing, MOST_EARLIER, Past, Slot};
 use crate::bounds;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::memory;
+use crate::schedule::due::{Failing, MOST_EARLIER, Past, Slot};
 use crate::schema;
 
 pub use crate::schema::JOBS;

@@ -16,12 +16,12 @@ use crate::backup::{find, rotate, take, verify};
 use crate::checkpoint;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::queue::patience::{self, Patience};
+use crate::queue::default_grace::{self, Patience};
 use crate::queue::requeue;
 use crate::retention::policy::Policy;
 use crate::settings::registry as setting;
 use crate::settings::{Setting, Settings};
-use crate::upkeep::{analyze, integrity, optimize, rowids, stats, unattended};
+use crate::upkeep::{analyze, integrity, optimize, rowids, stats, vacuum_unattended};
 
 /// A job.
 pub struct Job {
@@ -179,9 +179,9 @@ fn verify(caller: &Caller, backup: Option<&str>) -> Result<Value> {
 
 fn rescue(caller: &Caller) -> Result<Value> {
     let left_out = |note: &str| Ok(json!({ "requeued": 0, "note": note }));
-    let seconds = match patience::of(caller.connection())? {
+    let seconds = match default_grace::of(caller.connection())? {
         Patience::NoQueue => return left_out("the database has no task table"),
-        Patience::Unknown => return left_out(&format!("left out: {}", patience::UNKNOWN)),
+        Patience::Unknown => return left_out(&format!("left out: {}", default_grace::UNKNOWN)),
         Patience::Seconds(seconds) => seconds,
     };
     let outcome = requeue::requeue(caller, seconds, caller.now()).map_err(Error::explained)?;
@@ -216,7 +216,7 @@ fn vacuum_if_fragmented(caller: &Caller, settings: &Settings) -> Result<Value> {
     if found <= bearable {
         return Ok(json!({ "vacuumed": false, "fragmentation_pct": found, "fragmentation_pct_critical": bearable }));
     }
-    let outcome = match unattended::vacuum(caller, None)? {
+    let outcome = match vacuum_unattended::vacuum(caller, None)? {
         Ok(outcome) => outcome,
         Err(reason) => return Ok(json!({ "vacuumed": false, "fragmentation_pct": found, "note": reason })),
     };
