@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
-from benchmarks import catalogs, data, idle, load, machine, page, peers, plots, raw, tasks
+from benchmarks import catalogs, idle, load, machine, page, peers, raw, tasks
 from benchmarks.measure import MeasureError
 from benchmarks.raw import Records
 from benchmarks.rounds import FEWEST, Rounds
 from benchmarks.setting import Setting
+from support.queues import video
 
 ROOT = Path(__file__).parents[1]
 GROUPS = (idle.GROUP, load.GROUP, catalogs.GROUP, tasks.GROUP)
@@ -131,7 +132,7 @@ class Bench:
             begun = time.monotonic()
             small = name == catalogs.LABEL
             path = place / "queue.db"
-            queue = catalogs.small_queue(path) if small else data.make(path, size_of(name))
+            queue = catalogs.small_queue(path) if small else video.make(path, size_of(name))
             took = time.monotonic() - begun
             if not small:
                 self.records.queues[name] = {
@@ -244,6 +245,9 @@ class Bench:
 
 def show(records: Records, output: Path) -> None:
     """The page and its plots."""
+    # Which alone need a package.
+    from benchmarks import plots
+
     text = page.page(records, page.READING.read_text("utf-8"))
     (output / "BENCHMARKS.md").write_text(text, "utf-8")
     plots.write(records, records.about["main"], output)

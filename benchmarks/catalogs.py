@@ -18,11 +18,11 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data import Queue
 from benchmarks.rounds import Block, Line, Step
 from benchmarks.setting import Setting
 from support.artifacts import CATALOG
 from support.artifacts.kinds import write_catalog
+from support.queues.video import Queue
 
 GROUP = LABEL = "catalogs"
 

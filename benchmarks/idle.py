@@ -10,10 +10,11 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import data, peers
+from benchmarks import peers
 from benchmarks.measure import MIB, MeasureError, Run, here, read_through
 from benchmarks.rounds import Line, Step
 from benchmarks.setting import Setting
+from support.queues import video
 
 GROUP = "idle"
 
@@ -61,7 +62,7 @@ def full(setting: Setting, turn: int) -> Iterator[Step]:
     """A full backup, and incrementals on it."""
     yield "full", setting.backup
     for share in SHARES:
-        data.change(setting.database, share, turn)
+        video.change(setting.database, share, turn)
         yield incremental_name(share), functools.partial(setting.backup, type="incremental")
 
 

@@ -20,80 +20,38 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import data, peers, tasks
+from benchmarks import peers, tasks
 from benchmarks.idle import incremental_name
 from benchmarks.measure import MeasureError, Run, size_of, watching
 from benchmarks.rounds import Line, Step
 from benchmarks.setting import Setting, timed
+from support import workers
+from support.queues import video
+from support.workers import Commit, WorkerError, Workers
 
 GROUP = "load"
 
 WRITERS = 2
 RATE = 100.0
-WRITER = Path(__file__).with_name("writer.py")
 #: After that, a backup counts as one that never ends.
 LIMIT_SECONDS = 60.0
 
 Span = tuple[float, float]
-Commit = tuple[float, float]
-
-
-class Workers:
-    """Two processes that write; `commits` is there once they have ended."""
-
-    def __init__(self, database: Path) -> None:
-        self.commits: list[Commit] = []
-        self.processes = [
-            subprocess.Popen(
-                [sys.executable, str(WRITER), str(database), f"worker-{number}", str(RATE)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for number in range(WRITERS)
-        ]
-
-    def wait(self) -> None:
-        """Until each has committed once."""
-        for process in self.processes:
-            assert process.stdout is not None
-            if process.stdout.readline() != "ready\n":
-                complaint = process.communicate()[1].strip()
-                raise MeasureError(f"a worker did not start: {complaint}")
-
-    def finish(self) -> None:
-        for process in self.processes:
-            printed, complaint = process.communicate(timeout=LIMIT_SECONDS * 2)
-            if process.returncode != 0:
-                raise MeasureError(f"a worker failed: {complaint.strip()}")
-            self.commits += [(ended, seconds) for ended, seconds in json.loads(printed)]
-
-    def kill(self) -> None:
-        for process in self.processes:
-            with contextlib.suppress(OSError):
-                process.kill()
-            process.wait()
 
 
 @contextlib.contextmanager
 def working(database: Path) -> Iterator[Workers]:
-    """Runs the workers for as long as the block; then their commits are known."""
-    workers = Workers(database)
+    """Two workers for as long as the block; then their commits are known."""
     try:
-        workers.wait()
-        yield workers
-        workers.finish()
-    finally:
-        workers.kill()
+        with workers.working(database, WRITERS, RATE) as those:
+            yield those
+    except WorkerError as error:
+        raise MeasureError(str(error)) from error
 
 
 def within(commits: list[Commit], *spans: Span) -> list[float]:
@@ -129,7 +87,7 @@ def under_load(
     setting: Setting, action: Callable[[], Run], between: Callable[[], None] | None
 ) -> Run:
     """One run between the commits of others."""
-    with working(setting.database) as workers:
+    with working(setting.database) as busy:
         begun = time.monotonic()
         time.sleep(setting.alone_seconds)
         before = (begun, time.monotonic())
@@ -137,8 +95,8 @@ def under_load(
     run = sorted(runs, key=lambda one: one.seconds)[(len(runs) - 1) // 2]
     # Without the start of the program around the call, in which the workers are as idle as before.
     calls = [(one.ended - one.seconds, one.ended) for one in runs]
-    run.found["before_us"] = microseconds(within(workers.commits, before))
-    run.found["during_us"] = microseconds(within(workers.commits, *calls))
+    run.found["before_us"] = microseconds(within(busy.commits, before))
+    run.found["during_us"] = microseconds(within(busy.commits, *calls))
     run.found["wal_bytes"] = max(one.found["wal_bytes"] for one in runs)
     return run
 
@@ -161,7 +119,7 @@ def incremental(setting: Setting, turn: int) -> Iterator[Step]:
     changes = itertools.count(turn)
 
     def change() -> None:
-        data.change(setting.database, 0.01, next(changes))
+        video.change(setting.database, 0.01, next(changes))
 
     setting.backup()
     change()

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data import Queue
 from benchmarks.measure import MeasureError, Others, Run, cpu_of, forget_peak, peak_of
 from hosts import Host, find_host
 from hosts.protocol import Value
 from hosts.python_host import PythonSession
+from support.queues.video import Queue
 
 # Python's own module before apsw: where the system's SQLite is a shared library, the sqlite3 shell
 # of the peers runs on the very same one.

@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.data import spread
 from benchmarks.measure import MeasureError, Run, peak_of
 from benchmarks.rounds import Line, Step
 from benchmarks.setting import LIMIT_SECONDS, Setting
+from support.queues.video import spread
 
 GROUP = "tasks"
 

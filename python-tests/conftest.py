@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import Protocol
 
 import pytest
 
+from commands import steps
 from hosts import (
     FURTHER_NAMES,
     HOST_NAMES,
@@ -45,7 +45,6 @@ OVER = float(os.environ.get("QUEUEKEEPER_PROOF_OVER") or "inf")
 EVERY_HOST = HOST_NAMES if SANITIZER else (*HOST_NAMES, *FURTHER_NAMES)
 #: Those that can leave a statement half-read, and be interrupted.
 ABLE_HOSTS = tuple(name for name in EVERY_HOST if name not in SCRIPTED_NAMES)
-FILE_NAMES = {"win32": "queuekeeper.dll", "darwin": "libqueuekeeper.dylib"}
 
 
 class OpenSession(Protocol):
@@ -77,9 +76,7 @@ MakeDisk = Callable[[int], Path]
 def library() -> Path:
     """The release library, or the one that QUEUEKEEPER_LIBRARY names."""
     named = os.environ.get("QUEUEKEEPER_LIBRARY")
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    name = FILE_NAMES.get(sys.platform, "libqueuekeeper.so")
-    path = Path(named) if named else target / "release" / name
+    path = Path(named) if named else steps.library()
     if not path.exists():
         pytest.exit(f"{path} is not there: run cargo build --release first", returncode=4)
     return path.resolve()

@@ -12,7 +12,7 @@ from conftest import MakeQueue, OpenPython, OpenSession
 from hosts import Host
 from support import artifacts
 from support.queues import Shape, grow, insert_tasks
-from support.workers import Writers, writing
+from support.workers import Workers, writing
 
 pytestmark = pytest.mark.rule(3)
 
@@ -22,7 +22,7 @@ RATE = 100
 MEGABYTES = 192
 
 
-def check_reports(writers: Writers, seconds: float) -> None:
+def check_reports(writers: Workers, seconds: float) -> None:
     """The writers worked all the time, and none of them ever saw an error."""
     for report in writers.reports:
         assert report.errors == []

@@ -1,7 +1,8 @@
-"""Runs a list of commands, stopping at the first that fails; for scripts/test and scripts/lint."""
+"""Runs a list of commands, stopping at the first that fails; and builds the library."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RUST_TESTS = Path("tests") / "Cargo.toml"
 # The fuzzers are one, too: they need libFuzzer, and a compiler's hidden options.
 FUZZERS = Path("fuzz") / "Cargo.toml"
+LIBRARIES = {"darwin": "libqueuekeeper.dylib", "win32": "queuekeeper.dll"}
+LIBRARY = LIBRARIES.get(sys.platform, "libqueuekeeper.so")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,19 @@ def cargo() -> str:
     if found is None:
         raise SystemExit("cargo is not installed: see https://rustup.rs, and run this again")
     return found
+
+
+def build() -> None:
+    """Builds the library; ends the program if that fails."""
+    sys.stdout.flush()
+    if subprocess.run([cargo(), "build", "--release"], cwd=ROOT, check=False).returncode != 0:
+        raise SystemExit("cargo build --release failed")
+
+
+def library() -> Path:
+    """Where cargo puts the library."""
+    target = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+    return (target / "release" / LIBRARY).resolve()
 
 
 def run(name: str, steps: Sequence[Step]) -> int:

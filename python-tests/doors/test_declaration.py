@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FILE_NAMES, OpenPython, OpenSession
+from conftest import OpenPython, OpenSession
 
+from commands import steps
 from hosts import find_host
 from support.documents.declared import OFFERED, OPERATIONS
 from support.documents.pages import ROOT
@@ -139,7 +140,7 @@ def test_an_operation_that_is_declared_is_behind_every_door(
     declare(copied)
     run(copied, sys.executable, "scripts/operations")
     run(copied, "sh", "scripts/header")
-    library = ROOT / "target/declaration/debug" / FILE_NAMES.get(sys.platform, "libqueuekeeper.so")
+    library = ROOT / "target/declaration/debug" / steps.LIBRARY
 
     session = open_session(find_host("apsw"), queue.path, load=False)
     session.load(library)

@@ -17,8 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 ROOT = Path(__file__).resolve().parents[2]
 DIRECTORY = ROOT / "target" / "hosts"
 OLDEST_SOURCE = Path(__file__).with_name("oldest")
@@ -89,6 +87,9 @@ def tool(name: str) -> str:
 
 def once(name: str, install: Callable[[Path], None]) -> Path:
     """A directory that `install` has filled, now or earlier."""
+    # The demo has hosts, but no packages.
+    from filelock import FileLock
+
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     # "/" and "@" mean something to the programs that are to look in there.
     place = DIRECTORY / name.replace("/", "-").replace("@", "-")

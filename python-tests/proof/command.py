@@ -115,11 +115,8 @@ def durations(chosen: Sequence[Part], seconds: float, *, every: bool) -> list[fl
 
 def prove(options: argparse.Namespace) -> int:
     if not options.no_build:
-        built = subprocess.run([steps.cargo(), "build", "--release"], cwd=steps.ROOT, check=False)
-        if built.returncode != 0:
-            raise SystemExit("cargo build --release failed")
-    target = steps.ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
-    runner = Runner(environment.ensure(), target / "release" / "libqueuekeeper.so", options.seed)
+        steps.build()
+    runner = Runner(environment.ensure(), steps.library(), options.seed)
     begun, described = datetime.now(timezone.utc), facts(runner.python)
     whole: list[Part] = options.parts
     times = durations(whole, options.minutes * 60, every=not options.only)

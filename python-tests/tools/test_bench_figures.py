@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import data, goals, idle, load, page, raw, rounds, tables
+from benchmarks import goals, idle, load, page, raw, rounds, tables
 from benchmarks.figures import Spread, added, percentile, ratios, spread
 from benchmarks.measure import Run
 from benchmarks.raw import Record, Records
 from benchmarks.rounds import Block
 from benchmarks.setting import Setting
 from hosts import Host
+from support.queues import video
 
 QUEUE = "1GB"
 
@@ -89,7 +90,7 @@ def test_the_dearest_blocks_go_first_when_time_is_short() -> None:
 
 
 def test_what_builds_on_a_block_that_was_left_out_is_left_out_too(tmp_path: Path) -> None:
-    queue = data.Queue(tmp_path / "queue.db", 0, 0, 0)
+    queue = video.Queue(tmp_path / "queue.db", 0, 0, 0)
     setting = Setting("1MB", queue, tmp_path / "library", Host("none"))
     (tmp_path / "kept").mkdir()
     for block in (idle.verify_full, idle.restores, idle.and_gzip, idle.and_integrity_check):
@@ -223,7 +224,7 @@ def test_a_call_that_never_ends_says_how_far_it_was() -> None:
 
 
 def test_the_same_size_gives_the_same_queue(tmp_path: Path) -> None:
-    one, other = (data.make(tmp_path / name, 10**6) for name in ("one.db", "other.db"))
+    one, other = (video.make(tmp_path / name, 10**6) for name in ("one.db", "other.db"))
     assert one.tasks == other.tasks == 1529
     assert one.bytes == pytest.approx(10**6, rel=0.1)
     assert one.path.read_bytes() == other.path.read_bytes()
@@ -231,7 +232,7 @@ def test_the_same_size_gives_the_same_queue(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("turn", [0, 1, 6, 7, 1000])
 def test_changes_are_spread_over_all_tasks(turn: int) -> None:
-    found = [number for (number,) in data.spread(1500, 15, turn)]
+    found = [number for (number,) in video.spread(1500, 15, turn)]
     assert len(found) == len(set(found)) == 15
     assert all(1 <= number <= 1500 for number in found)
     assert {later - earlier for earlier, later in zip(found, found[1:])} == {100}

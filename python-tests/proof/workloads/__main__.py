@@ -12,6 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
+from commands import steps
 from proof.workloads import corruption, crash, leases, snapshot
 from proof.workloads.record import Job, Limit
 
@@ -21,7 +22,6 @@ PARTS = {
     "snapshot": snapshot.run,
     "leases": leases.run,
 }
-LIBRARY = Path(__file__).resolve().parents[3] / "target" / "release" / "libqueuekeeper.so"
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--library", type=Path, default=LIBRARY)
+    parser.add_argument("--library", type=Path, default=steps.library())
     options = parser.parse_args()
     # Started in the background, it and all its children would ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)

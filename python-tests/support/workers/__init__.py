@@ -1,22 +1,28 @@
-"""Real processes that commit while the library works."""
+"""Processes that commit while the library works, for as long as a block of the program lasts."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-WRITER = Path(__file__).with_name("writer.py")
-RECORDER = Path(__file__).with_name("recorder.py")
+HERE = Path(__file__).parent
+#: When a commit ended, by time.monotonic(), and how many seconds it took.
+Commit = tuple[float, float]
+
+
+class WorkerError(Exception):
+    """What a worker complained about."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What one writer did."""
+    """What one writer or recorder did."""
 
     commits: int
     errors: list[str]
@@ -26,57 +32,76 @@ class Report:
 
 
 @dataclass
-class Writers:
-    """Writers at work; their reports are there once the block that runs them has ended."""
+class Workers:
+    """Processes at work; their answers are there once the block that runs them has ended."""
 
     processes: list[subprocess.Popen[str]]
-    reports: list[Report] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
+
+    @property
+    def reports(self) -> list[Report]:
+        """Of writers and recorders."""
+        return [Report(**answer) for answer in self.answers]
+
+    @property
+    def commits(self) -> list[Commit]:
+        """Of those that work on tasks."""
+        return sorted((ended, seconds) for answer in self.answers for ended, seconds in answer)
+
+    def wait(self) -> None:
+        """Until each has committed once, or can."""
+        for process in self.processes:
+            assert process.stdout is not None
+            if process.stdout.readline() != "ready\n":
+                raise WorkerError(f"a worker did not start: {process.communicate()[1].strip()}")
 
     def finish(self) -> None:
-        """Stops them and reads their reports."""
+        """Stops them and reads their answers."""
         for process in self.processes:
-            output, complaints = process.communicate("stop\n", timeout=60)
-            assert process.returncode == 0, complaints
-            self.reports.append(Report(**json.loads(output)))
+            output, complaint = process.communicate("stop\n", timeout=120)
+            if process.returncode != 0:
+                raise WorkerError(f"a worker failed: {complaint.strip()}")
+            self.answers.append(json.loads(output))
 
 
-@contextlib.contextmanager
-def writing(database: Path, count: int, rate: float) -> Iterator[Writers]:
-    """Runs that many writers, each at that many commits a second, for as long as the block."""
-    commands = [[str(WRITER), str(database), str(rate), str(seed)] for seed in range(count)]
-    with running(commands) as writers:
-        yield writers
+def writing(database: Path, count: int, rate: float) -> AbstractContextManager[Workers]:
+    """Runs that many writers, each at that many commits a second."""
+    command = [str(HERE / "writer.py"), str(database), str(rate)]
+    return running([[*command, str(seed)] for seed in range(count)])
 
 
-@contextlib.contextmanager
-def recording(database: Path, count: int) -> Iterator[Writers]:
-    """Runs that many recorders, which fill the table "record", for as long as the block."""
-    with running([[str(RECORDER), str(database)]] * count) as writers:
-        yield writers
+def working(database: Path, count: int, rate: float) -> AbstractContextManager[Workers]:
+    """The same with workers that enqueue, claim and complete tasks."""
+    command = [str(HERE / "task_worker.py"), str(database), str(rate)]
+    return running([[*command, f"worker-{number}"] for number in range(count)])
 
 
-@contextlib.contextmanager
-def running(commands: list[list[str]]) -> Iterator[Writers]:
+def recording(database: Path, count: int) -> AbstractContextManager[Workers]:
+    """Runs that many recorders, which fill the table "record"."""
+    return running([[str(HERE / "recorder.py"), str(database)]] * count)
+
+
+@contextmanager
+def running(commands: list[list[str]]) -> Iterator[Workers]:
     """Runs Python scripts that say when they are ready, and end when they are told to."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for command in commands
-    ]
+    workers = Workers(
+        [
+            subprocess.Popen(
+                [sys.executable, *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for command in commands
+        ]
+    )
     try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        writers = Writers(processes)
-        yield writers
-        writers.finish()
+        workers.wait()
+        yield workers
+        workers.finish()
     finally:
-        for process in processes:
+        for process in workers.processes:
             if process.poll() is None:
                 process.kill()
                 process.wait()

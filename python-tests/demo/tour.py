@@ -8,9 +8,11 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
+
+from hosts import Result
 
 # What a ";" inside of doesn't end the statement; and what does.
 TOKEN = re.compile(r"'[^']*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/|;", re.DOTALL)
@@ -24,12 +26,6 @@ ASCII = {"top": tuple("+-++"), "mid": tuple("+-++"), "end": tuple("+-++"), "bar"
 class Statement:
     comments: list[str]
     sql: str
-
-
-@dataclass(frozen=True)
-class Result:
-    columns: list[str] = field(default_factory=list)
-    rows: list[list[Any]] = field(default_factory=list)
 
 
 def statements(script: str) -> Iterator[Statement]:

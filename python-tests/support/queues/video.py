@@ -1,4 +1,4 @@
-"""The queue that is measured: the project's own schema, with tasks as a video service has them.
+"""A large queue of the project's own schema, with tasks as a video service has them.
 
 # Promise
 
@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-SCHEMA = Path(__file__).parents[1] / "sql" / "schema.sql"
+from support.queues import SCHEMA
+
 BYTES_A_TASK = 654
 SEED = 20260101
 

@@ -1,4 +1,4 @@
-"""A worker on the queue: writer.py DATABASE NAME COMMITS_A_SECOND, until its input ends.
+"""A worker on the queue: task_worker.py DATABASE COMMITS_A_SECOND NAME, until its input ends.
 
 The gaps between its commits are random (exponential), as those of workers are that know nothing of
 each other: with equal gaps, it would be a matter of luck whether two of them meet all the time or
@@ -72,7 +72,7 @@ class Worker:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    path, name, rate = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    path, rate, name = sys.argv[1], float(sys.argv[2]), sys.argv[3]
     stop = threading.Event()
 
     def wait_for_end_of_input() -> None:
