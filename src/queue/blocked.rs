@@ -1,18 +1,19 @@
-//! Which tasks the last requeue could not put back, and why: the table `queuekeeper_blocked`.
+//! The table `queuekeeper_blocked`: tasks that the last requeue could not put back, and why.
 //!
 //! # Promise
 //!
-//! - Requeuing remembers what blocked a task, with the lease that it then had. Reading shows the reason as long as the task has that
-//!   very lease; whether the cause is still there, only the next requeue finds out.
-//! - The table is made when a task is blocked for the first time. A requeue that finds what is remembered already writes nothing.
-//!   At most [`MOST`] tasks are remembered; what no worker holds any more is forgotten.
-//! - That it cannot be remembered (a database that tolerates no table of ours, something else of that name, a lock) fails no requeue.
+//! - A requeue stores the reason together with the task's lease. The reason is shown as long as the task has
+//!   that lease; only the next requeue finds out whether it still applies.
+//! - The table is created when a task is first blocked. A requeue that finds nothing new writes nothing. At
+//!   most [`MOST`] tasks are stored; those that no worker holds any more are deleted.
+//! - A failure to store (a database that tolerates no table of ours, a view of that name, a lock) fails no
+//!   requeue.
 //!
 //! # How
 //!
-//! A table-valued function writes nothing, and whether a task can be put back shows only when SQLite is told to do it: hence what is
-//! remembered, instead of an attempt that is undone. It is written on the caller's connection, so in the caller's transaction, if
-//! there is one, it stays or goes with what was requeued.
+//! Whether a task can be put back shows only when it is tried, and a table-valued function must not write.
+//! Hence the table, instead of an attempt that is undone. It is written on the caller's connection, so in the
+//! caller's transaction, if there is one, it is committed or rolled back with the requeued tasks.
 
 use std::fmt;
 
@@ -29,21 +30,16 @@ use crate::error::Result;
 use crate::schema;
 use crate::settings::exclusive;
 
-/// Its name.
 const TABLE: &str = "queuekeeper_blocked";
 const COLUMNS: [&str; 4] = ["task_id", "lease", "reason", "blocked_utc"];
 
-/// The most tasks that are remembered.
 pub const MOST: usize = 10_000;
 
-/// A task that could not be put back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Blocked {
-    /// The task.
     pub task_id: Value,
     /// The time of its lease, as stored.
     pub lease: Value,
-    /// Why.
     pub reason: String,
 }
 
@@ -77,12 +73,12 @@ impl Serialize for Blocked {
     }
 }
 
-/// An expression: why the task that is called `task` could not be put back, or NULL.
+/// An SQL expression: why `task` could not be put back, or NULL.
 pub fn reason_of(conn: &Connection, mapping: &Mapping) -> Result<String> {
     if !is_there(conn)? {
         return Ok("NULL".into());
     }
-    // A value without affinity is looked up in an index of such values.
+    // The unary plus removes the affinity, so that the index, whose column has none, is used.
     Ok(format!(
         "(SELECT known.reason FROM main.queuekeeper_blocked AS known
           WHERE known.task_id = +{} AND known.lease IS +{} LIMIT 1)",
@@ -91,11 +87,7 @@ pub fn reason_of(conn: &Connection, mapping: &Mapping) -> Result<String> {
     ))
 }
 
-/// Remembers what a requeue has found.
-///
-/// # Errors
-///
-/// Why it cannot be remembered.
+/// Stores what a requeue has found.
 pub fn remember(conn: &Connection, mapping: &Mapping, found: &[Blocked], now: DateTime<Utc>) -> Result<()> {
     if !is_there(conn)? {
         if found.is_empty() {
@@ -117,7 +109,7 @@ pub fn remember(conn: &Connection, mapping: &Mapping, found: &[Blocked], now: Da
         if known.exists(params![task.task_id, task.lease, task.reason])? {
             continue;
         }
-        // A table made by hand may lack the key.
+        // A table made by hand may have no key.
         execute(conn, "DELETE FROM main.queuekeeper_blocked WHERE task_id = ?1", params![task.task_id])?;
         execute(
             conn,
@@ -128,7 +120,7 @@ pub fn remember(conn: &Connection, mapping: &Mapping, found: &[Blocked], now: Da
     Ok(())
 }
 
-/// Forgets the tasks that no worker holds any more, if there are such.
+/// Deletes tasks that no worker holds any more.
 fn forget_the_rest(conn: &Connection, mapping: &Mapping) -> Result<()> {
     let gone = format!(
         "task_id NOT IN (SELECT {id} FROM {} WHERE {} AND {id} IS NOT NULL)",
@@ -143,7 +135,7 @@ fn forget_the_rest(conn: &Connection, mapping: &Mapping) -> Result<()> {
     Ok(())
 }
 
-/// Whether a task was ever blocked, so that there is the table.
+/// Whether the table exists, so that a task was ever blocked.
 pub fn is_there(conn: &Connection) -> Result<bool> {
     if !schema::has_table(conn, TABLE)? {
         return Ok(false);

@@ -2,18 +2,20 @@
 //!
 //! # Promise
 //!
-//! The status becomes queued; what the claim wrote is cleared; the time of the last change becomes the present. A task that has used up
-//! its attempts, as the setting `stale_attempts` counts them, becomes dead instead, finished at present, with an error that says why. Without
-//! that setting the limit counts where the queue has columns for attempts and their limit. Columns that the queue lacks, and generated ones, are left out. Two things are errors before
-//! anything is changed, rather than a queue that is half put right: a status that cannot be set, because its column is generated;
-//! and a column that is to be cleared, but is `NOT NULL` or generated. A `NOT NULL` time of the lease becomes the present instead:
-//! no queue could do without that column, and a lease that has ended holds no task.
+//! - The status becomes queued, what the claim wrote is cleared, the time of the last change becomes now.
+//! - A task without attempts left, as the setting `stale_attempts` counts them, becomes dead instead,
+//!   finished now, with an error that says why. Without that setting the limit applies if the queue has
+//!   columns for attempts and their limit.
+//! - Columns that the queue lacks, and generated ones, are left out. Two cases are errors before anything
+//!   changes, as they would leave the queue half repaired: a generated status column, and a column to be
+//!   cleared that is `NOT NULL` or generated. A `NOT NULL` time of the lease becomes now instead: a queue
+//!   needs that column, and an expired lease holds no task.
 //!
 //! # How
 //!
-//! One column may have two roles: where a claim writes only the time of the last change, that is the time of the lease as well.
-//! Then the later assignment counts, as it would in SQL. ?2 is the present time in the queue's own format, and the task table is
-//! called `task`.
+//! One column may have two roles: if a claim writes only the time of the last change, that is also the
+//! lease's time. Then the later assignment wins, as in SQL. ?2 is the present in the queue's format; the task
+//! table's alias is `task`.
 
 use super::mapping::{Mapping, Role};
 use crate::error::{Error, Result};
@@ -23,11 +25,10 @@ use crate::settings::registry as setting;
 const CLEARED: &str = "NULL";
 const PRESENT: &str = "?2";
 
-/// What requeuing does about attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Attempts {
     Ignore,
-    /// Add one; a task that then has as many as allowed is dead.
+    /// Adds one; a task that then reaches its limit is dead.
     Count,
     /// The claim has added one already.
     Limit,
@@ -48,23 +49,19 @@ impl Attempts {
         Ok(named)
     }
 
-    /// An expression: how many attempts there were, this one included.
+    /// An SQL expression: attempts so far, this one included.
     fn made(self, mapping: &Mapping) -> Result<String> {
         let more = if self == Self::Count { 1 } else { 0 };
         Ok(format!("ifnull({}, 0) + {more}", mapping.column(Role::Attempts)?))
     }
 }
 
-/// The assignments that put a task back into the queue whose lease is stale.
-///
-/// # Errors
-///
-/// Settings that cannot be used, or that this table cannot follow.
+/// The assignments that requeue a task with a stale lease.
 pub fn of_stale(mapping: &Mapping) -> Result<String> {
     assignments(mapping, Attempts::of(mapping)?)
 }
 
-/// The assignments that put a task back into the queue that nobody has failed at.
+/// The assignments that requeue a task without counting an attempt.
 pub fn of_any(mapping: &Mapping) -> Result<String> {
     assignments(mapping, Attempts::Ignore)
 }
@@ -83,7 +80,7 @@ fn assignments(mapping: &Mapping, attempts: Attempts) -> Result<String> {
     let lease = mapping.actual(Role::LeaseUntil)?;
     changes.set(lease, if lease.is_some_and(|column| column.not_null) { PRESENT } else { CLEARED });
     for role in [Role::LockedBy, Role::ReservedAt] {
-        // The lease's time may be that of the claim.
+        // One column may be both the lease's time and the claim's.
         changes.set(mapping.actual(role)?.filter(|&column| Some(column) != lease), CLEARED);
     }
     for column in mapping.further_cleared()? {
@@ -107,12 +104,12 @@ fn next_status(mapping: &Mapping, exhausted: Option<&str>) -> Result<String> {
     Ok(format!("CASE WHEN {exhausted} THEN {} ELSE {queued} END", mapping.status(&setting::STATUS_DEAD)?))
 }
 
-/// A condition: the task has used up its attempts. Without a limit none ever has.
+/// An SQL condition: the task has no attempts left. `None` without a limit.
 fn exhausted(mapping: &Mapping, attempts: Attempts) -> Result<Option<String>> {
     if attempts == Attempts::Ignore || !mapping.has(Role::MaxAttempts)? {
         return Ok(None);
     }
-    // With + 0, a number in a column of texts is compared as a number.
+    // `+ 0` compares a number in a text column as a number.
     Ok(Some(format!("{} >= {} + 0", attempts.made(mapping)?, mapping.column(Role::MaxAttempts)?)))
 }
 
@@ -137,11 +134,11 @@ impl<'a> Changes<'a> {
         self.made.push((column, value.to_owned()));
     }
 
-    /// Sets a column only where the condition holds; elsewhere it becomes what was said before, or stays.
+    /// Sets a column if the condition holds; otherwise an earlier assignment applies.
     fn set_where(&mut self, condition: &str, column: Option<&'a Column>, value: &str) {
         let Some(column) = column.filter(|column| column.stored) else { return };
         let before = self.made.iter().find(|(known, _)| known.name == column.name).map(|(_, value)| value.clone());
-        // One that cannot be cleared is an error, whatever the condition.
+        // A column that cannot be cleared is an error, whatever the condition.
         if before.as_deref() == Some(value) || (column.not_null && before.as_deref() == Some(CLEARED)) {
             return;
         }

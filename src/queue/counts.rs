@@ -1,23 +1,24 @@
-//! The number of tasks in each status, as every backup notes it.
+//! Task counts by status, which every backup records.
 //!
 //! # Promise
 //!
-//! The numbers are those of one moment, and add up to the number of tasks. A status is shown as text, NULL as `NULL`; statuses
-//! that look the same as text (1 and '1') are counted together.
+//! The counts are from one snapshot, and add up to the number of tasks. A status is shown as text, NULL as
+//! `NULL`; statuses with the same text (1 and '1') are counted together.
 //!
 //! # How
 //!
-//! Counting happens on a thread beside the reading of the pages, but on a machine with two cores it takes what that would need,
-//! and `GROUP BY` takes a tenth of a second for a million tasks. Where an index is led by the status it goes four times as fast:
+//! Counting runs on a thread beside the reading of pages, so on a machine with two cores it costs time, and
+//! `GROUP BY` takes a tenth of a second for a million tasks. With an index that the status leads it is four
+//! times as fast:
 //!
-//! - One step down the index leads from one status to the next (SQLite knows no skip-scan for this:
-//!   <https://www.sqlite.org/optoverview.html#skipscan> wants `ANALYZE`).
-//! - The entries of one status are counted without being compared.
-//! - SQLite counts all entries of a table by the page, not by the entry. So one status need not be counted: it has what is left.
-//!   That should be the one with the most tasks, which are the finished ones in most queues. No setting names their status, so it
-//!   is the first that no setting names. Another choice would cost time, nothing else.
+//! - A loop steps through the index from one status to the next. (SQLite's skip-scan needs `ANALYZE`:
+//!   <https://www.sqlite.org/optoverview.html#skipscan>.)
+//! - The entries of one status are counted without comparisons.
+//! - SQLite counts all entries of a table by the page, so the count of one status is the remainder. It should
+//!   be the most frequent status, which is finished in most queues. No setting names that, so the first
+//!   status that no setting names is taken. Another choice would only cost time.
 //!
-//! It is one statement, so it sees one moment also outside a transaction.
+//! It is a single statement, so its snapshot is consistent even outside a transaction.
 
 use rusqlite::{Connection, Row};
 use serde_json::{Map, Value};
@@ -28,13 +29,12 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::settings::registry::{STATUS_DEAD, STATUS_QUEUED};
 
-/// Tasks by status.
 pub type Counts = Map<String, Value>;
 
-/// Statuses up to which it is quicker to look for each. A queue has less than ten.
+/// With more statuses, stepping through them is slower. A queue has fewer than ten.
 const MOST: usize = 64;
 
-/// The number of tasks by status, `None` without a task table that has a status.
+/// Task counts by status; `None` without a task table that has a status.
 pub fn by_status(conn: &Connection) -> Result<Option<Counts>> {
     let Some(mapping) = Mapping::find(conn)? else { return Ok(None) };
     if !mapping.has(Role::Status)? {
@@ -50,7 +50,7 @@ pub fn by_status(conn: &Connection) -> Result<Option<Counts>> {
     }
 }
 
-/// Counts task after task.
+/// Reads every task.
 fn by_task(conn: &Connection, mapping: &Mapping) -> Result<Counts> {
     let status = mapping.column(Role::Status)?;
     let sql = format!(
@@ -70,9 +70,9 @@ fn by_task(conn: &Connection, mapping: &Mapping) -> Result<Counts> {
     read().map_err(cannot)
 }
 
-/// Counts along the index; `None` when that is no good: with very many statuses, or damaged indexes that do not agree.
+/// Uses the index; `None` if there are too many statuses, or damaged indexes that disagree.
 fn by_index(conn: &Connection, mapping: &Mapping, indexed: &str) -> Result<Option<Counts>> {
-    // The index compares bytes, the column may do otherwise.
+    // The index compares bytes, the column may not.
     let (column, table) = (mapping.column(Role::Status)?, mapping.table());
     let status = format!("{column} COLLATE BINARY");
     let (queued, leased, dead) = (mapping.status(&STATUS_QUEUED)?, mapping.leased()?, mapping.status(&STATUS_DEAD)?);
@@ -101,16 +101,16 @@ fn by_index(conn: &Connection, mapping: &Mapping, indexed: &str) -> Result<Optio
     Ok(put_together(found))
 }
 
-/// Statuses with how many tasks they have, if that was counted, and behind them all tasks.
+/// Takes a count, or none, for each status, then the count of all tasks.
 fn put_together(mut found: Vec<(Option<String>, Option<i64>)>) -> Option<Counts> {
     let (_, all) = found.pop()?;
-    // All but the row for NULL are statuses.
+    // One row is for NULL, the others are statuses.
     if found.len() > MOST {
         return None;
     }
     let rest = all? - found.iter().filter_map(|&(_, tasks)| tasks).sum::<i64>();
     let uncounted = found.iter().any(|(_, tasks)| tasks.is_none());
-    // Who has a status has at least one task.
+    // Each status has at least one task.
     if (uncounted && rest < 1) || (!uncounted && rest != 0) {
         return None;
     }

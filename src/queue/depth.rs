@@ -1,9 +1,9 @@
-//! How many tasks there are in each status.
+//! The number of tasks in each status.
 //!
 //! # Promise
 //!
-//! One row for each status that any task has, in the order of the status. `oldest_utc` and `newest_utc` are the first
-//! and the last time of creation among them, NULL where the queue has no such column. Counting reads every task once.
+//! One row per status in use, sorted by status. `oldest_utc` and `newest_utc` are its first and last times of
+//! creation, NULL without such a column. Reads every task once.
 
 use rusqlite::Connection;
 
@@ -12,20 +12,17 @@ use super::mapping::{Mapping, Role};
 use crate::error::Result;
 use crate::memory;
 
-/// The tasks of one status.
+/// A row of `queue_depth`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Depth {
-    /// The status, as the queue stores it.
+    /// As stored.
     pub status: rusqlite::types::Value,
-    /// How many tasks have it.
     pub tasks: i64,
-    /// The first time of creation.
     pub oldest_utc: rusqlite::types::Value,
-    /// The last time of creation.
     pub newest_utc: rusqlite::types::Value,
 }
 
-/// The depth of the queue in the connection's main database, each status as `each` makes it.
+/// Maps each row with `each`.
 pub fn depth<T>(conn: &Connection, each: impl Fn(Depth) -> T) -> Result<Vec<T>> {
     let mapping = Mapping::require(conn, &[Role::Status])?;
     let (created, time) = (mapping.column(Role::CreatedAt)?, mapping.time()?);

@@ -1,9 +1,9 @@
-//! Values of tasks as tables show them.
+//! Tasks' values for display.
 //!
 //! # Promise
 //!
-//! A text or BLOB that is longer than any of a queue's ids, statuses, workers and times is shown by its beginning. Whoever can write a task
-//! decides how long it is, and a single copy of what SQLite holds could be more than a host has.
+//! A text or BLOB longer than any sensible id, status, worker or time is cut. Whoever can write a task
+//! decides its length, and a single copy could exceed the host's memory.
 
 use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
@@ -12,14 +12,13 @@ use crate::bounds::CELL;
 use crate::error::Result;
 use crate::memory;
 
-/// What a column holds; what is no UTF-8 in a text is shown as U+FFFD.
+/// A column's value; invalid UTF-8 becomes U+FFFD.
 pub fn cell(row: &Row<'_>, column: usize) -> Result<Value> {
     shown(row.get_ref(column)?)
 }
 
-/// The same for a value.
 pub fn shown(value: ValueRef<'_>) -> Result<Value> {
-    // The values of one row can be more than the reserve.
+    // The values of one row can exceed the memory reserve.
     memory::check()?;
     Ok(match value {
         ValueRef::Null => Value::Null,
@@ -30,7 +29,7 @@ pub fn shown(value: ValueRef<'_>) -> Result<Value> {
     })
 }
 
-/// A text, or its beginning, whose last sign then says so; it need not be UTF-8.
+/// Decodes a text, and marks a cut with `…`.
 pub fn text(bytes: &[u8]) -> String {
     match bytes.get(..CELL) {
         Some(beginning) if bytes.len() > CELL => format!("{}…", String::from_utf8_lossy(beginning)),

@@ -1,11 +1,11 @@
-//! Leases of dead workers: which they are. What puts their tasks back is [`super::requeue`].
+//! Lists stale leases, which dead workers left. [`super::requeue`] puts their tasks back.
 //!
 //! # Promise
 //!
-//! - Which leases are stale, [`super::stale`] defines.
-//! - Why the last requeue could not put one back is shown, see [`super::blocked`].
-//! - Reading changes nothing. The cost follows the number of leases, not of tasks, given an index that the status leads; without
-//!   one, all tasks are read once.
+//! - [`super::stale`] defines which leases are stale.
+//! - Leases show why the last requeue could not put them back, see [`super::blocked`].
+//! - Reading changes nothing. With an index that the status leads, the cost follows the number of leases;
+//!   without one, all tasks are read once.
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
@@ -19,36 +19,28 @@ use super::stale::Pieces;
 use crate::error::{Error, Result};
 use crate::memory;
 
-/// A hundred years, in seconds: a longer grace is a slip.
+/// A hundred years in seconds: a longer grace is a mistake.
 const LONGEST_GRACE: i64 = 3_155_760_000;
 
-/// Without these columns there are no leases.
+/// The columns without which there are no leases.
 pub(super) const NEEDED: &[Role] = &[Role::Id, Role::Status, Role::LeaseUntil];
 
-/// A lease whose time is over.
+/// A row of `queue_stale`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StaleLease {
-    /// The task.
     pub task_id: Value,
-    /// The status, as the queue stores it.
+    /// As stored.
     pub status: Value,
-    /// The worker.
     pub locked_by: Value,
-    /// When the lease ended.
     pub lease_until_utc: Value,
-    /// How long ago that was.
     pub overdue_seconds: i64,
-    /// Attempts so far.
     pub attempts: Value,
-    /// Why the last requeue could not put it back, if it tried and could not.
+    /// Why the last requeue could not put it back, else NULL.
     pub blocked: Value,
 }
 
-/// The stale leases, longest overdue first, each as `each` makes it. Without a grace, what the setting `stale_secs` says counts.
-///
-/// # Errors
-///
-/// A grace out of range, no task table, or whatever SQLite says.
+/// The stale leases, longest overdue first, mapped with `each`. The default grace is the setting
+/// `stale_secs`.
 pub fn stale<T>(
     conn: &Connection,
     grace: Option<i64>,
@@ -89,12 +81,12 @@ pub fn stale<T>(
     read().map_err(|error| error.context("cannot read the leases"))
 }
 
-/// How many leases are over for so many seconds.
+/// The number of leases overdue by `grace` seconds.
 pub fn count(conn: &Connection, grace: i64, now: DateTime<Utc>) -> Result<i64> {
     count_where(conn, grace, now, |_| Ok(None))
 }
 
-/// How many of these the last requeue could not put back.
+/// The number of these that the last requeue could not put back.
 pub fn count_blocked(conn: &Connection, grace: i64, now: DateTime<Utc>) -> Result<i64> {
     if !blocked::is_there(conn)? {
         return Ok(0);
@@ -119,7 +111,7 @@ fn count_where(
         .map_err(|error| Error::from(error).context("cannot count the stale leases"))
 }
 
-/// The queue, which must have what leases need.
+/// The queue's mapping; fails if a column that leases need is missing.
 pub fn require(conn: &Connection) -> Result<Mapping> {
     Mapping::require(conn, NEEDED)
 }

@@ -1,9 +1,10 @@
-//! The queue's mapping: which table holds the tasks, and which of its columns and statuses mean what.
+//! The queue's mapping: the task table, and the meaning of its columns and statuses.
 //!
 //! # Promise
 //!
-//! The mapping is what the settings say, by default PrismQ's. A column that a queue lacks is left out of what is read and written;
-//! where one is needed, the error names it, and the setting that names it. Identifiers are always quoted, and statuses always
+//! Settings define the mapping; the default is PrismQ's. A column that the queue lacks is neither read nor
+//! written. If it is required, the error names the column and its setting. Identifiers are always quoted and
+//! statuses always literals, so no setting's text is ever run as SQL.
 //! literals: nothing that a setting says is ever run as SQL.
 
 use rusqlite::Connection;
@@ -15,32 +16,24 @@ use crate::schema::{self, Column, quoted};
 use crate::settings::registry as setting;
 use crate::settings::{Setting, Settings, kind, status_list, statuses};
 
-/// What a column of the task table means.
+/// The meaning of a column of the task table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The task's id.
     Id,
-    /// The status.
     Status,
-    /// When the lease ends, or began.
+    /// When the lease ends or began.
     LeaseUntil,
     /// The worker that holds the task.
     LockedBy,
     /// When it was claimed.
     ReservedAt,
-    /// Not to be claimed before this.
+    /// When it may first be claimed.
     RunAfter,
-    /// When it was created.
     CreatedAt,
-    /// When it was last changed.
     UpdatedAt,
-    /// Attempts so far.
     Attempts,
-    /// Attempts allowed.
     MaxAttempts,
-    /// When it was over.
     FinishedAt,
-    /// The last error.
     Error,
 }
 
@@ -63,7 +56,6 @@ impl Role {
     }
 }
 
-/// A queue that was found in a database.
 pub struct Mapping {
     table: String,
     columns: Vec<Column>,
@@ -71,7 +63,7 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// The mapping of the queue in the connection's main database, if there is a task table.
+    /// The mapping in the main database; `None` without a task table.
     pub fn find(conn: &Connection) -> Result<Option<Self>> {
         let settings = Settings::of(conn)?;
         let table = settings.text(&setting::TASK_TABLE)?.unwrap_or_default();
@@ -82,7 +74,7 @@ impl Mapping {
         Ok(Some(Self { table, columns, settings }))
     }
 
-    /// The mapping of a queue that must be there, with columns for these roles.
+    /// The mapping; fails without a task table that has columns for these roles.
     pub fn require(conn: &Connection, roles: &[Role]) -> Result<Self> {
         let Some(mapping) = Self::find(conn)? else {
             let table = Settings::of(conn)?.text(&setting::TASK_TABLE)?.unwrap_or_default();
@@ -95,7 +87,7 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Sees to it that the queue has columns for these roles.
+    /// Fails if the queue lacks a column for one of these roles.
     pub fn needs(&self, roles: &[Role]) -> Result<()> {
         for role in roles {
             if self.actual(*role)?.is_none() {
@@ -114,7 +106,6 @@ impl Mapping {
         Ok(())
     }
 
-    /// The settings that the mapping was made from.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -124,18 +115,17 @@ impl Mapping {
         &self.table
     }
 
-    /// The column that the queue has for this, if it has one.
+    /// The column for a role, if the queue has it.
     pub fn actual(&self, role: Role) -> Result<Option<&Column>> {
         let name = self.settings.text(role.setting())?.unwrap_or_default();
         Ok(self.find_column(&name))
     }
 
-    /// Whether the queue has a column for this.
     pub fn has(&self, role: Role) -> Result<bool> {
         self.actual(role).map(|column| column.is_some())
     }
 
-    /// The columns that requeuing clears besides those of a role, where the queue has them.
+    /// The further columns that requeuing clears, if the queue has them.
     pub fn further_cleared(&self) -> Result<Vec<&Column>> {
         let names = kind::names(&self.settings.value(&setting::REQUEUE_CLEARS)?).unwrap_or_default();
         Ok(names.iter().filter_map(|name| self.find_column(name)).collect())
@@ -145,12 +135,13 @@ impl Mapping {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
 
-    /// The column for this as an expression: its quoted name, or `NULL` where the queue has none.
+    /// The column as an expression: its quoted name, or `NULL`.
     pub fn column(&self, role: Role) -> Result<String> {
         Ok(self.actual(role)?.map_or_else(|| "NULL".into(), |column| format!("task.{}", quoted(&column.name))))
     }
 
-    /// What identifies a row of the table: its rowid; its primary key in a table that has none, or whose columns hide it; else the id.
+    /// The columns that identify a row: the rowid; the primary key if there is none or columns hide it; else
+    /// the id.
     pub fn row_key(&self, conn: &Connection) -> Result<Vec<String>> {
         let free = ["rowid", "_rowid_", "oid"].into_iter().find(|name| self.find_column(name).is_none());
         let usable = |name: &&str| conn.prepare(&format!("SELECT {name} FROM {}", self.table())).is_ok();
@@ -165,51 +156,49 @@ impl Mapping {
         Ok(key.into_iter().map(|column| format!("task.{}", quoted(&column.name))).collect())
     }
 
-    /// The table as it stands in a `FROM` or an `UPDATE`, where it is called `task`.
+    /// The table in a `FROM` or `UPDATE`, with the alias `task`.
     pub fn table(&self) -> String {
         format!("main.{} AS task", quoted(&self.table))
     }
 
-    /// The table for a search by status: [by its index](Self::indexed_by_status), if there is one. Without statistics, or with
-    /// misleading ones, the planner may scan all tasks to find the few that are leased.
+    /// The table for a search by status: [by its index](Self::indexed_by_status), if there is one. With
+    /// missing or misleading statistics, the planner may scan all tasks to find the few that are leased.
     pub fn table_by_status(&self, conn: &Connection) -> Result<String> {
         Ok(self.indexed_by_status(conn)?.unwrap_or_else(|| self.table()))
     }
 
-    /// The table with `INDEXED BY` the first full index that the status leads, if there is one that can be used.
+    /// The table with `INDEXED BY` the first non-partial index that the status leads, if it is usable.
     pub fn indexed_by_status(&self, conn: &Connection) -> Result<Option<String>> {
         let Some(status) = self.actual(Role::Status)? else { return Ok(None) };
         let Some(index) = schema::index_led_by(conn, &self.table, &status.name)? else { return Ok(None) };
         let indexed = format!("{} INDEXED BY {}", self.table(), quoted(&index));
-        // Where SQLite finds no use for the index, INDEXED BY may be an error. It need not be: one that collates otherwise than its
-        // column may be read from end to end.
+        // INDEXED BY is an error if SQLite cannot use the index. It is not always: an index with another
+        // collation than its column may be scanned as a whole.
         let search = format!("SELECT 1 FROM {indexed} WHERE {} IN ({})", self.column(Role::Status)?, self.leased()?);
         Ok(conn.prepare(&search).is_ok().then_some(indexed))
     }
 
-    /// A status as a literal.
     pub fn status(&self, setting: &Setting) -> Result<String> {
         Ok(literal(&self.settings.value(setting)?))
     }
 
-    /// The statuses of a task that a worker holds, as literals with commas between.
+    /// The statuses of held tasks, as a comma-separated list of literals.
     pub fn leased(&self) -> Result<String> {
         let statuses = status_list::some(&self.settings.value(&setting::STATUS_LEASED)?).unwrap_or_default();
         Ok(statuses.iter().map(literal).collect::<Vec<_>>().join(", "))
     }
 
-    /// Every status that a setting names, as literals with commas between.
+    /// All statuses that settings name, as a comma-separated list of literals.
     pub fn known(&self) -> Result<String> {
         Ok(statuses::known(&self.settings)?.iter().map(literal).collect::<Vec<_>>().join(", "))
     }
 
-    /// How the queue writes times.
+    /// The format of the queue's times.
     pub fn time(&self) -> Result<TimeFormat> {
         Ok(TimeFormat::named(&self.settings.text(&setting::TIME_FORMAT)?.unwrap_or_default()))
     }
 }
 
-/// A text or a whole number as a literal of SQL.
 fn literal(value: &Value) -> String {
     match value {
         Value::Integer(number) => number.to_string(),

@@ -1,4 +1,4 @@
-//! The queue itself: the mapping of its table, leases, its depth.
+//! The queue: its table, leases and depth.
 
 pub mod blocked;
 pub mod changes;

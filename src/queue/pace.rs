@@ -1,17 +1,17 @@
-//! The pace of a long piece of work while others want to write: how large its batches are, and how long the pauses in between.
+//! Batch sizes and pauses of long work while others want to write.
 //!
 //! # Promise
 //!
-//! A writer that begins to wait during a batch gets its turn in the pause after it, so it waits about as long as that batch
-//! takes: [`BATCH_TIME`], if the machine is not too busy.
+//! A writer that starts to wait during a batch gets its turn in the next pause, so it waits about as long as
+//! a batch takes: [`BATCH_TIME`], on a machine that is not too busy.
 //!
 //! # How
 //!
-//! Waiting writers don't queue up, they poll: SQLite's busy handler looks again after 1, 2, 5, 10, 15, 20, 25, 25, 25 ms, then less
-//! and less often. So short batches alone do not help them: with pauses shorter than those gaps, a writer can find one batch
-//! after the other in its way, and it did. The pause has room for two such gaps, since writers that began to wait in the same
-//! batch look at the same time, and only one of them finds nobody in its way. The size of a batch follows the clock. A commit
-//! costs the same however little it commits; hence [`SMALLEST_BATCH`], or a slow disk would make the work endless.
+//! Waiting writers do not queue up, they poll: SQLite's busy handler retries after 1, 2, 5, 10, 15, 20, 25,
+//! 25, 25 ms, then more and more rarely. With pauses shorter than those gaps, a writer can meet one batch
+//! after the other, and it did. A pause has room for two such gaps: writers that started to wait in the same
+//! batch poll at the same time, and only one of them succeeds. The batch size follows the measured time, but
+//! a commit has a fixed cost, hence [`SMALLEST_BATCH`]: else a slow disk would make the work endless.
 
 use std::time::Duration;
 
@@ -21,26 +21,25 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 const SMALLEST_BATCH: usize = 128;
 const LARGEST_BATCH: usize = 2048;
 
-/// The pace of one piece of work.
 pub struct Pace {
     batch: usize,
 }
 
 impl Pace {
-    /// The pace at the start: careful.
+    /// Starts with the smallest batch.
     pub fn start() -> Self {
         Self { batch: SMALLEST_BATCH }
     }
 
-    /// How many things the next batch should do.
+    /// The size of the next batch.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// Takes note of how long the batch took; for how long to pause now.
+    /// Adapts the batch size to the time that a batch took; returns how long to pause.
     pub fn pause_after(&mut self, took: Duration) -> Duration {
         let fitting = BATCH_TIME.as_micros() * self.batch as u128 / took.as_micros().max(1);
-        // One batch may have met with an accident: a checkpoint, or another program that uses the disk.
+        // One batch may be slow by accident: a checkpoint, or another program that uses the disk.
         let near = usize::try_from(fitting).unwrap_or(usize::MAX).clamp(self.batch / 2, self.batch * 2);
         self.batch = near.clamp(SMALLEST_BATCH, LARGEST_BATCH);
         took.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
@@ -51,7 +50,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// When SQLite's busy handler looks again, from the time at which a writer began to wait.
+    /// When SQLite's busy handler polls, in ms since a writer started to wait.
     const POLLS: [u64; 9] = [1, 3, 8, 18, 33, 53, 78, 103, 128];
 
     #[test]

@@ -1,20 +1,20 @@
-//! What makes a lease stale: the pieces of SQL for it, made from the queue's mapping.
+//! The SQL that decides whether a lease is stale.
 //!
 //! # Promise
 //!
-//! A task is held by a worker in the statuses that the setting `status_leased` names. Its lease is **stale** when the time in
-//! `column_lease_until` is more than the given number of seconds in the past. A lease without such a time, with one that
-//! cannot be read, or with one before the year 2000 (a time in another unit, or a program's "none") is not stale: nothing is known
-//! about it. [`super::unreadable`] counts those.
+//! A worker holds a task in the statuses of the setting `status_leased`. Its lease is **stale** if
+//! `column_lease_until` is more than the given number of seconds in the past. A lease without a time, with an
+//! unreadable one, or with one before 2000 (another unit, or a program's "none") is not stale, as nothing is
+//! known about it. [`super::unreadable`] counts those.
 //!
-//! With `stale_needs_dead_worker`, the worker's last sign of life must be as old, too; a worker that is not in the table of
-//! workers, or has NULL there, has given none. A sign of life that is there but cannot be read is an error before anything is
-//! done: a heartbeat in the wrong format would make every living worker look dead.
+//! With `stale_needs_dead_worker`, the worker's last heartbeat must be as old, too. A worker without a row or
+//! with NULL has no heartbeat. An unreadable heartbeat is an error before anything is done: the wrong format
+//! would make every living worker look dead.
 //!
 //! # How
 //!
-//! In all pieces the task table is called `task`, and ?1 is the Unix time before which a lease must have ended. A heartbeat that
-//! becomes unreadable between the check and the statement that requeues counts as a sign of life in that statement.
+//! The task table's alias is `task`, and ?1 is the Unix time before which a lease must have ended. A
+//! heartbeat that becomes unreadable after the check counts as alive in the statement that requeues.
 
 use rusqlite::Connection;
 
@@ -25,7 +25,6 @@ use crate::error::{Error, Result};
 use crate::schema::{self, quoted};
 use crate::settings::{kind, registry as setting, statuses};
 
-/// The pieces of SQL.
 pub struct Pieces {
     /// An expression: the Unix time at which the lease ended.
     pub ended: String,
@@ -34,12 +33,7 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// The pieces for a queue; `limit` is what ?1 will be.
-    ///
-    /// # Errors
-    ///
-    /// A column or table that the settings need and the database lacks, settings that cannot be used, or an unreadable sign of
-    /// life of a worker whose lease is over.
+    /// `limit` is the value of ?1. Fails on an unreadable heartbeat of a worker whose lease is over.
     pub fn of(conn: &Connection, mapping: &Mapping, limit: i64) -> Result<Self> {
         let ended = mapping.time()?.seconds(&mapping.column(Role::LeaseUntil)?);
         let mut stale = format!("{} AND {ended} >= {EARLIEST} AND {ended} < ?1", leased(mapping)?);
@@ -52,24 +46,20 @@ impl Pieces {
     }
 }
 
-/// A condition: a worker holds the task.
-///
-/// # Errors
-///
-/// Settings that cannot be used, or that give a status two meanings.
+/// A condition: a worker holds the task. Fails if settings give a status two meanings.
 pub fn leased(mapping: &Mapping) -> Result<String> {
     statuses::refuse_clash(mapping.settings(), None)?;
     Ok(format!("{} IN ({})", mapping.column(Role::Status)?, mapping.leased()?))
 }
 
-/// The table of the workers, called `worker` in SQL.
+/// The table of workers, with the alias `worker`.
 struct Workers {
     table: String,
     /// A condition: the worker holds `task`.
     holds: String,
     id: String,
     heartbeat: String,
-    /// An expression: the Unix time of the last sign of life.
+    /// An expression: the Unix time of the last heartbeat.
     seen: String,
 }
 
@@ -98,12 +88,12 @@ impl Workers {
         })
     }
 
-    /// A condition: there is a sign of life that cannot be read.
+    /// A condition: there is a heartbeat, but it is unreadable.
     fn unreadable(&self) -> String {
         format!("{} IS NOT NULL AND ifnull({} < {EARLIEST}, 1)", self.heartbeat, self.seen)
     }
 
-    /// A query for the worker of `task`, if it may have lived since ?1.
+    /// A query for the worker of `task` if it may have been alive since ?1.
     fn sign_of_life(&self) -> String {
         format!(
             "SELECT 1 FROM {} WHERE {} AND ({} >= ?1 OR ({}))",
@@ -114,7 +104,7 @@ impl Workers {
         )
     }
 
-    /// Refuses a worker that holds an overdue lease and whose sign of life cannot be read; `overdue` is the condition.
+    /// Fails if a worker with an overdue lease has an unreadable heartbeat; `overdue` is the condition.
     fn check_heartbeats(&self, conn: &Connection, mapping: &Mapping, overdue: &str, limit: i64) -> Result<()> {
         let sql = format!(
             "SELECT {}, {} FROM {} CROSS JOIN {} ON {} WHERE {overdue} AND {} LIMIT 1",

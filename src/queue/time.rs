@@ -1,47 +1,46 @@
-//! How a queue writes its times.
+//! The queue's time format.
 //!
 //! # Promise
 //!
-//! One format for all times of a queue, which the setting `time_format` names. Reading is strict: what is not a time in that
-//! format is unknown (NULL), never some other time: so is a day that its month does not have, and a text with a NUL in it. Texts are read
-//! in either spelling of SQLite's date functions, also with a fraction or an offset; they are written in the one that was named.
+//! All times of a queue have one format, which the setting `time_format` names. Parsing is strict: whatever
+//! is not a time in that format is unknown (NULL), never another time. That includes a day that its month
+//! lacks, and a text with a NUL. Texts are read in both spellings of SQLite's date functions, also with a
+//! fraction or an offset, and written in the configured one.
 //!
-//! A number fits more than one format: seconds that are read as milliseconds are a time of January 1970, and 0 and -1 are what
-//! programs write for "none". So what a lease or a worker's sign of life rests on must lie in years that a queue can have seen:
-//! from [`EARLIEST`] on, and for a lease until [`latest`].
+//! A number fits more than one format: seconds read as milliseconds are in January 1970, and 0 and -1 are
+//! programs' "none". So a lease's time or a heartbeat counts only if it is plausible: from [`EARLIEST`] on,
+//! and for a lease until [`latest`].
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::types::Value;
 
 use crate::clock;
 
-/// 0000-01-01 00:00:00 and 9999-12-31 23:59:59 as Unix seconds: what SQLite's date functions know.
+/// 0000-01-01 00:00:00 and 9999-12-31 23:59:59 as Unix seconds: the range of SQLite's date functions.
 const FIRST: i64 = -62_167_219_200;
 const LAST: i64 = 253_402_300_799;
 
 /// 2000-01-01 00:00:00 UTC as Unix seconds: no lease ended before.
 pub const EARLIEST: i64 = 946_684_800;
 
-/// Ten years from now as Unix seconds: no lease ends later. One that does is no time, or never meant to end.
+/// Ten years from now as Unix seconds: a later end is no time, or means "never".
 pub fn latest(now: DateTime<Utc>) -> i64 {
     /// Ten years of 365.25 days.
     const YEARS: i64 = 315_576_000;
     now.timestamp() + YEARS
 }
 
-/// How a queue writes its times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeFormat {
     /// `YYYY-MM-DD HH:MM:SS`, UTC.
     Text,
     /// `YYYY-MM-DDTHH:MM:SSZ`.
     Iso,
-    /// A number since 1970-01-01 00:00:00 UTC, of which so many make a second.
+    /// Units since 1970-01-01 00:00:00 UTC, with so many per second.
     Unix(i64),
 }
 
 impl TimeFormat {
-    /// The format that a value of the setting names.
     pub fn named(name: &str) -> Self {
         match name {
             "iso" => Self::Iso,
@@ -52,12 +51,12 @@ impl TimeFormat {
         }
     }
 
-    /// An expression: the Unix seconds of the time in `column`, or NULL.
+    /// An SQL expression: the Unix seconds of `column`, or NULL.
     pub fn seconds(self, column: &str) -> String {
         match self {
-            // The pattern keeps out what strftime would read as something else: a bare number is a Julian day to it, and a bare
-            // time one of the year 2000. It reads no further than a NUL, where substr ends as well, and 30 February as 2 March,
-            // which shows when it adds nothing to it.
+            // The pattern excludes what strftime would misread: a bare number as a Julian day, a bare time as
+            // one of the year 2000. It reads up to a NUL, where substr ends too, and reads 30 February as 2
+            // March, which shows by adding 0 days.
             Self::Text | Self::Iso => format!(
                 "CASE WHEN typeof({column}) = 'text' AND {column} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
                  AND substr({column}, 1) = {column} COLLATE BINARY
@@ -71,7 +70,7 @@ impl TimeFormat {
         }
     }
 
-    /// An expression: the time in `column` as people read it.
+    /// An SQL expression: the time in `column` for people.
     pub fn shown(self, column: &str) -> String {
         match self {
             Self::Text | Self::Iso => column.into(),
@@ -79,7 +78,7 @@ impl TimeFormat {
         }
     }
 
-    /// A time as the queue writes it.
+    /// A time in the queue's format.
     pub fn write(self, time: DateTime<Utc>) -> Value {
         match self {
             Self::Text => Value::Text(clock::sqlite_text(time)),

@@ -2,9 +2,10 @@
 //!
 //! # Promise
 //!
-//! Such a task neither waits, nor is held, nor is over as far as the settings know: it is never requeued, and perhaps a slip in a
-//! setting or in a program is why. NULL is such a status. Of each status at most [`MOST_TASKS`] tasks are counted, and along an
-//! index that the status leads the first [`MOST_STATUSES`] statuses are looked at; without one, every task is read once.
+//! According to the settings, such a task neither waits, nor is held, nor is over: it is never requeued. The
+//! cause may be a mistake in a setting or in a program. NULL is such a status. At most [`MOST_TASKS`] tasks
+//! are counted per status. With an index that the status leads, only the first [`MOST_STATUSES`] statuses are
+//! examined; without one, every task is read once.
 
 use rusqlite::Connection;
 
@@ -13,15 +14,13 @@ use super::mapping::{Mapping, Role};
 use crate::error::Result;
 use crate::memory;
 
-/// More tasks than this are not counted.
 pub const MOST_TASKS: i64 = 100_000;
-/// More statuses than this are not looked for.
 const MOST_STATUSES: i64 = 64;
 
-/// A status that no setting names, as text, and how many tasks have it.
+/// The status as text, and its number of tasks.
 pub type Unknown = (String, i64);
 
-/// The statuses that no setting names, those with the most tasks first; `None` without a task table that has a status.
+/// The statuses that no setting names, most frequent first; `None` without a task table that has a status.
 pub fn statuses(conn: &Connection) -> Result<Option<Vec<Unknown>>> {
     let Some(mapping) = Mapping::find(conn)? else { return Ok(None) };
     if !mapping.has(Role::Status)? {
@@ -42,7 +41,8 @@ pub fn statuses(conn: &Connection) -> Result<Option<Vec<Unknown>>> {
     Ok(Some(found))
 }
 
-/// Steps along the index from one status to the next; whether it is known, one of its tasks tells by the column's own rules.
+/// Steps through the index from one status to the next. Whether a status is known is decided on one of its
+/// tasks, by the column's own comparison rules.
 fn by_index(mapping: &Mapping, indexed: &str) -> Result<String> {
     let (column, known) = (mapping.column(Role::Status)?, mapping.known()?);
     let status = format!("{column} COLLATE BINARY");

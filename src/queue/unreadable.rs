@@ -1,10 +1,10 @@
-//! Leases that will never be stale, because nobody can tell when they end.
+//! Leases that never become stale, because their end is unknown.
 //!
 //! # Promise
 //!
-//! Counted is each task that a worker holds whose lease is neither stale nor going to be: without a time, with one that
-//! the queue's `time_format` does not read, with one before the year 2000, or with one more than ten years ahead (9999 is how programs
-//! write "never"). No such task is ever requeued, so a worker that dies holding one takes it along.
+//! Counts each held task whose lease has no time, one that the queue's `time_format` cannot read, one before
+//! the year 2000, or one more than ten years ahead (programs write 9999 for "never"). Such a task is never
+//! requeued, so it is lost with a worker that dies.
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
@@ -17,20 +17,14 @@ use super::stale;
 use super::time::{EARLIEST, latest};
 use crate::error::{Error, Result};
 
-/// The leases that nobody can read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unreadable {
-    /// How many there are.
     pub tasks: i64,
-    /// One of their times; NULL where they have none.
+    /// One of their times, or NULL.
     pub example: Value,
 }
 
 /// Counts them; `None` without a queue.
-///
-/// # Errors
-///
-/// A queue that lacks a column, settings that cannot be used, or whatever SQLite says.
 pub fn leases(conn: &Connection, now: DateTime<Utc>) -> Result<Option<Unreadable>> {
     let Some(mapping) = Mapping::find(conn)? else { return Ok(None) };
     mapping.needs(NEEDED)?;

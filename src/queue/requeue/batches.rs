@@ -1,4 +1,4 @@
-//! Task after task, in transactions of a size that lets others write.
+//! Requeues a list of tasks, in transactions short enough for other writers.
 
 use std::time::Instant;
 
@@ -16,37 +16,32 @@ use crate::queue::pace::Pace;
 
 /// How a group of tasks ended.
 enum End {
-    /// All have had their turn.
+    /// All were tried.
     Done,
-    /// The task at this place has rolled back the transaction, for this reason.
+    /// The task at this index has rolled back the transaction, for this reason.
     Over(usize, String),
 }
 
-/// The work on one list of tasks.
+/// Progress through a list of tasks.
 pub struct Work<'c> {
     conn: &'c Connection,
     rows: Rows<'c>,
-    /// How many values a key has.
+    /// The number of values in a key.
     width: usize,
     outcome: Outcome,
 }
 
 impl<'c> Work<'c> {
-    /// Nothing done yet.
     pub fn new(conn: &'c Connection, rows: Rows<'c>, width: usize) -> Self {
         Self { conn, rows, width: width.max(1), outcome: Outcome::default() }
     }
 
-    /// What was done and is kept.
+    /// What is done and committed.
     pub fn outcome(self) -> Outcome {
         self.outcome
     }
 
-    /// Transactions of a batch each, with pauses.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says, or an interrupt; the batches before are committed.
+    /// A transaction per batch, with pauses. After an error, earlier batches stay committed.
     pub fn in_batches(&mut self, keys: &[Key], watch: &mut Watch<'_>) -> Result<()> {
         let (mut pace, mut rest) = (Pace::start(), keys);
         while !rest.is_empty() {
@@ -63,7 +58,7 @@ impl<'c> Work<'c> {
         Ok(())
     }
 
-    /// One transaction; several only where a task rolls it back.
+    /// One transaction, or several if a task rolls it back.
     pub fn in_one(&mut self, keys: &[Key], mut watch: Option<&mut Watch<'_>>) -> Result<()> {
         let mut rest = keys;
         while !rest.is_empty() {
@@ -95,7 +90,7 @@ impl<'c> Work<'c> {
         Ok(())
     }
 
-    /// A commit was refused: whose task it was shows when each has one of its own.
+    /// After a refused commit: one transaction per task shows which one it was.
     fn one_by_one(&mut self, keys: &[Key], reason: &str, mut watch: Option<&mut Watch<'_>>) -> Result<()> {
         if keys.len() <= self.width {
             return self.block(keys, reason.into());
@@ -103,11 +98,8 @@ impl<'c> Work<'c> {
         keys.chunks(self.width).try_for_each(|key| self.in_one(key, watch.as_deref_mut()))
     }
 
-    /// Inside the caller's transaction, or a statement of its own.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says, or an interrupt; what was done before is part of the transaction, if SQLite has not ended that.
+    /// Within the caller's transaction or writing statement. After an error, what was done is part of that
+    /// transaction, unless SQLite has ended it.
     pub fn inside(&mut self, keys: &[Key], watch: &mut Watch<'_>) -> Result<()> {
         let mut done = Outcome::default();
         let end = self.each(keys, &mut done, Some(watch));

@@ -1,13 +1,14 @@
-//! Whether something in a schema may end the transaction that a change of a task belongs to, or delete another task for it.
+//! Finds out whether a schema may end the transaction in which a task is changed, or delete another task for
+//! it.
 //!
 //! # Promise
 //!
-//! `RAISE(ROLLBACK)` in a trigger and `ON CONFLICT ROLLBACK` in a constraint roll back everything that the caller has done in its
-//! transaction, and nothing can keep SQLite from it. What says so is found by its words, wherever it stands in the schema or, where the
-//! connection has temporary triggers, in any schema that those may write to; quoted names, texts and comments do not count.
-//!
-//! `ON CONFLICT REPLACE` in a constraint of the task table deletes the task that is in the way of the one that is put back. The
-//! statement may overrule it (`UPDATE OR ABORT`), but then also overrules what triggers say, so only where there are none.
+//! - `RAISE(ROLLBACK)` in a trigger and `ON CONFLICT ROLLBACK` in a constraint roll back all that the caller
+//!   has done in its transaction, which nothing can prevent. They are found by their words anywhere in the
+//!   schema or, if the connection has temporary triggers, in any schema that those may write to. Quoted
+//!   names, texts and comments do not count.
+//! - `ON CONFLICT REPLACE` in a constraint of the task table deletes the task that conflicts. `UPDATE OR
+//!   ABORT` overrides it, but also overrides triggers' clauses, so it is used only without triggers.
 
 use rusqlite::{Connection, Row};
 
@@ -17,7 +18,7 @@ use crate::tokens::Words;
 
 const IS_TRIGGER: &str = "CAST(type AS TEXT) = 'trigger' COLLATE NOCASE";
 
-/// The name of the first table or trigger that may roll a transaction back.
+/// The first table or trigger that may roll back a transaction.
 pub fn found(conn: &Connection) -> Result<Option<String>> {
     let read = || -> rusqlite::Result<Option<String>> {
         let mut reached = vec!["main".to_owned()];
@@ -41,7 +42,7 @@ fn schema_names(conn: &Connection) -> rusqlite::Result<Vec<String>> {
 }
 
 fn found_in(conn: &Connection, schema: &str) -> rusqlite::Result<Option<String>> {
-    // SQLite makes of each row what its text says, be that a BLOB, and whatever the row's other columns say.
+    // SQLite uses a row's text whatever its type, and whatever the row's other columns say.
     let sql = format!(
         "SELECT CAST(sql AS TEXT), CAST(name AS TEXT) FROM {}.sqlite_schema WHERE sql NOTNULL",
         quoted(schema)
@@ -60,7 +61,7 @@ fn bytes<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a [u8]> {
     Ok(row.get_ref(column)?.as_bytes().unwrap_or_default())
 }
 
-/// Whether putting a task back may delete another, and the statement can prevent it.
+/// Whether requeuing a task may delete another, and `UPDATE OR ABORT` prevents it.
 pub fn may_replace(conn: &Connection, table: &str) -> Result<bool> {
     let read = || -> rusqlite::Result<bool> {
         let triggers = |schema| {

@@ -1,26 +1,27 @@
-//! Putting the tasks of dead workers back into the queue.
+//! Puts the tasks of dead workers back into the queue.
 //!
 //! # Promise
 //!
-//! - Which leases are stale, [`super::stale`] defines, and what becomes of their tasks, [`super::changes`]. A lease that is renewed in
-//!   the meantime is not stolen: see [`row`].
-//! - **One task that cannot be put back blocks no other.** Every task that can be put back when its turn comes is, the number that is
-//!   returned is of those, and the rest is named, with the reason of each. The turns follow the key of the table, once a call: of two
-//!   tasks that exclude each other, the first is put back.
-//! - A task that has used up its attempts, and so becomes dead rather than queued, counts as requeued all the same.
-//! - Inside a transaction of the caller, what is done belongs to that transaction, to be committed or rolled back with it, and
-//!   nothing that blocks a task ends it: where the schema could ([`conflicts`]), the call is refused before anything is changed.
-//!   Otherwise it runs in batches, each a transaction of its own, short enough for other writers to get their turn in between.
-//! - An error, be it an interrupt, says how many tasks were put back before.
-//! - The cost follows the number of leases, not of tasks, given an index that the status leads; without one, all tasks are read
-//!   once. A blocked task costs about as much as another.
+//! - [`super::stale`] defines which leases are stale, and [`super::changes`] what becomes of their tasks. A
+//!   lease renewed meanwhile is not stolen, see [`row`].
+//! - **A task that cannot be put back blocks no other.** Each is tried once per call, in the order of the
+//!   table's key; of two tasks that exclude each other, the first is put back. The returned number counts
+//!   those put back; the others are listed with their reasons.
+//! - A task without attempts left becomes dead rather than queued, but counts as requeued.
+//! - Inside the caller's transaction, the work is part of it. No blocked task ends that transaction: if the
+//!   schema could ([`conflicts`]), the call is refused before anything is changed. Otherwise the work runs in
+//!   batches, each a short transaction of its own, so that other writers get their turn in between.
+//! - An error or interrupt says how many tasks were put back before.
+//! - With an index that the status leads, the cost follows the number of leases; without one, all tasks are
+//!   read once. A blocked task costs about as much as another.
 //!
 //! # How
 //!
-//! The stale leases are listed first, by their keys, then requeued by that list, each judged again: so a lease that a trigger makes
-//! anew is not taken twice, and the work ends. Each task is a statement of its own, with a savepoint: a statement for many would be
-//! undone by the one that fails, and would need a variable for each. [`super::pace`] says how large the batches are, and how
-//! long the pauses. A task that rolls back a whole batch (`RAISE(ROLLBACK)`) is left out, and what came before it is done again.
+//! The keys of stale leases are listed first. Each task is then requeued and its lease judged again, so a
+//! lease that a trigger renews is not taken twice, and the work ends. Each task is a statement of its own
+//! with a savepoint: a statement for many would be undone by the one that fails, and would need a variable
+//! for each. [`super::pace`] decides on batches and pauses. If a task rolls back a whole batch
+//! (`RAISE(ROLLBACK)`), it is left out, and the tasks before it are requeued again.
 
 mod batches;
 mod conflicts;
@@ -44,29 +45,27 @@ use crate::host::{self, Transaction};
 use crate::memory;
 use crate::progress::Watch;
 
-/// How many blocked tasks are named.
+/// How many blocked tasks results name.
 const MOST_NAMED: usize = 10;
 
-/// What a requeue came to.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// How many tasks were put back.
+    /// Tasks put back.
     pub requeued: usize,
-    /// How many could not be put back.
     pub blocked: usize,
-    /// The first of those, at most [`blocked::MOST`].
+    /// The first of the blocked, at most [`blocked::MOST`].
     pub tasks: Vec<Blocked>,
-    /// Why they could not be remembered for `queue_stale`.
+    /// Why the blocked tasks could not be stored for `queue_stale`.
     pub unremembered: Option<Error>,
 }
 
 impl Outcome {
-    /// The blocked tasks that are named where all would be too many.
+    /// The blocked tasks that results name.
     pub fn named(&self) -> impl Iterator<Item = &Blocked> {
         self.tasks.iter().take(MOST_NAMED)
     }
 
-    /// What could not be put back, in words.
+    /// A note on the blocked tasks.
     pub fn note(&self) -> Option<String> {
         let named: Vec<String> = self.named().map(ToString::to_string).collect();
         let more = if self.blocked > named.len() { ", …" } else { "" };
@@ -91,12 +90,8 @@ impl Outcome {
     }
 }
 
-/// Puts the tasks of stale leases back into the queue.
-///
-/// # Errors
-///
-/// A grace out of range, no task table, a read-only database, a lock that others hold, an interrupt. What earlier batches have
-/// requeued stays requeued; the message says how many.
+/// Requeues the tasks of stale leases. After an error, what earlier batches have requeued stays so; the
+/// message says how many.
 pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<Outcome> {
     let conn = caller.connection();
     let limit = leases::limit(grace, now)?;
@@ -128,8 +123,8 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<Outcom
     Ok(outcome)
 }
 
-/// Puts every task that a worker holds back into the queue, stale or not: in a database that was restored, the workers of that
-/// time know nothing of their leases any more. Nothing, if there is no task table. `conn` is a connection of ours.
+/// Requeues every held task, stale or not, on a connection of ours: in a restored database, the workers know
+/// nothing of their leases. Does nothing without a task table.
 pub fn requeue_all(conn: &Connection, now: DateTime<Utc>) -> Result<Outcome> {
     let Some(mapping) = Mapping::find(conn)? else { return Ok(Outcome::default()) };
     if !mapping.has(Role::Status)? {
@@ -152,16 +147,17 @@ pub fn requeue_all(conn: &Connection, now: DateTime<Utc>) -> Result<Outcome> {
     all().map_err(|error| error.context("cannot requeue the leases"))
 }
 
-/// What the connection is doing while it calls.
+/// The state of the connection that calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Footing {
-    /// Nothing that would be in the way of transactions of ours.
+    /// It has no transaction, so ours are possible.
     Free,
-    /// It reads the database: all is one transaction, since a snapshot that it holds does not see what others commit in between.
+    /// It reads the database, and its snapshot would not see others' later commits: everything is one
+    /// transaction.
     Reading,
     /// It has a transaction open.
     Transaction,
-    /// It runs a statement that writes, to which all that is done belongs.
+    /// It runs a writing statement, which the work becomes part of.
     Statement,
 }
 
@@ -181,7 +177,7 @@ impl Footing {
         matches!(self, Self::Transaction | Self::Statement)
     }
 
-    /// What an error leaves behind.
+    /// Adds what remains done after an error.
     fn stopped(self, conn: &Connection, error: Error, requeued: usize) -> Error {
         match self {
             Self::Free => error.context(format!("requeued {requeued} tasks, then stopped")),
@@ -195,33 +191,33 @@ impl Footing {
     }
 }
 
-/// The statements for a queue.
 struct Statements {
     list: String,
     ids: String,
     row: Sql,
-    /// How many values a key has.
+    /// The number of values in a key.
     width: usize,
 }
 
 impl Statements {
-    /// `condition` says of a task, by ?1, whether it is to be put back; `changes` are assignments, with ?2 for the present.
+    /// `condition` decides with ?1 whether to requeue a task; `changes` are assignments, with ?2 for the
+    /// present.
     fn new(conn: &Connection, mapping: &Mapping, condition: &str, changes: &str) -> Result<Self> {
         let key = mapping.row_key(conn)?;
         let (table, by_status) = (mapping.table(), mapping.table_by_status(conn)?);
-        // A column may collate otherwise than the key that it is part of, and so take two rows for one.
+        // A column's collation may differ from its key's, and match two rows.
         let is_key: Vec<String> = key
             .iter()
             .enumerate()
             .map(|(place, column)| format!("{column} IS ?{0} AND {column} COLLATE BINARY IS ?{0}", place + 3))
             .collect();
-        // ?2 is bound whether or not there is a column for it.
+        // ?2 is always bound, so it must occur.
         let this = format!("{} AND ?2 IS NOT NULL", is_key.join(" AND "));
         let (id, lease) = (mapping.column(Role::Id)?, mapping.column(Role::LeaseUntil)?);
         let update = if conflicts::may_replace(conn, mapping.name())? { "UPDATE OR ABORT" } else { "UPDATE" };
         let places: Vec<String> = (1..=key.len()).map(|place| place.to_string()).collect();
         Ok(Self {
-            // In this order, neighbours in the table share a batch, and so the pages that it writes.
+            // In this order, neighbours in the table share a batch, and so the pages written.
             list: format!(
                 "SELECT {} FROM {by_status} WHERE {condition} ORDER BY {}",
                 key.join(", "),
@@ -236,7 +232,7 @@ impl Statements {
         })
     }
 
-    /// The keys of the tasks to put back, one behind the other.
+    /// The keys of the tasks to requeue, concatenated.
     fn keys(&self, conn: &Connection, limit: i64) -> Result<Vec<Key>> {
         let mut statement = conn.prepare(&self.list)?;
         let mut rows = statement.query([limit])?;
@@ -267,7 +263,7 @@ fn remember(conn: &Connection, mapping: &Mapping, found: &[Blocked], now: DateTi
     Ok(())
 }
 
-/// What stands in the way, and what to do about it.
+/// Adds what is in the way, and what to do.
 fn explain(caller: &Caller, error: Error) -> Error {
     let error = error.context("cannot requeue");
     match error.primary_code() {

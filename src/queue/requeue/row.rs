@@ -1,20 +1,22 @@
-//! Putting one task back, and finding out what became of it.
+//! Requeues one task, and determines the outcome.
 //!
 //! # Promise
 //!
-//! - Whether a lease is stale is judged in the very statement that changes it.
-//! - A task is put back whole or left as it was: whatever a constraint, a trigger or a foreign key says against it, immediate or
-//!   deferred, undoes that one task and is the reason why it is blocked. So do a trigger that puts the old lease back, and a
-//!   trigger or constraint that says nothing but changes nothing.
-//! - A task that was put back counts, also where a trigger hands it out again at once, or moves it elsewhere. One that is no longer
-//!   stale, or no longer there, does not.
-//! - An error that is about the database rather than the task (a lock, the disk, memory, an interrupt) is an error.
+//! - The statement that changes a lease also judges whether it is stale.
+//! - A task is put back completely or not at all. A refusal by a constraint, trigger or foreign key,
+//!   immediate or deferred, undoes that one task and is the reason why it is blocked. So is a trigger that
+//!   restores the old lease, and a trigger or constraint that silently changes nothing.
+//! - A task that was put back counts even if a trigger hands it out again at once, or moves it elsewhere. One
+//!   that is no longer stale, or gone, does not.
+//! - Errors about the database rather than the task (a lock, the disk, memory, an interrupt) are errors of
+//!   the call.
 //!
 //! # How
 //!
-//! A savepoint a task, since `RAISE(FAIL)` keeps half of what its statement did, and a deferred foreign key lets the statement
-//! pass. That a deferred one is violated, SQLite tells at once ([`host::has_violations`]); where the caller's own transaction has
-//! left some before, it cannot be told whose they are, and its COMMIT judges them as it would have anyway.
+//! Each task has a savepoint: `RAISE(FAIL)` keeps half of its statement's work, and a deferred foreign key
+//! lets the statement pass. SQLite tells at once whether a deferred one is violated
+//! ([`host::has_violations`]). If the caller's transaction already had violations, new ones cannot be told
+//! apart, and its COMMIT judges them as it would have anyway.
 
 use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Statement, ffi};
@@ -25,28 +27,21 @@ use crate::host;
 use crate::memory;
 use crate::queue::excerpts::cell;
 
-/// Longer reasons are cut.
 const LONGEST_REASON: usize = 500;
 
 const IGNORED: &str = "a trigger or an ON CONFLICT IGNORE clause leaves the task as it is";
 const UNDONE: &str = "a trigger gives the task its old lease back";
 const DEFERRED: &str = "FOREIGN KEY constraint failed (a deferred one, which a COMMIT would refuse)";
 
-/// A value of a key, exactly as it is stored: a text need not be UTF-8.
+/// A key's value exactly as stored: a text need not be UTF-8.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Key {
-    /// Anything but a text.
     Value(Value),
-    /// The bytes of a text.
     Text(Vec<u8>),
 }
 
 impl Key {
-    /// The value of a column.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_NOMEM`: whoever can write a task decides how long it is.
+    /// Copies a value; fails with `SQLITE_NOMEM`, as whoever writes a task decides its length.
     pub fn of(value: ValueRef<'_>) -> Result<Self> {
         Ok(match value {
             ValueRef::Text(bytes) => Self::Text(memory::copied(bytes)?),
@@ -67,32 +62,29 @@ impl ToSql for Key {
     }
 }
 
-/// A task as it stands in the table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
-    /// Its id.
     pub id: Value,
-    /// The time of its lease, as stored.
+    /// As stored.
     pub lease: Value,
     stale: bool,
 }
 
-/// What became of a task.
 #[derive(Debug, PartialEq)]
 pub enum Fate {
     /// It is back in the queue.
     Requeued,
     /// It was no longer stale.
     Passed,
-    /// It cannot be put back, and is as it was.
+    /// It cannot be put back, and is unchanged.
     Blocked(String),
     /// The same, and SQLite has rolled back the whole transaction.
     Over(String),
 }
 
-/// The two statements, as SQL: ?1 is the limit, ?2 the present, and from ?3 on the key of the row.
+/// The two statements: ?1 is the limit, ?2 the present, ?3 and on the row's key.
 pub struct Sql {
-    /// Puts the task back if its lease is stale.
+    /// Requeues the task if its lease is stale.
     pub update: String,
     /// Reads whether the lease is stale, and the task's id and lease.
     pub look: String,
@@ -104,21 +96,17 @@ struct Marks<'c> {
     release: Statement<'c>,
 }
 
-/// The statements for one task after the other.
+/// The prepared statements.
 pub struct Rows<'c> {
     conn: &'c Connection,
     update: Statement<'c>,
     look: Statement<'c>,
-    /// None while a statement that writes is running, which allows no savepoint.
+    /// `None` while a writing statement runs, which allows no savepoint.
     marks: Option<Marks<'c>>,
 }
 
 impl<'c> Rows<'c> {
-    /// Prepares the statements.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says, such as that a function is lacking which the table needs.
+    /// Fails if, for example, a function is missing that the table needs.
     pub fn prepare(
         conn: &'c Connection,
         sql: &Sql,
@@ -136,11 +124,8 @@ impl<'c> Rows<'c> {
         Ok(Self { conn, update, look, marks })
     }
 
-    /// Puts the task of this key back, if its lease is stale.
-    ///
-    /// # Errors
-    ///
-    /// What is about the database, not the task; then the transaction may be over.
+    /// Requeues the task of this key if its lease is stale. An error is about the database; the transaction
+    /// may be over then.
     pub fn put_back(&mut self, key: &[Key]) -> Result<Fate> {
         for (place, value) in key.iter().enumerate() {
             self.update.raw_bind_parameter(place + 3, value)?;
@@ -174,7 +159,6 @@ impl<'c> Rows<'c> {
         }
     }
 
-    /// The task of this key, if there is one.
     pub fn look(&mut self, key: &[Key]) -> Result<Option<Task>> {
         for (place, value) in key.iter().enumerate() {
             self.look.raw_bind_parameter(place + 3, value)?;
@@ -185,12 +169,13 @@ impl<'c> Rows<'c> {
         Ok(Some(Task { stale, id: cell(row, 1)?, lease: cell(row, 2)? }))
     }
 
-    /// After a change, the task has a stale lease: a new one counts, one with the old time does not, whoever has it.
+    /// The task still has a stale lease after the change. A new lease means success; the old time means that
+    /// it was undone, whoever has it.
     fn given_back(&mut self, key: &[Key], after: Option<&Task>) -> Result<Fate> {
         let Some(marks) = &mut self.marks else { return Ok(Fate::Requeued) };
         marks.undo()?;
         let before = self.look(key)?;
-        // Whose name stands in it does not matter: a lease of that time ended long ago.
+        // The worker's name does not matter: a lease of that time ended long ago.
         if before.zip(after).is_some_and(|(before, after)| before.lease == after.lease) {
             self.release()?;
             return Ok(Fate::Blocked(UNDONE.into()));
@@ -200,7 +185,7 @@ impl<'c> Rows<'c> {
         Ok(Fate::Requeued)
     }
 
-    /// Whether a trigger asks an `AUTOINCREMENT` for a number after the last one: SQLite says then that the disk is full.
+    /// Whether a trigger's insert has exhausted an `AUTOINCREMENT`, which SQLite reports as a full disk.
     fn is_out_of_numbers(&self, error: &rusqlite::Error) -> bool {
         let full = error.sqlite_error_code() == Some(ffi::ErrorCode::DiskFull);
         let exhausted = |schema| {
@@ -214,7 +199,7 @@ impl<'c> Rows<'c> {
         run_to_end(&mut self.update)
     }
 
-    /// Undoes what was done for the task. Where there are no savepoints, `RAISE(FAIL)` may have left the task changed.
+    /// Undoes the task's change. Without savepoints, `RAISE(FAIL)` may have left it changed.
     fn undone(&mut self, key: &[Key], reason: String) -> Result<Fate> {
         if let Some(marks) = &mut self.marks {
             marks.undo()?;
@@ -248,13 +233,13 @@ impl<'c> Marks<'c> {
     }
 }
 
-/// Whether an error says something about the task at hand, rather than about the database or the disk.
+/// Whether an error is about this task, not about the database or the disk.
 pub fn is_of_the_task(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error().map_or(0, |failure| failure.extended_code & 0xff);
     [ffi::SQLITE_CONSTRAINT, ffi::SQLITE_ERROR, ffi::SQLITE_MISMATCH, ffi::SQLITE_TOOBIG].contains(&code)
 }
 
-/// An error in words, as the reason why a task is blocked.
+/// The error as the reason why a task is blocked.
 pub fn reason(error: rusqlite::Error) -> String {
     Error::from(error).message().chars().take(LONGEST_REASON).collect()
 }
