@@ -1,41 +1,43 @@
-//! The library's allocator: the system's, and a reserve for when that refuses.
+//! The library's allocator: the system's, backed by a reserve.
 //!
 //! # Promise
 //!
-//! Rust ends the process when it is refused memory, and the process is the host's. So what the system refuses is taken
-//! from a reserve, if it is no large piece, and remembered: the next [check](crate::memory::check) of the work ends it with
-//! `SQLITE_NOMEM`. What was taken is given back as the work is cleaned up, and the next call has the whole reserve again. Large pieces
-//! are refused: they are asked for in ways that can fail.
+//! Rust aborts the process, which is the host's, when an allocation fails. So a small allocation that the
+//! system refuses comes from a reserve and is noted: the operation's next [check](crate::memory::check) ends
+//! it with `SQLITE_NOMEM`. The cleanup frees the reserve, so the next call has all of it again. Large
+//! allocations are refused: they are requested in fallible ways.
 //!
 //! # How
 //!
-//! The reserve is a part of the library that nothing touches until then, so that it takes addresses but no memory. It is given out from
-//! one end; what was given out last can grow and be given back, and when all was given back it begins anew. One number
-//! holds both how far it is used and by how many pieces, so there is no lock that a fork could leave held.
+//! The reserve is static memory that is not touched before, so it takes address space but no memory. It is a
+//! bump allocator: the last allocation can grow and be freed, and once all are freed it starts over. One
+//! atomic number holds both the end and the count of allocations, so there is no lock that a fork could leave
+//! held.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// More than what is asked for between two checks: the largest piece, and small ones.
+/// More than all that is allocated between two checks: the largest allocation, and small ones.
 const RESERVE: usize = 2 << 20;
-/// The largest piece that comes from it, such as the buffer of a reader; more is asked for in ways that can fail.
+/// The largest allocation from the reserve, such as a reader's buffer; larger ones are requested in fallible
+/// ways.
 const LARGEST: usize = (1 << 20) + (64 << 10);
-/// No piece of Rust's own needs more.
+/// None of Rust's own allocations needs more.
 const ALIGNMENT: usize = 128;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator::new();
 
-/// Whether something came from the reserve since [`forget`].
+/// Whether the reserve was used since [`forget`].
 pub fn was_refused() -> bool {
     ALLOCATOR.refused.load(Ordering::Relaxed)
 }
 
-/// A new call begins, or one has ended: what was refused before is no reason to end it.
+/// Resets [`was_refused`] at the beginning or end of a call.
 pub fn forget() {
-    // Nearly always nothing is to be written, and then nothing is.
+    // Avoids a write in the usual case.
     if was_refused() {
         ALLOCATOR.refused.store(false, Ordering::Relaxed);
     }
@@ -44,17 +46,17 @@ pub fn forget() {
 #[repr(align(128))]
 struct Reserve(UnsafeCell<[u8; RESERVE]>);
 
-// SAFETY: each byte belongs to nobody or to the one piece that it was given out as, which `used` sees to.
+// SAFETY: `used` hands out each byte to at most one allocation.
 unsafe impl Sync for Reserve {}
 
 struct Allocator {
     reserve: Reserve,
-    /// The pieces that are out, and, in the lower half, where the next one begins.
+    /// The count of live allocations and, in the lower half, the end of the last one.
     used: AtomicU64,
     refused: AtomicBool,
 }
 
-/// How many pieces are out, and where the next one begins.
+/// [`Allocator::used`], unpacked.
 #[derive(Clone, Copy)]
 struct Used {
     pieces: u64,
@@ -84,7 +86,7 @@ impl Allocator {
         self.reserve.0.get().cast()
     }
 
-    /// Where in the reserve a piece begins; `None` if it is the system's.
+    /// The offset in the reserve; `None` if the system allocated it.
     fn place_of(&self, piece: *mut u8) -> Option<usize> {
         let place = piece.addr().wrapping_sub(self.start().addr());
         (place < RESERVE).then_some(place)
@@ -97,7 +99,7 @@ impl Allocator {
         changed.ok().map(Used::read)
     }
 
-    /// A piece of the reserve, because the system has refused one; null if that is too large, or too much.
+    /// Allocates from the reserve; null if it is too large or the reserve is used up.
     fn take(&self, layout: Layout) -> *mut u8 {
         if layout.size() > LARGEST || layout.align() > ALIGNMENT {
             return null_mut();
@@ -108,7 +110,7 @@ impl Allocator {
             (end <= RESERVE).then_some(Used { pieces: used.pieces + 1, end })
         });
         let Some(before) = taken else { return null_mut() };
-        // Who is refused a piece hears it at once; who lives on the reserve would not.
+        // A null is noticed by the caller; an allocation from the reserve must be noted.
         self.refused.store(true, Ordering::Relaxed);
         self.start().wrapping_add(begin(before))
     }
@@ -124,7 +126,7 @@ impl Allocator {
         });
     }
 
-    /// Gives the piece that was given out last another size, where it is.
+    /// Resizes the last allocation in place.
     fn resize(&self, place: usize, size: usize, new: usize) -> bool {
         let resized = self.change(|used| {
             let fits = used.end == place + size && new <= LARGEST && place + new <= RESERVE;
@@ -134,7 +136,8 @@ impl Allocator {
     }
 }
 
-// SAFETY: each piece is the system's, or one of the reserve that nobody else has; it goes back to where it is from.
+// SAFETY: each allocation is the system's or a part of the reserve of its own, and is freed where it was
+// allocated.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller vouches for the layout, here and below.
@@ -150,7 +153,7 @@ unsafe impl GlobalAlloc for Allocator {
         }
         let piece = self.take(layout);
         if !piece.is_null() {
-            // SAFETY: the piece is ours and has that size. Somebody may have used it before.
+            // SAFETY: the allocation is ours and has that size. The reserve's bytes may be dirty.
             unsafe { piece.write_bytes(0, layout.size()) };
         }
         piece
@@ -180,12 +183,12 @@ unsafe impl GlobalAlloc for Allocator {
         // SAFETY: the caller vouches for the size; the alignment is that of a layout.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         let moved = match place {
-            // SAFETY: as above. The system may have some again.
+            // SAFETY: as above. The system may have memory again.
             Some(_) => unsafe { self.alloc(wanted) },
             None => self.take(wanted),
         };
         if !moved.is_null() {
-            // SAFETY: two pieces, one of which was just made; both have that many bytes.
+            // SAFETY: two distinct allocations; both have that many bytes.
             unsafe {
                 moved.copy_from_nonoverlapping(piece, layout.size().min(size));
                 self.dealloc(piece, layout);
@@ -205,18 +208,18 @@ mod tests {
 
     #[test]
     fn pieces_of_the_reserve_are_apart_and_aligned_and_come_back() {
-        // The reserve is as large as a thread's stack.
+        // A reserve is as large as a thread's stack.
         static OWN: Allocator = Allocator::new();
         let own = &OWN;
         let (first, second) = (own.take(layout(3, 1)), own.take(layout(40, 16)));
         assert!(own.refused.load(Ordering::Relaxed));
         assert_eq!(second.addr() % 16, 0);
         assert!(second.addr() >= first.addr() + 3);
-        // SAFETY: the pieces are of this allocator.
+        // SAFETY: allocated by this allocator.
         unsafe {
             first.write_bytes(1, 3);
             second.write_bytes(2, 40);
-            // The last one grows where it is, the first one elsewhere.
+            // The last one grows in place, the first one moves.
             assert_eq!(own.realloc(second, layout(40, 16), 80), second);
             let moved = own.realloc(first, layout(3, 1), 9);
             assert_ne!(moved, first);

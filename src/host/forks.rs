@@ -1,14 +1,15 @@
-//! Forks: what a child of this process inherits of the library.
+//! What a forked child inherits of the library.
 //!
 //! # Promise
 //!
-//! - No call in a child waits for a lock of the library's own that a thread of the parent held at the fork and that nobody gives back.
-//! - No call in a child opens a file that a call of the parent's was using at the fork, see [`one_sqlite`].
+//! - No call in a child waits for a lock of the library that a thread of the parent held at the fork.
+//! - No call in a child opens a file that a call of the parent was using at the fork, see [`one_sqlite`].
 //!
 //! # How
 //!
-//! A fork waits until none of these locks is held, holds them, and gives them back in both processes. Each is held for a
-//! look-up, none while a call runs. SQLite's and the allocator's locks are theirs to see to; the allocator does.
+//! A fork takes all these locks first, and releases them in both processes. They are held for look-ups only,
+//! never during a call. SQLite's and the system allocator's locks are not ours; the allocator handles forks
+//! itself.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -19,13 +20,13 @@ use super::binding::{BOUND, Bound, discovery, one_sqlite, other_copies};
 use super::threads::lock;
 use super::unnamed;
 
-/// Takes a lock of a module above this one, and keeps it.
+/// Takes and keeps the lock of a module above this one.
 type Take = fn() -> Box<dyn Any>;
 
-/// The functions for locks of modules above this one, by a name each.
+/// By name.
 static ADDED: Mutex<Vec<(&str, Take)>> = Mutex::new(Vec::new());
 
-/// Makes forks wait for the lock `name`, too. Not to be called while that lock is held.
+/// Adds the lock `name` to those taken before a fork. Must not be called while that lock is held.
 pub fn add(name: &'static str, take: Take) {
     let mut added = lock(&ADDED);
     if added.iter().all(|(known, _)| *known != name) {
@@ -33,7 +34,7 @@ pub fn add(name: &'static str, take: Take) {
     }
 }
 
-/// The locks, held. In the order in which they are taken elsewhere.
+/// The locks, held, in the order in which they are taken elsewhere.
 pub struct Held {
     _others: Vec<Box<dyn Any>>,
     _added: MutexGuard<'static, Vec<(&'static str, Take)>>,
@@ -59,7 +60,7 @@ impl Held {
         }
     }
 
-    /// This process is the child.
+    /// Clears, in a child, what belongs to the parent's threads.
     pub fn inherit(&mut self) {
         self.askers.clear();
         self.calls.inherit();

@@ -1,6 +1,4 @@
-//! What SQLite knows of a connection and rusqlite does not ask.
-//!
-//! Each of these answers at once, and none of them reads or locks anything.
+//! Facts about a connection that rusqlite does not expose. None of them blocks, reads a file or takes a lock.
 
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::path::PathBuf;
@@ -11,23 +9,19 @@ use rusqlite::{Connection, ffi};
 use super::MAIN;
 use crate::error::Result;
 
-/// What a connection has open on its main database (`sqlite3_txn_state`).
+/// The transaction state of a database (`sqlite3_txn_state`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Transaction {
-    /// No transaction.
     None,
-    /// A read transaction: a snapshot (WAL) or a SHARED lock (rollback journal).
+    /// A snapshot (WAL) or a SHARED lock (rollback journal).
     Read,
-    /// A write transaction.
     Write,
 }
 
-/// The state of the main database's transaction on this connection.
 pub fn transaction(conn: &Connection) -> Transaction {
     transaction_on(conn, MAIN)
 }
 
-/// The state of an attached database's transaction on this connection.
 pub fn transaction_on(conn: &Connection, schema: &CStr) -> Transaction {
     // SAFETY: the handle is open as long as `conn` is, and the schema name is a C string.
     match unsafe { ffi::sqlite3_txn_state(conn.handle(), schema.as_ptr()) } {
@@ -37,10 +31,10 @@ pub fn transaction_on(conn: &Connection, schema: &CStr) -> Transaction {
     }
 }
 
-/// Whether foreign keys are violated at this moment, deferred ones included, so that a COMMIT would be refused.
+/// Whether foreign keys are violated now, deferred ones included, so that a COMMIT would fail.
 pub fn has_violations(conn: &Connection) -> bool {
     let (mut now, mut highest): (c_int, c_int) = (0, 0);
-    // SAFETY: the handle is open, and SQLite writes one int to each of the two places.
+    // SAFETY: the handle is open, and SQLite writes one int to each pointer.
     let rc = unsafe {
         ffi::sqlite3_db_status(conn.handle(), ffi::SQLITE_DBSTATUS_DEFERRED_FKS, &raw mut now, &raw mut highest, 0)
     };
@@ -71,43 +65,44 @@ fn path_from_bytes(bytes: &[u8]) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// Whether the connection takes no locks on its database (`nolock=1`, or a VFS without locks). Then a second connection would take
-/// its journal for that of a crashed writer.
+/// Whether the connection takes no locks on its database (`nolock=1`, or a VFS without locks). A second
+/// connection would then take its journal for a crashed writer's.
 pub fn is_unlocked(conn: &Connection) -> bool {
     let without_locks = [c"unix-none", c"win32-none"];
     is_asked(conn, c"nolock") || vfs_name(conn).is_some_and(|vfs| without_locks.contains(&vfs.as_c_str()))
 }
 
-/// Whether any lock of the connection keeps everybody else out, readers included: SQLite's VFSes with a single lock.
+/// Whether any lock of the connection excludes everybody, even readers: SQLite's VFSes with a single lock.
 pub fn locks_alone(conn: &Connection) -> bool {
     let with_one_lock = [c"unix-dotfile", c"unix-flock", c"unix-namedsem"];
     vfs_name(conn).is_some_and(|vfs| with_one_lock.contains(&vfs.as_c_str()))
 }
 
-/// Whether the connection takes its database for one that nobody changes (`immutable=1`), and so looks at no journal and no WAL.
+/// Whether the connection ignores journal and WAL, as nobody changes the database (`immutable=1`).
 pub fn is_immutable(conn: &Connection) -> bool {
     is_asked(conn, c"immutable")
 }
 
-/// Whether the URI by which the main database was opened asks for that.
+/// Whether the URI of the main database sets this parameter.
 fn is_asked(conn: &Connection, what: &CStr) -> bool {
-    // SAFETY: the handle is open; the file name of a database is one that sqlite3_uri_boolean may be asked about.
+    // SAFETY: the handle is open; a database's file name is valid for sqlite3_uri_boolean.
     unsafe {
         let name = ffi::sqlite3_db_filename(conn.handle(), MAIN.as_ptr());
         !name.is_null() && ffi::sqlite3_uri_boolean(name, what.as_ptr(), 0) != 0
     }
 }
 
-/// How many bytes a text or BLOB may have on this connection (`SQLITE_LIMIT_LENGTH`).
+/// The length limit of texts and BLOBs (`SQLITE_LIMIT_LENGTH`).
 pub fn longest_value(conn: &Connection) -> c_int {
-    // SAFETY: the handle is open; a negative limit only asks.
+    // SAFETY: the handle is open; a negative limit only reads.
     unsafe { ffi::sqlite3_limit(conn.handle(), ffi::SQLITE_LIMIT_LENGTH, -1) }
 }
 
-/// Whether the file of an attached database was renamed, replaced or deleted since it was opened. VFSes that cannot tell say no.
+/// Whether a database's file was renamed, replaced or deleted since it was opened. VFSes that cannot tell say
+/// no.
 pub fn has_moved(conn: &Connection, schema: &CStr) -> bool {
     let mut moved: c_int = 0;
-    // SAFETY: this opcode writes one int to the place given.
+    // SAFETY: this opcode writes one int.
     let rc = unsafe {
         ffi::sqlite3_file_control(
             conn.handle(),
@@ -119,11 +114,12 @@ pub fn has_moved(conn: &Connection, schema: &CStr) -> bool {
     rc == ffi::SQLITE_OK && moved != 0
 }
 
-/// A number that changes whenever another connection has committed to the main database, as of when this connection last looked
-/// (`SQLITE_FCNTL_DATA_VERSION`). Unlike the pragma of that name it may be asked for in the middle of a backup into it.
+/// Changes with every commit to the main database by another connection, as of this connection's last read
+/// (`SQLITE_FCNTL_DATA_VERSION`). Unlike the pragma of that name it is usable during a backup into the
+/// database.
 pub fn data_version(conn: &Connection) -> Option<u32> {
     let mut version: u32 = 0;
-    // SAFETY: this opcode writes one unsigned int to the place given.
+    // SAFETY: this opcode writes one unsigned int.
     let rc = unsafe {
         ffi::sqlite3_file_control(
             conn.handle(),
@@ -135,8 +131,8 @@ pub fn data_version(conn: &Connection) -> Option<u32> {
     (rc == ffi::SQLITE_OK).then_some(version)
 }
 
-/// A second owner of a connection's handle, which lives no longer than the first and does not close it: rusqlite's backup
-/// borrows its target for good, and [`data_version`] has to be asked of that very connection.
+/// A second, non-closing owner of a connection's handle: rusqlite's backup borrows its target for its
+/// lifetime, while [`data_version`] needs that very connection.
 pub struct Alias<'a> {
     conn: Connection,
     first: std::marker::PhantomData<&'a Connection>,
@@ -144,28 +140,26 @@ pub struct Alias<'a> {
 
 /// See [`Alias`].
 pub fn alias(conn: &Connection) -> Result<Alias<'_>> {
-    // SAFETY: the lifetime keeps the alias within that of the connection; neither is shared between threads.
+    // SAFETY: the alias cannot outlive the connection; neither is shared between threads.
     let conn = unsafe { Connection::from_handle(conn.handle()) }?;
     Ok(Alias { conn, first: std::marker::PhantomData })
 }
 
 impl Alias<'_> {
-    /// The connection.
     pub fn connection_mut(&mut self) -> &mut Connection {
         &mut self.conn
     }
 }
 
-/// Whether both are the same connection of SQLite's.
 pub fn is_same(one: &Connection, other: &Connection) -> bool {
-    // SAFETY: the handles are compared, and not used.
+    // SAFETY: the handles are only compared.
     unsafe { std::ptr::eq(one.handle(), other.handle()) }
 }
 
-/// The name of the VFS that serves the connection's main database.
+/// The VFS of the connection's main database.
 pub fn vfs_name(conn: &Connection) -> Option<CString> {
     let mut vfs: *mut ffi::sqlite3_vfs = ptr::null_mut();
-    // SAFETY: this opcode writes one pointer to the place given; a registered VFS outlives the connections on it.
+    // SAFETY: this opcode writes one pointer; a registered VFS outlives its connections.
     unsafe {
         let rc = ffi::sqlite3_file_control(
             conn.handle(),

@@ -1,8 +1,8 @@
 //! The SQLite that hosts the library, and its process.
 //!
-//! [`binding`] settles which SQLite that is. The rest is what rusqlite does not wrap of its API ([`inspect`], [`handlers`],
-//! [`openings`], [`statements`], [`disk_errors`]), the VFS of databases without a name ([`unnamed`]), and what the process gives: the
-//! [`allocator`], [`threads`], [`forks`].
+//! [`binding`] decides which SQLite that is. The parts of its API that rusqlite does not wrap are
+//! [`inspect`], [`handlers`], [`openings`], [`statements`] and [`disk_errors`]; [`unnamed`] is the VFS of
+//! databases without a name. Of the process there are the [`allocator`], [`threads`] and [`forks`].
 
 #![allow(unsafe_code)]
 

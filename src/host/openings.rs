@@ -1,16 +1,18 @@
-//! What the program's auto-extensions did to a connection that the library has opened.
+//! Protects the library's own connections from the program's auto-extensions.
 //!
 //! # Promise
 //!
-//! - Work never begins inside of somebody else's transaction, which would end with the connection and take the work along.
+//! - Work never begins inside somebody else's transaction, which would be rolled back with the connection.
 //! - No VACUUM runs where it would lose indexes ([`refuse_shadowed`]).
-//! - A schema that may be a stranger's calls no function of theirs ([`disown`]), in no place and on no SQLite.
+//! - A schema that may be a stranger's calls no function of the program ([`disown`]), anywhere, on any
+//!   SQLite.
 //!
 //! # How
 //!
-//! SQLite's own means, `SQLITE_DBCONFIG_TRUSTED_SCHEMA`, calls a schema damaged that names such a function anywhere, so that nothing in it
-//! can be read. Before 3.41 that is so for `json_extract()`, too, which the queue's own schema has, and on any SQLite `MATCH` is refused
-//! in triggers. So the functions are taken off the connection, which then is like one of a program without auto-extensions.
+//! SQLite's own means, `SQLITE_DBCONFIG_TRUSTED_SCHEMA`, reports a schema that names such a function as
+//! damaged, and nothing in it can be read. Before 3.41 this includes `json_extract()`, which the queue's own
+//! schema uses, and every SQLite refuses `MATCH` in triggers. So the functions are removed from the
+//! connection, as in a program without auto-extensions.
 
 use std::ffi::{CString, c_int};
 
@@ -19,7 +21,8 @@ use rusqlite::{Connection, OptionalExtension, ffi};
 
 use crate::error::{Error, Result};
 
-/// What full-text tables have in place of functions: SQLite registers them as names that do nothing until a table stands behind them.
+/// Names that full-text tables overload: SQLite registers functions of these names that do nothing without a
+/// table.
 const OF_TABLES: [&str; 7] = ["bm25", "highlight", "match", "matchinfo", "offsets", "optimize", "snippet"];
 
 struct Function {
@@ -28,8 +31,8 @@ struct Function {
     arguments: c_int,
 }
 
-/// Refuses a connection that was just opened and has a transaction already. It is neither to be committed nor rolled back by us:
-/// whoever began it may have written.
+/// Fails if a new connection already has a transaction. We neither commit nor roll it back, as whoever began
+/// it may have written.
 pub fn refuse_begun(conn: &Connection) -> Result<()> {
     if conn.is_autocommit() {
         return Ok(());
@@ -40,8 +43,8 @@ pub fn refuse_begun(conn: &Connection) -> Result<()> {
     ))
 }
 
-/// Refuses a connection with temporary tables that bear names of its main database's: VACUUM looks for the tables by their names alone, finds
-/// those first, and gives the compact copy none of the indexes.
+/// Fails if a temporary table has the name of a table of the main database: VACUUM resolves table names
+/// without a schema, finds the temporary one first, and leaves the indexes out of the copy.
 pub fn refuse_shadowed(conn: &Connection) -> Result<()> {
     let shadowed = conn.query_row(
         "SELECT CAST(t.name AS TEXT) FROM temp.sqlite_temp_master AS t JOIN main.sqlite_master AS m
@@ -57,7 +60,7 @@ pub fn refuse_shadowed(conn: &Connection) -> Result<()> {
     })
 }
 
-/// Takes all functions off the connection that are neither SQLite's own nor said to be harmless (`SQLITE_INNOCUOUS`).
+/// Removes all functions that are neither SQLite's own nor declared harmless (`SQLITE_INNOCUOUS`).
 pub fn disown(conn: &Connection) -> Result<()> {
     let Some(functions) = others(conn)? else {
         // Built without the pragma.
@@ -94,7 +97,8 @@ fn others(conn: &Connection) -> Result<Option<Vec<Function>>> {
 fn remove(conn: &Connection, function: &Function) -> Result<()> {
     let Function { name, encoding, arguments } = function;
     let of_tables = OF_TABLES.iter().any(|one| name.as_bytes().eq_ignore_ascii_case(one.as_bytes()));
-    // SAFETY: the connection is open, and the name ends in a NUL; of a function without callbacks SQLite forgets what it had.
+    // SAFETY: the connection is open, and the name ends in a NUL; registering without callbacks removes a
+    // function.
     let code = unsafe {
         let (db, name, none) = (conn.handle(), name.as_ptr(), std::ptr::null_mut());
         match ffi::sqlite3_create_function_v2(db, name, *arguments, *encoding, none, None, None, None, None) {

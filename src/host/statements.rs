@@ -1,8 +1,8 @@
-//! The statements that run on a connection.
+//! The running statements of a connection.
 //!
 //! # Promise
 //!
-//! Nothing is prepared, read or locked: SQLite keeps a list of a connection's statements with their texts
+//! Prepares, reads and locks nothing: SQLite keeps a list of a connection's statements with their texts
 //! (<https://www.sqlite.org/c3ref/next_stmt.html>).
 
 use std::ffi::CStr;
@@ -10,18 +10,18 @@ use std::ptr;
 
 use rusqlite::{Connection, ffi};
 
-/// A statement that has begun and is not at its end.
 pub struct Running {
-    /// Its text, byte for byte; `None` if SQLite did not keep it.
+    /// Byte for byte; `None` if SQLite did not keep it.
     pub sql: Option<Vec<u8>>,
-    /// Whether it writes no database file by itself.
+    /// Whether it writes no database file directly.
     pub readonly: bool,
 }
 
-/// All statements that run on `conn`, those that wait for the next `sqlite3_step()` included.
+/// All statements between their first step and their end.
 pub fn running(conn: &Connection) -> Vec<Running> {
     let mut statements = Vec::new();
-    // SAFETY: the handle is open, and its statements live while a function of theirs runs; each text is copied at once.
+    // SAFETY: the handle is open, and its statements live while a function of theirs runs; each text is
+    // copied at once.
     unsafe {
         let mut next = ffi::sqlite3_next_stmt(conn.handle(), ptr::null_mut());
         while !next.is_null() {

@@ -1,17 +1,17 @@
-//! Threads: whether SQLite may be called from several, what must not happen to the host's, and locks.
+//! Threads: SQLite's threading mode, connection mutexes, cancellation.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, ffi};
 
-/// A lock that a panic of somebody else does not make unusable.
+/// Locks a mutex, even if it is poisoned.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// True unless the host has built SQLite for a single thread, or configured it so: then it has no mutexes to give.
+/// False if SQLite was built or configured for a single thread: then it has no mutexes.
 pub fn allowed() -> bool {
-    // SAFETY: neither has preconditions once the API table is bound; a mutex that was given is freed once.
+    // SAFETY: no preconditions once the API table is bound; an allocated mutex is freed once.
     unsafe {
         if ffi::sqlite3_threadsafe() == 0 {
             return false;
@@ -22,15 +22,15 @@ pub fn allowed() -> bool {
     }
 }
 
-/// A connection's mutex, held by this thread. SQLite takes it for each step of a statement, functions and callbacks included; a
-/// thread may hold it any number of times.
+/// A connection's mutex, held by this thread. SQLite takes it for each step of a statement, including
+/// functions and callbacks. It is recursive.
 pub struct Entered(*mut ffi::sqlite3_mutex);
 
 impl Entered {
-    /// `None` while another thread holds it. A connection that SQLite made without one has nothing to hold, and on a system where
-    /// SQLite cannot try, nothing is held.
+    /// `None` if another thread holds it. If the connection has no mutex, or SQLite cannot try one on this
+    /// system, nothing is held.
     pub fn attempt(conn: &Connection) -> Option<Self> {
-        // SAFETY: the connection is open, and its mutex, if it has one, is there until it is closed; SQLite does nothing with NULL.
+        // SAFETY: the connection is open, and its mutex, if any, lives as long; SQLite ignores NULL.
         unsafe {
             let mutex = if can_try() { ffi::sqlite3_db_mutex(conn.handle()) } else { std::ptr::null_mut() };
             (ffi::sqlite3_mutex_try(mutex) == ffi::SQLITE_OK).then(|| Self(mutex))
@@ -40,14 +40,14 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        // SAFETY: held since `attempt`, by this thread, since a pointer does not go to another.
+        // SAFETY: held since `attempt` by this thread, as a pointer is not `Send`.
         unsafe { ffi::sqlite3_mutex_leave(self.0) };
     }
 }
 
-/// Whether trying a mutex that nobody holds has success: some builds for Windows always answer no.
+/// Whether trying a free mutex succeeds: some builds for Windows always say no.
 fn can_try() -> bool {
-    // SAFETY: as for `allowed`; NULL is held at once.
+    // SAFETY: as for `allowed`; NULL counts as held at once.
     unsafe {
         if ffi::sqlite3_threadsafe() == 0 {
             return false;
@@ -62,13 +62,12 @@ fn can_try() -> bool {
     }
 }
 
-/// Keeps the host from cancelling this thread (`pthread_cancel`) as long as it lives: that unwinds the thread's frames, which Rust's
-/// do not take, and the process would end. The thread is cancelled afterwards, where it next waits: the type stays deferred, since one that
-/// is asynchronous would have it cancelled in the frame that restores it, which is one of ours.
+/// Defers cancellation of this thread (`pthread_cancel`) until dropped: it would unwind the thread's frames,
+/// which Rust's do not allow, and abort the process. The thread is cancelled later, where it next waits. The
+/// type stays deferred, as an asynchronous one would cancel in the frame that restores it, which is ours.
 pub struct Uncancelled(#[cfg(unix)] std::ffi::c_int);
 
 impl Uncancelled {
-    /// From now on.
     pub fn begin() -> Self {
         #[cfg(unix)]
         return Self(posix::defer_cancelling());
@@ -88,9 +87,7 @@ impl Drop for Uncancelled {
 mod posix {
     use std::ffi::c_int;
 
-    /// `PTHREAD_CANCEL_DISABLE`.
     const DISABLE: c_int = if cfg!(target_vendor = "apple") { 0 } else { 1 };
-    /// `PTHREAD_CANCEL_DEFERRED`.
     const DEFERRED: c_int = if cfg!(target_vendor = "apple") { 2 } else { 0 };
 
     unsafe extern "C" {
@@ -98,19 +95,19 @@ mod posix {
         fn pthread_setcanceltype(kind: c_int, before: *mut c_int) -> c_int;
     }
 
-    /// Disables it; what the state was before.
+    /// Disables cancellation; returns the previous state.
     pub fn defer_cancelling() -> c_int {
         let before = set_cancel_state(DISABLE);
         let mut kind = DEFERRED;
-        // SAFETY: the type is a valid one, and the place is there.
+        // SAFETY: a valid type and a valid pointer.
         unsafe { pthread_setcanceltype(DEFERRED, &raw mut kind) };
         before
     }
 
-    /// What it was before.
+    /// Returns the previous state.
     pub fn set_cancel_state(state: c_int) -> c_int {
         let mut before = state;
-        // SAFETY: the state is a valid one, and the place is there.
+        // SAFETY: a valid state and a valid pointer.
         unsafe { pthread_setcancelstate(state, &raw mut before) };
         before
     }

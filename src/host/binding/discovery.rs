@@ -1,26 +1,29 @@
-//! Finding the SQLite to run on, for callers that are no SQLite.
+//! Finds the SQLite to run on for callers of the C ABI.
 //!
 //! # Promise
 //!
-//! On the first call through the C ABI, if nobody has bound the process yet, be it through another copy of the library:
+//! On the first call through the C ABI, if neither this copy of the library nor another has bound the
+//! process:
 //!
-//! 1. the SQLite that is in the process already: the program's own symbols, or a libsqlite3 under one of its usual names. If
-//!    these are two different ones, nobody can tell which is meant, and both are refused;
+//! 1. the SQLite in the process: the program's own symbols, or a libsqlite3 under one of its usual names. If
+//!    these are two different ones, it is ambiguous and both are refused;
 //! 2. else the system's libsqlite3, which is then loaded;
 //! 3. else the library that the environment variable `QUEUEKEEPER_SQLITE` names;
 //! 4. else an error that says so.
 //!
-//! A SQLite is not loaded for a file that this process has open already: whoever opened it did so through another one, which
-//! cannot be found from here (a static copy inside a language's runtime, say). Nothing is bound before that has been asked.
+//! No SQLite is loaded for a file that this process already has open: whoever opened it uses another SQLite
+//! that cannot be found from here, such as a static copy inside a language's runtime. This is checked before
+//! anything is bound.
 //!
 //! # How
 //!
-//! SQLite hands its API table only to extensions. So one is registered as an auto-extension of that SQLite, a connection
-//! to `:memory:` calls it, and it is cancelled again. Libraries stay loaded for the life of the process.
+//! SQLite passes its API table only to extensions. So one is registered as an auto-extension, a connection to
+//! `:memory:` calls it, and it is cancelled. Libraries stay loaded for the life of the process.
 //!
-//! Loading a library and opening a connection run code of others: initializers, and the program's own auto-extensions, which may fork, use
-//! the library, or wait for a thread that does. No lock is held meanwhile. Threads may search at the same time; the first that finds
-//! something counts for all. One that searches already cannot search for what runs in it.
+//! Loading a library and opening a connection run others' code: initializers, and the program's
+//! auto-extensions, which may fork, use the library, or wait for a thread that does. So no lock is held
+//! meanwhile. Several threads may search at once; the first result counts. Code that runs within a search
+//! cannot start another.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -36,22 +39,21 @@ use super::one_sqlite;
 use crate::error::{Error, Result};
 use crate::host::threads::lock;
 
-/// Names a SQLite where there is none in the process and none of the system.
+/// Names a SQLite if neither the process nor the system has one.
 const VARIABLE: &str = "QUEUEKEEPER_SQLITE";
 
 thread_local! {
-    /// Whether this thread is searching.
     static SEARCHING: Cell<bool> = const { Cell::new(false) };
-    /// The table that this thread was handed.
+    /// The table passed to this thread.
     static CAUGHT: Cell<*mut ffi::sqlite3_api_routines> = const { Cell::new(ptr::null_mut()) };
 }
 
-/// How many threads are waiting for the table of each SQLite, by its anchor.
+/// How many threads wait for the table of each SQLite, by its anchor.
 pub(in crate::host) type Askers = BTreeMap<usize, usize>;
 
 pub(in crate::host) static ASKERS: Mutex<Askers> = Mutex::new(BTreeMap::new());
 
-/// Sees to it that the process is bound. `file` is the database that is to be opened next, if it is a file.
+/// Binds the process unless it is bound. `file` is the database that will be opened next.
 pub fn ensure(file: Option<&Path>) -> Result<()> {
     struct Ended;
     impl Drop for Ended {
@@ -72,7 +74,7 @@ pub fn ensure(file: Option<&Path>) -> Result<()> {
     }
     let _ended = Ended;
     let table = search(file);
-    // What another thread has found meanwhile counts, and has perhaps opened the file.
+    // Another thread may have bound the process meanwhile, and opened the file.
     if super::is_bound() {
         return Ok(());
     }
@@ -80,7 +82,6 @@ pub fn ensure(file: Option<&Path>) -> Result<()> {
     unsafe { super::bind(table?) }
 }
 
-/// The API table of the SQLite that was found.
 fn search(file: Option<&Path>) -> Result<*mut ffi::sqlite3_api_routines> {
     let found = match present()? {
         Some(found) => found,
@@ -97,11 +98,11 @@ fn search(file: Option<&Path>) -> Result<*mut ffi::sqlite3_api_routines> {
     found.table()
 }
 
-/// A SQLite that could be bound.
+/// A candidate.
 struct Found {
     name: String,
     library: Library,
-    /// The address of one of its functions: what tells it from other copies.
+    /// The address of one of its functions, which identifies the copy.
     anchor: usize,
 }
 
@@ -182,7 +183,7 @@ impl Found {
         *askers.entry(self.anchor).or_default() += 1;
     }
 
-    /// The last one cancels what all have registered, which is one and the same.
+    /// The last thread cancels the registration, which all share.
     fn end_asking(&self, cancel: impl FnOnce() -> c_int) {
         let mut askers = lock(&ASKERS);
         match askers.get_mut(&self.anchor) {
@@ -199,7 +200,8 @@ impl Found {
         let register = self.function(c"sqlite3_auto_extension")?;
         let cancel = self.function(c"sqlite3_cancel_auto_extension")?;
         let (open, close) = (self.function(c"sqlite3_open")?, self.function(c"sqlite3_close")?);
-        // SAFETY: the functions of these names have these signatures in every SQLite; the entry that is registered has the
+        // SAFETY: these functions have these signatures in every SQLite; the registered entry has the one
+        // that SQLite calls it with.
         // one that SQLite calls it with.
         unsafe {
             let initialize = std::mem::transmute::<*mut c_void, Initialize>(initialize);
@@ -208,9 +210,9 @@ impl Found {
             let open = std::mem::transmute::<*mut c_void, Open>(open);
             let close = std::mem::transmute::<*mut c_void, Close>(close);
             let mut db = ptr::null_mut();
-            // While another thread asked, any connection of this one was asked.
+            // Another thread's registration may have run on any connection of this thread.
             CAUGHT.set(ptr::null_mut());
-            // What a program has SQLite do at its beginning is not to be done by `register`, under the lock.
+            // Else `register` would run a program's initialization hooks under the lock.
             initialize();
             self.begin_asking(|| register(catch));
             open(c":memory:".as_ptr(), &raw mut db);

@@ -1,26 +1,28 @@
-//! Binding to the one SQLite of this process.
+//! Binds to the process's one SQLite.
 //!
 //! # Promise
 //!
-//! queuekeeper contains no SQLite of its own: two copies in one process cancel each other's POSIX locks, since
-//! closing any descriptor of a file drops all locks that the process holds on it
-//! (<https://www.sqlite.org/howtocorrupt.html>, section 2.2). Everything runs on the API table that the host hands
-//! over when it loads the extension. [`bind`] takes that table once per process, whatever copies of the library it has ([`process`]):
+//! queuekeeper contains no SQLite of its own. Two copies in one process cancel each other's POSIX locks,
+//! since closing any descriptor of a file drops all locks that the process holds on it
+//! (<https://www.sqlite.org/howtocorrupt.html>, section 2.2). Everything runs on the API table that the host
+//! passes when it loads the extension. [`bind`] takes that table once per process, for all copies of the
+//! library ([`process`]):
 //!
 //! - the same SQLite may load the library any number of times (it always passes the same table);
-//! - a second, different SQLite is refused in words, before anything of the first is overwritten;
-//! - a SQLite older than [`OLDEST`], or one built without a function that is needed, is refused in words;
-//! - from then on the library stays loaded until the process ends, whoever unloads it: SQLite has pointers into it, a VFS's among them.
+//! - a second, different SQLite is refused before anything of the first is overwritten;
+//! - a SQLite older than [`OLDEST`], or built without a needed function, is refused;
+//! - from then on the library is never unloaded, as SQLite has pointers into it, such as a VFS's.
 //!
-//! Before `bind` has succeeded, no other part of the crate may call SQLite. Callers that are no SQLite have one found for them
-//! by [`discovery`], [`one_sqlite`] watches that no file of theirs is open through another, and [`forks`](super::forks) over their children.
+//! Before `bind` has succeeded, no other part of the crate may call SQLite. For callers of the C ABI,
+//! [`discovery`] finds a SQLite, [`one_sqlite`] checks that none of their files is open through another, and
+//! [`forks`](super::forks) protects forked children.
 //!
 //! # How
 //!
-//! rusqlite's `loadable_extension` feature keeps one function pointer per API function in a static;
-//! `rusqlite_extension_init2` fills them and panics later on those that were NULL. So the slots that are needed are
-//! looked at here, first. Slots that some hosts lack and that have a fallback (`progress_handler` on
-//! better-sqlite3) are asked for with [`has_progress_handler`].
+//! rusqlite's `loadable_extension` feature keeps a static function pointer per API function.
+//! `rusqlite_extension_init2` sets them; using one that was NULL panics later. So the needed slots are
+//! checked here first. For slots that some hosts lack and that have a fallback (`progress_handler` on
+//! better-sqlite3) there is [`has_progress_handler`].
 
 pub mod discovery;
 mod images;
@@ -39,13 +41,13 @@ pub use self::images::find_in;
 use crate::error::{Error, Result};
 use crate::host::threads::lock;
 
-/// The oldest SQLite that can be a host: 3.37.0 (2021-11-27), which Ubuntu 22.04 ships as 3.37.2.
+/// 3.37.0 (2021-11-27); Ubuntu 22.04 has 3.37.2.
 pub const OLDEST: i32 = 3_037_000;
 
 pub(super) struct Bound {
     /// Address of the API table, for comparison only.
     table: usize,
-    /// Address of one of its functions: what tells it from other copies.
+    /// Address of one of its functions, which identifies the copy.
     anchor: usize,
     version: String,
     has_progress_handler: bool,
@@ -53,18 +55,15 @@ pub(super) struct Bound {
 
 pub(super) static BOUND: Mutex<Option<Bound>> = Mutex::new(None);
 
-/// Binds the process to the SQLite that `table` belongs to, or says why not.
-///
-/// # Errors
-///
-/// A NULL table, a SQLite below [`OLDEST`], one that lacks a needed function, one that is not the SQLite that this or another
-/// copy of the library was bound to before, or an older copy of the library. A refusal leaves an earlier binding as it was.
+/// Binds the process to the SQLite that `table` belongs to. Fails, without changing an earlier binding, if
+/// the SQLite is too old, lacks a function, or is not the one that a copy of the library is bound to; or if a
+/// copy is too old to tell.
 ///
 /// # Safety
 ///
 /// `table` is NULL or the API table that a SQLite passed to an extension's entry point.
 pub unsafe fn bind(table: *mut ffi::sqlite3_api_routines) -> Result<()> {
-    // SAFETY: the caller vouches for the pointer; a table, once handed out, lives as long as its SQLite.
+    // SAFETY: the caller vouches for the pointer; an API table lives as long as its SQLite.
     let Some(api) = (unsafe { table.as_ref() }) else {
         return Err(Error::usage("the host passed no SQLite API table"));
     };
@@ -80,8 +79,8 @@ pub unsafe fn bind(table: *mut ffi::sqlite3_api_routines) -> Result<()> {
     check_functions(api, &version)?;
     let lasting = CString::new(version.as_str()).unwrap_or_default();
     process::claim(table as usize, &version)?;
-    // SAFETY: the table is complete for this version, which is at least 3.37 and so has every slot that the
-    // bindings (made for 3.34.1) read.
+    // SAFETY: the version is at least 3.37, so the table has every slot that the bindings (made for 3.34.1)
+    // read.
     if let Err(refusal) = unsafe { ffi::rusqlite_extension_init2(table) } {
         process::withdraw();
         return Err(Error::usage(format!("SQLite {version} cannot be used: {refusal}")));
@@ -97,7 +96,7 @@ pub unsafe fn bind(table: *mut ffi::sqlite3_api_routines) -> Result<()> {
     Ok(())
 }
 
-/// Binds as [`bind`] does, on the word of an embedder who knows which SQLite has the files open that it will name.
+/// Binds as [`bind`] does, for an embedder who vouches that this SQLite has the files open that it will name.
 ///
 /// # Safety
 ///
@@ -109,7 +108,7 @@ pub unsafe fn bind_as_told(table: *mut ffi::sqlite3_api_routines) -> Result<()> 
     Ok(())
 }
 
-/// Binds to what another copy of the library in this process is bound to, if there is one. Whether this process is bound.
+/// Binds to the SQLite of another copy of the library in this process; returns whether the process is bound.
 pub fn adopt() -> Result<bool> {
     let elsewhere = process::elsewhere()?;
     if is_bound() {
@@ -125,7 +124,6 @@ pub fn adopt() -> Result<bool> {
     Ok(true)
 }
 
-/// Whether this process is bound.
 pub fn is_bound() -> bool {
     lock(&BOUND).is_some()
 }
@@ -134,7 +132,7 @@ fn anchor() -> usize {
     lock(&BOUND).as_ref().map_or(0, |host| host.anchor)
 }
 
-/// The version of the SQLite that this process is bound to, or an empty text before that.
+/// The version of the bound SQLite; "" before the binding.
 pub fn sqlite_version() -> String {
     let bound = lock(&BOUND);
     bound.as_ref().map_or_else(String::new, |host| host.version.clone())
@@ -158,7 +156,7 @@ fn check_version(api: &ffi::sqlite3_api_routines) -> Result<String> {
     let (Some(number), Some(text)) = (api.libversion_number, api.libversion) else {
         return Err(Error::usage("the host's SQLite does not tell its version"));
     };
-    // SAFETY: both take nothing, and the text is a static string of the host.
+    // SAFETY: both take no arguments, and the text is a static string of the host.
     let (number, text) = unsafe { (number(), CStr::from_ptr(text())) };
     let version = text.to_string_lossy().into_owned();
     if number < OLDEST {

@@ -1,18 +1,19 @@
-//! One SQLite for each file: noticing that another SQLite of this process has a file open that we use.
+//! Notices that another SQLite in this process has a file open that we use.
 //!
 //! # Promise
 //!
-//! Two SQLites in one process that use one file cancel each other's POSIX locks, without any error, until a database is
-//! broken. The binding keeps queuekeeper on one SQLite; this keeps a file that is used through the C ABI, or into which a restore goes
-//! that is not the caller's own, to that one: before it is opened, which is at each call, this process may have it open already. If there
-//! is a second copy of SQLite in the process, that may be its doing, and the call is refused. The embedder, who knows better, can say
-//! so with `qk_bind`.
+//! Two SQLites in one process that use one file cancel each other's POSIX locks, without an error, until the
+//! database is corrupt. The binding keeps queuekeeper on one SQLite. This module checks files opened through
+//! the C ABI, and targets of a restore that are not the caller's own: if the process already has the file
+//! open before we open it, and there is a second copy of SQLite in the process, that copy may have opened it,
+//! and the call is refused. An embedder who knows better can say so with `qk_bind`.
 //!
-//! A child that is forked in the middle of a call inherits the call's connection, and with it SQLite's belief that this process holds
-//! the connection's locks, which are the parent's alone. What the child opened on that file would go without, so it is refused there.
+//! A child that is forked during a call inherits the call's connection, and SQLite's belief that this process
+//! holds its locks, which are the parent's. Connections that the child opens to that file would go without
+//! locks, so they are refused.
 //!
-//! This is known on Linux alone, from `/proc/self`; nothing is opened for it, only `stat` is used on the database. What stays
-//! unseen: another copy that opens the file in the middle of a call. Windows needs none of it: there, locks belong to handles.
+//! Only on Linux, from `/proc/self`; the database is only examined by `stat`. Not noticed is another copy
+//! that opens the file during a call. Windows needs none of this: locks belong to handles there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -31,7 +32,7 @@ type FileId = (u64, u64);
 pub(in crate::host) struct Calls {
     /// How many are running on each file.
     running: BTreeMap<FileId, usize>,
-    /// The files on which calls of the parent's were running when it forked this process.
+    /// The files of calls that the parent was running when it forked this process.
     inherited: BTreeSet<FileId>,
 }
 
@@ -42,21 +43,18 @@ pub(in crate::host) fn calls() -> MutexGuard<'static, Calls> {
 }
 
 impl Calls {
-    /// This process is a child: what was running runs in its parent.
+    /// In a child: the running calls are the parent's.
     pub(in crate::host) fn inherit(&mut self) {
         self.inherited.extend(self.running.keys());
         self.running.clear();
     }
 }
 
-/// The time in which a call uses a file. What it has open belongs to us.
+/// A call's use of a file, until dropped.
 pub struct Call(Option<FileId>);
 
-/// Begins a call on a file, before it is opened.
-///
-/// # Errors
-///
-/// Another SQLite may have it open, or a call of the parent's.
+/// Begins a call before the file is opened. Fails if another SQLite, or a call of the parent, may have it
+/// open.
 pub fn call(path: &Path) -> Result<Call> {
     let Some(id) = id_of(path) else { return Ok(Call(None)) };
     let mut calls = calls();
@@ -64,7 +62,7 @@ pub fn call(path: &Path) -> Result<Call> {
         return Err(inherited(path));
     }
     let running = calls.running.get(&id).copied().unwrap_or_default();
-    // What another call of ours has open cannot be told from what others have.
+    // While another call of ours has it open, others' descriptors cannot be told apart.
     if running == 0 && !super::process::is_told() && is_open(id) {
         refuse_copy(path, super::anchor())?;
     }
@@ -83,8 +81,8 @@ impl Drop for Call {
     }
 }
 
-/// Refuses a file that this process has open, perhaps through another SQLite than the one it is bound to: for a database that is
-/// neither the caller's own nor, by what SQLite says, attached to it.
+/// Fails if another SQLite in this process may have the file open. For a database that, by what SQLite says,
+/// is not open on the caller's connection.
 pub fn refuse_other(path: &Path) -> Result<()> {
     if id_of(path).is_some_and(|id| calls().inherited.contains(&id)) {
         return Err(inherited(path));
@@ -92,14 +90,14 @@ pub fn refuse_other(path: &Path) -> Result<()> {
     if super::process::is_told() { Ok(()) } else { refuse_shared(path, super::anchor()) }
 }
 
-/// Refuses a file that is open in this process although no SQLite is to be found in it.
+/// Fails if the file is open in this process although it contains no known SQLite.
 pub fn refuse_open(path: &Path) -> Result<()> {
     let open = id_of(path).is_some_and(is_open);
     if open { Err(refusal(path, "through no SQLite that queuekeeper can find")) } else { Ok(()) }
 }
 
-/// Refuses a file that is open in this process, if there is a second copy of SQLite besides the one that has a function of
-/// its own at the address `ours`.
+/// Fails if the file is open in this process, and there is a copy of SQLite besides the one with a function
+/// at address `ours`.
 pub fn refuse_shared(path: &Path, ours: usize) -> Result<()> {
     let open = id_of(path).is_some_and(is_open);
     if open { refuse_copy(path, ours) } else { Ok(()) }
@@ -146,14 +144,13 @@ fn id_of(_path: &Path) -> Option<FileId> {
     None
 }
 
-/// Whether this process has a file open, as far as that can be known.
+/// Whether this process has a file open, if known.
 #[cfg(target_os = "linux")]
 fn is_open(id: FileId) -> bool {
     let Ok(list) = std::fs::read_dir("/proc/self/fd") else { return false };
     list.flatten().any(|entry| id_of(&entry.path()) == Some(id))
 }
 
-/// Whether this process has a file open, as far as that can be known.
 #[cfg(not(target_os = "linux"))]
 fn is_open(_id: FileId) -> bool {
     false

@@ -2,14 +2,14 @@
 //!
 //! # Promise
 //!
-//! Names a loaded file, other than that of the SQLite in question, that has SQLite in it: also a static copy whose symbols
-//! are hidden. Only Linux tells; elsewhere, and for files that were deleted since they were loaded, the answer is none.
+//! Finds a loaded file that contains SQLite, other than that of the given one, even a static copy with hidden
+//! symbols. Only on Linux; elsewhere, and for files deleted since they were loaded, none is found.
 //!
 //! # How
 //!
-//! `/proc/self/maps` lists the files that code was loaded from. Those that contain one of SQLite's error messages, which is
-//! long, in every version, and in nothing else, contain SQLite. Each file is read once. Our own must not count, nor a
-//! second copy of it, so the message is kept backwards.
+//! `/proc/self/maps` lists the files that code was loaded from. A file contains SQLite if it contains one of
+//! its error messages, which is long, in every version, and nowhere else. Each file is read once. The message
+//! is stored backwards, so that our own library, or a second copy of it, does not match.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -22,16 +22,16 @@ use crate::host::threads::lock;
 const MARK_BACKWARDS: &[u8] = b"stnemetats evitca ot eud noitcnuf-resu yfidom/eteled ot elbanu";
 const BUFFER: usize = 1 << 20;
 
-/// What was found in which file.
+/// Whether a file contains SQLite, by path.
 pub(in crate::host) static ANSWERS: Mutex<Option<HashMap<PathBuf, bool>>> = Mutex::new(None);
 
-/// A file with SQLite in it, other than the one that has a function of `ours` at that address.
+/// A file with SQLite, other than the one in which `ours` is the address of a function.
 pub fn another(ours: usize) -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     others(&maps, ours).into_iter().find(|path| has_sqlite(path))
 }
 
-/// The files with code in a `/proc/PID/maps`, without the one that an address is in.
+/// The files with code in a `/proc/PID/maps`, except the one that contains `address`.
 fn others(maps: &str, address: usize) -> Vec<PathBuf> {
     let mut files: Vec<&str> = Vec::new();
     let mut own = None;
@@ -81,7 +81,7 @@ fn contains_mark(mut file: impl Read) -> bool {
         if finder.find(&buffer[..filled]).is_some() {
             return true;
         }
-        // The mark may lie across two reads.
+        // The mark may span two reads.
         kept = filled.min(mark.len() - 1);
         buffer.copy_within(filled - kept..filled, 0);
     }

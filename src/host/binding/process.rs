@@ -2,22 +2,24 @@
 //!
 //! # Promise
 //!
-//! A process may load the library twice: one copy from a wheel, another from `/usr/local/lib`. Each has statics of its own, so
-//! each would bind by itself, perhaps to two SQLites. [`claim`] lets only one SQLite through for all copies:
+//! A process may load the library twice: one copy from a wheel, another from `/usr/local/lib`. Each has its
+//! own statics, and could bind to another SQLite. [`claim`] admits one SQLite for all copies:
 //!
 //! - all copies may run on one SQLite;
-//! - while one copy is bound, another SQLite is refused to every other copy. If two try at once, one of them gets through;
-//! - beside a copy of an older version, which does not know of this, every SQLite is refused: nobody can tell which it runs on.
+//! - while one copy is bound, every other copy refuses another SQLite. If two try at once, one succeeds;
+//! - beside a copy of an older version without this protocol, every SQLite is refused, as nobody can tell
+//!   which one that copy uses.
 //!
-//! A forked child has the binding of its parent. What stays unseen: an older copy that binds later, until this one is loaded
-//! or opened again; on Linux, a copy in another linker namespace (`dlmopen`).
+//! A forked child has its parent's binding. Not noticed are an older copy that binds later, until this one is
+//! loaded or opened again; and on Linux, a copy in another linker namespace (`dlmopen`).
 //!
 //! # How
 //!
-//! Each copy exports a pointer to its [`Slot`]. [`images`] looks into every library of the process for it, whatever its name
-//! or path is, and whether or not its symbols are in the global scope.
+//! Each copy exports a pointer to its [`Slot`]. [`images`] looks for it in every library of the process,
+//! whatever its name or path, and even if its symbols are not in the global scope.
 //!
-//! A copy writes its claim into its own slot, then reads those of the others; all of that is sequentially consistent, so of two
+//! A copy writes its claim to its own slot, then reads the others', all sequentially consistent: of two
+//! concurrent claims at least one sees the other. If both do, the one with the higher address yields.
 //! that claim at once at least one sees the other. If both do, the one with the higher address gives way.
 
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -27,22 +29,22 @@ use std::{ffi::CStr, ffi::c_char, ptr, thread};
 use super::images;
 use crate::error::{Error, Result};
 
-/// The layout of [`Slot`]. Fields are only ever added at its end; a change of meaning changes this number.
+/// The layout of [`Slot`]. Fields are only added at its end; a change of meaning changes this number.
 const LAYOUT: usize = 1;
 
-/// How long another copy may take to bind before this one gives up.
+/// How long another copy may take to bind.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What one copy tells the others.
+/// What a copy publishes to the others.
 #[repr(C)]
 pub struct Slot {
     layout: usize,
-    /// The API table that this copy wants to run on, or 0.
+    /// The API table that it wants to use, or 0.
     claimed: AtomicUsize,
-    /// The API table that it runs on, or 0.
+    /// The API table that it uses, or 0.
     bound: AtomicUsize,
-    /// The version of that SQLite, a C string that stays; NULL before.
+    /// That SQLite's version, a static C string; NULL before.
     version: AtomicPtr<c_char>,
     /// Not 0 if the embedder has vouched for this SQLite.
     told: AtomicUsize,
@@ -56,28 +58,28 @@ static OWN: Slot = Slot {
     told: AtomicUsize::new(0),
 };
 
-/// Where other copies of the library find the slot of this one. Only a pointer is exported: where two copies are in the global
-/// scope, the linker gives both the first one's symbol, and each must still use its own slot.
-// Not part of the C ABI, and not in its header.
+/// Where other copies find this one's slot. Only a pointer is exported: with two copies in the global scope,
+/// the linker resolves both to the first one's symbol, and each must still use its own slot.
+// Not part of the C ABI or its header.
 #[unsafe(no_mangle)]
 #[used]
 #[allow(non_upper_case_globals)]
 pub static queuekeeper_binding: &Slot = &OWN;
 
-/// The API table that another copy of the library is bound to, and whether its embedder has vouched for it.
+/// Another copy's binding.
 #[derive(Clone, Copy)]
 pub struct Elsewhere {
-    /// Address of the table.
+    /// Address of the API table.
     pub table: usize,
     /// See [`Slot::told`].
     pub told: bool,
 }
 
-/// A copy of the library, as this one sees it.
+/// The state of another copy.
 enum Seen {
-    /// It does not know of bindings that are shared.
+    /// It does not have this protocol.
     Older(String),
-    /// Its layout is none that this copy knows.
+    /// Its layout is unknown to this copy.
     Newer(String),
     Claims {
         address: usize,
@@ -91,16 +93,12 @@ enum Seen {
     },
 }
 
-/// An address that no other copy of the library has.
+/// An address that is different in each copy.
 pub fn address() -> usize {
     &raw const OWN as usize
 }
 
-/// The binding of another copy, if there is one.
-///
-/// # Errors
-///
-/// A copy that cannot tell.
+/// The binding of another copy; fails if a copy's state is unknown.
 pub fn elsewhere() -> Result<Option<Elsewhere>> {
     let mut found = None;
     for copy in others() {
@@ -114,11 +112,8 @@ pub fn elsewhere() -> Result<Option<Elsewhere>> {
     Ok(found)
 }
 
-/// Claims `table` for this copy of the library; to be followed by [`settle`] or [`withdraw`].
-///
-/// # Errors
-///
-/// Another copy is bound to another SQLite (`version` is that of this one), or cannot tell.
+/// Claims `table`, whose SQLite has this `version`, for this copy; [`settle`] or [`withdraw`] must follow.
+/// Fails if another copy is bound to another SQLite, or its state is unknown.
 pub fn claim(table: usize, version: &str) -> Result<()> {
     let refused = |error| {
         withdraw();
@@ -156,23 +151,21 @@ pub fn claim(table: usize, version: &str) -> Result<()> {
     }
 }
 
-/// Makes the claim a binding, for as long as the process lives.
+/// Turns the claim into a binding, for the life of the process.
 pub fn settle(table: usize, version: &'static CStr) {
     OWN.version.store(version.as_ptr().cast_mut(), Ordering::SeqCst);
     OWN.bound.store(table, Ordering::SeqCst);
 }
 
-/// Takes the claim back.
 pub fn withdraw() {
     OWN.claimed.store(0, Ordering::SeqCst);
 }
 
-/// Remembers that the embedder has vouched for the SQLite, for copies that come later.
+/// Records for later copies that the embedder has vouched for the SQLite.
 pub fn vouch() {
     OWN.told.store(1, Ordering::SeqCst);
 }
 
-/// Whether the embedder has vouched for it.
 pub fn is_told() -> bool {
     OWN.told.load(Ordering::SeqCst) != 0
 }
@@ -188,7 +181,7 @@ fn others() -> Vec<Seen> {
             None => return seen.push(Seen::Older(image.name())),
             Some(place) => image.pointer_at(place),
         };
-        // A library that is still being loaded has run nothing yet.
+        // A library that is still being loaded has run no code.
         let Some(slot) = slot.filter(|slot| *slot != address()) else { return };
         seen.extend(look(image, slot));
     });
@@ -199,12 +192,12 @@ fn look(image: &images::Image, slot: usize) -> Option<Seen> {
     if image.word_at(slot)? != LAYOUT {
         return Some(Seen::Newer(image.name()));
     }
-    // SAFETY: this layout lies there, in the memory of a library that cannot be unloaded while it is looked at.
+    // SAFETY: a slot of this layout, in the memory of a library that is not unloaded while it is visited.
     let slot = unsafe { &*ptr::with_exposed_provenance::<Slot>(slot) };
     let bound = slot.bound.load(Ordering::SeqCst);
     if bound != 0 {
         let version = slot.version.load(Ordering::SeqCst);
-        // SAFETY: written before `bound`, and never taken back.
+        // SAFETY: stored before `bound`, and never changed again.
         let version = unsafe { CStr::from_ptr(version) }.to_string_lossy().into_owned();
         let told = slot.told.load(Ordering::SeqCst) != 0;
         return Some(Seen::Bound { table: bound, told, version, path: image.name() });

@@ -10,20 +10,14 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use super::{Content, Shared, connect_to, offer};
 use crate::error::Result;
 
-/// What may be done with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// It is read as it lies there: nobody changes it, and what its header says of a WAL counts for nothing.
+    /// Nobody changes the file, and a WAL that its header mentions is ignored.
     Read,
-    /// It is written to.
     Write,
 }
 
-/// A connection to the database in a file.
-///
-/// # Errors
-///
-/// When SQLite has no memory left. Whether the file is a database shows only when it is read.
+/// Connects to the database in a file. A file that is not a database fails only when it is read.
 pub fn connect(file: File, access: Access) -> Result<Connection> {
     let flags = match access {
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -32,7 +26,7 @@ pub fn connect(file: File, access: Access) -> Result<Connection> {
     connect_to(&shared(file, access), flags)
 }
 
-/// Runs `work` with the URI of a file for one `ATTACH` or `VACUUM INTO`, on a connection that takes URIs.
+/// Runs `work` with the file's URI, for one `ATTACH` or `VACUUM INTO` on a connection that accepts URIs.
 pub fn with_uri<T>(file: File, work: impl FnOnce(&str) -> T) -> Result<T> {
     offer(&shared(file, Access::Write), |vfs, name| work(&format!("file:{name}?vfs={}", vfs.to_string_lossy())))
 }
@@ -48,7 +42,7 @@ struct OpenFile {
 }
 
 impl OpenFile {
-    /// What the disk said, as a result code.
+    /// Records the system's error, and returns the result code.
     fn code<T>(&mut self, outcome: io::Result<T>, code: c_int) -> std::result::Result<T, c_int> {
         outcome.map_err(|error| {
             self.errno = error.raw_os_error().unwrap_or_default();

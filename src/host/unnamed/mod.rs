@@ -1,28 +1,29 @@
-//! Databases without a name: SQLite gets their content from us where it would open a file.
+//! A VFS for databases without a name: SQLite gets their content from us instead of opening a file.
 //!
 //! # Promise
 //!
-//! - **No name is looked up.** A connection on a [`File`](std::fs::File) ([`connect`]) works on that very file, whatever became of its
-//!   name. So whoever owns the directory of a file cannot have SQLite open another one: no symbolic link is followed, no `-journal` or
-//!   `-wal` is made, looked for or deleted beside it.
-//! - **Nothing is locked.** The file is this process's alone. A lock that it holds on the file itself, which on Windows and on SMB keeps
-//!   everybody else from reading and writing, does not keep SQLite out, since that works through the descriptor that has the lock.
-//! - A content is known by its name only while [`offer`] runs, and is taken off the list by the first open: nobody can reach it through
-//!   SQL. The VFS is registered once per process, never as the default, under a name that contains the address of this very library,
-//!   because two copies of queuekeeper may be loaded. No callback lets a panic out.
+//! - **No name is looked up.** A connection on a [`File`](std::fs::File) ([`connect`]) works on that very
+//!   file, whatever its name is now. So the owner of the file's directory cannot make SQLite open another
+//!   one: no link is followed, and no `-journal` or `-wal` is created, looked for or deleted.
+//! - **Nothing is locked.** The file is this process's alone. A lock of ours on the file, which on Windows
+//!   and SMB keeps everybody else from reading and writing, does not affect SQLite, which uses the descriptor
+//!   that has the lock.
+//! - A content has a name only while [`offer`] runs, and only for the first open: SQL cannot reach it. The
+//!   VFS is registered once per process, never as the default. Its name contains an address in this library,
+//!   as two copies of queuekeeper may be loaded. No callback lets a panic out.
 //!
 //! # Why no private directory
 //!
-//! Whoever owns a directory can rename everything in it, a directory of mode 0700 that root has just made in it as well, and put
-//! something else in its place. A path through it is never safe, however it is checked before, nor is `/proc/self/fd/N/NAME`:
-//! since 3.39, SQLite resolves all links of a path and opens what comes out. Comparing inodes after opening comes too late for
-//! what opening does by itself, and SQLite does not say which file it has open. A descriptor cannot be swapped, needs no `/proc`, and
-//! is the same on every system.
+//! The owner of a directory can rename everything in it, even a directory of mode 0700 that root has just
+//! made, and put something else in its place. A path through it is never safe, however it is checked, nor is
+//! `/proc/self/fd/N/NAME`: since 3.39, SQLite resolves all links of a path and opens the result. Comparing
+//! inodes after opening is too late for what opening itself does, and SQLite does not tell which file it has
+//! open. A descriptor cannot be swapped, needs no `/proc`, and works on every system.
 //!
 //! # How
 //!
-//! A rollback journal is taken and forgotten, so a content that SQLite writes to is given up if that fails. What has no name for SQLite
-//! either (sorters, the copy that VACUUM makes) lies where it always does: SQLite's own VFS makes it.
+//! A rollback journal is accepted and discarded, so after a failed write the whole content is discarded.
+//! Files that have no name for SQLite either (sorters, VACUUM's copy) go to SQLite's own VFS as usual.
 
 mod file;
 mod vfs;
@@ -39,33 +40,29 @@ use super::openings;
 use super::threads::lock;
 use crate::error::Result;
 
-/// What SQLite takes for a file. Errors are result codes of SQLite's.
+/// A file's content for SQLite. Errors are SQLite's result codes.
 pub trait Content: Send {
-    /// Fills `target` as far as there is something; true when all of it was filled. The rest is zero.
+    /// Fills `target`, with zeros past the end; returns whether there was enough content.
     fn read(&mut self, offset: u64, target: &mut [u8]) -> std::result::Result<bool, c_int>;
-    /// Takes what SQLite writes.
     fn write(&mut self, offset: u64, bytes: &[u8]) -> std::result::Result<(), c_int>;
-    /// Cuts or extends it.
     fn set_length(&mut self, length: u64) -> std::result::Result<(), c_int>;
-    /// Its length.
     fn length(&mut self) -> std::result::Result<u64, c_int>;
-    /// The last error of the system, 0 if there was none.
+    /// The system's last error, or 0.
     fn errno(&self) -> c_int {
         0
     }
-    /// What the file is capable of (`SQLITE_IOCAP_…`).
+    /// Flags (`SQLITE_IOCAP_…`).
     fn characteristics(&self) -> c_int {
         0
     }
 }
 
-/// A content that SQLite has, and perhaps we.
+/// A content that SQLite uses, and perhaps we.
 pub type Shared = Arc<Mutex<dyn Content>>;
 
-/// What is known of the VFS.
 pub(super) struct State {
     registered: bool,
-    /// The contents that SQLite is to open next, by their names.
+    /// The contents that SQLite is to open next, by name.
     waiting: BTreeMap<String, Shared>,
 }
 
@@ -76,11 +73,7 @@ pub(super) fn state() -> MutexGuard<'static, State> {
     lock(&STATE)
 }
 
-/// Runs `open` with the name of a VFS and that of a file on it, which leads to `content`, once.
-///
-/// # Errors
-///
-/// When SQLite has no memory left to register the VFS.
+/// Runs `open` with the name of a VFS and of a file on it that leads to `content`, once.
 pub fn offer<T>(content: &Shared, open: impl FnOnce(&CStr, &str) -> T) -> Result<T> {
     let vfs = vfs::registered()?;
     let name = format!("/queuekeeper-{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -90,11 +83,8 @@ pub fn offer<T>(content: &Shared, open: impl FnOnce(&CStr, &str) -> T) -> Result
     Ok(opened)
 }
 
-/// A connection whose main database is `content`, and may be a stranger's: it calls no function of others.
-///
-/// # Errors
-///
-/// When SQLite has no memory left, or an auto-extension began a transaction.
+/// Connects to `content`, which may be a stranger's, so no functions of others remain on the connection.
+/// Fails if an auto-extension began a transaction.
 pub fn connect_to(content: &Shared, access: OpenFlags) -> Result<Connection> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
     let conn = offer(content, |vfs, name| Connection::open_with_flags_and_vfs(name, flags, vfs))??;
@@ -103,7 +93,7 @@ pub fn connect_to(content: &Shared, access: OpenFlags) -> Result<Connection> {
     Ok(conn)
 }
 
-/// A journal that nobody will read.
+/// A journal that is never read.
 struct Forgotten;
 
 impl Content for Forgotten {
@@ -125,7 +115,7 @@ impl Content for Forgotten {
     }
 }
 
-/// What SQLite wants to open under this name.
+/// The content that SQLite wants to open under this name.
 fn found(name: &CStr, flags: c_int) -> Option<Shared> {
     if flags & ffi::SQLITE_OPEN_MAIN_JOURNAL != 0 {
         return Some(Arc::new(Mutex::new(Forgotten)));

@@ -1,4 +1,4 @@
-//! The VFS of databases without a name: what SQLite calls, turned into calls of a [`Content`].
+//! The VFS of databases without a name: translates SQLite's calls into those of a [`Content`].
 
 #![allow(unsafe_code)]
 
@@ -14,22 +14,22 @@ use super::{Content, Shared, found, state};
 use crate::error::{Error, Result};
 use crate::host::threads::lock;
 
-/// The VFS that makes what has no name.
+/// The VFS for files that have no name for SQLite.
 static BELOW: AtomicUsize = AtomicUsize::new(0);
 
-/// A file as SQLite sees it: its base class first.
+/// A file as SQLite sees it, with its base class first.
 #[repr(C)]
 struct UnnamedFile {
     base: ffi::sqlite3_file,
-    /// A `Box`, given back in `x_close`.
+    /// A `Box`, dropped in `x_close`.
     content: *mut Shared,
 }
 
-/// Calls `work` with the content of a file; an error, or a panic, becomes a result code.
+/// Calls `work` with a file's content; an error or a panic becomes a result code.
 ///
 /// # Safety
 ///
-/// `file` is an `UnnamedFile` that `x_open` has filled.
+/// `file` is an `UnnamedFile` that `x_open` has initialized.
 unsafe fn with(
     file: *mut ffi::sqlite3_file,
     work: impl FnOnce(&mut dyn Content) -> std::result::Result<c_int, c_int>,
@@ -52,7 +52,7 @@ fn place(number: i64) -> u64 {
 
 unsafe extern "C" fn x_close(file: *mut ffi::sqlite3_file) -> c_int {
     guarded(|| {
-        // SAFETY: SQLite closes a file once, after x_open has filled it; the box was made there.
+        // SAFETY: SQLite closes a file once, after x_open; the box was made there.
         unsafe { drop(Box::from_raw((*file.cast::<UnnamedFile>()).content)) };
         ffi::SQLITE_OK
     })
@@ -90,7 +90,7 @@ unsafe extern "C" fn x_truncate(file: *mut ffi::sqlite3_file, size: i64) -> c_in
 }
 
 unsafe extern "C" fn x_file_size(file: *mut ffi::sqlite3_file, size: *mut i64) -> c_int {
-    // SAFETY: SQLite passes an open file and a place for the answer.
+    // SAFETY: SQLite passes an open file and a pointer for the result.
     unsafe {
         with(file, |content| {
             *size = i64::try_from(content.length()?).unwrap_or(i64::MAX);
@@ -104,7 +104,8 @@ unsafe extern "C" fn x_nothing(_file: *mut ffi::sqlite3_file, _argument: c_int) 
 }
 
 unsafe extern "C" fn x_check_reserved_lock(_file: *mut ffi::sqlite3_file, held: *mut c_int) -> c_int {
-    // SAFETY: SQLite passes a place for the answer. Nobody else can open the content, so nobody holds a lock.
+    // SAFETY: SQLite passes a pointer for the result. Nobody else can open the content, so nobody holds a
+    // lock.
     unsafe { *held = 0 };
     ffi::SQLITE_OK
 }
@@ -113,7 +114,7 @@ unsafe extern "C" fn x_file_control(file: *mut ffi::sqlite3_file, op: c_int, arg
     if op != ffi::SQLITE_FCNTL_LAST_ERRNO {
         return ffi::SQLITE_NOTFOUND;
     }
-    // SAFETY: SQLite passes an open file, and with this opcode a place for one int.
+    // SAFETY: SQLite passes an open file and, with this opcode, a pointer to an int.
     unsafe {
         with(file, |content| {
             *argument.cast::<c_int>() = content.errno();
@@ -165,9 +166,10 @@ unsafe extern "C" fn x_open(
     out_flags: *mut c_int,
 ) -> c_int {
     guarded(|| {
-        // SAFETY: SQLite passes szOsFile bytes for the file, which is enough for one of the VFS below, and a name that is NULL or a C string.
+        // SAFETY: SQLite passes szOsFile bytes for the file, enough for one of the VFS below, and a name that
+        // is NULL or a C string.
         unsafe {
-            // No methods: SQLite then won't close what was not opened.
+            // Without methods, SQLite does not close the file if opening fails.
             (*file).pMethods = ptr::null();
             if name.is_null() {
                 let open = (*below()).xOpen;
@@ -194,7 +196,7 @@ unsafe extern "C" fn x_access(
     _flags: c_int,
     exists: *mut c_int,
 ) -> c_int {
-    // SAFETY: SQLite passes a place for the answer. There is never a journal or WAL beside a content.
+    // SAFETY: SQLite passes a pointer for the result. A content never has a journal or WAL beside it.
     unsafe { *exists = 0 };
     ffi::SQLITE_OK
 }
@@ -216,11 +218,11 @@ unsafe extern "C" fn x_full_pathname(
     ffi::SQLITE_OK
 }
 
-/// A method that only hands on to the VFS below.
+/// A method that forwards to the VFS below.
 macro_rules! hand_on {
     ($($name:ident = $slot:ident($($argument:ident: $kind:ty),*), $absent:expr;)+) => {$(
         unsafe extern "C" fn $name(_vfs: *mut ffi::sqlite3_vfs, $($argument: $kind),*) -> c_int {
-            // SAFETY: SQLite's own VFS lives as long as SQLite does, and gets what was meant for it.
+            // SAFETY: SQLite's own VFS lives as long as SQLite, and gets the arguments meant for it.
             unsafe { (*below()).$slot.map_or($absent, |method| method(below(), $($argument),*)) }
         }
     )+};
@@ -233,7 +235,7 @@ hand_on! {
     x_current_time_int64 = xCurrentTimeInt64(out: *mut i64), ffi::SQLITE_ERROR;
 }
 
-/// The VFS, registered at the first call. It stays for the life of the process, as the library itself does.
+/// Registers the VFS at the first call, for the life of the process.
 pub(super) fn registered() -> Result<&'static CStr> {
     static NAME: OnceLock<CString> = OnceLock::new();
     let name = NAME.get_or_init(|| {
@@ -276,10 +278,10 @@ pub(super) fn registered() -> Result<&'static CStr> {
         xNextSystemCall: None,
     }));
     BELOW.store(ptr::from_mut(base).expose_provenance(), Ordering::Relaxed);
-    // SAFETY: the struct and its name live for ever, as a registered VFS must.
+    // SAFETY: the struct and its name are leaked, so they live as long as a registered VFS must.
     let rc = unsafe { ffi::sqlite3_vfs_register(vfs, 0) };
     if rc != ffi::SQLITE_OK {
-        // SAFETY: SQLite did not take it, so it is still ours alone.
+        // SAFETY: SQLite did not take it, so it is still ours.
         drop(unsafe { Box::from_raw(vfs) });
         return Err(Error::new(rc, "SQLite cannot register a VFS"));
     }

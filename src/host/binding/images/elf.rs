@@ -1,11 +1,12 @@
-//! Libraries on Linux, Android and the BSDs: `dl_iterate_phdr`, and the hash tables of ELF.
+//! Libraries on Linux, Android and the BSDs: `dl_iterate_phdr` and ELF's hash tables.
 //!
 //! # How
 //!
-//! The linker holds a lock while it calls back (musl never unloads anything), so an image stays where it is. Its symbol table is
-//! read in memory, as the linker reads it; each read is checked against the segments that were loaded, so an odd image is one
-//! without symbols. A lookup by `dlsym` would not do: a handle is got by name, and a file that was replaced has lost its own.
-//! <https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.dynamic.html>; the GNU table is described in glibc's `dl-lookup.c`.
+//! The linker holds a lock during its callbacks (musl never unloads), so an image stays loaded. Its symbol
+//! table is read in memory, as the linker does it. Each read is checked against the loaded segments, so a
+//! malformed image has no symbols. `dlsym` would not do: it needs a handle, which is opened by name, and a
+//! replaced file no longer has its name. <https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.dynamic.html>;
+//! the GNU table is described in glibc's `dl-lookup.c`.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,12 +27,11 @@ const WORD: usize = size_of::<usize>();
 pub struct Image {
     base: usize,
     name: String,
-    /// Where it is in memory, readable.
+    /// The readable address ranges.
     ranges: Vec<(usize, usize)>,
     dynamic: usize,
 }
 
-/// Calls `visit` for each.
 pub fn each(visit: impl FnMut(&Image)) {
     let mut visit = visit;
     let mut data: &mut dyn FnMut(&Image) = &mut visit;
@@ -40,19 +40,19 @@ pub fn each(visit: impl FnMut(&Image)) {
 }
 
 unsafe extern "C" fn call(info: *mut libc::dl_phdr_info, _size: usize, data: *mut c_void) -> c_int {
-    // SAFETY: the linker passes a description of an image that is loaded, and what `each` gave it.
+    // SAFETY: the linker passes the description of a loaded image, and the data from `each`.
     let (info, visit) = unsafe { (&*info, &mut *data.cast::<&mut dyn FnMut(&Image)>()) };
     // SAFETY: as above.
     let image = unsafe { Image::of(info) };
-    // Nothing may unwind through the linker.
+    // A panic must not unwind through the linker.
     let _ = catch_unwind(AssertUnwindSafe(|| image.iter().for_each(&mut *visit)));
     0
 }
 
-/// The library is marked as one that stays.
+/// Nothing to do: the library is linked as one that is never unloaded.
 pub fn stay() {}
 
-/// A value that any bytes are.
+/// Types for which any bytes are valid.
 trait Plain: Copy {}
 impl Plain for u8 {}
 impl Plain for u32 {}
@@ -88,12 +88,11 @@ impl Image {
         Some(Self { base, name, ranges, dynamic: dynamic? })
     }
 
-    /// What the linker calls it.
+    /// The linker's name for it.
     pub fn name(&self) -> String {
         if self.name.is_empty() { super::super::libraries::PROGRAM.to_owned() } else { self.name.clone() }
     }
 
-    /// Whether an address lies in it.
     pub fn holds(&self, address: usize) -> bool {
         self.contains(address, 1)
     }
@@ -109,17 +108,17 @@ impl Image {
         readable.then(|| unsafe { ptr::with_exposed_provenance::<T>(address).read_unaligned() })
     }
 
-    /// The word at an address of the image, if that is one.
+    /// The word at an address, if that is in the image.
     pub fn word_at(&self, address: usize) -> Option<usize> {
         self.read(address)
     }
 
-    /// The pointer at an address of the image, if it points into the image.
+    /// The pointer at an address, if both are in the image.
     pub fn pointer_at(&self, address: usize) -> Option<usize> {
         self.word_at(address).filter(|target| self.contains(*target, 2 * WORD))
     }
 
-    /// The address of a symbol that the image exports.
+    /// The address of an exported symbol.
     pub fn find(&self, name: &CStr) -> Option<usize> {
         let tables = self.tables()?;
         let index = match (tables.gnu, tables.sysv) {
@@ -128,7 +127,7 @@ impl Image {
             (None, None) => None,
         }?;
         let symbol = self.symbol(&tables, index)?;
-        // 0: it is only used here, and defined elsewhere.
+        // 0: only used here, and defined elsewhere.
         (symbol.st_shndx != 0).then(|| self.base.wrapping_add(usize::try_from(symbol.st_value).unwrap_or_default()))
     }
 
@@ -136,7 +135,7 @@ impl Image {
         let (mut symbols, mut strings, mut gnu, mut sysv) = (None, None, None, None);
         for number in 0.. {
             let entry = self.dynamic.checked_add(number * 2 * WORD)?;
-            // Some linkers relocate these addresses in place, others don't.
+            // Some linkers relocate these addresses in place, others do not.
             let place = |value: usize| if value < self.base { self.base.wrapping_add(value) } else { value };
             let (tag, value) = (self.word_at(entry)?, place(self.word_at(entry + WORD)?));
             match tag {
@@ -164,7 +163,7 @@ impl Image {
         bytes.iter().enumerate().all(|(at, byte)| self.read::<u8>(start.wrapping_add(at)) == Some(*byte))
     }
 
-    /// The `number`th 32-bit word from an address.
+    /// The `number`th 32-bit word of a table.
     fn half(&self, table: usize, number: usize) -> Option<u32> {
         self.read(table.checked_add(number.checked_mul(4)?)?)
     }
@@ -190,13 +189,13 @@ impl Image {
 
     fn in_sysv_table(&self, table: usize, tables: &Tables, name: &CStr) -> Option<u32> {
         let symbols = self.half(table, 1)?;
-        // What claims more symbols than it has ends where the image does.
+        // The count is not trusted: stop at the end of the image.
         let mut there = (1..symbols).take_while(|index| self.symbol(tables, *index).is_some());
         there.find(|index| self.is_called(tables, *index, name))
     }
 }
 
-/// Where an image that lies in this memory, with its dynamic section at `dynamic`, says that it has a symbol.
+/// The address of a symbol in the image in `memory`, whose dynamic section is at `dynamic`.
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn find_in(memory: &[u8], dynamic: usize, name: &CStr) -> Option<usize> {
     let base = memory.as_ptr().expose_provenance();

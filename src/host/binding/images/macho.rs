@@ -1,9 +1,9 @@
-//! Libraries on macOS: dyld's list, and `dlsym` on each alone.
+//! Libraries on macOS: dyld's list, and `dlsym` on each.
 //!
 //! # How
 //!
-//! An image that is in the process already is found by the name that dyld gave it, also if its file has gone. `RTLD_FIRST`
-//! keeps `dlsym` from looking into what the image depends on. An image that is unloaded between its name and its handle is none.
+//! A loaded image is found by dyld's name for it even after its file is gone. `RTLD_FIRST` keeps `dlsym` from
+//! searching the image's dependencies. An image unloaded between its name and its handle is skipped.
 
 use std::ffi::{CStr, CString, c_void};
 use std::ptr;
@@ -14,21 +14,21 @@ pub struct Image {
     name: CString,
 }
 
-/// Calls `visit` for each.
 pub fn each(mut visit: impl FnMut(&Image)) {
     #[allow(deprecated)] // libc would have it from another crate
-    // SAFETY: asks for a number.
+    // SAFETY: only reads a number.
     let count = unsafe { libc::_dyld_image_count() };
     for index in 0..count {
         #[allow(deprecated)]
-        // SAFETY: an index that is out of range by now answers NULL.
+        // SAFETY: returns NULL for an index that is no longer valid.
         let name = unsafe { libc::_dyld_get_image_name(index) };
         if name.is_null() {
             continue;
         }
-        // SAFETY: dyld keeps the name as long as the image, which another thread must not unload meanwhile, as for every caller.
+        // SAFETY: dyld keeps the name as long as the image, which other threads must not unload meanwhile, as
+        // for every caller.
         let name = unsafe { CStr::from_ptr(name) }.to_owned();
-        // SAFETY: nothing is loaded by it.
+        // SAFETY: loads nothing.
         let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_FIRST) };
         if !handle.is_null() {
             visit(&Image { handle, name });
@@ -36,11 +36,10 @@ pub fn each(mut visit: impl FnMut(&Image)) {
     }
 }
 
-/// Keeps the library loaded.
 pub fn stay() {
-    // SAFETY: any bytes are one.
+    // SAFETY: any bytes are valid.
     let mut own: libc::Dl_info = unsafe { std::mem::zeroed() };
-    // SAFETY: the address lies in this library, which dyld knows by the name that it gives. Nothing is loaded by it.
+    // SAFETY: the address is in this library, which dyld knows by the returned name. Loads nothing.
     unsafe {
         if libc::dladdr(stay as *const c_void, &raw mut own) != 0 {
             libc::dlopen(own.dli_fname, libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE);
@@ -50,18 +49,18 @@ pub fn stay() {
 
 impl Drop for Image {
     fn drop(&mut self) {
-        // SAFETY: gives back the count that `each` took.
+        // SAFETY: releases the reference that `each` took.
         unsafe { libc::dlclose(self.handle) };
     }
 }
 
 impl Image {
-    /// What dyld calls it.
+    /// dyld's name for it.
     pub fn name(&self) -> String {
         self.name.to_string_lossy().into_owned()
     }
 
-    /// Whether an address lies in it, as far as can be told: the only one that is asked for is what the symbol points to.
+    /// Whether an address is in it. Only known for the one that `queuekeeper_binding` points to.
     pub fn holds(&self, address: usize) -> bool {
         self.find(c"queuekeeper_binding").and_then(|place| self.pointer_at(place)) == Some(address)
     }
@@ -77,7 +76,7 @@ impl Image {
         self.word_at(address).filter(|target| *target != 0)
     }
 
-    /// The address of a symbol that the image exports.
+    /// The address of an exported symbol.
     pub fn find(&self, name: &CStr) -> Option<usize> {
         // SAFETY: only the address is taken.
         let found = unsafe { libc::dlsym(self.handle, name.as_ptr()) };

@@ -1,10 +1,11 @@
-//! The libraries that are loaded in this process, and the symbols that they export.
+//! The libraries loaded in this process, and their exported symbols.
 //!
 //! # Promise
 //!
-//! [`each`] visits them all, those included whose file was deleted, replaced or loaded twice under two names, and whose symbols
-//! nobody else can see (`RTLD_LOCAL`). Nothing is loaded, no file is opened, no code of theirs runs. While one is visited it is
-//! not unloaded. [`stay`] keeps this very library from being unloaded; where the linker has marked it so (see build.rs), nothing is left to do.
+//! [`each`] visits all of them, even if the file was deleted, replaced or loaded twice under two names, and
+//! if no one else sees the symbols (`RTLD_LOCAL`). It loads nothing, opens no file, and runs none of their
+//! code. A library is not unloaded while it is visited. [`stay`] keeps this library from being unloaded;
+//! where the linker flag does (see build.rs), it has nothing to do.
 
 #[cfg(all(unix, not(target_vendor = "apple")))]
 mod elf;

@@ -1,4 +1,4 @@
-//! Libraries on Windows: the modules of the process, and `GetProcAddress` on each.
+//! Libraries on Windows: the process's modules, and `GetProcAddress` on each.
 
 use std::ffi::{CStr, OsString, c_char, c_void};
 use std::os::windows::ffi::OsStringExt;
@@ -12,7 +12,7 @@ const FROM_ADDRESS: u32 = 4;
 const PIN: u32 = 1;
 const LONGEST_PATH: usize = 32_768;
 
-// Four functions, as <https://learn.microsoft.com/windows/win32/api/> has them, spare a crate.
+// Declared by hand to save a dependency; see <https://learn.microsoft.com/windows/win32/api/>.
 #[link(name = "kernel32")]
 unsafe extern "system" {
     fn GetCurrentProcess() -> *mut c_void;
@@ -26,21 +26,20 @@ unsafe extern "system" {
 /// A loaded library, or the program.
 pub struct Image(Module);
 
-/// Calls `visit` for each.
 pub fn each(mut visit: impl FnMut(&Image)) {
     for module in modules() {
         let mut held = ptr::null_mut();
-        // SAFETY: an address that belongs to no module any more is refused; one that does is held until it is dropped.
+        // SAFETY: fails for an address that is no longer in a module; else the module stays loaded until
+        // `held` is dropped.
         if unsafe { GetModuleHandleExW(FROM_ADDRESS, module.cast(), &raw mut held) } != 0 {
             visit(&Image(held));
         }
     }
 }
 
-/// Keeps the library loaded.
 pub fn stay() {
     let mut own = ptr::null_mut();
-    // SAFETY: the address lies in this library.
+    // SAFETY: the address is in this library.
     unsafe { GetModuleHandleExW(FROM_ADDRESS | PIN, (stay as *const c_void).cast(), &raw mut own) };
 }
 
@@ -66,7 +65,7 @@ fn modules() -> Vec<Module> {
 
 impl Drop for Image {
     fn drop(&mut self) {
-        // SAFETY: gives back the count that `each` took.
+        // SAFETY: releases the reference that `each` took.
         unsafe { FreeLibrary(self.0) };
     }
 }
@@ -81,7 +80,7 @@ impl Image {
         OsString::from_wide(&name).to_string_lossy().into_owned()
     }
 
-    /// Whether an address lies in it, as far as can be told: the only one that is asked for is what the symbol points to.
+    /// Whether an address is in it. Only known for the one that `queuekeeper_binding` points to.
     pub fn holds(&self, address: usize) -> bool {
         self.find(c"queuekeeper_binding").and_then(|place| self.pointer_at(place)) == Some(address)
     }
@@ -97,7 +96,7 @@ impl Image {
         self.word_at(address).filter(|target| *target != 0)
     }
 
-    /// The address of a symbol that the module exports.
+    /// The address of an exported symbol.
     pub fn find(&self, name: &CStr) -> Option<usize> {
         // SAFETY: the module is held; only the address is taken.
         let found = unsafe { GetProcAddress(self.0, name.as_ptr()) };
