@@ -24,7 +24,6 @@
 //!
 //! A name counts wherever an opening parenthesis follows it, in strings and comments too. No quoting can hide
 //! a call from this test; at worst a harmless call is refused.
-//! name from that, and at worst a call is refused.
 
 use crate::connection::Caller;
 use crate::error::{Error, Result};

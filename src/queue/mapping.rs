@@ -5,7 +5,6 @@
 //! Settings define the mapping; the default is PrismQ's. A column that the queue lacks is neither read nor
 //! written. If it is required, the error names the column and its setting. Identifiers are always quoted and
 //! statuses always literals, so no setting's text is ever run as SQL.
-//! literals: nothing that a setting says is ever run as SQL.
 
 use rusqlite::Connection;
 use rusqlite::types::Value;

@@ -1,17 +1,17 @@
-//! What was done around the schedule by others, such as copying backups elsewhere, recorded in the same log.
+//! Records steps of others, such as off-site copies, in the schedule's log.
 //!
 //! # Promise
 //!
-//! - A step is recorded when it begins (`running`) and again when it has ended (`ok`, `failed`, `skipped`), in one row; or once, when
-//!   it has ended. One that never ended is marked `interrupted` when the same step begins again.
-//! - Nothing is recorded in the name of the schedule's own jobs: what their steps did in earlier attempts is read from the log, so a
-//!   row of somebody else's would make them leave out work.
-//! - The log's bound and everything else that [`super::log::write`] promises hold.
+//! - A step is recorded at its beginning (`running`) and at its end (`ok`, `failed`, `skipped`), in one row;
+//!   or only at its end. A step that never ended becomes `interrupted` when the same step begins again.
+//! - Nothing is recorded under the schedule's own jobs: their earlier attempts' steps are read from the log,
+//!   so a foreign row would make them skip work.
+//! - The log's bound and all else that [`super::log::write`] promises hold.
 //!
 //! # How
 //!
-//! Only the C ABI offers it. Who has SQL can insert rows by himself; the package has no SQL of its own, since its process may run on
-//! another SQLite than Python's module.
+//! C only. SQL can insert rows itself; the Python package has no SQL, since its process may run on another
+//! SQLite than Python's module.
 
 use chrono::{DateTime, Utc};
 
@@ -27,25 +27,18 @@ use crate::settings::registry as setting;
 const BEGUN: &str = "running";
 const ENDED: [&str; 3] = ["ok", "failed", "skipped"];
 
-/// A step of others'.
 #[derive(Debug, Clone, Copy)]
 pub struct Done<'a> {
-    /// What it belongs to.
     pub job: &'a str,
-    /// Its name.
     pub step: &'a str,
     /// `running`, `ok`, `failed` or `skipped`.
     pub status: &'a str,
-    /// What it came to: JSON, or the error in words.
+    /// JSON, or an error message.
     pub detail: Option<&'a str>,
 }
 
-/// Records a step at `now` (the present, if it is not given); the number of its row in the log.
-///
-/// # Errors
-///
-/// Words that are not allowed, a transaction of the caller's, a database without a file or that cannot be written, or whatever
-/// SQLite says.
+/// Records a step, at `now` if given; returns its row number in the log. Fails inside a transaction of the
+/// caller.
 pub fn record(caller: &Caller, done: Done<'_>, now: Option<DateTime<Utc>>) -> Result<i64> {
     check(done)?;
     let file = run::check(caller)?;

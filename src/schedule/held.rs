@@ -1,16 +1,16 @@
-//! The lock of the schedule, and the news that somebody has held it for too long.
+//! The schedule's lock, and the error if it is held for too long.
 //!
 //! # Promise
 //!
-//! Whoever finds the lock held leaves the work to its holder, in silence, for as long as a job may take ([`LONGEST`]). After that it is
-//! an error, which names the holder as far as the system shows it: a process that hangs, or a stranger who may open the file and locks
-//! it, would keep everything from being done for ever.
+//! A call that finds the lock held leaves the work to its holder, silently, for as long as a job may take
+//! ([`LONGEST`]). After that it is an error that names the holder if the system knows it: a hanging process,
+//! or a stranger who may open the file and locks it, would stop the schedule forever.
 //!
 //! # How
 //!
-//! Each call that gets the lock sets the time of its file. A job that has begun is in the ledger, too, which counts where the file
-//! belongs to somebody else and its time cannot be set. A time in the future is a clock's that was wrong, and no reason for
-//! silence.
+//! Each call that gets the lock sets its file's time. A begun job is also recorded in the log, which counts
+//! if the file belongs to another user and its time cannot be set. A future time comes from a wrong clock,
+//! and does not count as recent.
 
 use std::path::Path;
 use std::time::Duration;
@@ -26,20 +26,17 @@ use crate::error::{Error, Result};
 use crate::files::{self, Directory, DirectoryLock, Likeness};
 use crate::progress::{RETRY, Watch};
 
-/// Longer than a job may take: a backup, a check and a VACUUM of a terabyte are done in that time.
+/// Longer than any job: enough for a backup, a check and a VACUUM of a terabyte.
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
-/// How long those may look only whether there is something to do who cannot set the time.
+/// Retries, for holders that cannot set the time and only check whether something is due.
 const MOMENT: u32 = 20;
 
-/// Takes the lock of the schedule of the database `file`; `None` while another process is at work.
-///
-/// # Errors
-///
-/// `SQLITE_PROTOCOL` if it has been held for too long, `SQLITE_INTERRUPT`, or a lock file that cannot be made.
+/// Takes the lock of the schedule of `file`; `None` while another process works. Fails with `SQLITE_PROTOCOL`
+/// if it has been held for too long.
 pub fn take(caller: &Caller, file: &Path) -> Result<Option<DirectoryLock>> {
     let live = caller.live_files()?;
     let directory = Directory::open(files::parent_of(file))?;
-    // Whoever may use the database may take it, and nobody else.
+    // Whoever may use the database may take the lock, and nobody else.
     let like = Likeness::of_replaced(&directory, file);
     let path = files::with_suffix(file, "-schedule");
     let mut watch = Watch::new(caller, None);
@@ -56,7 +53,7 @@ pub fn take(caller: &Caller, file: &Path) -> Result<Option<DirectoryLock>> {
     Err(too_long(&path))
 }
 
-/// Whether the lock was taken, or a job begun, not too long ago.
+/// Whether the lock was taken, or a job begun, recently.
 fn is_at_work(conn: &Connection, path: &Path) -> Result<bool> {
     let taken = files::look(path)?.and_then(|found| found.modified().ok()).map(DateTime::<Utc>::from);
     if taken.is_none_or(is_recent) {

@@ -1,13 +1,13 @@
-//! The jobs, their steps, and what each step does.
+//! The jobs and their steps.
 //!
 //! # Promise
 //!
-//! The jobs are those of the runbook: `hourly` (checkpoint, requeue), `daily` (backup named daily, verify, rotate, analyze,
-//! checkpoint, requeue), `weekly` (backup named weekly, integrity, optimize with VACUUM), `monthly` (backup named monthly,
-//! VACUUM where fragmentation warrants it). No VACUUM is made, and no snapshot, where rowids may move that something
-//! refers to ([`rowids`]): the step is `ok` with a note. A step that fails does not keep others from being run, but for those that would
-//! make things worse: nothing is rotated away, and nothing vacuumed, when the backup that was to come before has failed, or is
-//! not sound, or the database itself is not.
+//! The jobs are those of the runbook: `hourly` (checkpoint, requeue), `daily` (backup named daily, verify,
+//! rotate, analyze, checkpoint, requeue), `weekly` (backup named weekly, integrity, optimize with VACUUM),
+//! `monthly` (backup named monthly, VACUUM if fragmented). No VACUUM and no snapshot is made if it might move
+//! rowids that something refers to ([`rowids`]): the step is `ok` with a note. A failed step does not stop
+//! the others, except those that would make things worse: rotation and VACUUM are skipped if the backup
+//! before them failed or is not sound, or the database itself is not.
 
 use serde_json::{Value, json};
 
@@ -23,17 +23,15 @@ use crate::settings::registry as setting;
 use crate::settings::{Setting, Settings};
 use crate::upkeep::{analyze, integrity, optimize, rowids, stats, vacuum_unattended};
 
-/// A job.
 pub struct Job {
-    /// Its name, which its backups bear, too.
+    /// Also the name of its backups.
     pub name: &'static str,
-    /// The setting that says when it is due.
+    /// The setting with its cron expression.
     pub cron: &'static Setting,
-    /// Its steps, in their order.
     pub steps: &'static [Step],
 }
 
-/// All jobs, in the order in which they are run when several are due.
+/// In the order in which due ones run.
 pub static JOBS: [Job; 4] = [
     Job { name: "hourly", cron: &setting::CRON_HOURLY, steps: &[Step::Checkpoint, Step::Requeue] },
     Job {
@@ -45,26 +43,21 @@ pub static JOBS: [Job; 4] = [
     Job { name: "monthly", cron: &setting::CRON_MONTHLY, steps: &[Step::Backup, Step::Vacuum] },
 ];
 
-/// A step of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Take a backup.
     Backup,
-    /// Verify it.
+    /// Verifies the job's backup.
     Verify,
-    /// Rotate by the setting `keep`.
+    /// Rotates by the setting `keep`.
     Rotate,
-    /// Gather the planner's statistics.
     Analyze,
-    /// Copy what can be of the WAL.
     Checkpoint,
-    /// Requeue stale leases.
     Requeue,
-    /// Check the database.
+    /// Checks the database's integrity.
     Integrity,
-    /// Gather statistics and VACUUM.
+    /// VACUUM and ANALYZE.
     Optimize,
-    /// VACUUM, if fragmentation warrants it.
+    /// VACUUM if fragmented.
     Vacuum,
 }
 
@@ -94,8 +87,8 @@ impl Step {
         }
     }
 
-    /// Whether what it came to in an earlier attempt still counts: a backup may be gone since, as when somebody found it to be
-    /// damaged and deleted it.
+    /// Whether the result of an earlier attempt still counts: a backup may have been deleted since, say as
+    /// damaged.
     pub fn stands(self, caller: &Caller, detail: &Value) -> Result<bool> {
         match detail.get("id").and_then(Value::as_str) {
             _ if self != Self::Backup => Ok(true),
@@ -104,11 +97,8 @@ impl Step {
         }
     }
 
-    /// Does it; what it came to, as JSON. `backup` is the id of the job's backup, once there is one.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the work says.
+    /// Runs the step and returns its result as JSON. `backup` is the id of the job's backup, if there is one
+    /// yet.
     pub fn run(self, caller: &Caller, job: &Job, backup: Option<&str>) -> Result<Value> {
         let settings = Settings::of(caller.connection())?;
         match self {
@@ -136,7 +126,7 @@ fn shown(outcome: &impl serde::Serialize) -> Result<Value> {
 
 fn back_up(caller: &Caller, job: &Job, settings: &Settings) -> Result<Value> {
     let kind = settings.text(&setting::JOB_BACKUP_TYPE)?.unwrap_or_default();
-    // The chains of a day's backups end with the week.
+    // A chain of daily backups ends with the week.
     let kind = if job.name != "daily" && kind == "incremental" { "full" } else { &kind };
     if kind != "snapshot" {
         return object(back_up_as(caller, job, settings, kind)?);

@@ -1,16 +1,14 @@
-//! The schedule: which jobs there are, when they are due, running what is due, and what became of it.
+//! The schedule: jobs, when they are due, and running them.
 //!
-//! # The parts
-//!
-//! | part | |
+//! | module | |
 //! | --- | --- |
 //! | [`due`] | whether a job is due; pure |
-//! | [`job`] | the jobs and what their steps do |
-//! | [`run`] | running what is due, once whoever calls |
-//! | [`external`] | what others did around it, such as the off-site copy |
-//! | [`log`] | what ran and what became of it, in tables of the database |
+//! | [`job`] | the jobs and their steps |
+//! | [`run`] | runs what is due |
+//! | [`external`] | records others' steps, such as the off-site copy |
+//! | [`log`] | what ran, with results, in tables of the database |
 //!
-//! There is no process of ours that waits for a time: whoever calls `queue_run_due()` often enough keeps the schedule.
+//! No process of ours waits: whoever calls `queue_run_due()` often enough drives the schedule.
 
 pub mod due;
 pub mod external;
@@ -30,19 +28,16 @@ use due::{Verdict, judge};
 /// A row of `queue_schedule()`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
-    /// The job.
     pub job: &'static str,
-    /// Its cron expression, or `off`; followed by ` (cannot be used)`, if somebody edited the settings so.
+    /// Or `off`; with ` (cannot be used)` appended if invalid.
     pub cron: String,
     /// When it last began, UTC.
     pub last_run: Option<String>,
-    /// When it will be due, UTC; in the past if it is due already.
+    /// UTC; in the past if it is due.
     pub next_due: Option<String>,
-    /// What became of the last run.
     pub last_status: Option<String>,
 }
 
-/// The jobs, and when each is due.
 pub fn schedule(caller: &Caller) -> Result<Vec<Planned>> {
     let conn = caller.connection();
     let settings = Settings::of(conn)?;

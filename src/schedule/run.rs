@@ -1,22 +1,24 @@
-//! Running what is due.
+//! Runs due jobs.
 //!
 //! # Promise
 //!
-//! - Any number of processes may call [`run_due`] at any time, from cron, Task Scheduler, APScheduler or a loop in a shell: each due
-//!   job is run once. Whoever comes while another one is at work returns at once with nothing done.
-//! - A process that dies in the middle leaves the job due: the next call begins it again after a pause (see [`super::due`]), without
-//!   the steps that were done.
-//! - Every step is recorded in `queuekeeper_log` before it begins and when it has ended. A step that fails is no error of the
-//!   call: the result and the log say so, and the job is tried again. An interrupt is an error, and ends the call.
-//! - A job whose cron expression cannot be used (somebody edited the settings by hand) is an error of the call, but only after all
-//!   other jobs that were due were run.
-//! - A call that finds nothing due writes nothing to the database and takes no lock in it, so that it can be made every minute.
+//! - Any number of processes may call [`run_due`] at any time, from cron, Task Scheduler, APScheduler or a
+//!   shell loop: each due job runs once. A call during another one's work returns at once with nothing done.
+//! - A process that dies leaves its job due: the next call starts it again after a pause (see
+//!   [`super::due`]), without the steps that were done.
+//! - Every step is recorded in `queuekeeper_log` at its beginning and end. A failed step is no error of the
+//!   call: the result and the log have it, and the job is retried. An interrupt is an error, and ends the
+//!   call.
+//! - A job with an invalid cron expression (somebody edited the settings by hand) is an error of the call,
+//!   after all other due jobs have run.
+//! - A call with nothing due writes nothing to the database and takes no lock in it, so it can be made every
+//!   minute.
 //!
 //! # How
 //!
-//! An OS lock on the file `NAME-schedule` beside the database says who is at work. The system drops it with the process, so
-//! nobody is ever locked out by the dead, and those who live are told of after a time ([`held`]). What is due is judged under
-//! the lock.
+//! An OS lock on the file `NAME-schedule` beside the database marks the process at work. The system releases
+//! it with the process, so a dead one never blocks; a live one is reported after a while ([`held`]). What is
+//! due is decided under the lock.
 
 use std::path::Path;
 
@@ -39,55 +41,43 @@ use crate::schema;
 use crate::settings::registry as setting;
 use crate::settings::{Setting, Settings};
 
-/// A job that was run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ran {
-    /// Its name.
     pub job: &'static str,
-    /// Which of its times it was run for, UTC.
+    /// Which of its times, UTC.
     pub due_utc: String,
-    /// Which attempt at that it was, from 1.
+    /// From 1.
     pub attempt: u32,
-    /// When it began, UTC.
     pub started_utc: String,
-    /// When it ended, UTC.
     pub finished_utc: String,
-    /// `ok`, or `failed` when any step was.
+    /// `ok`, or `failed` if any step failed.
     pub status: &'static str,
-    /// Its steps.
     pub steps: Vec<StepRan>,
 }
 
-/// A step that was run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepRan {
-    /// Its name.
     pub step: &'static str,
     /// `ok`, `failed` or `skipped`.
     pub status: &'static str,
-    /// What it came to, or the error in words.
+    /// The result, or the error message.
     pub detail: Value,
 }
 
-/// The jobs' times are in this zone.
+/// The zone of the cron expressions.
 pub fn zone(settings: &Settings) -> Result<Zone> {
     let named = settings.text(&setting::TIME_ZONE)?;
     Ok(if named.as_deref() == Some("local") { Zone::Local } else { Zone::Utc })
 }
 
-/// When a job is due.
 pub fn cron(settings: &Settings, setting: &Setting) -> Result<Cron> {
     let text = settings.text(setting)?.unwrap_or_default();
     Cron::parse(&text)
         .map_err(|reason| Error::usage(format!("the setting {} cannot be used: {reason}", setting.name)))
 }
 
-/// Runs every job that is due at `now` (the present, if it is not given), and takes that for the present in all that it does.
-///
-/// # Errors
-///
-/// A transaction of the caller's, a database without a file or that cannot be written, settings that cannot be used, a ledger
-/// that cannot be written, an interrupt, or a lock that somebody has held for too long.
+/// Runs every due job. `now`, if given, stands for the present in everything that it does. Fails inside a
+/// transaction of the caller, or if somebody has held the lock for too long.
 pub fn run_due(caller: &Caller, now: Option<DateTime<Utc>>) -> Result<Vec<Ran>> {
     let file = check(caller)?;
     let Some(_lock) = held::take(caller, &file)? else {
@@ -97,11 +87,8 @@ pub fn run_due(caller: &Caller, now: Option<DateTime<Utc>>) -> Result<Vec<Ran>> 
     caller.by_clock(clock, || run_all(caller, &file))
 }
 
-/// Whether the caller's database can have a schedule, and may be written by another connection now; its file.
-///
-/// # Errors
-///
-/// What is in the way.
+/// Fails unless the caller's database can have a schedule, and another connection may write it now; returns
+/// its file.
 pub fn check(caller: &Caller) -> Result<std::path::PathBuf> {
     let conn = caller.connection();
     refuse_transaction(conn)?;
@@ -115,8 +102,8 @@ pub fn check(caller: &Caller) -> Result<std::path::PathBuf> {
     }
     caller.check_writable(&standing, "run the schedule")?;
     caller.check_in_place()?;
-    // A statement that writes elsewhere (CREATE TEMP TABLE … AS SELECT) holds nothing here yet, but keeps what it comes to hold:
-    // after the first look at the database, the jobs' own commits would be in its way.
+    // A statement that writes elsewhere (CREATE TEMP TABLE … AS SELECT) holds no lock here yet, but keeps any
+    // that it takes: after the first read, the jobs' commits would be blocked by it.
     schema::tables(conn)?;
     refuse_transaction(conn)?;
     Ok(file)
@@ -152,7 +139,7 @@ fn run_each(caller: &Caller, file: &Path, ran: &mut Vec<Ran>) -> Result<()> {
     let mut ledger = None;
     let mut faults = Vec::new();
     for job in &JOBS {
-        // Anew for each: the job before may have taken long.
+        // Anew for each job: the one before may have taken long.
         let settings = Settings::of(conn)?;
         let zone = zone(&settings)?;
         let cron = match cron(&settings, job.cron) {
@@ -224,8 +211,8 @@ impl Run<'_> {
         }
         let fine = steps.iter().all(|step| step.status == "ok");
         let status = if fine { "ok" } else { "failed" };
-        // Not only up to the time that was due: else a cron expression that is changed would make the job due for a time at which
-        // the old one did not ask for it.
+        // Done until now, not only until the due time: else a changed cron expression would make the job due
+        // for a time in the past that the old one did not have.
         if fine {
             self.ledger.done(self.job.name, Some(status), self.now, self.past)?;
         } else {
@@ -242,7 +229,7 @@ impl Run<'_> {
         })
     }
 
-    /// The job ends with an error of the call. If that cannot be recorded, either, the next call does.
+    /// Ends the job with an error of the call. If that cannot be recorded either, the next call records it.
     fn ended(&self, error: Error, step: Step, done: &[StepRan]) -> Error {
         let _ = self.ledger.after_interrupt(Ledger::mark_interrupted);
         let done: Vec<&str> = done.iter().map(|step| step.step).collect();

@@ -2,26 +2,27 @@
 //!
 //! # Promise
 //!
-//! - `ANALYZE` of all tables of the main database, or of one table or index. The name is an identifier, never SQL; an unknown one is an
-//!   error with the names that there are.
-//! - **Connections that are open use the new statistics**, too, from their next statement on. After a plain `ANALYZE`, a worker
-//!   goes on with the old ones until it reconnects, since SQLite reads them only when it reads the schema
+//! - `ANALYZE` of all tables of the main database, or of one table or index. The name is an identifier, never
+//!   SQL; an error for an unknown name lists those that exist.
+//! - **Open connections use the new statistics** from their next statement on. After a plain `ANALYZE` they
+//!   would use the old ones until they reconnect, as SQLite reads them only with the schema
 //!   (<https://www.sqlite.org/lang_analyze.html>).
-//! - Writers wait while it reads, as for any `ANALYZE`; `blocked_writers_ms` says for how long (a second for 1.5 million tasks
-//!   in the page cache). The caller's own `PRAGMA analysis_limit` counts, too: with it, SQLite looks at so many rows of each
-//!   index, which is six times as fast there, but takes every value for about as rare as the limit says. So without
-//!   one, all rows are read.
+//! - Writers wait while it reads, as for any `ANALYZE`; `blocked_writers_ms` is the duration (a second for
+//!   1.5 million tasks in the page cache). The caller's `PRAGMA analysis_limit` applies: SQLite then reads so
+//!   many rows of each index, which is six times as fast there, but estimates every value as about as rare as
+//!   the limit. By default all rows are read.
 //! - An error or an interrupt leaves the old statistics.
 //!
 //! # How
 //!
-//! A caller without a transaction gets a sidecar: it waits for the write lock interruptibly, and in one transaction writes the
-//! statistics and counts the schema's version up by one, as every change of the schema does; that makes all others read
-//! it anew. Tables that need a function or collation that neither the sidecar nor the caller has are left out, with a note. In an open transaction of the caller, in memory, or where the caller keeps all others out or is the only one that can
-//! read the database or its indexes (a key, a collation of its own), `ANALYZE` runs on the caller's connection and becomes part
-//! of its transaction.
+//! For a caller without a transaction, a sidecar waits for the write lock, interruptibly. In one transaction
+//! it writes the statistics and increments the schema version, as any change of the schema does, so that all
+//! others read the schema again. Tables that need a function or collation that neither the sidecar nor the
+//! caller has are left out, with a note. `ANALYZE` runs on the caller's connection, in its transaction, if
+//! that is open, the database is in memory, the caller excludes others, or only the caller can read the
+//! database or its indexes (a key, a collation of its own).
 //!
-//! No checkpoint follows: what it writes are a few pages.
+//! No checkpoint follows: only a few pages are written.
 
 use std::time::{Duration, Instant};
 
@@ -39,31 +40,25 @@ use crate::schema::{quoted, text};
 /// How many names an error lists.
 const MOST_NAMES: usize = 20;
 
-/// What was analyzed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// The tables, or the one table or index that was asked for.
+    /// All tables, or the one table or index named by the caller.
     pub analyzed: Vec<String>,
     /// How long writers may have waited.
     pub blocked_writers_ms: u64,
-    /// How long all of it took.
     pub duration_ms: u64,
-    /// What the caller should know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// What an interrupt leaves behind.
+/// The state after an interrupt.
 const AS_BEFORE: &str = "the statistics are as they were";
 
 const ON_THE_CALLER: &str = "written through this connection, as part of its transaction if one is open; other connections use \
                              the new statistics when they read the schema anew";
 
-/// Gathers statistics of the caller's main database: of the table or index `name`, or of all tables.
-///
-/// # Errors
-///
-/// An unknown name, a read-only connection, `SQLITE_BUSY` when others write for longer than the caller's patience, what SQLite says.
+/// Gathers statistics of the table or index `name`, or of all tables. Fails with `SQLITE_BUSY` if others
+/// write for longer than the caller's timeout.
 pub fn analyze<'a>(caller: &'a Caller, name: Option<&str>, listener: Option<Listener<'a>>) -> Result<Outcome> {
     let started = Instant::now();
     caller.check_in_place()?;
@@ -90,7 +85,7 @@ pub fn analyze<'a>(caller: &'a Caller, name: Option<&str>, listener: Option<List
     })
 }
 
-/// Whether a second connection can do it without meeting the caller.
+/// Whether a second connection can do it without waiting for the caller.
 fn is_free(caller: &Caller, standing: &CallerState) -> Result<bool> {
     let apart = standing.transaction == Transaction::None && standing.autocommit && !standing.alone();
     Ok(caller.file().is_some() && apart && !encrypted::is_sealed(caller)?)
@@ -99,7 +94,8 @@ fn is_free(caller: &Caller, standing: &CallerState) -> Result<bool> {
 /// The tables, how long writers may have waited, and a note.
 type Done = (Vec<String>, Duration, Option<String>);
 
-/// In a transaction of a sidecar; `None` when it lacks what only the caller's connection has, unless it shall leave such tables out.
+/// Uses a sidecar. If that lacks what only the caller's connection has, returns `None`, or leaves such tables
+/// out if `partly`.
 fn beside(caller: &Caller, name: Option<&str>, partly: bool, watch: &mut Watch<'_>) -> Result<Option<Done>> {
     let Some(file) = caller.file() else { return Ok(None) };
     let sidecar = Sidecar::open_writer(caller, &file)?;
@@ -195,7 +191,8 @@ impl Target {
         }
     }
 
-    /// Analyzes table by table, and leaves out those that need what this connection lacks, with what that is.
+    /// Analyzes table by table. Tables that need something missing are left out, and listed with what that
+    /// is.
     fn each(&mut self, conn: &Connection, left_out: &mut Vec<String>) -> Result<()> {
         let mut done = Vec::new();
         for name in self.names.drain(..) {

@@ -1,16 +1,16 @@
-//! Whether the database is sound.
+//! The integrity check.
 //!
 //! # Promise
 //!
-//! One message a finding, or the single message `ok`. The findings are those of [`soundness`]; at most `max_errors` are listed. What could
-//! not be checked, since only the application's connection has a function or collation that a table needs, is a message that begins with
-//! `not checked`. A database that is too broken to be looked at is an error with SQLite's code (`SQLITE_CORRUPT`, `SQLITE_NOTADB`), which
-//! says what to do about it.
+//! One message per finding of [`soundness`], at most `max_errors`, or the single message `ok`. What could not
+//! be checked, as only the application's connection has a function or collation that a table needs, is a
+//! message that begins with `not checked`. A database that is too damaged for the check is an error with
+//! SQLite's code (`SQLITE_CORRUPT`, `SQLITE_NOTADB`) and advice.
 //!
 //! # How
 //!
-//! Reading needs no transaction of our own, so it happens on the caller's connection: it sees the caller's uncommitted rows,
-//! works for databases in memory, has the caller's functions, and the caller's interrupt ends it.
+//! It runs on the caller's connection: reading needs no transaction of our own. So it sees the caller's
+//! uncommitted rows, works in memory, has the caller's functions, and the caller's interrupt ends it.
 
 use rusqlite::{Connection, ffi};
 
@@ -18,18 +18,14 @@ use crate::error::{Error, Result};
 use crate::host::disk_errors;
 use crate::soundness::{self, Check, Soundness};
 
-/// How many findings are listed when nobody says: SQLite's own number.
+/// SQLite's own default.
 pub const DEFAULT_MAX_ERRORS: i64 = 100;
 const LARGEST_MAX_ERRORS: i64 = 1_000_000;
 
-/// Where what is missing here can be had.
+/// Advice for what is missing here.
 const ELSEWHERE: &str = "call queue_integrity() through that one";
 
-/// Checks the caller's main database at a level that is a word, `full` by default.
-///
-/// # Errors
-///
-/// An unknown level, a number out of range, a database that cannot be read at all, or an interrupt.
+/// Checks the caller's main database at level `quick` or `full`, the default.
 pub fn integrity(conn: &Connection, level: Option<&str>, max_errors: i64) -> Result<Soundness> {
     let check = check_of(level)?;
     if !(1..=LARGEST_MAX_ERRORS).contains(&max_errors) {
@@ -48,7 +44,7 @@ pub fn integrity(conn: &Connection, level: Option<&str>, max_errors: i64) -> Res
     }
 }
 
-/// The messages that show it.
+/// The findings as messages.
 pub fn messages(found: Soundness) -> Vec<String> {
     let note = note(&found);
     let mut messages = found.findings;
@@ -59,7 +55,7 @@ pub fn messages(found: Soundness) -> Vec<String> {
     messages
 }
 
-/// What was not checked, if anything.
+/// A note on what was not checked, if anything.
 pub fn note(found: &Soundness) -> Option<String> {
     found.note(ELSEWHERE)
 }

@@ -1,4 +1,4 @@
-//! Upkeep: measuring the database and keeping it in shape.
+//! Upkeep: health, statistics, integrity, VACUUM.
 
 pub mod analyze;
 pub mod health;

@@ -1,11 +1,12 @@
-//! Statistics and, if asked, compactness, in one call.
+//! `ANALYZE` and, on request, `VACUUM`, in one call.
 //!
 //! # Promise
 //!
-//! `ANALYZE`, and with `full` a `VACUUM` before it, so that the statistics are read from the compact database. If the VACUUM
-//! fails, nothing is done; if the ANALYZE fails after it, the error says that the VACUUM is done. Where a VACUUM may move rowids that
-//! something refers to ([`rowids`](super::rowids)), or cannot be made without what only the application's connection has, it is left
-//! out with a note: this is called vacuum_unattended. The measures before and after are those of [`stats`], as the caller sees the database.
+//! `full` runs `VACUUM` first, so that the statistics are of the compact database. If the VACUUM fails,
+//! nothing is done; if the ANALYZE fails after it, the error says that the VACUUM is done. If a VACUUM may
+//! move rowids that something refers to ([`rowids`](super::rowids)), or needs what only the application's
+//! connection has, it is left out with a note. The measures before and after are those of [`stats`], as the
+//! caller sees the database.
 
 use serde::Serialize;
 
@@ -15,27 +16,18 @@ use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::progress::Listener;
 
-/// What was done, and what it changed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outcome {
     /// Always true: otherwise there is an error.
     pub analyzed: bool,
-    /// Whether there was a VACUUM.
     pub vacuumed: bool,
-    /// The measures before.
     pub stats_before: Stats,
-    /// The measures after.
     pub stats_after: Stats,
-    /// What the parts have to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
 /// Optimizes the caller's main database; `full` is 0 or 1.
-///
-/// # Errors
-///
-/// Another number, and what the parts say.
 pub fn optimize<'a>(caller: &'a Caller, full: i64, mut listener: Option<Listener<'a>>) -> Result<Outcome> {
     let full = match full {
         0 => false,

@@ -1,19 +1,22 @@
-//! Whether VACUUM may give rows new rowids that something refers to.
+//! Whether VACUUM may change rowids that something refers to.
 //!
 //! # Promise
 //!
-//! Work that nobody watches makes no VACUUM (and no `VACUUM INTO`, whose copy may be restored) of a database in which a row may
-//! be known by a rowid that is not its own column. The setting `vacuum_moves_rowids` allows it.
+//! Unattended work runs no VACUUM (and no `VACUUM INTO`, whose copy may be restored) on a database in which a
+//! row may be identified by a rowid that is not a column of its own. The setting `vacuum_moves_rowids` allows
+//! it.
 //!
 //! # How
 //!
-//! SQLite promises to keep the rowids of tables with an INTEGER PRIMARY KEY only. What an application has stored elsewhere cannot be
-//! known, so a table without one is safe only where all of this holds:
+//! SQLite promises to keep rowids only in tables with an INTEGER PRIMARY KEY. What an application has stored
+//! elsewhere is unknown, so a table without one is safe only if:
 //!
-//! - It has a PRIMARY KEY or a UNIQUE constraint, so that its rows have another name than their rowid. (SQLite also keeps the rowids of a
-//!   table that has an index, since VACUUM copies the index with the rowids in it; that is tested, but not promised.)
-//! - The schema has no virtual table. One with external content, or an auxiliary table of one that is written by an application, may
-//!   be keyed by the rowid of any table (<https://www.sqlite.org/fts5.html#external_content_tables>).
+//! - It has a PRIMARY KEY or a UNIQUE constraint, so its rows have another identifier. (SQLite also keeps the
+//!   rowids of a table with an index, since VACUUM copies the index with the rowids in it; that is tested,
+//!   but not promised.)
+//! - The schema has no virtual table. One with external content, or an auxiliary table of one that an
+//!   application writes, may be keyed by the rowid of any table
+//!   (<https://www.sqlite.org/fts5.html#external_content_tables>).
 //! - No trigger, view or table mentions a rowid by one of its three names.
 
 use rusqlite::Connection;
@@ -25,10 +28,10 @@ use crate::schema;
 use crate::settings::Settings;
 use crate::settings::registry::VACUUM_MOVES_ROWIDS;
 
-/// A statement of the schema that has one of the names of a rowid as a word.
+/// The names of a rowid.
 const MENTIONS: [&str; 3] = ["rowid", "oid", "_rowid_"];
 
-/// Why an unattended VACUUM is to be left out, as a note that says how to allow it; `None` if it may be made.
+/// Why to leave out an unattended VACUUM, as a note that says how to allow it; `None` if it may run.
 pub fn reason_against(caller: &Caller) -> Result<Option<String>> {
     let conn = caller.connection();
     if Settings::of(conn)?.whole(&VACUUM_MOVES_ROWIDS)? != 0 {
@@ -65,7 +68,7 @@ fn mentions_rowids(conn: &Connection) -> Result<bool> {
     Ok(schema::statements(conn)?.iter().any(|sql| has_rowid(sql)))
 }
 
-/// Whether a statement has a word that may mean a rowid; `WITHOUT ROWID` is none, but `without.rowid` is.
+/// Whether a statement has a word that may mean a rowid; `WITHOUT ROWID` does not, but `without.rowid` does.
 fn has_rowid(sql: &str) -> bool {
     let is_mark = |c: char| !(c.is_alphanumeric() || c == '_');
     let mut after_without = false;

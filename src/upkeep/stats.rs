@@ -2,10 +2,10 @@
 //!
 //! # Promise
 //!
-//! One row. Sizes ending in `_mb` are in units of 2^20 bytes, those ending in `_bytes` in bytes. `size_bytes` and
-//! `total_size_mb` are pages times page size: the size of the database as this connection sees it, part of which may
-//! still be in the WAL. `fragmentation_pct` is the share of free pages. What has no meaning for a database without a
-//! file (`path`, `free_disk_bytes`) is NULL there. Only `stat` is used on the files, and reading takes microseconds.
+//! One row. `_mb` are units of 2^20 bytes. `size_bytes` and `total_size_mb` are pages times page size: the
+//! size as this connection sees it, part of which may still be in the WAL. `fragmentation_pct` is the share
+//! of free pages. `path` and `free_disk_bytes` are NULL for a database without a file. Files are only
+//! examined by `stat`, and reading takes microseconds.
 
 use serde::Serialize;
 
@@ -15,22 +15,19 @@ use crate::{files, host};
 
 const MB: f64 = 1_048_576.0;
 
-/// The row, with the columns and JSON keys of `queue_stats()` in their order.
+/// The columns and JSON keys of `queue_stats()`, in order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Stats {
-    /// Pages of the database.
     pub page_count: i64,
-    /// Bytes a page.
     pub page_size: i64,
     /// Pages times page size, in 2^20 bytes.
     pub total_size_mb: f64,
-    /// Pages that hold nothing.
+    /// Free pages.
     pub freelist_count: i64,
     /// 1 in WAL mode, else 0.
     pub wal_mode: i64,
     /// Length of the `-wal` file, in 2^20 bytes.
     pub wal_size_mb: f64,
-    /// The database's file.
     pub path: Option<String>,
     /// Pages times page size.
     pub size_bytes: i64,
@@ -40,13 +37,10 @@ pub struct Stats {
     pub fragmentation_pct: f64,
     /// What this process may still write beside the database.
     pub free_disk_bytes: Option<i64>,
-    /// SQLite's name of the journal mode.
     pub journal_mode: String,
-    /// The host's version.
     pub sqlite_version: String,
 }
 
-/// Measures the caller's main database.
 #[allow(clippy::cast_precision_loss)] // Sizes of databases stay far below 2^53.
 pub fn stats(caller: &Caller) -> Result<Stats> {
     let page_count: i64 = caller.pragma("page_count")?;
@@ -56,7 +50,7 @@ pub fn stats(caller: &Caller) -> Result<Stats> {
     let file = caller.file();
     let wal = file.as_ref().map_or(Ok(0), |file| files::length(&files::with_suffix(file, "-wal")))?;
     let wal_size_bytes = i64::try_from(wal).unwrap_or(i64::MAX);
-    // A directory that cannot be asked (gone, or not of this machine) leaves the number unknown.
+    // Unknown if the directory is gone, or on another machine.
     let free = file.as_ref().and_then(|file| files::free_space(files::parent_of(file)).ok());
     let size_bytes = page_count * page_size;
     Ok(Stats {

@@ -1,23 +1,26 @@
-//! Giving free pages back to the disk.
+//! Returns free pages to the disk.
 //!
 //! # Promise
 //!
-//! - `VACUUM` of the caller's main database, by SQLite itself. A failure, an interrupt or a crash leaves its content as it was.
-//! - The disk is asked first: a copy of what the database holds goes to SQLite's directory for temporary files (unless the
-//!   caller keeps those in memory), and as much again into the WAL, or all old pages into the rollback journal. Too little is an
-//!   error with both numbers, before anything is written.
-//! - A caller that is itself in the way is told so at once. Others are waited for as long as the caller's patience,
-//!   interruptibly.
-//! - The result says what was won, which tables' rows may have got new rowids (SQLite numbers rows without an INTEGER PRIMARY KEY
-//!   anew), and whether the WAL, which has become as long as the database, could be put back to 0 bytes.
-//! - Others can read meanwhile in WAL mode; nobody can write.
+//! - SQLite's own `VACUUM` of the caller's main database. A failure, an interrupt or a crash leaves its
+//!   content unchanged.
+//! - Disk space is checked first. A copy of the content goes to SQLite's directory for temporary files
+//!   (unless the caller keeps those in memory), and as much again to the WAL, or all old pages to the
+//!   rollback journal. Too little space is an error with both numbers, before anything is written.
+//! - If the caller itself is in the way, it fails at once. Others are waited for as long as the caller's
+//!   timeout, interruptibly.
+//! - The result has the space gained, the tables whose rows may have new rowids (SQLite renumbers rows
+//!   without an INTEGER PRIMARY KEY), and whether the WAL, which has grown as long as the database, could be
+//!   truncated.
+//! - In WAL mode others can read meanwhile; nobody can write.
 //!
 //! # How
 //!
-//! Inside a function SQLite refuses `VACUUM` on the caller's own connection, so a sidecar runs it. SQLite takes the lock before
-//! it copies, and asks our busy handler while others hold it; so a wait costs nothing, and with a rollback journal it keeps new
-//! readers out while it waits for the present ones. Without automatic checkpoints, the WAL is copied afterwards, by the
-//! rules of [`checkpoint`]. A VACUUM tells no progress, so a listener is only asked whether to go on.
+//! SQLite refuses `VACUUM` on the caller's connection inside a function, so a sidecar runs it. SQLite takes
+//! the lock before it copies, and calls our busy handler while others hold it: waiting costs nothing, and
+//! with a rollback journal it keeps new readers out while it waits for the present ones. Automatic
+//! checkpoints are off, so the WAL is copied afterwards, by the rules of [`checkpoint`]. A VACUUM reports no
+//! progress, so a listener is only asked whether to go on.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -34,42 +37,28 @@ use crate::host::{Transaction, openings};
 use crate::progress::{Listener, Watch};
 use crate::schema;
 
-/// What a frame of the WAL has before its page (<https://www.sqlite.org/fileformat2.html#walformat>); a rollback journal
-/// has less.
+/// Bytes before each page in the WAL (<https://www.sqlite.org/fileformat2.html#walformat>); a rollback
+/// journal has fewer.
 const FRAME_HEADER: u64 = 24;
 
-/// What was won.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// Pages times page size.
     pub size_before_bytes: i64,
-    /// The same afterwards.
     pub size_after_bytes: i64,
-    /// The difference.
     pub reclaimed_bytes: i64,
-    /// Pages.
     pub page_count_before: i64,
-    /// Pages afterwards.
     pub page_count_after: i64,
-    /// Free pages.
     pub freelist_count_before: i64,
-    /// Free pages afterwards.
     pub freelist_count_after: i64,
-    /// What became of the WAL; none without one.
+    /// Of the WAL; `None` without one.
     pub checkpoint: Option<checkpoint::Outcome>,
-    /// How long all of it took.
     pub duration_ms: u64,
-    /// What the caller should know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// Vacuums the caller's main database.
-///
-/// # Errors
-///
-/// `SQLITE_BUSY` when the caller is in its own way or others hold the database, `SQLITE_FULL`, `SQLITE_READONLY`, a database
-/// without a file, `SQLITE_INTERRUPT`, what SQLite says.
+/// Fails with `SQLITE_BUSY` if the caller or others are in the way, and with `SQLITE_FULL` if there is too
+/// little space.
 pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<Outcome> {
     let started = Instant::now();
     let Some(file) = caller.file() else {
@@ -97,7 +86,7 @@ pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<
     vacuumed
         .and_then(|done| done.map_err(|error| explain(error.into())))
         .map_err(|error| error.if_interrupted("the database is as it was, call again to start over"))?;
-    // With a rollback journal the next writer may already be committing, and this connection by itself waits for nobody.
+    // With a rollback journal the next writer may already be committing, and this connection has no timeout.
     let after = sidecar
         .begin_read(caller, &mut standing, &mut watch)
         .and_then(|()| Size::of(conn))
@@ -125,7 +114,7 @@ pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<
     })
 }
 
-/// What the caller holds must not be what the sidecar would wait for.
+/// Fails if the sidecar would have to wait for the caller.
 fn refuse_own(standing: &CallerState) -> Result<()> {
     if standing.alone() {
         return Err(Error::busy(format!("cannot vacuum: {}", standing.in_the_way().unwrap_or_default())));
@@ -143,7 +132,8 @@ fn refuse_own(standing: &CallerState) -> Result<()> {
     )))
 }
 
-/// Copies the WAL into the database and truncates it, if there is one. What cannot be done now, the next checkpoint does.
+/// Copies the WAL into the database and truncates it, if there is one. The next checkpoint does what is not
+/// possible now.
 fn shrink(
     caller: &Caller,
     file: &Path,
@@ -173,19 +163,19 @@ fn shrink(
     }
 }
 
-/// Where the copy goes, `None` for memory. The sidecar does as the caller does.
+/// The directory of the copy, `None` for memory. Makes the sidecar use the caller's setting.
 fn temporary_directory(caller: &Caller, conn: &Connection) -> Result<Option<PathBuf>> {
     let store: i64 = caller.pragma("temp_store")?;
     conn.execute_batch(&format!("PRAGMA temp_store={store}"))?;
     if in_memory(compiled_temp_store(conn)?, store) {
         return Ok(None);
     }
-    // A host may be built without this pragma; then it answers nothing.
+    // A host built without this pragma returns no row.
     let named: Option<String> = conn.query_row("PRAGMA temp_store_directory", [], |row| row.get(0)).optional()?;
     Ok(files::sqlite_directory(named.filter(|named| !named.is_empty()).map(PathBuf::from)))
 }
 
-/// `SQLITE_TEMP_STORE` of the host; 1 where it does not tell.
+/// `SQLITE_TEMP_STORE` of the host; 1 if unknown.
 fn compiled_temp_store(conn: &Connection) -> Result<i64> {
     let mut options = conn.prepare("PRAGMA compile_options")?;
     let mut rows = options.query([])?;

@@ -1,17 +1,17 @@
-//! VACUUM without anybody who watches.
+//! Unattended VACUUM.
 //!
 //! # Promise
 //!
-//! It is left out, with the reason in words, where it might do harm ([`rowids`]) and where it can never be made from here: the schema needs a
-//! function or collation that only the application's connection has. Anything else that goes wrong is an error, and may be tried again.
+//! It is left out, with a reason, if it might do harm ([`rowids`]), or can never succeed from here because
+//! the schema needs a function or collation that only the application's connection has. Any other failure is
+//! an error, and may be retried.
 
 use super::{rowids, vacuum};
 use crate::connection::Caller;
 use crate::error::Result;
 use crate::progress::Listener;
 
-/// VACUUM for work that nobody watches: `Err` in words where VACUUM is left out, because it may move rowids that something refers to, or
-/// the schema needs what only the application's connection has.
+/// The inner error is the reason why the VACUUM was left out.
 pub fn vacuum<'a>(
     caller: &'a Caller,
     listener: Option<Listener<'a>>,

@@ -202,7 +202,6 @@ impl Found {
         let (open, close) = (self.function(c"sqlite3_open")?, self.function(c"sqlite3_close")?);
         // SAFETY: these functions have these signatures in every SQLite; the registered entry has the one
         // that SQLite calls it with.
-        // one that SQLite calls it with.
         unsafe {
             let initialize = std::mem::transmute::<*mut c_void, Initialize>(initialize);
             let register = std::mem::transmute::<*mut c_void, Register>(register);

@@ -20,7 +20,6 @@
 //!
 //! A copy writes its claim to its own slot, then reads the others', all sequentially consistent: of two
 //! concurrent claims at least one sees the other. If both do, the one with the higher address yields.
-//! that claim at once at least one sees the other. If both do, the one with the higher address gives way.
 
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

@@ -1,97 +1,88 @@
-//! Whether a job is due: pure logic on its times, what is known of its past, and the present.
+//! Decides whether a job is due, from its cron expression, its past and the present. Pure.
 //!
 //! # Promise
 //!
-//! - A job is due when one of its times has come since it was last done. However many it missed, it is due once: for
-//!   the latest of them. A job that never ran is due at once, like with anacron: a new queue needs a backup more than
-//!   any other.
-//! - One that failed, or whose process died, is due for the same time again after a pause: a minute, then twice as
-//!   long each time, up to an hour. When its next time comes first, it is due for that.
-//! - A clock that was wrong for a while, ahead or behind, changes nothing once it is right again: where it leapt or fell, what was
-//!   done before is remembered ([`Past::earlier`]), and the latest of these times that is not after now counts. Where all are by more
-//!   than [`TOLERANCE`], the job is taken as done by now, so that it runs again at its next time. Clocks of processes that
-//!   differ by less make no job run twice.
+//! - A job is due if one of its times has come since it was last done. Several missed times count once, as
+//!   the latest. A job that never ran is due at once, like with anacron: a new queue needs a backup most.
+//! - A job that failed, or whose process died, is due again for the same time after a pause: a minute, then
+//!   twice as long each time, up to an hour. If its next time comes first, it is due for that.
+//! - A clock that was wrong for a while changes nothing once it is right again. Where it leapt or fell,
+//!   earlier runs are remembered ([`Past::earlier`]), and the latest of these that is not after now counts.
+//!   If all are by more than [`TOLERANCE`], the job counts as done now, so it runs at its next time. Clocks
+//!   that differ by less make no job run twice.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::cron::{Cron, Zone};
 use crate::retention::clocks::{LEAP, TOLERANCE};
 
-/// The longest pause before a job that failed is tried again.
+/// The longest pause before a failed job is retried.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
 
-/// What is known of a job's past.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Past {
-    /// Its times up to this one are done, by the clock that did it last.
+    /// Its times up to this one are done, by the clock of that run.
     pub done: Option<DateTime<Utc>>,
-    /// When it was done before, where the clock then leapt or fell; the last one first.
+    /// When it was done before the clock leapt or fell, latest first.
     pub earlier: Vec<DateTime<Utc>>,
-    /// A time that it began and did not finish.
+    /// A time for which it began and did not finish.
     pub failing: Option<Failing>,
 }
 
-/// How many earlier times are remembered.
 pub const MOST_EARLIER: usize = 8;
 
 impl Past {
-    /// What is to be remembered as earlier, once the job is done by `now`.
+    /// The new [`earlier`](Self::earlier) once the job is done at `now`.
     pub fn earlier_than(&self, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
         let aside = self.done.filter(|done| !(-TOLERANCE..=LEAP).contains(&(now - *done)));
         aside.into_iter().chain(self.earlier.iter().copied()).take(MOST_EARLIER).collect()
     }
 
-    /// Up to when its times are done, by the clock that shows `now`.
+    /// Until when its times are done, by the clock that shows `now`.
     fn done_by(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        // A clock that went on from there.
+        // The clock has continued from there.
         let went_on = |done: &DateTime<Utc>| (-TOLERANCE..=LEAP).contains(&(now - *done));
         let known = || self.earlier.iter().copied().chain(self.done).filter(|known| *known - now <= TOLERANCE).max();
         self.done.filter(went_on).or_else(known)
     }
 }
 
-/// A time that a job began and did not finish.
+/// An unfinished time of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failing {
     /// Which of its times.
     pub due: DateTime<Utc>,
-    /// How often it was tried.
     pub attempts: u32,
-    /// When it was last tried.
+    /// The last attempt.
     pub tried: DateTime<Utc>,
 }
 
-/// A time of a job that is being done.
+/// A job's time that is being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot<'a> {
-    /// The job.
     pub job: &'a str,
     /// Which of its times.
     pub due: DateTime<Utc>,
-    /// Which attempt at that this is, from 1.
+    /// From 1.
     pub attempt: u32,
 }
 
-/// Whether a job is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is.
     Due {
         /// For which of its times.
         due: DateTime<Utc>,
-        /// Which attempt this will be, from 1.
+        /// From 1.
         attempt: u32,
     },
-    /// It is not.
     Waits {
-        /// When it will be, if ever.
+        /// When it will be due, if ever.
         until: Option<DateTime<Utc>>,
-        /// What must be remembered as done, because the clock was set back.
+        /// If the clock was set back: what to store as done.
         forget_beyond: Option<DateTime<Utc>>,
     },
 }
 
-/// Judges a job.
 pub fn judge(cron: &Cron, zone: Zone, past: &Past, now: DateTime<Utc>) -> Verdict {
     let waits = |until| Verdict::Waits { until, forget_beyond: None };
     let Some(due) = cron.last(now, zone) else { return waits(cron.next(now, zone)) };
@@ -105,7 +96,7 @@ pub fn judge(cron: &Cron, zone: Zone, past: &Past, now: DateTime<Utc>) -> Verdic
     match past.failing {
         Some(failing) if failing.due == due => {
             let again = failing.tried + pause(failing.attempts);
-            // A clock that was set back would make the pause longer than any.
+            // After the clock was set back, the pause would be too long.
             if now < again && failing.tried - now <= TOLERANCE {
                 return waits(Some(again));
             }

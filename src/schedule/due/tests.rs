@@ -80,7 +80,7 @@ fn a_job_that_is_off_is_never_due() {
     assert_eq!(judge(&off, Zone::Utc, &Past::default(), at("2026-11-05T02:00:00Z")), waits);
 }
 
-/// The job as it is remembered after a call at `now`; the time for which it was done, if it was.
+/// A call at `now`, which updates `past`; returns the time for which the job ran.
 fn call(cron: &Cron, past: &mut Past, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let (done, due) = match judge(cron, Zone::Utc, past, now) {
         Verdict::Due { due, .. } => (now, Some(due)),
@@ -108,7 +108,7 @@ fn a_clock_that_was_ahead_keeps_no_time_from_being_done_and_one_behind_makes_non
     assert!(past.earlier.len() <= MOST_EARLIER);
 }
 
-/// Calls by a right clock, and in one of two cases some by a wrong one between them.
+/// Calls by a right clock, and in half of the cases some by a wrong one between them.
 #[test]
 fn what_is_due_by_a_right_clock_is_what_is_due_where_it_was_never_wrong() {
     const CRONS: [&str; 5] = ["0 * * * *", "0 2 * * *", "0 2 * * 6", "0 2 1 * *", "30 1 * * *"];
@@ -120,7 +120,7 @@ fn what_is_due_by_a_right_clock_is_what_is_due_where_it_was_never_wrong() {
         for number in 0..200 {
             now += TimeDelta::minutes(random.i64(10..300));
             let (expected, found) = (call(&cron, &mut never, now), call(&cron, &mut wrong, now));
-            // It can look done by the very time that a wrong clock showed long before.
+            // It may look done if a wrong clock showed that very time long before.
             let looks_done = expected.is_some_and(|due| clocks.iter().any(|clock| (due..=now).contains(clock)));
             assert!(found == expected || (found.is_none() && looks_done), "seed {seed}, {text}, {now}: {clocks:?}");
             if number > 0 && random.u8(..) < 12 {
@@ -137,7 +137,7 @@ fn what_is_due_by_a_right_clock_is_what_is_due_where_it_was_never_wrong() {
     }
 }
 
-/// Walks through months with calls at random times, some of which fail, and a clock that now and then is set back.
+/// Months of calls at random times, some of which fail, by a clock that is set back now and then.
 #[test]
 fn each_time_is_done_once_whatever_the_calls() {
     let seed = fastrand::u64(..);

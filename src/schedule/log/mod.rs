@@ -1,4 +1,4 @@
-//! The log of the schedule: which jobs ran, in which steps, and what became of them, in tables of the database.
+//! The schedule's log in the database: which jobs and steps ran, with their results.
 
 pub mod read;
 pub mod write;

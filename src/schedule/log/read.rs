@@ -1,11 +1,11 @@
-//! What is remembered: reading the tables `queuekeeper_jobs`, a row a job, and `queuekeeper_log`, a row a step that was run.
+//! Reads the tables `queuekeeper_jobs`, a row per job, and `queuekeeper_log`, a row per step that ran.
 //!
 //! # Promise
 //!
-//! A database that nobody has run the schedule in has neither table, and that is no error. Only real tables are read: a view of
-//! such a name would run somebody else's SQL. Rows that somebody edited by hand are taken for what can be understood of them:
-//! what is no time, or no number, counts as absent, so that at worst a job is run once more. Of a text the beginning is read, up to its
-//! bound, and a log that is larger as a whole is an error.
+//! Missing tables are no error: the schedule never ran. Only real tables are read, as a view of that name
+//! would run somebody else's SQL. Of rows edited by hand, invalid times and numbers count as absent, so that
+//! at worst a job runs once more. Texts are read up to their bounds, and a log that is too large as a whole
+//! is an error.
 
 use rusqlite::{Connection, Row, params};
 
@@ -17,51 +17,46 @@ use crate::schedule::due::{Failing, MOST_EARLIER, Past, Slot};
 use crate::schema;
 
 pub use crate::schema::JOBS;
-/// The table with a row a step that was run.
+/// A row per step that ran.
 pub const LOG: &str = "queuekeeper_log";
 
-/// The column with the times of [`Past::earlier`], separated by commas.
+/// The column with [`Past::earlier`], comma-separated.
 pub const EARLIER: &str = "done_earlier_utc";
 
-/// What is remembered of a job.
+/// A row of `queuekeeper_jobs`.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
-    /// Its past.
     pub past: Past,
     /// When it last began.
     pub last_run: Option<String>,
-    /// What became of that: `running`, `ok`, `failed`, `interrupted`.
+    /// `running`, `ok`, `failed`, `interrupted`.
     pub last_status: Option<String>,
 }
 
 /// A row of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// The job.
     pub job: String,
-    /// Its step.
     pub step: String,
-    /// When the step began.
     pub started: String,
-    /// When it ended, if it did.
     pub finished: Option<String>,
     /// `running`, `ok`, `failed`, `skipped`, `interrupted`.
     pub status: String,
-    /// What it came to: JSON, or the error in words.
+    /// JSON, or an error message.
     pub detail: Option<String>,
 }
 
-/// Whether the table of the jobs has the column [`EARLIER`].
+/// Whether `queuekeeper_jobs` has the column [`EARLIER`].
 pub fn has_earlier(conn: &Connection) -> Result<bool> {
     Ok(schema::columns(conn, JOBS)?.iter().any(|column| column.name.eq_ignore_ascii_case(EARLIER)))
 }
 
-/// What is remembered of a job.
+/// Reads a job's row.
 pub fn recall(conn: &Connection, job: &str) -> Result<Memory> {
     if !schema::has_table(conn, JOBS)? {
         return Ok(Memory::default());
     }
-    // Tables of version 0.1.0 have no such column.
+    // Version 0.1.0 has no such column.
     let earlier = if has_earlier(conn)? { EARLIER } else { "NULL" };
     let sql = format!(
         "SELECT done_utc, due_utc, attempts, last_run_utc, last_status, {earlier} FROM main.queuekeeper_jobs WHERE job = ?1"
@@ -91,11 +86,7 @@ pub fn recall(conn: &Connection, job: &str) -> Result<Memory> {
     read().map_err(unreadable)
 }
 
-/// The log, newest first.
-///
-/// # Errors
-///
-/// Whatever SQLite says, or a log that is too large.
+/// The log, newest first. Fails if it is too large.
 pub fn history(conn: &Connection) -> Result<Vec<Record>> {
     if !schema::has_table(conn, LOG)? {
         return Ok(Vec::new());
@@ -128,7 +119,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
 }
 
 impl Record {
-    /// The bytes of all its texts.
+    /// Bytes of all its texts.
     fn length(&self) -> usize {
         let some = [&self.finished, &self.detail].map(|text| text.as_ref().map_or(0, String::len));
         let others = [&self.job, &self.step, &self.started, &self.status].map(String::len);
@@ -144,8 +135,8 @@ fn too_large() -> Error {
     ))
 }
 
-/// What a step came to that an earlier attempt at the same time has done. What was done before the first attempt does not count:
-/// when a clock was set back, the same time comes again.
+/// The result of a step in an earlier attempt at the same time. Rows from before the first attempt do not
+/// count: after a clock was set back, the same time comes again.
 pub fn done_before(conn: &Connection, slot: Slot<'_>, step: &str) -> Result<Option<String>> {
     let sql = "SELECT detail FROM main.queuekeeper_log
                WHERE job = ?1 AND step = ?2 AND due_utc = ?3 AND status = 'ok'
@@ -162,7 +153,7 @@ fn word(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
     text(row, column, bounds::LOG_WORD)
 }
 
-/// The beginning of a text, which need not be UTF-8, and need not be one.
+/// The beginning of a text that may not be UTF-8; `None` for other types.
 fn text(row: &Row<'_>, column: usize, most: usize) -> rusqlite::Result<Option<String>> {
     let value = row.get_ref(column)?;
     let is_text = value.data_type() == rusqlite::types::Type::Text;
@@ -174,7 +165,7 @@ fn unreadable(error: rusqlite::Error) -> Error {
     explained(Error::from(error).context("cannot read the schedule's tables"))
 }
 
-/// The error of a statement on the two tables.
+/// The error of a statement on the two tables, with advice.
 pub fn explained(error: Error) -> Error {
     if error.code() == rusqlite::ffi::SQLITE_ERROR {
         return error.advice(

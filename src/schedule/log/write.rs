@@ -1,17 +1,17 @@
-//! What the schedule remembers: writing the tables `queuekeeper_jobs` and `queuekeeper_log`.
+//! Writes the tables `queuekeeper_jobs` and `queuekeeper_log`.
 //!
 //! # Promise
 //!
-//! Times are UTC, in SQLite's text. Each statement is committed at once, so that a process that dies leaves
-//! what it had begun marked as `running`; whoever runs the schedule next (there is only one at a time) marks that as
-//! `interrupted`. The log is kept to the number of rows that the setting `history_rows` allows; among those that stay is the newest
-//! of each step, so that what is done once a month is not forgotten for what is done each minute. Something else of such a name
-//! (a view, a virtual table) is refused.
+//! Times are UTC in SQLite's text format. Each statement is committed at once, so the work of a process that
+//! dies stays marked as `running`. The next run (there is only one at a time) marks it as `interrupted`. The
+//! log keeps the number of rows that the setting `history_rows` allows, always including the newest of each
+//! step, so that monthly steps are not displaced by frequent ones. A view or virtual table of such a name is
+//! refused.
 //!
 //! # How
 //!
-//! Writing goes through a connection of its own, since the caller is inside a `SELECT`. It fires no triggers: one on these tables,
-//! put there by whoever made the database, could change what is remembered, or stop the schedule.
+//! It uses a connection of its own, since the caller is inside a `SELECT`. Triggers are off: one on these
+//! tables, by whoever made the database, could change the log or stop the schedule.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -31,24 +31,19 @@ use crate::schedule::due::{Past, Slot};
 use crate::schema;
 use crate::settings::exclusive;
 
-/// How long to wait for others when there is an interrupt to record.
+/// The wait for others while recording an interrupt.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The connection that writes.
+/// The connection that writes the log.
 pub struct Ledger<'a> {
     caller: &'a Caller,
     sidecar: Sidecar,
-    /// Whether interrupts are heard.
+    /// Whether to ignore interrupts.
     deaf: Cell<bool>,
 }
 
 impl<'a> Ledger<'a> {
-    /// Opens the ledger of the caller's main database, and makes the tables where they are lacking.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says: a database that cannot be opened or written, a lock that others hold longer than the caller waits; and
-    /// something else that bears the name of one of the tables.
+    /// Opens the log of the caller's main database, and creates the tables if needed.
     pub fn open(caller: &'a Caller, file: &std::path::Path) -> Result<Self> {
         let ledger = Self { caller, sidecar: Sidecar::open_writer(caller, file)?, deaf: Cell::new(false) };
         ledger.sidecar.connection().set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
@@ -73,14 +68,14 @@ impl<'a> Ledger<'a> {
             )?;
         }
         if !ledger.read(has_earlier)? {
-            // Made by version 0.1.0, which reads and writes a table with more columns, too.
+            // Made by version 0.1.0, which also works with the added column.
             ledger.write("ALTER TABLE main.queuekeeper_jobs ADD COLUMN done_earlier_utc TEXT", [])?;
         }
         Ok(ledger)
     }
 
-    /// Marks what dead processes have left of the schedule's own jobs. Only for who runs the schedule: nobody else knows that they
-    /// are dead.
+    /// Marks what dead processes left of the schedule's own jobs. Only under the schedule's lock, which
+    /// proves that they are dead.
     pub fn mark_interrupted(&self) -> Result<()> {
         self.write("UPDATE main.queuekeeper_jobs SET last_status = 'interrupted' WHERE last_status = 'running'", [])?;
         self.write(
@@ -91,12 +86,14 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// Looks something up. With a rollback journal a writer may be committing, and the connection by itself waits for nobody.
+    /// Reads, waiting for others: with a rollback journal a writer may be committing, and the connection has
+    /// no timeout.
     pub fn read<T>(&self, look: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         self.waiting(look)?
     }
 
-    /// Records what an interrupt has ended, as it is still pending: it does not end this, too. Others are waited for only shortly.
+    /// Records what an interrupt has ended. The interrupt, still pending, is ignored; the wait for others is
+    /// short.
     pub fn after_interrupt<T>(&self, record: impl FnOnce(&Self) -> T) -> T {
         self.deaf.set(true);
         let recorded = record(self);
@@ -118,15 +115,14 @@ impl<'a> Ledger<'a> {
         Watch::new(self.caller, None).over_waiting(conn, deadline, || body(conn))
     }
 
-    /// Runs a statement; how many rows it changed.
+    /// Runs a statement; returns the number of rows changed.
     fn write(&self, sql: &str, params: impl Params) -> Result<usize> {
         let done = self.waiting(|conn| conn.execute(sql, params))?;
         done.map_err(|error| explained(Error::from(error).context("cannot record the run in the database")))
     }
 
-    /// A job begins.
     pub fn begin(&self, slot: Slot<'_>, now: DateTime<Utc>) -> Result<()> {
-        // A table made by hand may lack the key.
+        // A table made by hand may have no key.
         self.write(
             "INSERT INTO main.queuekeeper_jobs(job) SELECT ?1
              WHERE NOT EXISTS (SELECT 1 FROM main.queuekeeper_jobs WHERE job = ?1)",
@@ -142,14 +138,14 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// A job has ended without success.
+    /// Records the end of a job without success.
     pub fn fail(&self, job: &str, status: &str) -> Result<()> {
         self.write("UPDATE main.queuekeeper_jobs SET last_status = ?2 WHERE job = ?1", [job, status])?;
         Ok(())
     }
 
-    /// A job is done up to `done`, and ended so if there is a `status`. Nothing after that counts as done any more, but what its `past` had
-    /// is remembered.
+    /// Records that a job is done up to `done`, with `status` if it ran. Later times no longer count as done;
+    /// what `past` has is kept as earlier.
     pub fn done(&self, job: &str, status: Option<&str>, done: DateTime<Utc>, past: &Past) -> Result<()> {
         let earlier: Vec<String> = past.earlier_than(done).into_iter().map(clock::sqlite_text).collect();
         self.write(
@@ -160,7 +156,7 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// A step begins; its number in the log.
+    /// Records the beginning of a step; returns its row number.
     pub fn begin_step(&self, slot: Slot<'_>, step: &str, now: DateTime<Utc>) -> Result<i64> {
         self.write(
             "INSERT INTO main.queuekeeper_log(job, step, due_utc, started_utc, status) VALUES (?1, ?2, ?3, ?4, 'running')",
@@ -169,7 +165,7 @@ impl<'a> Ledger<'a> {
         Ok(self.sidecar.connection().last_insert_rowid())
     }
 
-    /// A step has ended. Of what it came to as much is kept as is read again.
+    /// Records the end of a step. `detail` is cut to what is read again.
     pub fn end_step(&self, number: i64, status: &str, detail: &str, now: DateTime<Utc>) -> Result<()> {
         self.write(
             "UPDATE main.queuekeeper_log SET finished_utc = ?2, status = ?3, detail = ?4 WHERE id = ?1",
@@ -178,7 +174,8 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// What others did begins; its number in the log. The same step that still runs by the log has died.
+    /// Records the beginning of others' step; returns its row number. An earlier one that is still `running`
+    /// has died.
     pub fn begin_of_others(&self, job: &str, step: &str, now: DateTime<Utc>) -> Result<i64> {
         self.write(
             "UPDATE main.queuekeeper_log SET status = 'interrupted' WHERE job = ?1 AND step = ?2 AND status = 'running'",
@@ -187,7 +184,7 @@ impl<'a> Ledger<'a> {
         self.begin_step(Slot { job, due: now, attempt: 1 }, step, now)
     }
 
-    /// What others did has ended; its number in the log. One whose beginning was not recorded took no time.
+    /// Records the end of others' step; returns its row number. Without a recorded beginning it took no time.
     pub fn end_of_others(
         &self,
         job: &str,
@@ -207,7 +204,7 @@ impl<'a> Ledger<'a> {
         Ok(number)
     }
 
-    /// Deletes rows of the log, so that `most` are left: the newest of each step, and else the newest.
+    /// Deletes rows so that `most` are left: the newest of each step, then the newest.
     pub fn trim(&self, most: u64) -> Result<()> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         self.write(

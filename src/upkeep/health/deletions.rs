@@ -1,4 +1,4 @@
-//! The metric about files that should be gone.
+//! The metric `failed_deletions`.
 
 use rusqlite::types::Value;
 
@@ -6,7 +6,8 @@ use super::{Level, Metric};
 use crate::backup::warnings::leftovers;
 use crate::connection::Caller;
 
-/// Backups and temporary files that could not be deleted: see [`leftovers`]. What to do names the first of them.
+/// Counts backups and temporary files that could not be deleted, see [`leftovers`]. The action names the
+/// first.
 pub fn failed(caller: &Caller) -> Metric {
     let metric = |value, level, action| Metric {
         metric: "failed_deletions",

@@ -1,17 +1,18 @@
-//! How healthy the database is: the runbook's metrics, each with its thresholds and what to do.
+//! The runbook's health metrics, with thresholds and actions.
 //!
 //! # Promise
 //!
-//! - One row a metric, always the same ones in the same order. `level` is `ok`, `warning` or `critical`: the value is above (for
-//!   free disk space, below) the threshold. `action` says what to do, and is NULL where all is well. What has no
-//!   meaning here (free disk space of a database in memory, stale leases without a task table) has no value, and is ok.
+//! - One row per metric, always the same ones in the same order. `level` is `ok`, `warning` or `critical`:
+//!   the value is above (for free disk space, below) the threshold. `action` says what to do, and is NULL if
+//!   the level is ok. A metric without meaning here (free disk space of a database in memory, stale leases
+//!   without a task table) has no value, and is ok.
 //! - Thresholds are settings. MB are 2^20 bytes, GB 2^30.
-//! - A metric that cannot be read (a catalog that is none, settings that cannot be used) is critical, with the error as
-//!   the action. The others are shown all the same.
-//! - Reading costs milliseconds however many tasks there are: sizes and free pages come from the database's header and from
-//!   `stat`, leases and statuses from an index that the status leads (without such an index every task is read), the last
-//!   backup from the catalog. Soundness is not looked at: that takes as long as reading the database, and is
-//!   `queue_integrity()`.
+//! - A metric that cannot be read (an invalid catalog, unusable settings) is critical, with the error as its
+//!   action. The others are shown.
+//! - Reading takes milliseconds, however many tasks there are: sizes and free pages come from the database's
+//!   header and `stat`, the last backup from the catalog, leases and statuses from an index that the status
+//!   leads (without one, every task is read). Integrity is not checked, as that reads the whole database;
+//!   `queue_integrity()` does.
 
 mod deletions;
 mod tasks;
@@ -29,22 +30,17 @@ use crate::progress::Watch;
 use crate::settings::registry as setting;
 use crate::settings::{Setting, Settings};
 
-/// By how much the clocks of machines may differ that back up the same database.
+/// Tolerated clock difference of machines that back up the same database.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
 
-/// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// All is well.
     Ok,
-    /// Somebody should look at it.
     Warning,
-    /// Somebody must do something.
     Critical,
 }
 
 impl Level {
-    /// The word for it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -57,23 +53,17 @@ impl Level {
 /// A row of `queue_health()`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
-    /// What is measured.
     pub metric: &'static str,
-    /// Its value.
     pub value: Value,
-    /// The value's unit.
     pub unit: Option<&'static str>,
-    /// Above (or below) which to warn.
+    /// Threshold above (or below) which to warn.
     pub warning: Option<f64>,
-    /// Above (or below) which it is critical.
+    /// Threshold above (or below) which it is critical.
     pub critical: Option<f64>,
-    /// How bad it is.
     pub level: Level,
-    /// What to do.
     pub action: Option<String>,
 }
 
-/// Measures the health of the caller's main database.
 pub fn health(caller: &Caller) -> Result<Vec<Metric>> {
     let stats = stats::stats(caller)?;
     let settings = Settings::of(caller.connection())?;
@@ -92,7 +82,7 @@ pub fn health(caller: &Caller) -> Result<Vec<Metric>> {
     Ok(metrics)
 }
 
-/// What is compared with thresholds.
+/// A metric with thresholds.
 struct Gauge {
     metric: &'static str,
     unit: &'static str,
@@ -100,7 +90,7 @@ struct Gauge {
     critical: &'static Setting,
     /// Whether less is worse.
     falling: bool,
-    /// Whether no value is the worst (but for a database in memory).
+    /// Whether no value is critical (except for a database in memory).
     needed: bool,
     action: &'static str,
     read: fn(&Caller, &Stats) -> Result<Option<f64>>,
@@ -162,8 +152,8 @@ const BACKUP: Gauge = Gauge {
     read: backup_age,
 };
 
-/// The age of the newest backup of this database that was verified, in hours. One from the future (a clock that was wrong) would
-/// look new for as long as that future lasts, and doesn't count. A database in memory has no backups.
+/// Hours since the newest verified backup of this database. One with a future time, by a wrong clock, would
+/// look new until then, and is ignored. A database in memory has no backups.
 #[allow(clippy::cast_precision_loss)] // Seconds stay far below 2^53.
 fn backup_age(caller: &Caller, _stats: &Stats) -> Result<Option<f64>> {
     let verified = find::verified(caller, &mut Watch::new(caller, None))?;

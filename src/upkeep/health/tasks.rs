@@ -1,8 +1,6 @@
-//! The metrics that are about tasks: leases that are over, leases that never will be, statuses that mean nothing.
+//! The metrics about tasks: stale, unreadable and blocked leases, unknown statuses, missing tasks.
 //!
-//! # Promise
-//!
-//! As for all of [`super`]. Without a task table they have no value, and are ok. What to do names what was found.
+//! Without a task table they have no value, and are ok. The action names what was found.
 
 use rusqlite::types::Value;
 
@@ -15,13 +13,11 @@ use crate::queue::{leases, unknown_statuses, unreadable};
 use crate::settings::registry as setting;
 use crate::settings::{Settings, exclusive, kind};
 
-/// Statuses that are named in words.
+/// How many statuses an action names.
 const NAMED: usize = 5;
 
-/// Reads a metric.
 type Read = fn(&Caller, &Settings) -> Result<Metric>;
 
-/// The metrics about tasks, each with what reads it.
 const METRICS: [(&str, Read); 4] = [
     ("stale_leases", stale),
     ("unreadable_leases", unreadable_leases),
@@ -29,7 +25,7 @@ const METRICS: [(&str, Read); 4] = [
     ("blocked_leases", blocked_leases),
 ];
 
-/// Measures them; one that cannot be read is critical.
+/// Reads them; one that cannot be read is critical.
 pub fn metrics(caller: &Caller, settings: &Settings) -> Vec<Metric> {
     let measured = METRICS.iter().map(|&(name, read)| {
         read(caller, settings).unwrap_or_else(|error| Metric {
@@ -53,7 +49,7 @@ fn empty(metric: &'static str) -> Metric {
     }
 }
 
-/// A count of tasks beside its thresholds; the action is asked for only where something is wrong.
+/// A count with its thresholds; `action` is only called if the level is not ok.
 #[allow(clippy::cast_precision_loss)] // Counts of tasks stay far below 2^53.
 fn counted(
     metric: &'static str,
@@ -79,7 +75,7 @@ fn stale(caller: &Caller, settings: &Settings) -> Result<Metric> {
     let unmeasured = Metric { warning: Some(thresholds.0), critical: thresholds.1, ..empty("stale_leases") };
     let seconds = match default_grace::of(conn)? {
         Patience::Seconds(seconds) => seconds,
-        // Where nothing can be set, nothing is asked for.
+        // A database that cannot store settings needs no advice to set one.
         Patience::Unknown if exclusive::preset(conn)?.is_none() => {
             return Ok(Metric { level: Level::Warning, action: Some(default_grace::UNKNOWN.into()), ..unmeasured });
         }
@@ -137,7 +133,7 @@ fn blocked_leases(caller: &Caller, settings: &Settings) -> Result<Metric> {
     let conn = caller.connection();
     let seconds = match default_grace::of(conn)? {
         Patience::Seconds(seconds) => seconds,
-        // Then a task is blocked only if somebody has said for how long its lease was over, and requeued it.
+        // Then only a requeue with an explicit grace can have blocked a task.
         Patience::Unknown => 0,
         Patience::NoQueue => {
             return Ok(Metric { warning: Some(thresholds.0), critical: thresholds.1, ..empty("blocked_leases") });
@@ -152,7 +148,7 @@ fn blocked_leases(caller: &Caller, settings: &Settings) -> Result<Metric> {
     }))
 }
 
-/// Tasks that earlier backups had, and that are not there: see [`lost_tasks`].
+/// Tasks that earlier backups had and the queue lacks, see [`lost_tasks`].
 pub fn tasks_missing(caller: &Caller) -> Metric {
     #[allow(clippy::cast_precision_loss)] // Counts of tasks stay far below 2^53.
     let value = |tasks: Option<u64>| tasks.map_or(Value::Null, |tasks| Value::Real(tasks as f64));
