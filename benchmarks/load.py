@@ -197,8 +197,7 @@ def requeue(setting: Setting, turn: int) -> Iterator[Step]:
     leases = tasks.most(setting)
 
     def at_once() -> Run:
-        session = setting.open()
-        try:
+        with setting.open() as session:
             session.execute("BEGIN IMMEDIATE")
             begun = time.monotonic()
             run = timed(session, tasks.REQUEUE)
@@ -206,8 +205,6 @@ def requeue(setting: Setting, turn: int) -> Iterator[Step]:
             run.ended = time.monotonic()
             run.seconds = run.ended - begun
             return run
-        finally:
-            session.close()
 
     tasks.claim(setting.database, leases, turn)
     yield step(f"requeue {leases:,}", setting, lambda: setting.call(tasks.REQUEUE))

@@ -71,11 +71,8 @@ class Setting:
 
     def call(self, sql: str, *params: Value, database: Path | None = None) -> Run:
         """One statement in a process of its own; only the statement is timed."""
-        session = self.open(database)
-        try:
+        with self.open(database) as session:
             return timed(session, sql, *params)
-        finally:
-            session.close()
 
     def backup(self, directory: Path | None = None, **options: Any) -> Run:
         """queue_backup() into a directory, by default the scratch one."""

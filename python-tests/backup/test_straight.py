@@ -14,6 +14,7 @@ import pytest
 from conftest import MakeQueue, OpenPython
 
 from support.artifacts.kinds import back_up
+from support.workers import restarting
 
 pytestmark = pytest.mark.rule(3)
 
@@ -57,18 +58,8 @@ def test_a_snapshot_outlives_the_wal_that_it_does_not_need(
     session = open_python(queue.path)
     seed = int.from_bytes(os.urandom(4), "big")
     print(f"seed {seed}")
-    command = [
-        sys.executable,
-        str(SUPPORT / "workers/restarting_writer.py"),
-        str(queue.path),
-        str(seed),
-    ]
     seen = set()
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as writer:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == "ready\n"
+    with restarting(queue.path, seed):
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             made = back_up(session, verify="none", overwrite=True)
@@ -78,6 +69,4 @@ def test_a_snapshot_outlives_the_wal_that_it_does_not_need(
             assert len(numbers) == 1, (made, numbers)
             seen.add(numbers[0])
             Path(made["backup_path"]).unlink()
-        writer.communicate()
-    assert writer.returncode == 0
     assert len(seen) > 3

@@ -6,14 +6,12 @@ The tour is sql/story.sql, or with --all sql/demo.sql, which shows every functio
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from commands import environment, steps
@@ -46,19 +44,6 @@ def choose(wanted: str | None) -> Host:
     raise DemoError(host.missing)
 
 
-@contextlib.contextmanager
-def opened(host: Host, database: Path) -> Iterator[Session]:
-    """A process of the host that has ended when this ends."""
-    session = host.open(str(database))
-    try:
-        yield session
-    except BaseException:
-        with contextlib.suppress(HostDiedError):
-            session.close()
-        raise
-    session.close()
-
-
 def run_tour(session: Session, tour: Path) -> list[Span]:
     """Shows every statement and its result; returns when the backups ran."""
     backups: list[Span] = []
@@ -79,7 +64,7 @@ def show(host: Host, library: Path, directory: Path, tour: Path) -> None:
     first = queue.make(database)
     size, seconds = database.stat().st_size / 1e6, time.monotonic() - begun
     say(f"Queue: {database}, {first:,} tasks, {size:.0f} MB, in {seconds:.1f} s")
-    with opened(host, database) as session:
+    with host.open(str(database)) as session:
         session.load(library)
         # Then only the writer checkpoints, and no two checkpoints can ever overlap: before
         # SQLite 3.51.3 that could lose a commit (see "WAL-reset bug" on sqlite.org).
@@ -94,7 +79,7 @@ def show(host: Host, library: Path, directory: Path, tour: Path) -> None:
     check(stale == 0, f"{stale} stale leases are left")
     say("ok   no stale lease is left")
     for path, entry in plain_backups(directory / "backups"):
-        with opened(host, path) as session:
+        with host.open(str(path)) as session:
             say("ok   " + check_backup(session, path, entry, first, last))
 
 

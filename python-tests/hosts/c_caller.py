@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hosts.protocol import CALL_LIMIT_SECONDS, HostDiedError
+from hosts.protocol import CALL_LIMIT_SECONDS, HostDiedError, end
 
 DRIVER = Path(__file__).with_name("c_driver.py")
 
@@ -105,6 +105,5 @@ class CCaller:
         """Ends the process; a crash at its end counts, too."""
         if self.process.stdin is None or self.process.stdin.closed:
             return
-        self.process.stdin.close()
-        if self.process.wait(CALL_LIMIT_SECONDS) != 0:
+        if end(self.process) != 0:
             raise self._died()

@@ -159,11 +159,8 @@ def find_oldest() -> Host:
 
 def asked(host: Host) -> Host:
     """The host with the version that its SQLite gives."""
-    session = host.open(":memory:")
-    try:
+    with host.open(":memory:") as session:
         version = session.value("SELECT sqlite_version()")
-    finally:
-        session.close()
     return replace(host, version=version)
 
 

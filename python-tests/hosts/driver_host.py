@@ -19,6 +19,7 @@ from hosts.protocol import (
     Session,
     SqlError,
     Value,
+    end,
 )
 
 
@@ -129,13 +130,7 @@ class DriverSession(Session):
     def close(self) -> None:
         if self.process.stdin is None or self.process.stdin.closed:
             return
-        try:
-            self.process.stdin.close()
-            code = self.process.wait(CALL_LIMIT_SECONDS)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            self.process.kill()
-            raise HostDiedError(f"the host did not end: {error}") from error
-        if code != 0:
+        if end(self.process) != 0:
             raise self._died()
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import json
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, TypeVar, Union
 
 Value = Union[None, int, float, str, bytes]
 Row = tuple[Value, ...]
+S = TypeVar("S", bound="Session")
 
 # Longer than any single call may take on a slow machine: past it, the host hangs.
 CALL_LIMIT_SECONDS = 120.0
@@ -33,6 +36,17 @@ SQLITE_NOTADB = 26
 
 class HostDiedError(Exception):
     """The process of a host ended, or stopped answering, when nobody had asked it to."""
+
+
+def end(process: subprocess.Popen[str]) -> int:
+    """Ends the input of a host, and waits for its exit status."""
+    try:
+        assert process.stdin is not None
+        process.stdin.close()
+        return process.wait(CALL_LIMIT_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        process.kill()
+        raise HostDiedError(f"the host did not end: {error}") from error
 
 
 @dataclass
@@ -69,6 +83,7 @@ class Result:
 class Session(abc.ABC):
     """One process of a host with one database open (and perhaps others beside it)."""
 
+    process: subprocess.Popen[str]
     #: Whether a statement can be left half-read while another one runs.
     has_cursors = True
 
@@ -95,6 +110,18 @@ class Session(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """Closes the database and ends the process; raises HostDiedError if that crashes."""
+
+    def __enter__(self: S) -> S:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+            return
+        # What has gone wrong is told, and not that it ended the host, too.
+        self.process.kill()
+        with contextlib.suppress(HostDiedError):
+            self.close()
 
     def execute(self, sql: str, *params: Value) -> Result:
         """Runs one statement to its end."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hosts.protocol import CALL_LIMIT_SECONDS, HostDiedError, Result, Session, SqlError, Value
+from hosts.protocol import CALL_LIMIT_SECONDS, HostDiedError, Result, Session, SqlError, Value, end
 
 ERROR_LINE = re.compile(
     r"^(?:(?:Parse|Runtime) error|Error)(?: near line \d+)?: (?:stepping, )?(?P<message>.*)$",
@@ -146,11 +146,7 @@ class ShellSession(Session):
         if self.process.stdin is None or self.process.stdin.closed:
             return
         try:
-            self.process.stdin.close()
-            code = self.process.wait(CALL_LIMIT_SECONDS)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            self.process.kill()
-            raise HostDiedError(f"the shell did not end: {error}") from error
+            code = end(self.process)
         finally:
             self._stderr.close()
             self._scratch.cleanup()

@@ -1,4 +1,4 @@
-"""A process that transfers money: python banker.py DATABASE WRITER PAUSE.
+"""A process that transfers money: banker DATABASE WRITER PAUSE.
 
 The number of each transfer goes to standard output after its COMMIT has succeeded. The end of
 standard input stops it.
@@ -10,8 +10,9 @@ import os
 import random
 import sqlite3
 import sys
-import threading
 import time
+
+from support.workers import told
 
 BUSY_TIMEOUT_SECONDS = 30.0
 MOVE = "UPDATE accounts SET balance = balance + ? WHERE id = ?"
@@ -34,13 +35,7 @@ def transfer(connection: sqlite3.Connection, writer: int, number: int, ids: list
 
 def main() -> None:
     path, writer, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-    stop = threading.Event()
-
-    def wait_for_stop() -> None:
-        sys.stdin.read()
-        stop.set()
-
-    threading.Thread(target=wait_for_stop, daemon=True).start()
+    stop = told.to_stop()
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
     connection.execute("PRAGMA wal_autocheckpoint=0")
     connection.execute("PRAGMA synchronous=NORMAL")

@@ -8,7 +8,7 @@ from pathlib import Path
 from hosts import SqlError
 from hosts.protocol import SQLITE_CORRUPT, SQLITE_NOTADB
 from hosts.python_host import PythonSession
-from proof.workloads.place import scratch, session_on, some_host
+from proof.workloads.place import open_session, scratch, some_host
 from proof.workloads.record import Record
 from support.queues import Queue, Shape, make_queue
 
@@ -67,7 +67,7 @@ def is_perhaps_newer(error: SqlError) -> bool:
 def restore(library: Path, queue: Queue, backup: str, host: str, record: Record) -> None:
     """Replaces the database: from within, or from outside if SQLite lets nobody in any more."""
     try:
-        with session_on(library, queue.path, host) as session:
+        with open_session(library, queue.path, host) as session:
             session.rows("SELECT queue_restore(?)", backup)
             return
     except SqlError as error:
@@ -75,7 +75,7 @@ def restore(library: Path, queue: Queue, backup: str, host: str, record: Record)
         if not is_perhaps_newer(error):
             check_broken(error)
     target = (backup, str(queue.path), '{"overwrite": true}')
-    with session_on(library, ":memory:", host) as session:
+    with open_session(library, ":memory:", host) as session:
         try:
             session.rows("SELECT queue_restore(?, ?, ?)", *target)
             return
@@ -99,19 +99,19 @@ def one_round(library: Path, record: Record, chance: random.Random) -> None:
         )
         queue = make_queue(place / "queue.db", shape)
         host = some_host(chance)
-        with session_on(library, queue.path, host) as session:
+        with open_session(library, queue.path, host) as session:
             backup = session.object("SELECT queue_backup()")
             content = session.rows(DUMP)
         spoil(queue, chance)
         try:
-            with session_on(library, queue.path, host) as session:
+            with open_session(library, queue.path, host) as session:
                 found = check_told(session, record)
         except SqlError as error:
             check_broken(error)
             found = True
             record.count("live databases that SQLite does not open any more")
         restore(library, queue, backup["backup_path"], host, record)
-        with session_on(library, queue.path, host) as session:
+        with open_session(library, queue.path, host) as session:
             assert session.rows("PRAGMA integrity_check") == [("ok",)]
             assert session.rows(DUMP) == content, "the restored database has another content"
         record.count("live databases replaced by a restore")

@@ -1,4 +1,4 @@
-"""A process that keeps committing tokens: python committer.py DATABASE WRITER FIRST PAUSE.
+"""A process that keeps committing tokens: committer DATABASE WRITER FIRST PAUSE.
 
 Each commit is a row in the table `tokens` and a change of a task. Its number goes to standard
 output after the COMMIT has succeeded. The end of standard input stops it.
@@ -10,21 +10,16 @@ import os
 import random
 import sqlite3
 import sys
-import threading
 import time
+
+from support.workers import told
 
 BUSY_TIMEOUT_SECONDS = 30.0
 
 
 def main() -> None:
     path, writer, first, pause = sys.argv[1], *map(int, sys.argv[2:4]), float(sys.argv[4])
-    stop = threading.Event()
-
-    def wait_for_stop() -> None:
-        sys.stdin.read()
-        stop.set()
-
-    threading.Thread(target=wait_for_stop, daemon=True).start()
+    stop = told.to_stop()
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
     connection.execute("PRAGMA wal_autocheckpoint=0")
     connection.execute("PRAGMA synchronous=NORMAL")

@@ -21,7 +21,7 @@ from hosts import SqlError
 from hosts.python_host import PythonSession
 from proof.workloads import broken, rounds
 from proof.workloads.harm import KINDS, harmed
-from proof.workloads.place import session_on
+from proof.workloads.place import open_session
 from proof.workloads.record import Job, Record
 from support.artifacts import CATALOG, catalog
 from support.artifacts.kinds import ALL, hashes_of, make_chain, make_one, state, status_of
@@ -151,7 +151,7 @@ def one_scene(job: Job, record: Record, place: Path, first: int) -> int:
     """Rounds on one set of backups, until one fails; the number of the last."""
     shape = Shape(page_size=record.chance(first).choice((512, 1024)))
     queue = make_queue(place / "queue.db", shape)
-    with session_on(job.library, queue.path) as session:
+    with open_session(job.library, queue.path) as session:
         scene = build(place, session, queue)
         for number in range(first, first + ROUNDS_OF_A_SCENE):
             chance = record.chance(number)

@@ -28,7 +28,7 @@ from hosts.protocol import SQLITE_BUSY, Value
 from proof.workloads import rounds
 from proof.workloads import scene as scenes
 from proof.workloads.ledger import Token
-from proof.workloads.place import open_session, session_on, some_host
+from proof.workloads.place import open_session, some_host
 from proof.workloads.record import Job, Record
 from proof.workloads.scene import Scene, tokens_of
 
@@ -168,7 +168,9 @@ class Killer:
     def again(self, now: Round, name: str, statement: Statement) -> None:
         """The same action, in another process, to its end."""
         sql, values = statement
-        with session_on(now.scene.library, now.scene.queue.path, some_host(now.chance)) as session:
+        with open_session(
+            now.scene.library, now.scene.queue.path, some_host(now.chance)
+        ) as session:
             for left in reversed(range(TRIES)):
                 begun = time.monotonic()
                 try:

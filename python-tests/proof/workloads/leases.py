@@ -61,7 +61,7 @@ class Round:
         """One more."""
         name = f"worker-{len(self.workers) + len(self.dead)}"
         seed = f"{self.record.seed} {self.chance.random()} {name}"
-        worker = Worker("worker.py", self.queue.path, name, seed, LEASE_SECONDS, DEATHS)
+        worker = Worker("worker", self.queue.path, name, seed, LEASE_SECONDS, DEATHS)
         worker.until_first()
         return worker
 

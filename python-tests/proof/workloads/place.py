@@ -13,10 +13,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hosts import HostDiedError, find_host
+from hosts import find_host
 from hosts.python_host import PythonSession
+from support.workers import TESTS
 
-HERE = Path(__file__).resolve().parent
 HOSTS = ("apsw", "pysqlite3", "stdlib")
 PATIENCE_SECONDS = 60
 
@@ -43,27 +43,14 @@ def open_session(library: Path, path: Path | str, host: str = "apsw") -> PythonS
     return session
 
 
-@contextlib.contextmanager
-def session_on(library: Path, path: Path | str, host: str = "apsw") -> Iterator[PythonSession]:
-    """The same for a while; a host that crashes is an error."""
-    session = open_session(library, path, host)
-    try:
-        yield session
-    except BaseException:
-        session.process.kill()
-        with contextlib.suppress(HostDiedError):
-            session.close()
-        raise
-    session.close()
-
-
 class Worker:
     """A script of this package in a process of its own, which says line by line what it did."""
 
     def __init__(self, script: str, *arguments: object) -> None:
         self.script = script
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / script), *map(str, arguments)],
+            [sys.executable, "-m", f"proof.workloads.{script}", *map(str, arguments)],
+            cwd=TESTS,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

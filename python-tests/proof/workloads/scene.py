@@ -64,7 +64,7 @@ class Scene:
 
     def start(self, writer: int, first: int) -> Worker:
         """A writer whose tokens begin with that number."""
-        return Worker("committer.py", self.queue.path, writer, first, PAUSE_SECONDS)
+        return Worker("committer", self.queue.path, writer, first, PAUSE_SECONDS)
 
     def listen(self) -> None:
         """Takes down what the writers were told."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from hosts.python_host import PythonSession
 from proof.workloads import bank, rounds
-from proof.workloads.place import HOSTS, Worker, session_on, working
+from proof.workloads.place import HOSTS, Worker, open_session, working
 from proof.workloads.record import Job, Record
 from support.artifacts import assert_sound, opened
 from support.artifacts.kinds import ALL
@@ -97,8 +97,8 @@ def one_scene(job: Job, record: Record, place: Path, first: int) -> int:
     path = make(place, chance, journal)
     host = chance.choice(HOSTS[:2])
     record.count(f"banks with journal mode {journal}")
-    with session_on(job.library, path, host) as session:
-        writers = [Worker("banker.py", path, number, PAUSE_SECONDS) for number in range(WRITERS)]
+    with open_session(job.library, path, host) as session:
+        writers = [Worker("banker", path, number, PAUSE_SECONDS) for number in range(WRITERS)]
         with working(writers):
             for writer in writers:
                 writer.until_first()

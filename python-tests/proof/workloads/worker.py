@@ -1,4 +1,4 @@
-"""A worker that works, dawdles or dies: python worker.py DATABASE NAME SEED LEASE DEATHS.
+"""A worker that works, dawdles or dies: worker DATABASE NAME SEED LEASE DEATHS.
 
 It claims tasks, for LEASE seconds each, and prints "TASK NAME" for each that it has completed,
 after the COMMIT. Now and then it renews its lease, or sleeps longer than it may, and in a share

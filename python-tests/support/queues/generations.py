@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-TRAFFIC = Path(__file__).parents[1] / "workers" / "traffic.py"
+from support.workers import running, script
+
 ROWS = 3000
 SEEN = "SELECT generation, count(*), sum(number) FROM marks GROUP BY generation"
 
@@ -65,10 +63,7 @@ class Traffic:
     seen: list[list[list[Any]]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
-    def add(self, process: subprocess.Popen[str]) -> None:
-        output, complaints = process.communicate("stop\n", timeout=60)
-        assert process.returncode == 0, complaints
-        report = json.loads(output)
+    def add(self, report: dict[str, Any]) -> None:
         self.tokens.update(report["tokens"])
         self.seen.extend(seen for seen in report["seen"] if seen not in self.seen)
         self.errors.extend(report["errors"])
@@ -77,26 +72,9 @@ class Traffic:
 @contextlib.contextmanager
 def traffic(path: Path) -> Iterator[Traffic]:
     """Two readers and two writers, for as long as the block runs."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(TRAFFIC), str(path), role, f"{number}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number, role in enumerate(("reader", "reader", "writer", "writer"))
-    ]
+    roles = enumerate(("reader", "reader", "writer", "writer"))
     found = Traffic()
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
+    with running([script("traffic", path, role, number) for number, role in roles]) as workers:
         yield found
-        for process in processes:
-            found.add(process)
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+    for report in workers.answers:
+        found.add(report)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).resolve().parents[2]
 #: When a commit ended, by time.monotonic(), and how many seconds it took.
 Commit = tuple[float, float]
 
@@ -66,19 +66,28 @@ class Workers:
 
 def writing(database: Path, count: int, rate: float) -> AbstractContextManager[Workers]:
     """Runs that many writers, each at that many commits a second."""
-    command = [str(HERE / "writer.py"), str(database), str(rate)]
-    return running([[*command, str(seed)] for seed in range(count)])
+    return running([script("writer", database, rate, seed) for seed in range(count)])
 
 
 def working(database: Path, count: int, rate: float) -> AbstractContextManager[Workers]:
     """The same with workers that enqueue, claim and complete tasks."""
-    command = [str(HERE / "task_worker.py"), str(database), str(rate)]
-    return running([[*command, f"worker-{number}"] for number in range(count)])
+    names = [f"worker-{number}" for number in range(count)]
+    return running([script("task_worker", database, rate, name) for name in names])
 
 
 def recording(database: Path, count: int) -> AbstractContextManager[Workers]:
     """Runs that many recorders, which fill the table "record"."""
-    return running([[str(HERE / "recorder.py"), str(database)]] * count)
+    return running([script("recorder", database)] * count)
+
+
+def restarting(database: Path, seed: int) -> AbstractContextManager[Workers]:
+    """Runs a writer that makes SQLite begin its WAL anew."""
+    return running([script("restarting_writer", database, seed)])
+
+
+def script(name: str, *arguments: object) -> list[str]:
+    """A script of this package, for the Python that runs it."""
+    return ["-m", f"support.workers.{name}", *map(str, arguments)]
 
 
 @contextmanager
@@ -88,6 +97,7 @@ def running(commands: list[list[str]]) -> Iterator[Workers]:
         [
             subprocess.Popen(
                 [sys.executable, *command],
+                cwd=TESTS,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

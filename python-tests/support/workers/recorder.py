@@ -1,4 +1,4 @@
-"""A process that inserts as fast as it can: python recorder.py DATABASE.
+"""A process that inserts as fast as it can: recorder DATABASE.
 
 Each commit is one row in the table "record". Any line on standard input, or its end, stops it; then
 it prints how many commits SQLite has acknowledged, and the longest time that one took.
@@ -9,21 +9,16 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
-import threading
 import time
+
+from support.workers import told
 
 
 def main() -> None:
-    stop = threading.Event()
-
-    def wait_for_stop() -> None:
-        sys.stdin.readline()
-        stop.set()
-
+    stop = told.to_stop()
     connection = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
     connection.execute("PRAGMA synchronous=NORMAL")
     print("ready", flush=True)
-    threading.Thread(target=wait_for_stop, daemon=True).start()
     commits, longest = 0, 0.0
     while not stop.is_set():
         begun = time.monotonic()

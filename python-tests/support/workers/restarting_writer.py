@@ -1,8 +1,8 @@
-"""A process that makes SQLite begin its WAL anew: python restarting_writer.py DATABASE SEED.
+"""A process that makes SQLite begin its WAL anew: restarting_writer DATABASE SEED.
 
 Each commit gives every row of "ballast" the same new number. Then the WAL is copied to the database
 file, so that the next reader does without it, and the next commit may write over it. It says
-"ready" after the first commit, and ends when its standard input does.
+"ready" after the first commit, and in the end how many there were.
 """
 
 from __future__ import annotations
@@ -10,20 +10,15 @@ from __future__ import annotations
 import random
 import sqlite3
 import sys
-import threading
 import time
+
+from support.workers import told
 
 
 def main() -> None:
     """Commits until it is told to stop."""
     path, seed = sys.argv[1:]
-    chance, stop = random.Random(int(seed)), threading.Event()
-
-    def wait_for_stop() -> None:
-        sys.stdin.read()
-        stop.set()
-
-    threading.Thread(target=wait_for_stop, daemon=True).start()
+    chance, stop = random.Random(int(seed)), told.to_stop()
     connection = sqlite3.connect(path, isolation_level=None, timeout=10)
     connection.execute("PRAGMA synchronous=OFF")
     number = 0
@@ -34,6 +29,7 @@ def main() -> None:
         if number == 1:
             print("ready", flush=True)
         time.sleep(chance.random() * 0.003)
+    print(number)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A worker on the queue: task_worker.py DATABASE COMMITS_A_SECOND NAME, until its input ends.
+"""A worker on the queue: task_worker DATABASE COMMITS_A_SECOND NAME, until its input ends.
 
 The gaps between its commits are random (exponential), as those of workers are that know nothing of
 each other: with equal gaps, it would be a matter of luck whether two of them meet all the time or
@@ -19,6 +19,8 @@ import sqlite3
 import sys
 import threading
 import time
+
+from support.workers import told
 
 BUSY_TIMEOUT_SECONDS = 60.0
 
@@ -73,13 +75,7 @@ class Worker:
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     path, rate, name = sys.argv[1], float(sys.argv[2]), sys.argv[3]
-    stop = threading.Event()
-
-    def wait_for_end_of_input() -> None:
-        sys.stdin.read()
-        stop.set()
-
-    threading.Thread(target=wait_for_end_of_input, daemon=True).start()
+    stop = told.to_stop()
     worker = Worker(path, name)
     worker.work(rate, stop)
     worker.connection.close()

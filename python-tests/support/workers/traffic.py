@@ -1,4 +1,4 @@
-"""A process that uses a database while it is restored: python traffic.py FILE ROLE NUMBER.
+"""A process that uses a database while it is restored: traffic FILE ROLE NUMBER.
 
 A "writer" commits tokens and prints those that SQLite said were committed; a "reader" prints which
 contents it saw, each in one transaction. A line on standard input, or its end, stops it.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any
+
+from support.workers import told
 
 SEEN = "SELECT generation, count(*), sum(number) FROM marks GROUP BY generation"
 
@@ -52,16 +53,10 @@ def read(connection: sqlite3.Connection, report: Report) -> None:
 
 def main() -> None:
     path, role, number = sys.argv[1:]
-    stop = threading.Event()
-
-    def wait_for_stop() -> None:
-        sys.stdin.readline()
-        stop.set()
-
+    stop = told.to_stop()
     connection = sqlite3.connect(path, timeout=0.05, isolation_level=None)
     report = Report()
     print("ready", flush=True)
-    threading.Thread(target=wait_for_stop, daemon=True).start()
     while not stop.is_set():
         try:
             if role == "writer":

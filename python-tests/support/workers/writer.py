@@ -1,4 +1,4 @@
-"""A process that keeps committing: python writer.py DATABASE RATE SEED.
+"""A process that keeps committing: writer DATABASE RATE SEED.
 
 Each commit moves some priority from one task to another, so the sum over all tasks stays the same
 in every true snapshot. Any line on standard input, or its end, stops it; then it prints its report.
@@ -10,8 +10,9 @@ import json
 import random
 import sqlite3
 import sys
-import threading
 import time
+
+from support.workers import told
 
 BUSY_TIMEOUT_SECONDS = 30.0
 MOVE = "UPDATE task_queue SET priority = priority + ? WHERE id = ?"
@@ -36,12 +37,7 @@ def transfer(connection: sqlite3.Connection, chance: random.Random, ids: list[in
 
 def main() -> None:
     path, rate, seed = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
-    stop = threading.Event()
-
-    def wait_for_stop() -> None:
-        sys.stdin.readline()
-        stop.set()
-
+    stop = told.to_stop()
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
     connection.execute("PRAGMA synchronous=NORMAL")
     ids = [row[0] for row in connection.execute("SELECT id FROM task_queue")]
@@ -49,7 +45,6 @@ def main() -> None:
     errors: list[str] = []
     commits, longest, longest_wait = 0, 0.0, 0.0
     print("ready", flush=True)
-    threading.Thread(target=wait_for_stop, daemon=True).start()
     due = time.monotonic()
     while not stop.is_set():
         begun = time.monotonic()
