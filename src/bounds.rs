@@ -15,7 +15,7 @@
 //! in its catalog entry; an artifact expands to at most the size in that entry; a chain of backups is
 //! followed once, however long. Expansion without a size in the catalog leaves a [`margin`] of the disk.
 //!
-//! The Python package has the same bounds for the files that it reads, too
+//! The Python package reads some of these files, with the same bounds
 //! (`python/src/queuekeeper/offsite/bounds.py`).
 
 /// A catalog file. A backup takes about a kilobyte, so this is fifty thousand: one a minute for a month.
@@ -36,7 +36,7 @@ pub const A_STATUS_BYTES: usize = 16;
 pub const NESTING: usize = 64;
 /// A pointer file: 256 pointers of less than a kilobyte each, plus paths.
 pub const POINTERS_BYTES: u64 = 4 << 20;
-/// Pointers in such a file. We write at most 256; more that are in order are cut off.
+/// Pointers in such a file. We write at most 256; of more, the newest 256 are used.
 pub const POINTERS: usize = 4096;
 /// Bytes read of a compressed file to see how its content begins: sixteen times the largest page in a frame
 /// of its own. Without this bound, empty frames would have the whole file read.
@@ -54,7 +54,7 @@ pub const SETTING_NAME: usize = 256;
 pub const CELL: usize = 64 << 10;
 /// A cron expression. One that lists every minute, hour, day, month and weekday has some 400 bytes.
 pub const CRON_BYTES: usize = 1024;
-/// A word in the schedule's tables: a job, a step, or a status up to eight times.
+/// A word in the schedule's tables: a job, a step, a status, or a list of up to eight times.
 pub const LOG_WORD: usize = 1024;
 /// A step's result. The longest is a catalog entry.
 pub const LOG_DETAIL: usize = ENTRY_BYTES;
@@ -66,8 +66,8 @@ pub const LOG_ROW: usize = 512;
 /// The window of a zstd frame, as a power of two: the default limit of `zstd -d` (128 MiB). Ours need 8 MiB.
 pub const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// Factor by which a new entry stays below [`CATALOG_BYTES`] and [`ENTRY_BYTES`]: marks and deletion errors
-/// are added later.
+/// New entries leave 1/`ROOM` of [`CATALOG_BYTES`], [`CATALOG_ENTRIES`] and [`ENTRY_BYTES`] free: marks and
+/// deletion errors are added later.
 pub const ROOM: usize = 4;
 
 /// Bytes to leave free on a file system of `total` bytes when a backup of unknown size is expanded there: a

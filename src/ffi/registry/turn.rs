@@ -44,8 +44,8 @@ fn busy() -> Error {
 }
 
 impl Handle {
-    /// Waits until no other thread uses the handle or its wrapped connection. Fails at once if this thread is
-    /// already using another handle, which the others may be waiting for.
+    /// Waits until no other thread uses the handle or its wrapped connection. If this thread is already
+    /// using another handle, for which the others may be waiting, fails at once instead.
     pub(super) fn turn(&self) -> Result<Turn<'_>> {
         loop {
             let database = self.lock_database()?;
