@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +26,7 @@ from hosts.python_host import PythonSession
 from support import package as packages
 from support.compiling import SANITIZER
 from support.faults import Faults, build
+from support.memory import scratch
 from support.package import Package
 from support.package.backend import lay_out
 from support.queues import Queue, Shape, make_queue
@@ -163,28 +162,17 @@ def faults(
 
 
 @pytest.fixture
-def memory(tmp_path: Path) -> Iterator[Path]:
+def memory() -> Iterator[Path]:
     """An empty directory, in memory where there is a place for that: nothing waits for a disk."""
-    with in_memory(tmp_path) as place:
+    with scratch() as place:
         yield place
 
 
 @pytest.fixture(scope="module")
-def module_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def module_memory() -> Iterator[Path]:
     """The same for all tests of a module."""
-    with in_memory(tmp_path_factory.mktemp("memory")) as place:
+    with scratch() as place:
         yield place
-
-
-@contextlib.contextmanager
-def in_memory(otherwise: Path) -> Iterator[Path]:
-    """A directory in memory, or the other one where there is no place for that."""
-    shared = Path("/dev/shm")
-    if not (shared.is_dir() and os.access(shared, os.W_OK)):
-        yield otherwise
-        return
-    with tempfile.TemporaryDirectory(prefix="queuekeeper-", dir=shared) as name:
-        yield Path(name)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands.steps import ROOT, cargo
+from support import memory
 
 FUZZ = ROOT / "fuzz"
 BUILT = ROOT / "target" / "fuzz"
@@ -34,8 +35,6 @@ GRACE_SECONDS = 120.0
 LIMITS = ("-timeout=60", "-rss_limit_mb=1024", "-malloc_limit_mb=160")
 #: As cargo-fuzz sets it: Rust's own statics are no violation.
 SANITIZER = {"ASAN_OPTIONS": "detect_odr_violation=0"}
-#: Where files cost no disk; else in the usual place.
-MEMORY = next((place for place in ("/dev/shm",) if os.access(place, os.W_OK)), None)
 #: What a fuzzer says, last of all.
 EXECUTIONS = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 COVERED = re.compile(r"cov: (\d+)")
@@ -108,7 +107,7 @@ def run(program: Path, seconds: float, seed: int) -> Outcome:
     command += [f"-max_total_time={max(1, round(seconds))}", f"-seed={seed or 1}"]
     command += ["-print_final_stats=1", f"-artifact_prefix={artifacts}{os.sep}"]
     try:
-        with tempfile.TemporaryDirectory(dir=MEMORY) as place:
+        with tempfile.TemporaryDirectory(dir=memory.PLACE) as place:
             done = subprocess.run(
                 command,
                 cwd=FUZZ,

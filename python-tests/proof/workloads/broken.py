@@ -8,8 +8,9 @@ from pathlib import Path
 from hosts import SqlError
 from hosts.protocol import SQLITE_CORRUPT, SQLITE_NOTADB
 from hosts.python_host import PythonSession
-from proof.workloads.place import open_session, scratch, some_host
+from proof.workloads.place import open_session, some_host
 from proof.workloads.record import Record
+from support.memory import scratch
 from support.queues import Queue, Shape, make_queue
 
 BROKEN = {SQLITE_CORRUPT, SQLITE_NOTADB}

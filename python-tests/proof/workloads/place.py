@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -19,15 +17,6 @@ from support.workers import TESTS
 
 HOSTS = ("apsw", "pysqlite3", "stdlib")
 PATIENCE_SECONDS = 60
-
-
-@contextlib.contextmanager
-def scratch() -> Iterator[Path]:
-    """An empty directory, in memory where there is a place for that: nothing waits for a disk."""
-    shared = Path("/dev/shm")
-    top = shared if shared.is_dir() and os.access(shared, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="queuekeeper-proof-", dir=top) as name:
-        yield Path(name)
 
 
 def some_host(chance: random.Random) -> str:

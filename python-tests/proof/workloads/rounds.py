@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from proof.workloads.place import scratch
 from proof.workloads.record import Job, Record
+from support.memory import scratch
 
 #: Does rounds from that number on in a directory of its own; the number of the last one.
 OneScene = Callable[[Job, Record, Path, int], int]
