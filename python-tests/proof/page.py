@@ -12,8 +12,8 @@ HEAD = """\
 # Proof
 
 What `scripts/proof` found when it was run last. The command makes this page; nothing in it is
-written by hand. The tests run a short form of every part, see `python-tests/tools/test_proof_*.py` and
-`python-tests/faults/test_injected_*.py`.
+written by hand. The tests run a short form of every part, see `tools/test_proof_*.py` and
+`faults/test_injected_*.py` in `python-tests/`.
 """
 
 
