@@ -255,6 +255,17 @@ def make_disk(tmp_path: Path) -> Iterator[MakeDisk]:
         subprocess.run(["umount", str(place)], check=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: who begins one when the others are done lets all wait for it."""
+    items.sort(key=seconds, reverse=True)
+
+
+def seconds(item: pytest.Item) -> int:
+    """What the test takes, as far as it says so."""
+    marker = item.get_closest_marker("slow")
+    return int(marker.args[0] if marker.args else 5) if marker else 0
+
+
 def pytest_runtest_setup() -> None:
     """Ends in an orderly way when the time is over: who is killed leaves file systems mounted."""
     if time.time() > OVER:

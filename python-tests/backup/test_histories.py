@@ -155,7 +155,7 @@ class History:
             target.unlink()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(80)
 def test_every_backup_of_every_history_restores_to_what_was_there(
     tmp_path: Path, library: Path, open_python: OpenPython, capsys: pytest.CaptureFixture[str]
 ) -> None:

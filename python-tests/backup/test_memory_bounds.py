@@ -16,7 +16,7 @@ from support.eventually import peak
 from support.queues import Queue, Shape, make_queue
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow(40),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc/…/status"),
 ]
 

@@ -1,4 +1,4 @@
-"""Thirteen months of hourly calls: what lies on both sides in the end, and who was told what."""
+"""Thirteen months of calls: what lies on both sides in the end, and who was told what."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from support.schedules import NOON, Times, kept, spread
 from support.servers.listener import SECRETS, Listener, listening
 
 DAYS = 396
-HOURS = DAYS * 24
 #: The remote is a disk that is there every fourth Thursday, and on the first days and the last.
 DAILY = (5, 386)
+#: Between those days, when nothing is due at other hours, it is called at these alone.
+FEWER, HOURS = (28, 382), (1, 2, 3, 4, 13)
 #: Then, in the morning when the jobs are due, it is there but cannot be written, for that long.
 OUTAGE = datetime(2016, 11, 27)
 OUTAGE_HOURS = 6
@@ -29,7 +30,7 @@ LIMIT_SECONDS = 900
 
 PROGRAM = """
 from datetime import datetime, timedelta
-from queuekeeper import due
+from queuekeeper import _delivery, _messenger, due
 from queuekeeper.configuration import Configuration
 path, remote, ntfy, heartbeat, given = sys.argv[1:]
 given = json.loads(given)
@@ -43,15 +44,22 @@ keep = "/".join(map(str, given["keep"]))
 configured = Configuration({**common, "remote": remote, "remote_keep": keep}, environment={})
 begin, outage = map(datetime.fromisoformat, (given["begin"], given["outage"]))
 first, last = given["daily"]
-for hour in range(given["hours"]):
+fewer, until = given["fewer"]
+def messenger(url, message):
+    return _messenger.answer({"url": url, "message": message, "path": []})
+for hour in range(given["days"] * 24):
     now = begin + timedelta(hours=hour)
     days = (now - begin).days
+    if fewer <= days < until and now.hour not in given["hours"]:
+        continue
     reached = days % 28 == 0 or not first <= days < last
     broken = outage <= now < outage + timedelta(hours=given["outage_hours"])
     if hour == 72:
         # It has shown that it is run each hour.
         with queuekeeper.open(path) as queue:
             queue.set("cron_hourly", "off")
+        # And that a process sends each message, which takes longer than everything else.
+        _delivery.ask = messenger
     if broken != os.path.isfile(remote):
         if broken:
             os.rename(remote, remote + ".aside")
@@ -96,8 +104,8 @@ def listed(directory: Path) -> list[str]:
     return hours([datetime.fromisoformat(entry["created_at"].rstrip("Z")) for entry in entries])
 
 
-@pytest.mark.slow
-def test_thirteen_months_of_hourly_calls(own: Package, memory: Path) -> None:
+@pytest.mark.slow(200)
+def test_thirteen_months_of_calls(own: Package, memory: Path) -> None:
     queue = make_queue(memory / "queue.db", Shape())
     remote = memory / "remote"
     with listening() as listener:
@@ -142,6 +150,8 @@ def simulated(own: Package, queue: Queue, remote: Path, listener: Listener) -> l
         "outage": str(OUTAGE),
         "outage_hours": OUTAGE_HOURS,
         "daily": DAILY,
+        "days": DAYS,
+        "fewer": FEWER,
         "hours": HOURS,
     }
     arguments = (queue.path, remote, listener.ntfy, listener.heartbeat, json.dumps(given))

@@ -36,7 +36,7 @@ def bench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(60)
 def test_the_command_measures_everything_and_makes_the_page(tmp_path: Path) -> None:
     results = tmp_path / "results"
     where = ("--directory", tmp_path / "queues", "--output", results)

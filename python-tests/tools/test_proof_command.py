@@ -36,7 +36,7 @@ def target_of(library: Path) -> Path:
     return library.parent.parent
 
 
-@pytest.mark.slow
+@pytest.mark.slow(60)
 def test_the_page_says_what_was_done(library: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     options = ("--minutes", "0.1", "--seed", "5", "--only", "corruption,snapshot")

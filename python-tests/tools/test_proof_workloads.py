@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX 
 SEED = 20
 
 
-@pytest.mark.slow
+@pytest.mark.slow(40)
 @pytest.mark.rule(4)
 def test_random_kills_of_random_actions(library: Path) -> None:
     record = crash.run(Job(library, Limit(rounds=60), SEED))
@@ -28,7 +28,7 @@ def test_random_kills_of_random_actions(library: Path) -> None:
     assert record.counts["writers killed"] >= 5
 
 
-@pytest.mark.slow
+@pytest.mark.slow(40)
 @pytest.mark.rule(5)
 def test_random_damage_to_random_files(library: Path) -> None:
     record = corruption.run(Job(library, Limit(rounds=400), SEED))

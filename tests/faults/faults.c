@@ -4,13 +4,13 @@
 ** Preloaded into a host (LD_PRELOAD) with QUEUEKEEPER_FAULTS=FILE, where FILE holds a struct control that the test
 ** has mapped, too, and FILE.log takes what was done.
 **
-** Promise: operations count only while `armed` is not 0, only on what lies below `directory`, and only if their kind
-** is in `kinds`. The one with number `at`, and with `lasting` all after it, do not happen: the process is killed
-** (`what` is -1), or the call returns the error `what`. With `torn`, half of a write happens first. Everything that
-** changes something while armed is logged in the order in which it was done, with the bytes that were written, so that a
-** test can tell what would be left after a loss of power at any moment. With `opens`, opening is logged, too, with the
-** path to which the kernel was led by whatever links there were. With `lazy`, syncing returns at once. An empty
-** `directory` is the whole machine.
+** Promise: nothing is watched before the process calls faults_begin(). Operations count only while `armed` is not 0,
+** only on what lies below `directory`, and only if their kind is in `kinds`. The one with number `at`, and with
+** `lasting` all after it, do not happen: the process is killed (`what` is -1), or the call returns the error `what`.
+** With `torn`, half of a write happens first. Everything that changes something while armed is logged in the order in
+** which it was done, with the bytes that were written, so that a test can tell what would be left after a loss of
+** power at any moment. With `opens`, opening is logged, too, with the path to which the kernel was led by whatever
+** links there were. With `lazy`, syncing returns at once. An empty `directory` is the whole machine.
 **
 ** How: trap.c hands over every such system call, so nothing depends on who makes it. The handler runs inside a signal
 ** handler: it uses system calls alone, no memory but its stack, and a lock that only threads contend for.
@@ -277,8 +277,6 @@ __attribute__((constructor)) static void begin(void)
 {
     const char *name = getenv("QUEUEKEEPER_FAULTS");
     char log_name[LONGEST];
-    int numbers[CALLS];
-    size_t place;
     int file;
     if (name == NULL || strlen(name) + 5 > sizeof log_name)
         return;
@@ -292,6 +290,16 @@ __attribute__((constructor)) static void begin(void)
     close(file);
     if (control == MAP_FAILED)
         give_up("faults: the control file cannot be mapped\n");
+}
+
+/* From here on this process is watched, which makes each of these calls slower: not before it is armed. */
+void faults_begin(void)
+{
+    int numbers[CALLS];
+    size_t place;
+    static int begun;
+    if (control == NULL || begun++)
+        return;
     for (place = 0; place < CALLS; place++)
         numbers[place] = calls[place].number;
     if (trap_calls(numbers, CALLS, handle) != 0)

@@ -7,8 +7,8 @@
 ** not do.
 **
 ** How: a seccomp filter answers such calls with SIGSYS; the handler finds number and arguments in the registers, and
-** puts the result there. Its own calls are let through because they come from one known instruction. The filter stays
-** for the life of the process and goes on to its children and threads.
+** puts the result there. Its own calls are let through because they come from one known instruction. The filter is for
+** all threads, stays for the life of the process and goes on to its children.
 **
 ** Linux on x86-64 with glibc only.
 */
@@ -24,7 +24,9 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #ifndef __x86_64__
 #error "the registers of a system call are known here for x86-64 only"
@@ -123,5 +125,5 @@ int trap_calls(const int *numbers, size_t count, long (*handle)(int number, cons
     filter.filter = program;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return -1;
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0);
+    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter);
 }

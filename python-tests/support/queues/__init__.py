@@ -118,6 +118,8 @@ def make_queue(path: Path, shape: Shape) -> Queue:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, isolation_level=None)
     try:
+        # Nothing is to survive a crash of the test.
+        connection.execute("PRAGMA synchronous=OFF")
         connection.execute(f"PRAGMA page_size={shape.page_size}")
         connection.executescript(SCHEMA.read_text("utf-8"))
         (mode,) = connection.execute(f"PRAGMA journal_mode={shape.journal_mode}").fetchone()
@@ -133,7 +135,7 @@ def grow(queue: Queue, megabytes: int) -> None:
     """Fills the queue's database up to about that size, quickly."""
     connection = sqlite3.connect(queue.path, isolation_level=None)
     try:
-        # Nothing is to survive a crash of the test, so nothing needs to be synced or journalled.
+        # Nothing needs to be synced or journalled either.
         connection.execute("PRAGMA journal_mode=OFF")
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("CREATE TABLE ballast(id INTEGER PRIMARY KEY, content BLOB)")
