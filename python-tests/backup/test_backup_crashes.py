@@ -83,6 +83,7 @@ def test_kills_while_artifacts_are_overwritten_and_deleted(
 ) -> None:
     target = str(queue.backups / "one.db")
     queue.backups.mkdir()
+    there = 0
     for number in range(KILLS):
         session = open_python(queue.path)
         session.start(
@@ -100,9 +101,11 @@ def test_kills_while_artifacts_are_overwritten_and_deleted(
         back_up(again)
         again.value("SELECT queue_rotate(3)")
         if Path(target).exists():
+            there += 1
             assert status_of(again, Path(target), "full") == "ok", f"kill {number}"
         check_whole(again, queue)
         again.close()
+    assert there
 
 
 @pytest.mark.slow

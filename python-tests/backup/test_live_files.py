@@ -83,12 +83,14 @@ def test_a_live_database_in_place_of_a_catalogued_file_keeps_its_locks(
         "SELECT queue_restore(?)",
         "SELECT queue_delete_backup(?, '{\"dependants\": true}')",
     )
+    refused = []
     for sql in calls:
         for artifact in chain:
             try:
                 session.rows(sql, str(artifact))
-            except SqlError:
-                continue
+            except SqlError as error:
+                refused.append(error.message)
+    assert any(victim.name in message for message in refused), refused
     try:
         back_up(session, type="incremental")
     except SqlError as error:

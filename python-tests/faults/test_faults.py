@@ -86,11 +86,14 @@ def test_a_process_without_descriptors_gets_an_error_and_keeps_its_database(
         used = len(list(Path(f"/proc/{session.process.pid}/fd").iterdir()))
         resource.prlimit(session.process.pid, resource.RLIMIT_NOFILE, (used + free, 4096))
         try:
-            session.object("SELECT queue_backup()")
+            made = session.object("SELECT queue_backup()")
         except SqlError as error:
             assert "queue_backup" in error.message
             left = {"queue.db", "backups", f"backups/{artifacts.CATALOG}.lock"}
             assert set(queue.files()) <= left
+        else:
+            assert free > 0
+            artifacts.assert_sound(Path(made["backup_path"]))
         resource.prlimit(session.process.pid, resource.RLIMIT_NOFILE, (1024, 4096))
         assert session.value("SELECT queue_requeue_stale(60)") == 2
         assert session.object("SELECT queue_backup()")["page_size"] == PAGE

@@ -85,29 +85,6 @@ def test_after_an_interrupt_the_connection_works_on(
     large.backups.rmdir()
 
 
-def test_an_interrupted_requeue_keeps_what_it_has_done(
-    make: MakeQueue, open_python: OpenPython
-) -> None:
-    queue = make(Shape(tasks=10, stale_leased=20_000))
-    session = open_python(queue.path)
-    session.start("SELECT queue_requeue_stale(60)")
-    time.sleep(0.05)
-    session.interrupt()
-    rescued: object = "some"
-    try:
-        rescued = session.result().rows[0][0]
-    except SqlError as error:
-        assert error.primary_code == SQLITE_INTERRUPT
-    # Each task is either leased or queued, whole; and a second call completes the work.
-    assert queue.query(
-        "SELECT count(*) FROM task_queue WHERE (status = 'leased') = (locked_by IS NULL)"
-    ) == [(0,)]
-    ((left,),) = queue.query("SELECT count(*) FROM task_queue WHERE status = 'leased'")
-    assert (left == 0) == (rescued == 20_000)
-    assert session.value("SELECT queue_requeue_stale(60)") == left
-    assert session.value("PRAGMA integrity_check") == "ok"
-
-
 def test_an_interrupt_ends_the_wait_for_a_lock(make: MakeQueue, open_python: OpenPython) -> None:
     queue = make(Shape(journal_mode="delete"))
     holder, session = open_python(queue.path), open_python(queue.path)

@@ -35,15 +35,20 @@ def requeued(message: str) -> int:
     return int(found[1])
 
 
-def test_an_interrupted_requeue_says_how_many_it_has_done(
+def test_an_interrupted_requeue_keeps_and_tells_what_it_has_done(
     make: MakeQueue, open_python: OpenPython
 ) -> None:
     queue = make(Shape(tasks=0, stale_leased=TASKS))
     session = open_python(queue.path)
     message = interrupt_amid_requeue(session, queue, "SELECT queue_requeue_stale(60)")
+    # Each task is either leased or queued, whole; and a second call completes the work.
+    assert queue.query(
+        "SELECT count(*) FROM task_queue WHERE (status = 'leased') = (locked_by IS NULL)"
+    ) == [(0,)]
     ((left,),) = queue.query(LEFT)
-    assert 0 < requeued(message) == TASKS - left
+    assert 0 < requeued(message) == TASKS - left < TASKS
     assert session.value("SELECT queue_requeue_stale(60)") == left
+    assert session.value("PRAGMA integrity_check") == "ok"
 
 
 def test_an_interrupted_schedule_says_what_had_ended_and_marks_it_at_once(

@@ -24,7 +24,9 @@ def test_each_look_at_a_file_fails(action: Action, faults: Faults, memory: Path)
             errors.append(check_fault(scene, fault))
         except AssertionError as error:
             raise AssertionError(f"{action.name}, {fault}: {error}") from error
-    print(f"{action.name}: {len(errors)} looks, {sum(errors)} errors")
+    assert errors
+    # To these a look of ours makes no difference; a job tells of each step in its result.
+    assert any(errors) != (action.name in {"requeue_stale", "set", "run_due"})
 
 
 @pytest.mark.parametrize("column", ["wal_size_bytes", "size_bytes"])

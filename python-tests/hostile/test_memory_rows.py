@@ -69,8 +69,8 @@ def places(count: int) -> list[int]:
     return sorted({*range(1, count + 1, step), *range(1, min(count, 4) + 1)})
 
 
-def check(scene: Scene, fault: Fault) -> None:
-    """The action with memory refused, and what it has left."""
+def check(scene: Scene, fault: Fault) -> bool:
+    """The action with memory refused, and what it has left; whether it was an error."""
     scene.reset()
     answer = scene.ask(
         WARM,
@@ -87,6 +87,7 @@ def check(scene: Scene, fault: Fault) -> None:
         assert error.primary_code == SQLITE_NOMEM, error
     scene.check_next(answer, 2 + len(LOOK))
     scene.check_catalog()
+    return error is not None
 
 
 @pytest.mark.parametrize("lasting", [False, True], ids=["one", "all from there on"])
@@ -95,12 +96,14 @@ def test_an_allocation_that_is_refused_ends_the_action_and_not_the_host(
     action: Action, lasting: bool, allocations: Faults, memory: Path
 ) -> None:
     scene = Scene(action, allocations, memory)
+    errors = 0
     for number in places(scene.run.seen):
         fault = Fault(REFUSED, number, THREAD_RECORD, lasting=lasting)
         try:
-            check(scene, fault)
+            errors += check(scene, fault)
         except AssertionError as error:
             raise AssertionError(f"{action.name}, allocation {number}: {error}") from error
+    assert errors
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=IDS)
@@ -108,6 +111,7 @@ def test_a_limit_of_what_may_be_written_ends_the_action_and_not_the_host(
     action: Action, allocations: Faults, memory: Path
 ) -> None:
     scene = Scene(action, allocations, memory)
+    errors = []
     for kilobytes in LEVELS:
         scene.reset()
         answer = scene.ask(
@@ -121,12 +125,14 @@ def test_a_limit_of_what_may_be_written_ends_the_action_and_not_the_host(
         where = f"{action.name}, {kilobytes} kB"
         assert answer.status == 0, f"{where}: the host ended with {answer.status}"
         error = answer.error(2)
+        errors.append(error)
         assert error is None or error.primary_code == SQLITE_NOMEM, f"{where}: {error}"
         assert state_of(answer, 4, scene.going).content in (scene.old.content, scene.new.content), (
             where
         )
         scene.check_next(answer, 4 + len(LOOK))
-    assert error is None, "even the last level was not enough"
+    assert errors[0] is not None, "the first level was enough"
+    assert errors[-1] is None, "even the last level was not enough"
 
 
 @pytest.mark.parametrize("lasting", [False, True], ids=["one", "all from there on"])
@@ -138,6 +144,7 @@ def test_an_allocation_that_is_refused_ends_the_reading_and_not_the_host(
     scene.reset()
     ran = scene.ask(*steps(scene.sql), {"sql": sql, "armed": True})
     assert ran.seen > 0
+    errors = 0
     for number in places(ran.seen):
         answer = scene.ask(
             {"sql": sql, "armed": True},
@@ -147,5 +154,7 @@ def test_an_allocation_that_is_refused_ends_the_reading_and_not_the_host(
         where = f"{sql}, allocation {number}"
         assert answer.status == 0, f"{where}: the host ended with {answer.status}"
         error = answer.error(0)
+        errors += error is not None
         assert error is None or error.primary_code == SQLITE_NOMEM, f"{where}: {error}"
         assert len(answer.rows(1)) == len(ran.rows(1)), where
+    assert errors

@@ -126,14 +126,15 @@ def check_afterwards(path: Path, page_size: int, open_python: OpenPython) -> Non
     assert artifacts.temporaries_in(path.parent / "backups") == []
 
 
-def hold_again_and_again(path: Path, stop: threading.Event) -> None:
-    """Keeps everybody else out for most of the time."""
+def hold_again_and_again(path: Path, stop: threading.Event, held: list[float]) -> None:
+    """Keeps everybody else out for most of the time; since when, each time."""
     with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as connection:
         while not stop.is_set():
             try:
                 connection.execute("BEGIN EXCLUSIVE")
             except sqlite3.OperationalError:
                 continue
+            held.append(time.monotonic())
             time.sleep(0.002)
             connection.execute("ROLLBACK")
             time.sleep(0.0004)
@@ -147,15 +148,20 @@ def test_every_look_at_a_target_waits_for_its_writers(
     path = make_generation(tmp_path / "live" / "queue.db", "A", journal="delete")
     session = open_python(path)
     session.rows("PRAGMA busy_timeout=30000")
-    stop = threading.Event()
-    writer = threading.Thread(target=hold_again_and_again, args=(path, stop))
+    stop, held = threading.Event(), list[float]()
+    writer = threading.Thread(target=hold_again_and_again, args=(path, stop, held))
     writer.start()
     try:
+        until(lambda: bool(held), "the writer")
+        begun = time.monotonic()
         for generation in 50 * "BA":
             restore(session, backups[generation])
+        ended = time.monotonic()
     finally:
         stop.set()
         writer.join()
+    # More often than there were restores, so each had to wait.
+    assert sum(begun < since < ended for since in held) > 100
     assert seen_in(path) == whole("A")
 
 

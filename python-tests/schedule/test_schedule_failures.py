@@ -322,3 +322,4 @@ def test_kills_at_any_moment_lose_no_step_and_repeat_none_that_was_recorded(
         assert planned(session, "daily")["last_status"] == "ok"
         assert artifacts.temporaries_in(queue.backups) == []
         session.close()
+    assert "interrupted" in {status for _, status in logged(queue, "daily")}
