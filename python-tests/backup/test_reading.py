@@ -1,4 +1,4 @@
-"""A backup reads the database once, in large pieces, and not its own file."""
+"""What is read how often: the database once, in large pieces, and a backup's own file never."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import pytest
 from conftest import MakeQueue, OpenPython
 
 from hosts.python_host import PythonSession
+from support.artifacts import catalog
 from support.artifacts.kinds import back_up
-from support.queues import Shape
+from support.queues import Queue, Shape
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs /proc")
 
 PAGES = 4000
+SPACES = 8 << 20
 
 
 def counters(session: PythonSession) -> tuple[int, int]:
@@ -54,3 +56,35 @@ def test_a_full_backup_reads_the_database_once(
     assert made["checksum"] == hashlib.sha256(content).hexdigest()
     assert after[0] - before[0] < 1.5 * size
     assert after[1] - before[1] < 500 + size // 32_768
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT queue_backup()", 2),
+        ("""SELECT queue_backup(NULL, '{"verify": "quick"}')""", 2),
+        ("""SELECT queue_backup(NULL, '{"type": "incremental", "verify": "full"}')""", 2),
+        ("""SELECT queue_backup(NULL, '{"compression": "zstd", "verify": "quick"}')""", 2),
+        ("SELECT queue_verify('latest')", 2),
+        ("SELECT queue_verify({id}, 'full')", 2),
+        ("SELECT queue_restore({id}, {new})", 1),
+        ("SELECT queue_restore({id})", 3),
+        ("""SELECT count(*) FROM queue_rotation('{"keep_last": 1}')""", 1),
+        ("""SELECT queue_rotate('{"keep_last": 1}')""", 1),
+        ("SELECT queue_delete_backup({id})", 2),
+    ],
+)
+def test_a_call_reads_the_catalog_once_and_again_only_under_its_lock(
+    sql: str, expected: int, queue: Queue, open_python: OpenPython, tmp_path: Path
+) -> None:
+    """A restore into a live database makes a backup, too."""
+    session = open_python(queue.path)
+    back_up(session)
+    back_up(session, type="incremental", compression="zstd")
+    last, new = catalog(queue.backups)[-1], tmp_path / "new.db"
+    manifest = queue.backups / "backup_manifest.json"
+    with manifest.open("ab") as file:
+        file.write(b" " * SPACES)
+    before = counters(session)
+    session.rows(sql.replace("{id}", f"'{last['id']}'").replace("{new}", f"'{new}'"))
+    assert (counters(session)[0] - before[0]) // SPACES == expected

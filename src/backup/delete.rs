@@ -69,7 +69,7 @@ pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result
 pub fn at(caller: &Caller, place: &Path) -> Result<Outcome> {
     let live = caller.live_files()?;
     let mut watch = Watch::new(caller, None);
-    let (catalog, named) = find::by_path(&live, place, &[], &mut watch)?;
+    let Found { catalog, entry: named, .. } = find::by_path(&live, place, &[], &mut watch)?;
     delete_from(&catalog, &named, &Options::default(), &live, &mut watch)
 }
 

@@ -19,7 +19,6 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use super::entry::Entry;
 use super::hash_file;
 use crate::backup::artifact::compression::Compression;
-use crate::backup::json::object::Object;
 use crate::bounds;
 use crate::clock;
 use crate::error::{Error, Result};
@@ -69,29 +68,12 @@ fn describe(name: String, time: DateTime<Utc>, size_bytes: u64) -> Entry {
     Entry {
         id: name.clone(),
         backup_type: ADOPTED.into(),
-        name: None,
-        queue_name: None,
-        source_path: String::new(),
         backup_path: name,
         created_at: clock::rfc3339(time),
         size_bytes,
         compressed: compression != Compression::None,
         compression: compression.word().into(),
-        checksum: String::new(),
-        database_version: None,
-        page_count: None,
-        page_size: None,
-        parent_id: None,
-        content_digest: None,
-        hash_file_checksum: None,
-        pages_stored: None,
-        task_counts: None,
-        duration_ms: None,
-        verified_at: None,
-        verified_level: None,
-        sequence: None,
-        object_digest: None,
-        others: Object::default(),
+        ..Entry::default()
     }
 }
 

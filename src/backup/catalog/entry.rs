@@ -34,7 +34,7 @@ use crate::clock;
 use crate::files;
 
 /// One backup.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Entry {
     /// A UUID; empty for a file that no catalog lists.

@@ -17,6 +17,7 @@
 //!   entry with the error, which is shown (see [`listing`](Listing)), and every writer tries again.
 
 pub mod adopted;
+mod backup;
 pub mod chain;
 mod deletion;
 pub mod entry;
@@ -37,6 +38,7 @@ use self::manifest::{Manifest, read};
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, DirectoryLock, Found, Heir, Likeness, LiveFiles, Users};
 use crate::progress::{RETRY, Watch};
+pub use backup::Backup;
 pub use deletion::told as told_of_deletions;
 pub use listing::Listing;
 pub use writer::Writer;
@@ -154,25 +156,12 @@ impl<'a> Catalog<'a> {
         self.opened.as_ref().map_or(Ok(None), |directory| files::open_own(directory, path, self.live))
     }
 
-    /// The backups, newest first.
+    /// What it lists, as that stands there.
     ///
     /// # Errors
     ///
     /// A manifest that cannot be read or is none.
-    pub fn backups(&self) -> Result<Vec<Entry>> {
-        Ok(self.unsettled()?.backups)
-    }
-
-    /// The same with those whose deletion failed: what a chain may need, as long as it lies there.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Catalog::backups`].
-    pub fn known(&self) -> Result<Vec<Entry>> {
-        Ok(self.unsettled()?.known())
-    }
-
-    fn unsettled(&self) -> Result<Listing> {
+    pub fn read(&self) -> Result<Listing> {
         let Some(directory) = &self.opened else { return Ok(Listing::default()) };
         let entries = match read(directory, &self.manifest(), self.live)? {
             Manifest::Catalog(entries, _) => entries,
@@ -187,17 +176,8 @@ impl<'a> Catalog<'a> {
     /// # Errors
     ///
     /// The same, `SQLITE_INTERRUPT`, or a file that cannot be read.
-    pub fn settled(&self, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
-        Ok(self.listing(watch)?.backups)
-    }
-
-    /// The same with what is being deleted.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Catalog::settled`].
     pub fn listing(&self, watch: &mut Watch<'_>) -> Result<Listing> {
-        let mut listing = self.unsettled()?;
+        let mut listing = self.read()?;
         if let Some(directory) = &self.opened {
             recover::look(directory, self.live, &mut listing.backups, watch)?;
         }
@@ -211,7 +191,7 @@ impl<'a> Catalog<'a> {
         without && recover::all(directory, self.live).is_ok_and(|entries| entries.is_empty())
     }
 
-    /// Takes the writers' lock and completes what a crashed writer left.
+    /// Takes the writers' lock, reads what is listed now, whoever wrote since it was first read, and completes what a crashed writer left.
     ///
     /// # Errors
     ///

@@ -22,6 +22,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::Found;
 use super::directory;
 use super::source::{Key, Made, Source};
 use crate::backup::artifact::kind::BEFORE_RESTORE;
@@ -72,7 +73,7 @@ impl Pointer {
         self.sequence > entry.made()
     }
 
-    /// What it leads to: the catalog there, and the entry.
+    /// The backup that it leads to.
     ///
     /// # Errors
     ///
@@ -82,20 +83,23 @@ impl Pointer {
         source: Option<&Source>,
         live: &'a LiveFiles,
         watch: &mut Watch<'_>,
-    ) -> Result<(Catalog<'a>, Entry)> {
+    ) -> Result<Found<'a>> {
         let path = Path::new(&self.backup_path);
         live.refuse(path)?;
         let catalog = Catalog::of(files::parent_of(path), live)?;
-        let listed = catalog.settled(watch)?.into_iter().find(|entry| {
+        let listing = catalog.listing(watch)?;
+        let listed = listing.backups.iter().find(|&entry| {
             entry.id == self.id
                 && entry.place(catalog.directory()) == path
                 && source.is_none_or(|own| own.owns(entry))
         });
-        let Some(entry) = listed.filter(Entry::is_intact) else {
+        let Some(entry) = listed.filter(|entry| entry.is_intact()).cloned() else {
             return Err(Error::usage("the catalog there does not list it (any more)"));
         };
         match catalog.look(path)? {
-            Some(found) if found.is_file() && found.length() == entry.size_bytes => Ok((catalog, entry)),
+            Some(found) if found.is_file() && found.length() == entry.size_bytes => {
+                Ok(Found::named(catalog, listing.known(), entry))
+            }
             Some(_) => Err(Error::usage("the file is not as long as it was")),
             None => Err(Error::usage("the file is missing")),
         }

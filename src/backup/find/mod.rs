@@ -27,8 +27,8 @@ use rusqlite::ffi;
 
 use self::source::{Made, Source};
 use super::artifact::kind::BEFORE_RESTORE;
-use super::catalog::Catalog;
 use super::catalog::entry::Entry;
+use super::catalog::{Backup, Catalog};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
@@ -38,6 +38,8 @@ use crate::progress::Watch;
 pub struct Found<'a> {
     /// The catalog that lists it, or of the directory in which it lies.
     pub catalog: Catalog<'a>,
+    /// What that lists, newest first: the backups and those whose deletion failed.
+    pub known: Vec<Entry>,
     /// Its entry.
     pub entry: Entry,
     /// What whoever asked for `latest` should know of newer ones.
@@ -49,15 +51,20 @@ pub struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn named(catalog: Catalog<'a>, entry: Entry) -> Self {
-        Self { catalog, entry, note: None, claimed: false, doubted: false }
+    fn named(catalog: Catalog<'a>, known: Vec<Entry>, entry: Entry) -> Self {
+        Self { catalog, known, entry, note: None, claimed: false, doubted: false }
     }
 
-    /// What `source` has for `latest`.
-    fn latest(catalog: Catalog<'a>, entry: Entry, note: Option<String>, source: Option<&Source>) -> Self {
-        let claimed = source.is_some_and(|source| source.only_claims(&entry));
-        let doubted = source.is_some_and(|source| source.doubts(&entry));
-        Self { note, claimed, doubted, ..Self::named(catalog, entry) }
+    /// The same as what `source` has for `latest`.
+    fn latest(self, note: Option<String>, source: Option<&Source>) -> Self {
+        let claimed = source.is_some_and(|source| source.only_claims(&self.entry));
+        let doubted = source.is_some_and(|source| source.doubts(&self.entry));
+        Self { note, claimed, doubted, ..self }
+    }
+
+    /// It, to read its artifact.
+    pub fn backup(&self) -> Backup<'_> {
+        Backup { catalog: &self.catalog, known: &self.known, entry: &self.entry, staged: None }
     }
 }
 
@@ -83,29 +90,29 @@ pub fn backup<'a>(
     if words == "latest" {
         return latest(caller, live, dir, watch);
     }
-    let (catalog, entry) = if uuid::Uuid::parse_str(words).is_ok() && !Path::new(words).exists() {
+    if uuid::Uuid::parse_str(words).is_ok() && !Path::new(words).exists() {
         let catalog = Catalog::of(&directory::directory(caller, dir, watch)?, live)?;
-        by_id(catalog, words, live, watch)?
+        by_id(catalog, words, live, watch)
     } else {
         if words.ends_with(std::path::is_separator) {
             return Err(no_backup(Path::new(words)));
         }
-        by_path(live, Path::new(words), targets, watch)?
-    };
-    Ok(Found::named(catalog, entry))
+        by_path(live, Path::new(words), targets, watch)
+    }
 }
 
 /// The newest backup of the caller's own source.
 fn latest<'a>(caller: &Caller, live: &'a LiveFiles, dir: Option<&str>, watch: &mut Watch<'_>) -> Result<Found<'a>> {
     let catalog = Catalog::of(&directory::directory(caller, dir, watch)?, live)?;
-    let entries = catalog.settled(watch)?;
+    let listing = catalog.listing(watch)?;
+    let entries = &listing.backups;
     let pointers = match dir {
         None => elsewhere::pointers(&catalog),
         Some(_) => Vec::new(),
     };
-    let source = Source::of(caller, watch)?.among(elsewhere::made(&entries, &pointers))?;
+    let source = Source::of(caller, watch)?.among(elsewhere::made(entries, &pointers))?;
     // Who stands for nobody may have what is of one source alone.
-    let source = Some(source).filter(|source| source.is_known() || source::only(&entries).is_none());
+    let source = Some(source).filter(|source| source.is_known() || source::only(entries).is_none());
     let own = |made: Made<'_>| source.as_ref().is_none_or(|source| source.owns(made));
     let newest = newest(entries.iter().filter(|entry| own(Made::from(*entry))));
     let mut lost = Vec::new();
@@ -115,7 +122,7 @@ fn latest<'a>(caller: &Caller, live: &'a LiveFiles, dir: Option<&str>, watch: &m
             break;
         }
         match pointer.follow(source.as_ref(), live, watch) {
-            Ok((catalog, entry)) => return Ok(Found::latest(catalog, entry, told_of(&lost), source.as_ref())),
+            Ok(found) => return Ok(found.latest(told_of(&lost), source.as_ref())),
             Err(error) if error.primary_code() == ffi::SQLITE_INTERRUPT => return Err(error),
             Err(error) => lost.push(format!("'{}' ({error})", pointer.backup_path)),
         }
@@ -124,9 +131,9 @@ fn latest<'a>(caller: &Caller, live: &'a LiveFiles, dir: Option<&str>, watch: &m
         (Some(entry), source) => {
             let saved = (entry.name.as_deref() == Some(BEFORE_RESTORE)).then(|| ONLY_SAVED.to_owned());
             let note = told_of(&lost).into_iter().chain(saved).reduce(|first, second| format!("{first}; {second}"));
-            Ok(Found::latest(catalog, entry, note, source.as_ref()))
+            Ok(Found::named(catalog, listing.known(), entry).latest(note, source.as_ref()))
         }
-        (None, Some(source)) if !entries.is_empty() => Err(source::none_of(&source, catalog.directory(), &entries)),
+        (None, Some(source)) if !entries.is_empty() => Err(source::none_of(&source, catalog.directory(), entries)),
         (None, _) => Err(Error::usage(format!(
             "'{}' holds no backups; make one with queue_backup(), or say in which directory they are: {{\"dir\": \"…\"}}",
             catalog.directory().display()
@@ -162,7 +169,7 @@ pub fn verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
         return Ok(Vec::new());
     }
     let live = caller.live_files()?;
-    let entries = Catalog::of(&directory, &live)?.backups()?;
+    let entries = Catalog::of(&directory, &live)?.read()?.backups;
     let source = Source::of(caller, watch)?.among(entries.iter().map(Made::from))?;
     let sound = |entry: &Entry| source.owns(entry) && entry.verified_at.is_some() && !entry.is_damaged();
     Ok(entries.into_iter().filter(sound).collect())
@@ -181,7 +188,9 @@ pub fn is_there(caller: &Caller, id: &str) -> Result<bool> {
     }
     let live = caller.live_files()?;
     match by_id(Catalog::of(&directory, &live)?, id, &live, &mut watch) {
-        Ok((catalog, entry)) => Ok(!entry.is_going() && catalog.look(&entry.place(catalog.directory()))?.is_some()),
+        Ok(Found { catalog, entry, .. }) => {
+            Ok(!entry.is_going() && catalog.look(&entry.place(catalog.directory()))?.is_some())
+        }
         Err(error) if error.primary_code() == ffi::SQLITE_ERROR => Ok(false),
         Err(error) => Err(error),
     }
@@ -196,34 +205,25 @@ fn no_backup(path: &Path) -> Error {
 /// # Errors
 ///
 /// As for [`backup`].
-pub fn by_path<'a>(
-    live: &'a LiveFiles,
-    path: &Path,
-    targets: &[&Path],
-    watch: &mut Watch<'_>,
-) -> Result<(Catalog<'a>, Entry)> {
+pub fn by_path<'a>(live: &'a LiveFiles, path: &Path, targets: &[&Path], watch: &mut Watch<'_>) -> Result<Found<'a>> {
     live.refuse(path)?;
     let name = match path.file_name().and_then(|name| name.to_str()) {
         Some(name) if !path.is_dir() => name.to_owned(),
         _ => return Err(no_backup(path)),
     };
     let catalog = Catalog::of(files::parent_of(path), live)?;
-    let listed = catalog.listing(watch)?.known().into_iter().find(|entry| entry.backup_path == name);
-    match listed {
-        Some(entry) => Ok((catalog, entry)),
-        None => uncatalogued::describe(&catalog, path, targets, watch).map(|entry| (catalog, entry)),
-    }
+    let known = catalog.listing(watch)?.known();
+    let entry = match known.iter().find(|entry| entry.backup_path == name) {
+        Some(entry) => entry.clone(),
+        None => uncatalogued::describe(&catalog, path, targets, watch)?,
+    };
+    Ok(Found::named(catalog, known, entry))
 }
 
-fn by_id<'a>(
-    catalog: Catalog<'a>,
-    id: &str,
-    live: &'a LiveFiles,
-    watch: &mut Watch<'_>,
-) -> Result<(Catalog<'a>, Entry)> {
-    let found = catalog.listing(watch)?.known().into_iter().find(|entry| entry.id.eq_ignore_ascii_case(id));
-    if let Some(entry) = found {
-        return Ok((catalog, entry));
+fn by_id<'a>(catalog: Catalog<'a>, id: &str, live: &'a LiveFiles, watch: &mut Watch<'_>) -> Result<Found<'a>> {
+    let known = catalog.listing(watch)?.known();
+    if let Some(entry) = known.iter().find(|entry| entry.id.eq_ignore_ascii_case(id)).cloned() {
+        return Ok(Found::named(catalog, known, entry));
     }
     let pointers = elsewhere::pointers(&catalog);
     match pointers.iter().find(|pointer| pointer.id.eq_ignore_ascii_case(id)) {

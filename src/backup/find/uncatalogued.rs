@@ -20,7 +20,6 @@ use crate::backup::artifact::kind::Kind;
 use crate::backup::catalog::Catalog;
 use crate::backup::catalog::entry::Entry;
 use crate::backup::catalog::hash_file;
-use crate::backup::json::object::Object;
 use crate::backup::rebuild::scratch;
 use crate::backup::verify::newer_sqlite;
 use crate::bounds;
@@ -71,31 +70,17 @@ pub fn describe(catalog: &Catalog<'_>, path: &Path, targets: &[&Path], watch: &m
     };
     let page_count = u32::try_from(plain / u64::from(page_size)).unwrap_or(u32::MAX);
     let mut entry = Entry {
-        id: String::new(),
         backup_type: Kind::Full.word().into(),
-        name: None,
-        queue_name: None,
-        source_path: String::new(),
         backup_path: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         created_at: modified(&file),
         size_bytes: fingerprint.size,
         compressed: compression != Compression::None,
         compression: compression.word().into(),
         checksum: fingerprint.checksum,
-        database_version: None,
         page_count: Some(page_count),
         page_size: Some(page_size),
-        parent_id: None,
-        content_digest: None,
-        hash_file_checksum: None,
         pages_stored: Some(page_count),
-        task_counts: None,
-        duration_ms: None,
-        verified_at: None,
-        verified_level: None,
-        sequence: None,
-        object_digest: None,
-        others: Object::default(),
+        ..Entry::default()
     };
     entry.seal();
     Ok(entry)

@@ -19,7 +19,7 @@ use super::artifact;
 use super::artifact::compression::{self, Compression};
 use super::artifact::delta;
 use super::artifact::kind::Geometry;
-use super::catalog::Catalog;
+use super::catalog::Backup;
 use super::catalog::chain::chain;
 use super::catalog::entry::Entry;
 use crate::error::{Error, Result};
@@ -32,23 +32,14 @@ const BUFFER: usize = 1 << 20;
 const DELTA_EXTRA_A_PAGE: u64 = 8192;
 const DELTA_EXTRA: u64 = 1 << 20;
 
-/// Rebuilds the database of `entry` in `directory`. `staged` is its artifact, if that has no name yet.
+/// Rebuilds the database of a backup in `directory`.
 ///
 /// # Errors
 ///
 /// See the module's head.
-pub fn rebuild(
-    catalog: &Catalog<'_>,
-    entry: &Entry,
-    staged: Option<&Staged>,
-    directory: &Directory,
-    watch: &mut Watch<'_>,
-) -> Result<Staged> {
-    let entries = catalog.known()?;
-    let mut chain = chain(&entries, entry).map_err(Error::corrupt)?;
-    chain.reverse();
-    let job = Job { catalog, directory, own: staged.map(|staged| (entry, staged)) };
-    let mut links = chain.into_iter();
+pub fn rebuild(backup: &Backup<'_>, directory: &Directory, watch: &mut Watch<'_>) -> Result<Staged> {
+    let job = Job { backup, directory };
+    let mut links = backup.chain()?.into_iter().rev();
     let Some(first) = links.next() else {
         return Err(Error::internal("a chain of no backups"));
     };
@@ -60,7 +51,7 @@ pub fn rebuild(
         job.apply(link, parent, &rebuilt, watch)?;
         parent = link;
     }
-    job.compare(entry, &rebuilt, watch)?;
+    job.compare(backup.entry, &rebuilt, watch)?;
     Ok(rebuilt)
 }
 
@@ -111,10 +102,8 @@ pub fn geometry_of(entry: &Entry) -> Result<Geometry> {
 }
 
 struct Job<'a> {
-    catalog: &'a Catalog<'a>,
+    backup: &'a Backup<'a>,
     directory: &'a Directory,
-    /// The backup whose artifact has no name yet, and that artifact.
-    own: Option<(&'a Entry, &'a Staged)>,
 }
 
 impl Job<'_> {
@@ -143,7 +132,7 @@ impl Job<'_> {
     }
 
     fn apply(&self, link: &Entry, parent: &Entry, base: &Staged, watch: &mut Watch<'_>) -> Result<()> {
-        let path = link.place(self.catalog.directory());
+        let path = link.place(self.backup.catalog.directory());
         let geometry = geometry_of(link)?;
         if Some(geometry.page_size) != parent.page_size {
             return Err(Error::corrupt(format!("'{}' is for a database of another shape", path.display())));
@@ -164,14 +153,11 @@ impl Job<'_> {
 
     /// An artifact, from its beginning, and what errors call it.
     fn open(&self, link: &Entry) -> Result<(PathBuf, File)> {
-        if let Some((_, staged)) = self.own.filter(|(entry, _)| entry.id == link.id) {
-            return Ok((staged.path().to_path_buf(), staged.rewound()?));
-        }
-        let path = link.place(self.catalog.directory());
-        let file = self.catalog.open_file(&path)?.ok_or_else(|| {
+        let path = self.backup.path_of(link);
+        let file = self.backup.open(link)?.ok_or_else(|| {
             Error::new(rusqlite::ffi::SQLITE_CANTOPEN, format!("the backup '{}' is missing", path.display()))
         })?;
-        self.catalog.check(&file, &path)?;
+        self.backup.catalog.check(&file, &path)?;
         Ok((path, file))
     }
 

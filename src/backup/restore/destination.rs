@@ -78,7 +78,7 @@ impl Place {
 fn refuse_backup(path: &Path, live: &LiveFiles) -> Result<()> {
     let catalog = Catalog::of(files::parent_of(path), live)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if catalog.known()?.iter().any(|entry| entry.backup_path == name) {
+    if catalog.read()?.known().iter().any(|entry| entry.backup_path == name) {
         return Err(Error::usage(format!(
             "'{}' is a backup and cannot be a target; pass the path of a database",
             path.display()

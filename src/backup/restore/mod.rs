@@ -37,9 +37,9 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::artifact::kind::Level;
-use super::catalog::Catalog;
+use super::catalog::Backup;
 use super::catalog::entry::Entry;
-use super::find::{self, Found};
+use super::find;
 use super::rebuild;
 use super::verify::findings;
 use crate::clock;
@@ -117,28 +117,28 @@ pub fn restore<'a>(
     let live = caller.live_files()?;
     let place = Place::find(caller, &live, target, options.overwrite.unwrap_or(false))?;
     let mut watch = Watch::new(caller, listener);
-    let Found { mut catalog, entry, note, claimed, .. } =
-        find::backup(caller, &live, words, options.dir.as_deref(), &[files::parent_of(place.path())], &mut watch)?;
-    if !entry.is_intact() {
+    let targets = [files::parent_of(place.path())];
+    let mut found = find::backup(caller, &live, words, options.dir.as_deref(), &targets, &mut watch)?;
+    if !found.entry.is_intact() {
         return Err(Error::corrupt(format!(
             "the catalog entry of '{}' is not as it was written, so it cannot be trusted; see queue_verify()",
-            entry.backup_path
+            found.entry.backup_path
         )));
     }
-    catalog.pass_on();
-    if claimed {
-        catalog.restrict(place.heir().or_else(|| files::heir(&caller.file()?)));
+    found.catalog.pass_on();
+    if found.claimed {
+        found.catalog.restrict(place.heir().or_else(|| files::heir(&caller.file()?)));
     }
-    let job = Job { caller, catalog: &catalog, entry: &entry, options };
+    let job = Job { caller, backup: found.backup(), entry: &found.entry, options };
     let mut outcome = job.run(&place, &mut watch).map_err(|error| error.if_interrupted(AS_IT_WAS))?;
-    outcome.note = note.into_iter().chain(outcome.note).reduce(|first, second| format!("{first}; {second}"));
+    outcome.note = found.note.into_iter().chain(outcome.note).reduce(|first, second| format!("{first}; {second}"));
     outcome.duration_ms = clock::milliseconds(started.elapsed());
     Ok(outcome)
 }
 
 struct Job<'a> {
     caller: &'a Caller,
-    catalog: &'a Catalog<'a>,
+    backup: Backup<'a>,
     entry: &'a Entry,
     options: &'a Options,
 }
@@ -147,7 +147,7 @@ impl Job<'_> {
     fn run(&self, place: &Place, watch: &mut Watch<'_>) -> Result<Outcome> {
         let opened = Directory::open(files::parent_of(place.path()))?;
         let directory = &opened;
-        files::sweep(directory, self.catalog.live());
+        files::sweep(directory, self.backup.catalog.live());
         let mut outcome = self.outcome(place.path())?;
         match place {
             Place::New(path) => {
@@ -201,7 +201,7 @@ impl Job<'_> {
 
     /// The database of the backup, rebuilt in `directory` and checked.
     fn rebuilt(&self, directory: &Directory, outcome: &mut Outcome, watch: &mut Watch<'_>) -> Result<Staged> {
-        let rebuilt = rebuild::rebuild(self.catalog, self.entry, None, directory, watch)?;
+        let rebuilt = rebuild::rebuild(&self.backup, directory, watch)?;
         // A foreign backup may say that it is in WAL mode, which is for the target to say.
         let mut file = rebuilt.handle()?;
         let marked = file.seek(SeekFrom::Start(18)).and_then(|_| file.write_all(&[1, 1]));
@@ -245,7 +245,7 @@ impl Job<'_> {
 
     /// What a new target is like: the caller's database, or else the backup.
     fn likeness(&self) -> Option<Likeness> {
-        let of_backup = || self.catalog.look(&self.entry.place(self.catalog.directory())).ok().flatten();
+        let of_backup = || self.backup.catalog.look(&self.backup.path_of(self.entry)).ok().flatten();
         self.caller.likeness().or_else(|| of_backup().as_ref().map(Likeness::of_backup))
     }
 
@@ -253,7 +253,7 @@ impl Job<'_> {
         let geometry = rebuild::geometry_of(self.entry)?;
         Ok(Outcome {
             id: self.entry.id.clone(),
-            backup_path: self.entry.shown(self.catalog.directory()).backup_path,
+            backup_path: self.entry.shown(self.backup.catalog.directory()).backup_path,
             created_at: self.entry.created_at.clone(),
             age_seconds: clock::parse_rfc3339(&self.entry.created_at)
                 .map(|made| (self.caller.now() - made).num_seconds()),

@@ -11,9 +11,9 @@
 //! # How
 //!
 //! 1. Read and refuse: arguments, target, catalog.
-//! 2. [`produce`](self::produce) the artifact's file under a temporary name.
-//! 3. Verify it, if asked.
-//! 4. [`publish`](self::publish) it under the catalog's lock.
+//! 2. [`produce`](self::produce) the artifact's file under a temporary name, and its entry.
+//! 3. Verify both, if asked.
+//! 4. [`publish`](self::publish) both under the catalog's lock.
 //! 5. Leave a pointer to one that was put [`elsewhere`](super::find::elsewhere).
 //!
 //! Between 2 and 4 a rotation elsewhere may delete the parent of an incremental. Then it is made again, as a full one.
@@ -32,10 +32,10 @@ use serde_json::json;
 
 use self::destination::Target;
 use self::options::{Options, Wish};
-use self::produce::{Order, Produced};
-use super::artifact::kind::{Kind, Level};
-use super::catalog::Catalog;
+use self::produce::Produced;
+use super::artifact::kind::Kind;
 use super::catalog::entry::Entry;
+use super::catalog::{Backup, Catalog};
 use super::find::elsewhere;
 use super::find::source::{Made, Source};
 use super::json::object::Object;
@@ -83,8 +83,25 @@ impl Taken {
     }
 }
 
+/// A backup that is being taken: what is asked for, and what is known before its pages are read.
+pub struct Job<'a> {
+    /// Its main database is the source.
+    caller: &'a Caller,
+    wish: Wish,
+    target: Target,
+    catalog: &'a Catalog<'a>,
+    /// What the catalog listed before the lock was taken.
+    listed: Vec<Entry>,
+    source: Source,
+    started: Instant,
+    /// Why it is a full backup after all.
+    instead: Option<&'static str>,
+}
+
 /// What an interrupt leaves behind.
 const UNMADE: &str = "no backup was made, call again to start over";
+
+const PARENT_WENT: &str = "a full backup instead of an incremental: what it would build on was deleted in the meantime, or would be overwritten";
 
 /// Backs up the caller's main database.
 ///
@@ -100,93 +117,70 @@ pub fn backup<'a>(
     let started = Instant::now();
     let mut watch = Watch::new(caller, listener);
     let target = Target::resolve(caller, path, &mut watch)?;
-    let mut wish = options.wish(target.file_name.as_deref())?;
+    let wish = options.wish(target.file_name.as_deref())?;
     let live = caller.live_files()?;
     target.check(&live, wish.overwrite)?;
     let made = MadeDirectories::make(&target.directory, caller.likeness().as_ref())?;
     let catalog = Catalog::of(&target.directory, &live)?;
     // A directory whose catalog is none must be refused before the work, not after it.
-    let source = source_in(caller, options, &catalog, &mut watch)?;
+    let listed = catalog.read()?.backups;
+    let source = source_among(caller, options, &listed, &mut watch)?;
     // What a crash left may be what fills the disk.
     files::sweep(catalog.opened()?, &live);
-    let earlier = lost_tasks::earlier(&catalog.backups()?, &source);
-    let mut parent_went = None;
-    loop {
-        let unmade = |error: Error| error.if_interrupted(UNMADE);
-        let produced = order(caller, &wish, &catalog, &source, &target).produce(&mut watch).map_err(unmade)?;
-        let (blocked_ms, mut notes) = (produced.blocked_ms, produced.notes.clone());
-        let verified = check(caller, &produced, &wish, &catalog, &source, &mut notes, &mut watch).map_err(unmade)?;
-        notes.extend(parent_went.take());
-        let job = publish::Job {
-            caller,
-            wish: &wish,
-            target: &target,
-            catalog: &catalog,
-            source: &source,
-            started,
-            verified,
-        };
-        if let Some(entry) = job.publish(produced, &mut notes, &mut watch).map_err(unmade)? {
-            made.keep();
-            let place = entry.place(catalog.directory());
-            let entry = entry.shown(catalog.directory());
-            notes.extend(elsewhere::leave(caller, &entry, &place, &live, &mut watch));
-            let asked = !options.is_of_a_restore();
-            let counts = entry.task_counts.as_ref().map(Object::fields);
-            let warning = asked.then(|| lost_tasks::warning(caller, counts.as_ref(), &earlier, &mut watch)).flatten();
-            return Ok(Taken { entry, place, blocked_ms, notes, warning });
+    let mut job = Job { caller, wish, target, catalog: &catalog, listed, source, started, instead: None };
+    let mut taken = loop {
+        if let Some(taken) = job.attempt(&mut watch).map_err(|error| error.if_interrupted(UNMADE))? {
+            break taken;
         }
-        wish.kind = Kind::Full;
-        parent_went =
-            Some("a full backup instead of an incremental: what it would build on was deleted in the meantime, or would be overwritten".to_owned());
+        (job.wish.kind, job.instead) = (Kind::Full, Some(PARENT_WENT));
+    };
+    made.keep();
+    taken.notes.extend(elsewhere::leave(caller, &taken.entry, &taken.place, &live, &mut watch));
+    if !options.is_of_a_restore() {
+        let counts = taken.entry.task_counts.as_ref().map(Object::fields);
+        let earlier = lost_tasks::earlier(&job.listed, &job.source);
+        taken.warning = lost_tasks::warning(caller, counts.as_ref(), &earlier, &mut watch);
     }
+    Ok(taken)
 }
 
 /// What the database is known as in this catalog. What a restore saves of a copy is known by its path.
-fn source_in(caller: &Caller, options: &Options, catalog: &Catalog<'_>, watch: &mut Watch<'_>) -> Result<Source> {
-    let entries = catalog.backups()?;
+fn source_among(caller: &Caller, options: &Options, listed: &[Entry], watch: &mut Watch<'_>) -> Result<Source> {
     let source = Source::of(caller, watch)?;
-    match source.clone().among(entries.iter().map(Made::from)) {
+    match source.clone().among(listed.iter().map(Made::from)) {
         Err(_) if options.is_of_a_restore() => Ok(source.unnamed()),
         settled => settled,
     }
 }
 
-fn order<'a>(
-    caller: &'a Caller,
-    wish: &'a Wish,
-    catalog: &'a Catalog<'a>,
-    source: &'a Source,
-    target: &'a Target,
-) -> Order<'a> {
-    Order { caller, wish, catalog, source, shown: &target.shown }
-}
+impl Job<'_> {
+    /// Takes the backup; `None` when it has to be a full one.
+    fn attempt(&self, watch: &mut Watch<'_>) -> Result<Option<Taken>> {
+        let mut produced = self.produce(watch)?;
+        self.verify(&mut produced, watch)?;
+        produced.notes.extend(self.instead.map(str::to_owned));
+        self.publish(produced, watch)
+    }
 
-/// Verifies the artifact where it lies; when that was, and the level that was reached.
-fn check(
-    caller: &Caller,
-    produced: &Produced,
-    wish: &Wish,
-    catalog: &Catalog<'_>,
-    source: &Source,
-    notes: &mut Vec<String>,
-    watch: &mut Watch<'_>,
-) -> Result<Option<(String, Level)>> {
-    let Some(level) = wish.verify else { return Ok(None) };
-    let entry = publish::entry_of(produced, wish, source);
-    let found = findings::findings(catalog, &entry, Some(&produced.staged), level, watch)?.soundness;
-    notes.extend(found.verification_note());
-    match found.findings.as_slice() {
-        [] => Ok(Some((clock::rfc3339(caller.now()), found.level(level)))),
-        [first, others @ ..] => {
-            let more = match others.len() {
-                0 => String::new(),
-                count => format!(" (and {count} more findings)"),
-            };
-            Err(Error::corrupt(format!(
-                "the copy of the database is not sound, so it was not kept: {first}{more}; check the database itself with \
-                 PRAGMA integrity_check"
-            )))
-        }
+    /// Verifies the artifact where it lies, if that is asked for.
+    fn verify(&self, produced: &mut Produced, watch: &mut Watch<'_>) -> Result<()> {
+        let Some(level) = self.wish.verify else { return Ok(()) };
+        let Produced { staged, entry, notes, .. } = produced;
+        let backup = Backup { catalog: self.catalog, known: &self.listed, entry, staged: Some(staged) };
+        let found = findings::findings(&backup, level, watch)?.soundness;
+        notes.extend(found.verification_note());
+        let Some((first, others)) = found.findings.split_first() else {
+            let now = clock::rfc3339(self.caller.now());
+            entry.record(Some((&now, found.level(level).word())), &now);
+            return Ok(());
+        };
+        let more = match others.len() {
+            0 => String::new(),
+            count => format!(" (and {count} more findings)"),
+        };
+        Err(Error::corrupt(format!(
+            "the copy of the database is not sound, so it was not kept: {first}{more}; check the database itself with \
+             PRAGMA integrity_check"
+        )))
     }
 }

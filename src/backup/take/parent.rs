@@ -13,7 +13,7 @@ use crate::backup::catalog::Catalog;
 use crate::backup::catalog::chain::chain;
 use crate::backup::catalog::entry::Entry;
 use crate::backup::catalog::hash_file;
-use crate::backup::find::source::Source;
+use crate::backup::take::Job;
 use crate::error::Result;
 
 /// The parent for a new incremental, or the reason why it has to be a full backup.
@@ -21,25 +21,19 @@ use crate::error::Result;
 /// # Errors
 ///
 /// What the disk says to reading the hash file.
-pub fn find(
-    catalog: &Catalog<'_>,
-    source: &Source,
-    name: Option<&str>,
-    page_size: u32,
-    full_every: u64,
-) -> Result<std::result::Result<Parent, String>> {
-    let entries = catalog.backups()?;
+pub fn find(job: &Job<'_>, page_size: u32, full_every: u64) -> Result<std::result::Result<Parent, String>> {
+    let (catalog, entries) = (job.catalog, &job.listed);
     let kinds = [Kind::Full.word(), Kind::Incremental.word()];
     let newest = entries.iter().find(|entry| {
-        source.owns(*entry)
-            && entry.name.as_deref() == name
+        job.source.owns(*entry)
+            && entry.name == job.wish.name
             && kinds.contains(&entry.backup_type.as_str())
             && entry.is_intact()
     });
     let Some(newest) = newest else {
         return Ok(Err("there is no earlier backup of this series to build on".into()));
     };
-    let chain = match chain(&entries, newest) {
+    let chain = match chain(entries, newest) {
         Ok(chain) => chain,
         Err(reason) => return Ok(Err(reason)),
     };

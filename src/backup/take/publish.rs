@@ -8,118 +8,54 @@
 //! replaced is marked first, so that the next writer looks which of the two lies there, if a crash comes in between.
 
 use std::path::Path;
-use std::time::Instant;
 
-use super::destination::Target;
-use super::names;
-use super::options::Wish;
-use super::produce::{self, Produced};
-use crate::backup::artifact::kind::Level;
+use super::produce::Produced;
+use super::{Job, Taken, names};
+use crate::backup::artifact::PageHash;
+use crate::backup::artifact::kind::Kind;
 use crate::backup::catalog::Catalog;
 use crate::backup::catalog::entry::Entry;
 use crate::backup::catalog::{hash_file, orphans};
 use crate::backup::find::elsewhere;
-use crate::backup::find::source::Source;
-use crate::backup::json::object::Object;
+use crate::backup::rebuild;
 use crate::clock;
-use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, Placed, Staged};
 use crate::progress::Watch;
 
-/// What is to be published, and where.
-pub struct Job<'a> {
-    /// Who asked.
-    pub caller: &'a Caller,
-    /// What was asked for.
-    pub wish: &'a Wish,
-    /// Where it shall go.
-    pub target: &'a Target,
-    /// The catalog of that directory.
-    pub catalog: &'a Catalog<'a>,
-    /// What the caller's database is known as.
-    pub source: &'a Source,
-    /// When the work began.
-    pub started: Instant,
-    /// When and how the artifact was verified.
-    pub verified: Option<(String, Level)>,
-}
-
-/// The catalog object of an artifact that has no name yet.
-pub fn entry_of(produced: &Produced, wish: &Wish, source: &Source) -> Entry {
-    let compression = wish.compression.0;
-    Entry {
-        id: uuid::Uuid::new_v4().to_string(),
-        backup_type: produced.kind.word().into(),
-        name: wish.name.clone(),
-        queue_name: source.name().map(str::to_owned),
-        source_path: source.path().to_owned(),
-        backup_path: String::new(),
-        created_at: clock::rfc3339(produced.taken_at),
-        size_bytes: produced.fingerprint.size,
-        compressed: compression != crate::backup::artifact::compression::Compression::None,
-        compression: compression.word().into(),
-        checksum: produced.fingerprint.checksum.clone(),
-        database_version: Some(produce::database_version()),
-        page_count: Some(produced.geometry.page_count),
-        page_size: Some(produced.geometry.page_size),
-        parent_id: produced.parent_id.clone(),
-        content_digest: Some(produced.content_digest.clone()),
-        hash_file_checksum: None,
-        pages_stored: Some(produced.pages_stored),
-        task_counts: produced.task_counts.as_ref().map(Object::from),
-        duration_ms: None,
-        verified_at: None,
-        verified_level: None,
-        sequence: None,
-        object_digest: None,
-        others: Object::default(),
-    }
-}
-
 impl Job<'_> {
-    /// Publishes the artifact; `None` when it has to be a full one: the backup that it builds on is gone, or would be replaced. `notes` get
-    /// what was set aside.
+    /// Publishes the artifact; `None` when it has to be a full one: the backup that it builds on is gone, or would be replaced.
     ///
     /// # Errors
     ///
     /// What the file system says, or a name that was taken. Nothing is left behind.
-    pub fn publish(
-        &self,
-        produced: Produced,
-        notes: &mut Vec<String>,
-        watch: &mut Watch<'_>,
-    ) -> Result<Option<Entry>> {
+    pub(super) fn publish(&self, produced: Produced, watch: &mut Watch<'_>) -> Result<Option<Taken>> {
+        let Produced { staged: artifact, mut entry, hashes, blocked_ms, mut notes } = produced;
         let mut writer = self.catalog.open(watch)?;
         notes.extend(writer.set_orphans_aside(self.caller.now()));
         let entries = writer.listing().known();
-        if let Some(parent) = &produced.parent_id
-            && !entries.iter().any(|entry| entry.id == *parent && !entry.is_going())
+        if let Some(parent) = &entry.parent_id
+            && !entries.iter().any(|other| other.id == *parent && !other.is_going())
         {
             return Ok(None);
         }
-        let mut entry = entry_of(&produced, self.wish, self.source);
-        entry.backup_path = self.free_name(&produced, &entries)?;
+        entry.backup_path = self.free_name(&entry, &entries)?;
         entry.follow(&entries);
         let pointers = elsewhere::pointers(self.catalog);
         entry.sequence = entry.sequence.map(|sequence| elsewhere::after(sequence, &pointers));
         let replaces = entries.iter().any(|other| other.backup_path == entry.backup_path);
-        if replaces && produced.parent_id.is_some() {
+        if replaces && entry.parent_id.is_some() {
             // It would replace something that it may build on.
             return Ok(None);
         }
         entry.duration_ms = Some(clock::milliseconds(self.started.elapsed()));
-        if let Some((when, level)) = &self.verified {
-            entry.verified_at = Some(when.clone());
-            entry.verified_level = Some(level.word().into());
-        }
         let path = entry.place(self.catalog.directory());
-        let hashes = self.stage_hashes(writer.directory(), &produced, &mut entry, &path)?;
+        let hashes = self.stage_hashes(writer.directory(), &hashes, &mut entry, &path)?;
         let staged = writer.stage(&entry, self.caller.likeness())?;
         let hash_path = hash_file::path_of(&path);
         writer.announce_replacement(&entry.backup_path)?;
-        self.place_hashes(hashes, &path, replaces && self.overwrites(), notes)?;
-        let refused = match produced.staged.place(&path, self.overwrites()) {
+        self.place_hashes(hashes, &path, replaces && self.overwrites(), &mut notes)?;
+        let refused = match artifact.place(&path, self.overwrites()) {
             Ok(Placed::Durable) => None,
             Ok(Placed::Fragile(error)) => Some((error, vec![path.as_path(), &hash_path])),
             // The file of this name is somebody else's.
@@ -131,7 +67,10 @@ impl Job<'_> {
             return Err(error);
         }
         match writer.commit(staged) {
-            Ok((entry, None)) => Ok(Some(entry)),
+            Ok((entry, None)) => {
+                let entry = entry.shown(self.catalog.directory());
+                Ok(Some(Taken { entry, place: path, blocked_ms, notes, warning: None }))
+            }
             Ok((_, Some(error))) => Err(error.context(format!(
                 "the backup '{}' is made and listed, but may not survive a power cut",
                 path.display()
@@ -167,14 +106,14 @@ impl Job<'_> {
     fn stage_hashes(
         &self,
         directory: &Directory,
-        produced: &Produced,
+        hashes: &[PageHash],
         entry: &mut Entry,
         path: &Path,
     ) -> Result<Staged> {
         let hash_path = hash_file::path_of(path);
         self.check_hash_path(&hash_path)?;
         let staged = Staged::new(directory)?;
-        let checksum = hash_file::write(staged.handle()?, &hash_path, entry, produced.geometry, &produced.hashes)?;
+        let checksum = hash_file::write(staged.handle()?, &hash_path, entry, rebuild::geometry_of(entry)?, hashes)?;
         if let Some(like) = self.caller.likeness() {
             staged.permit(&like)?;
         }
@@ -205,16 +144,17 @@ impl Job<'_> {
     }
 
     /// The first name that neither the directory nor the catalog has; the writers' lock keeps it free.
-    fn free_name(&self, produced: &Produced, entries: &[Entry]) -> Result<String> {
+    fn free_name(&self, new: &Entry, entries: &[Entry]) -> Result<String> {
         let directory = self.catalog.directory();
-        let ending = format!("{}{}", produced.kind.ending(), self.wish.compression.0.suffix());
+        let kind = Kind::from_word(&new.backup_type).unwrap_or(self.wish.kind);
+        let ending = format!("{}{}", kind.ending(), self.wish.compression.0.suffix());
         if let Some(name) = &self.target.file_name {
             let path = directory.join(name);
             check_free(self.catalog, &path, entries, self.overwrites())?;
             return Ok(name.clone());
         }
-        let names = names::generated_names(self.wish.name.as_deref(), produced.taken_at, &ending);
-        for name in names {
+        let taken_at = clock::parse_rfc3339(&new.created_at).unwrap_or_else(|| self.caller.now());
+        for name in names::generated_names(new.name.as_deref(), taken_at, &ending) {
             let listed = entries.iter().any(|entry| entry.backup_path == name);
             let path = directory.join(&name);
             // The hash file may be one that waits for its artifact.

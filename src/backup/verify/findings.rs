@@ -30,8 +30,7 @@ use super::newer_sqlite;
 use crate::backup::artifact::compression::Compression;
 use crate::backup::artifact::kind::{Kind, Level};
 use crate::backup::artifact::recognize;
-use crate::backup::catalog::Catalog;
-use crate::backup::catalog::chain::chain;
+use crate::backup::catalog::Backup;
 use crate::backup::catalog::entry::Entry;
 use crate::backup::catalog::hash_file;
 use crate::backup::rebuild::scratch;
@@ -73,26 +72,20 @@ impl From<Error> for Verdict {
     }
 }
 
-/// What is wrong with the backup of `entry`, and what could not be judged. `staged` is its artifact, if that has no name yet.
+/// What is wrong with a backup, and what could not be judged.
 ///
 /// # Errors
 ///
 /// When the question could not be answered: an unreadable file, a full disk, an interrupt, a schema of another SQLite.
-pub fn findings(
-    catalog: &Catalog<'_>,
-    entry: &Entry,
-    staged: Option<&Staged>,
-    level: Level,
-    watch: &mut Watch<'_>,
-) -> Result<Verdict> {
-    let job = Job { catalog, entry, staged };
+pub fn findings(backup: &Backup<'_>, level: Level, watch: &mut Watch<'_>) -> Result<Verdict> {
+    let entry = backup.entry;
     let plain = entry.compression == Compression::None.word() && entry.backup_type != Kind::Incremental.word();
     let proved = if level == Level::Checksum {
-        job.check_files(watch).and_then(|file| job.refuse_lone_delta(file, plain, watch)).map(|()| None)
+        backup.check_files(watch).and_then(|file| backup.refuse_lone_delta(file, plain, watch)).map(|()| None)
     } else if plain {
-        job.check_files(watch).and_then(|file| job.check_pages(file, watch)).map(Some)
+        backup.check_files(watch).and_then(|file| backup.check_pages(file, watch)).map(Some)
     } else {
-        job.check_hash_file(entry, watch).and_then(|()| job.rebuild_aside(watch)).map(Some)
+        backup.check_hash_file(entry, watch).and_then(|()| backup.rebuild_aside(watch)).map(Some)
     };
     let database = match proved {
         Err(error) if error.is_damage() => return Ok(Verdict::from(error)),
@@ -109,13 +102,6 @@ pub fn findings(
     Ok(verdict)
 }
 
-/// A backup that is being verified. Each of its files is opened once: what SQLite reads is what was compared.
-struct Job<'a> {
-    catalog: &'a Catalog<'a>,
-    entry: &'a Entry,
-    staged: Option<&'a Staged>,
-}
-
 /// A plain database that is open.
 struct Database {
     file: File,
@@ -125,39 +111,23 @@ struct Database {
     _rebuilt: Option<Staged>,
 }
 
-impl Job<'_> {
-    /// Where the artifact of the backup, or of one that it builds on, lies.
-    fn path_of(&self, link: &Entry) -> PathBuf {
-        match self.staged {
-            Some(staged) if link.id == self.entry.id => staged.path().to_path_buf(),
-            _ => link.place(self.catalog.directory()),
-        }
-    }
-
-    fn open(&self, link: &Entry) -> Result<File> {
-        if let Some(staged) = self.staged.filter(|_| link.id == self.entry.id) {
-            return staged.rewound();
-        }
-        let path = self.path_of(link);
-        self.catalog
-            .open_file(&path)?
-            .ok_or_else(|| Error::corrupt(format!("the backup '{}' is missing", path.display())))
-    }
-
+/// Each of its files is opened once: what SQLite reads is what was compared.
+impl Backup<'_> {
     /// Rebuilds the database where there is space for it.
     fn rebuild_aside(&self, watch: &mut Watch<'_>) -> Result<Database> {
-        let needed = rebuild::space_for(&self.catalog.known()?, self.entry)?;
+        let needed = rebuild::space_for(self.known, self.entry)?;
         let directory = scratch::directory(self.catalog, needed, self.entry)?;
-        let rebuilt = rebuild::rebuild(self.catalog, self.entry, self.staged, &directory, watch)?;
+        let rebuilt = rebuild::rebuild(self, &directory, watch)?;
         Ok(Database { file: rebuilt.handle()?, path: rebuilt.path().to_path_buf(), _rebuilt: Some(rebuilt) })
     }
 
     /// Every artifact of the chain is what was written; that of the backup itself.
     fn check_files(&self, watch: &mut Watch<'_>) -> Result<File> {
-        let entries = self.catalog.known()?;
         let mut own = None;
-        for link in chain(&entries, self.entry).map_err(Error::corrupt)? {
-            let (path, mut file) = (self.path_of(link), self.open(link)?);
+        for link in self.chain()? {
+            let path = self.path_of(link);
+            let missing = || Error::corrupt(format!("the backup '{}' is missing", path.display()));
+            let mut file = self.open(link)?.ok_or_else(missing)?;
             self.check_hash_file(link, watch)?;
             let found = artifact::fingerprint(&mut file, &path, watch)?;
             if found.size != link.size_bytes || found.checksum != link.checksum {

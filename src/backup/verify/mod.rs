@@ -15,7 +15,6 @@ pub mod newer_sqlite;
 use serde::{Deserialize, Serialize};
 
 use super::artifact::kind::Level;
-use super::catalog::Catalog;
 use super::catalog::entry::Entry;
 use super::find::{self, Found};
 use crate::clock;
@@ -70,11 +69,10 @@ pub fn check<'a>(
     };
     let live = caller.live_files()?;
     let mut watch = Watch::new(caller, listener);
-    let Found { catalog, entry, note: passed_over, .. } =
-        find::backup(caller, &live, words, options.dir.as_deref(), &[], &mut watch)?;
+    let backup = find::backup(caller, &live, words, options.dir.as_deref(), &[], &mut watch)?;
     let findings::Verdict { soundness: found, by_older } =
-        findings::findings(&catalog, &entry, None, level, &mut watch)
-            .map_err(|error| error.if_interrupted(UNCHANGED))?;
+        findings::findings(&backup.backup(), level, &mut watch).map_err(|error| error.if_interrupted(UNCHANGED))?;
+    let Found { entry, .. } = &backup;
     let (level, unjudged) = (found.level(level), Vec::from_iter(found.verification_note()));
     let mut details = found.findings;
     if !entry.is_intact() {
@@ -85,17 +83,17 @@ pub fn check<'a>(
     let when = passed.then(|| now.clone());
     let unrecorded = match by_older && entry.is_intact() {
         true => Some(BY_OLDER.to_owned()),
-        false if passed && !unjudged.is_empty() && verified_beyond(&entry, level) => Some(STAYS.to_owned()),
-        false => record(&catalog, &entry, Verdict { passed, level, now: &now }, &mut watch)
+        false if passed && !unjudged.is_empty() && verified_beyond(entry, level) => Some(STAYS.to_owned()),
+        false => record(&backup, Verdict { passed, level, now: &now }, &mut watch)
             .err()
             .map(|error| format!("the outcome could not be recorded in the catalog: {error}")),
     };
-    let notes: Vec<String> = passed_over.into_iter().chain(unjudged).chain(unrecorded).collect();
+    let notes: Vec<String> = backup.note.clone().into_iter().chain(unjudged).chain(unrecorded).collect();
     Ok(Outcome {
         status: if passed { "ok" } else { "corrupted" },
         level: level.word(),
         id: entry.id.clone(),
-        backup_path: entry.shown(catalog.directory()).backup_path,
+        backup_path: entry.shown(backup.catalog.directory()).backup_path,
         details,
         verified_at: when,
         note: (!notes.is_empty()).then(|| notes.join("; ")),
@@ -118,12 +116,13 @@ struct Verdict<'a> {
     now: &'a str,
 }
 
-fn record(catalog: &Catalog<'_>, entry: &Entry, verdict: Verdict<'_>, watch: &mut Watch<'_>) -> Result<()> {
+fn record(backup: &Found<'_>, verdict: Verdict<'_>, watch: &mut Watch<'_>) -> Result<()> {
+    let entry = &backup.entry;
     // An entry that somebody changed stays as it is: signing it anew would make it ours.
-    if !entry.is_intact() || !catalog.listing(watch)?.known().iter().any(|listed| listed.is_same(entry)) {
+    if !entry.is_intact() || !backup.known.iter().any(|listed| listed.is_same(entry)) {
         return Ok(());
     }
-    catalog.open(watch)?.update(entry, |entry| {
+    backup.catalog.open(watch)?.update(entry, |entry| {
         entry.record(verdict.passed.then_some((verdict.now, verdict.level.word())), verdict.now);
     })
 }

@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::backup::catalog::{Catalog, MANIFEST};
+use crate::backup::catalog::{Catalog, Listing, MANIFEST};
 use crate::backup::find::directory;
 use crate::backup::find::elsewhere;
 use crate::backup::find::source::{Made, Source};
@@ -46,7 +46,7 @@ pub fn of(caller: &Caller) -> Result<Vec<Leftover>> {
     let listing = catalog.listing(&mut watch)?;
     let pointers = elsewhere::pointers(&catalog);
     let source = Source::of(caller, &mut watch)?.among(elsewhere::made(&listing.backups, &pointers))?;
-    let mut found = in_catalog(&catalog, &source, &mut watch)?;
+    let mut found = resisting(&listing, &catalog, &source);
     found.extend(abandoned(catalog.opened()?, &live));
     let mut others: Vec<&Path> = pointers
         .iter()
@@ -56,21 +56,20 @@ pub fn of(caller: &Caller) -> Result<Vec<Leftover>> {
     others.sort_unstable();
     others.dedup();
     for other in others {
-        let there = Catalog::of(other, &live).and_then(|catalog| in_catalog(&catalog, &source, &mut watch));
+        let there = Catalog::of(other, &live)
+            .and_then(|catalog| Ok(resisting(&catalog.listing(&mut watch)?, &catalog, &source)));
         found.extend(there.unwrap_or_default());
     }
     Ok(found)
 }
 
-fn in_catalog(catalog: &Catalog<'_>, source: &Source, watch: &mut Watch<'_>) -> Result<Vec<Leftover>> {
-    let listing = catalog.listing(watch)?;
+fn resisting(listing: &Listing, catalog: &Catalog<'_>, source: &Source) -> Vec<Leftover> {
     let own = listing.resisting().filter(|entry| source.owns(Made::from(*entry)));
-    Ok(own
-        .map(|entry| Leftover {
-            path: entry.place(catalog.directory()),
-            why: entry.deletion_error().unwrap_or_default(),
-        })
-        .collect())
+    own.map(|entry| Leftover {
+        path: entry.place(catalog.directory()),
+        why: entry.deletion_error().unwrap_or_default(),
+    })
+    .collect()
 }
 
 fn abandoned(directory: &Directory, live: &LiveFiles) -> Vec<Leftover> {

@@ -146,7 +146,7 @@ fn by_default_catalog(caller: &Caller) -> Result<Earlier> {
         return Ok(Vec::new());
     }
     let live = caller.live_files()?;
-    let entries = Catalog::of(&directory, &live)?.backups()?;
+    let entries = Catalog::of(&directory, &live)?.read()?.backups;
     let source = Source::of(caller, &mut watch)?.among(entries.iter().map(Made::from))?;
     Ok(earlier(&entries, &source))
 }

@@ -15,22 +15,20 @@ mod pages;
 mod task_counts;
 mod vacuum_into;
 
-use std::path::Path;
-
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ffi};
 
 use self::task_counts::Counts;
-use super::options::Wish;
+use super::Job;
 use crate::backup::artifact::compression::{self, Compression};
 use crate::backup::artifact::kind::{Geometry, Kind};
 use crate::backup::artifact::{self, Fingerprint, PageHash};
-use crate::backup::catalog::Catalog;
-use crate::backup::find::source::Source;
+use crate::backup::catalog::entry::Entry;
 use crate::backup::json::bounded;
+use crate::backup::json::object::Object;
 use crate::backup::pipeline;
 use crate::backup::pipeline::early_sync;
-use crate::connection::Caller;
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
 use crate::host::{self, disk_errors};
@@ -38,58 +36,61 @@ use crate::memory;
 use crate::progress::Watch;
 use crate::queue::counts;
 
-/// What to make, and where.
-pub struct Order<'a> {
-    /// Who asks; its main database is the source.
-    pub caller: &'a Caller,
-    /// What is asked for.
-    pub wish: &'a Wish,
-    /// The directory that the artifact is to lie in.
-    pub catalog: &'a Catalog<'a>,
-    /// What the caller's database is known as.
-    pub source: &'a Source,
-    /// What errors call the file.
-    pub shown: &'a Path,
-}
-
 /// An artifact without a name yet.
 pub struct Produced {
     /// Its file.
     pub staged: Staged,
-    /// What it became: an incremental may have had to be full.
-    pub kind: Kind,
-    /// The shape of the database.
-    pub geometry: Geometry,
+    /// What the catalog is going to say of it, but for what publishing adds: its name and place there, and its hash file.
+    pub entry: Entry,
     /// The hash of each page.
     pub hashes: Vec<PageHash>,
-    /// The file's checksum and length.
-    pub fingerprint: Fingerprint,
-    /// The pages' digest.
-    pub content_digest: String,
-    /// Pages in the file.
-    pub pages_stored: u32,
-    /// What it builds on.
-    pub parent_id: Option<String>,
-    /// Tasks by status.
-    pub task_counts: Counts,
-    /// When the snapshot was taken.
-    pub taken_at: DateTime<Utc>,
     /// How long writers may have waited.
     pub blocked_ms: u64,
     /// What the caller should know.
     pub notes: Vec<String>,
 }
 
-impl Order<'_> {
+/// What is noted of the snapshot before it is let go of.
+struct Noted {
+    task_counts: Counts,
+    taken_at: DateTime<Utc>,
+    blocked_ms: u64,
+}
+
+impl Job<'_> {
     /// Makes the artifact.
     ///
     /// # Errors
     ///
     /// What the parts say. Nothing is left behind.
-    pub fn produce(&self, watch: &mut Watch<'_>) -> Result<Produced> {
+    pub(super) fn produce(&self, watch: &mut Watch<'_>) -> Result<Produced> {
         match self.wish.kind {
             Kind::Snapshot => self.vacuum_into(watch),
             Kind::Full | Kind::Incremental => self.walk(watch),
+        }
+    }
+
+    /// The entry of an artifact that holds all pages.
+    fn entry(&self, kind: Kind, noted: &Noted, geometry: Geometry, digest: String, file: Fingerprint) -> Entry {
+        let compression = self.wish.compression.0;
+        Entry {
+            id: uuid::Uuid::new_v4().to_string(),
+            backup_type: kind.word().into(),
+            name: self.wish.name.clone(),
+            queue_name: self.source.name().map(str::to_owned),
+            source_path: self.source.path().to_owned(),
+            created_at: clock::rfc3339(noted.taken_at),
+            size_bytes: file.size,
+            compressed: compression != Compression::None,
+            compression: compression.word().into(),
+            checksum: file.checksum,
+            database_version: Some(database_version()),
+            page_count: Some(geometry.page_count),
+            page_size: Some(geometry.page_size),
+            content_digest: Some(digest),
+            pages_stored: Some(geometry.page_count),
+            task_counts: noted.task_counts.as_ref().map(Object::from),
+            ..Entry::default()
         }
     }
 
@@ -99,7 +100,13 @@ impl Order<'_> {
             return Ok(plain);
         }
         let staged = Staged::new(self.catalog.opened()?)?;
-        compression::compress_file(&plain.handle()?, &staged.handle()?, self.wish.compression, self.shown, watch)?;
+        compression::compress_file(
+            &plain.handle()?,
+            &staged.handle()?,
+            self.wish.compression,
+            &self.target.shown,
+            watch,
+        )?;
         Ok(staged)
     }
 
@@ -121,7 +128,7 @@ impl Order<'_> {
             let thread = std::thread::Builder::new().name("queuekeeper-sync".into());
             let syncing =
                 memory::look_for(pipeline::STACK).and_then(|()| thread.spawn_scoped(scope, || staged.sync()));
-            let fingerprint = artifact::fingerprint(&mut file, self.shown, watch);
+            let fingerprint = artifact::fingerprint(&mut file, &self.target.shown, watch);
             if fingerprint.is_err() {
                 early_sync::give_up(&file);
             }

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::{Noted, Produced, counts};
 use crate::backup::artifact;
 use crate::backup::artifact::kind::{Geometry, Kind};
-use crate::backup::take::produce::{Order, Produced, counts};
+use crate::backup::take::Job;
 use crate::clock;
 use crate::connection::{Sidecar, read_pragma};
 use crate::error::{Error, Result};
@@ -17,7 +18,7 @@ use crate::files::Staged;
 use crate::progress::Watch;
 use crate::schema;
 
-impl Order<'_> {
+impl Job<'_> {
     pub(super) fn vacuum_into(&self, watch: &mut Watch<'_>) -> Result<Produced> {
         let mut standing = self.caller.standing()?;
         if standing.alone() {
@@ -37,29 +38,20 @@ impl Order<'_> {
         let (taken_at, since) = (self.caller.now(), Instant::now());
         sidecar.vacuum_into(self.caller, plain.handle()?, plain.path(), watch)?;
         let held = if standing.wal() { Duration::ZERO } else { since.elapsed() };
+        let blocked_ms = clock::milliseconds(held);
         drop(sidecar);
         let copy = artifact::open_immutable(plain.handle()?, plain.path())?;
-        let task_counts = counts(&copy, &mut notes, watch)?;
+        let noted = Noted { task_counts: counts(&copy, &mut notes, watch)?, taken_at, blocked_ms };
         let page_size: u32 = read_pragma(&copy, "page_size")?;
         drop(copy);
-        let hashes = artifact::page_hashes(&mut plain.handle()?, self.shown, page_size, watch)?;
+        let hashes = artifact::page_hashes(&mut plain.handle()?, &self.target.shown, page_size, watch)?;
         let page_count = u32::try_from(hashes.len()).unwrap_or(u32::MAX);
         let geometry = Geometry { page_size, page_count };
         let staged = self.compressed(plain, watch)?;
-        Ok(Produced {
-            fingerprint: self.settle(&staged, watch)?,
-            kind: Kind::Snapshot,
-            staged,
-            geometry,
-            content_digest: artifact::content_digest(geometry, &hashes),
-            hashes,
-            pages_stored: page_count,
-            parent_id: None,
-            task_counts,
-            taken_at,
-            blocked_ms: clock::milliseconds(held),
-            notes,
-        })
+        let fingerprint = self.settle(&staged, watch)?;
+        let digest = artifact::content_digest(geometry, &hashes);
+        let entry = self.entry(Kind::Snapshot, &noted, geometry, digest, fingerprint);
+        Ok(Produced { staged, entry, hashes, blocked_ms, notes })
     }
 }
 
