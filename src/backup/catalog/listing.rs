@@ -1,4 +1,4 @@
-//! What a catalog lists: backups, and what is being deleted.
+//! What a catalog lists: backups, and what is being deleted, in their order.
 //!
 //! # Promise
 //!
@@ -6,9 +6,11 @@
 //! - If its deletion failed, it still lies there. It is known by its path and its id, and shown with the error, until a writer can delete it.
 //! - Whatever the catalog lists is not adopted, in whatever state it is.
 
+use std::cmp::Reverse;
+
+use super::Catalog;
 use super::adopted;
 use super::entry::Entry;
-use super::{Catalog, newest_first, ordered};
 use crate::error::Result;
 
 /// The entries of a catalog.
@@ -51,6 +53,19 @@ impl Listing {
     }
 }
 
+/// Orders entries that stand as in a catalog, or are ordered already.
+fn ordered(mut entries: Vec<Entry>) -> Vec<Entry> {
+    // Entries of version 0.1.0: within one millisecond the one that stands later in the file is newer.
+    entries.reverse();
+    newest_first(&mut entries);
+    entries
+}
+
+/// Orders entries as they were made, the last one first; those of one number keep their order.
+pub fn newest_first(entries: &mut [Entry]) {
+    entries.sort_by_key(|entry| Reverse(entry.made()));
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::entry::tests::entry;
@@ -69,5 +84,44 @@ mod tests {
         assert_eq!(names(&listing.going), ["3.db", "2.db"]);
         assert_eq!(listing.resisting().count(), 1);
         assert_eq!(names(&listing.known()), ["4.db", "3.db", "1.db"]);
+    }
+
+    #[test]
+    fn newest_first_and_the_later_of_two_at_one_time() {
+        let entries = vec![
+            entry("old", "2026-01-01T00:00:00.000Z"),
+            entry("first", "2026-01-02T00:00:00.000Z"),
+            entry("second", "2026-01-02T00:00:00.000Z"),
+        ];
+        let entries = ordered(entries);
+        let names: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!(names, ["second", "first", "old"]);
+    }
+
+    #[test]
+    fn nothing_is_newer_for_ever() {
+        use super::super::entry::LARGEST_SEQUENCE;
+        let last = Entry { sequence: Some(LARGEST_SEQUENCE - 1), ..entry("last", "2026-01-01T00:00:00.000Z") };
+        let mut next = entry("next", "2026-01-02T00:00:00.000Z");
+        next.follow(std::slice::from_ref(&last));
+        let mut third = entry("third", "2026-01-03T00:00:00.000Z");
+        third.follow(&[last.clone(), next.clone()]);
+        let entries = ordered(vec![last, next, third]);
+        let names: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!(names, ["third", "next", "last"]);
+    }
+
+    #[test]
+    fn newest_is_last_made_not_last_by_the_clock() {
+        let numbered = |name: &str, created_at: &str, sequence| Entry { sequence, ..entry(name, created_at) };
+        let entries = vec![
+            numbered("third", "2026-01-02T00:00:00.000Z", Some(2_082_758_400_002)),
+            numbered("ahead", "2036-01-01T00:00:00.000Z", Some(2_082_758_400_000)),
+            numbered("behind", "2000-01-01T00:00:00.000Z", Some(2_082_758_400_001)),
+            numbered("of 0.1.0", "2026-01-01T00:00:00.000Z", None),
+        ];
+        let entries = ordered(entries);
+        let names: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!(names, ["third", "behind", "ahead", "of 0.1.0"]);
     }
 }

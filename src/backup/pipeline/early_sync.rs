@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use crate::backup::pipeline;
+use crate::backup::pipeline::threads;
 use crate::error::Result;
 
 /// Bytes between two syncs. Each costs the file system a commit of its journal; with a quarter as many, 1 GB took a
@@ -45,7 +45,7 @@ impl EarlySync {
     pub fn start(file: Arc<File>) -> Result<Self> {
         let (ask, asked) = sync_channel::<()>(1);
         let synced = Arc::clone(&file);
-        let thread = pipeline::spawn("queuekeeper-sync", move || asked.iter().try_for_each(|()| synced.sync_data()))?;
+        let thread = threads::spawn("queuekeeper-sync", move || asked.iter().try_for_each(|()| synced.sync_data()))?;
         Ok(Self { file, ask: Some(ask), thread, unsynced: 0 })
     }
 

@@ -18,27 +18,23 @@ pub mod batch;
 pub mod buffer;
 pub mod early_sync;
 pub mod sha256;
+pub mod threads;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use self::batch::{BATCH, Batch};
+use self::threads::{panicked, spawn, wait_for};
 use super::artifact::kind::Geometry;
 use super::snapshot::visitor::Fill;
 use crate::error::{Error, Result};
 use crate::host::threads::lock;
-use crate::memory;
 use crate::progress::Watch;
 
 /// Batches in circulation.
 const BATCHES: usize = 12;
-/// What a thread has for its stack, as much as Rust gives it anyway.
-pub const STACK: usize = 2 << 20;
-/// How long a wait goes on without asking the caller.
-const MOMENT: Duration = Duration::from_millis(20);
 
 /// The way back to the walker.
 pub type Return = Sender<Batch>;
@@ -172,7 +168,7 @@ impl<T: Send + 'static> Pipeline<T> {
     /// What the worker came to, if it does so in a moment.
     #[cfg(test)]
     pub fn ended(&self) -> Option<Result<T>> {
-        in_a_moment(&self.outcome).map(Result::flatten)
+        threads::in_a_moment(&self.outcome).map(Result::flatten)
     }
 
     /// A batch that is free: a new one as long as there may be more, or one that has come round.
@@ -249,122 +245,5 @@ fn attending<W: Worker>(worker: W, back: Return, answer: SyncSender<Result<W::Ou
     })
 }
 
-/// A thread of ours. `None` when the system gives none; what it should have done is then dropped.
-///
-/// # Errors
-///
-/// When there is no memory for its stack.
-pub fn spawn<T: Send + 'static>(
-    name: &str,
-    body: impl FnOnce() -> T + Send + 'static,
-) -> Result<Option<JoinHandle<T>>> {
-    memory::require(STACK)?;
-    Ok(std::thread::Builder::new().name(name.into()).stack_size(STACK).spawn(body).ok())
-}
-
-/// Waits for a thread's answer.
-///
-/// # Errors
-///
-/// `SQLITE_INTERRUPT`, or a thread that has ended without one.
-pub fn wait_for<T>(answer: &Receiver<T>, watch: &mut Watch<'_>) -> Result<T> {
-    loop {
-        match in_a_moment(answer) {
-            Some(answer) => return answer,
-            None => watch.check()?,
-        }
-    }
-}
-
-fn in_a_moment<T>(answer: &Receiver<T>) -> Option<Result<T>> {
-    match answer.recv_timeout(MOMENT) {
-        Ok(answer) => Some(Ok(answer)),
-        Err(RecvTimeoutError::Timeout) => None,
-        Err(RecvTimeoutError::Disconnected) => Some(Err(panicked())),
-    }
-}
-
-/// What is said of a thread that has ended without an answer.
-pub fn panicked() -> Error {
-    Error::internal("a thread of the backup panicked")
-}
-
 #[cfg(test)]
-mod tests {
-    use rusqlite::ffi;
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Adding {
-        numbers: Vec<u32>,
-        refuse: u32,
-    }
-
-    impl Worker for Adding {
-        type Outcome = (Vec<u32>, u32);
-
-        fn work(&mut self, batch: Batch, back: &Return) -> Result<()> {
-            let numbers: Vec<u32> = batch.pages().map(|(number, _)| number).collect();
-            assert!(!numbers.contains(&7777), "a defect");
-            if numbers.contains(&self.refuse) {
-                return Err(Error::new(ffi::SQLITE_FULL, "refused"));
-            }
-            self.numbers.extend(numbers);
-            let _ = back.send(batch);
-            Ok(())
-        }
-
-        fn end(self, geometry: Geometry) -> Result<(Vec<u32>, u32)> {
-            Ok((self.numbers, geometry.page_count))
-        }
-    }
-
-    const END: Geometry = Geometry { page_size: 65536, page_count: 900 };
-
-    fn walk(pipeline: &mut Pipeline<(Vec<u32>, u32)>, numbers: &[u32]) -> Result<()> {
-        for &number in numbers {
-            pipeline.put(number, &vec![number as u8; 65536])?;
-        }
-        pipeline.end(END)
-    }
-
-    fn outcome(pipeline: &Pipeline<(Vec<u32>, u32)>) -> Result<(Vec<u32>, u32)> {
-        loop {
-            if let Some(outcome) = pipeline.ended() {
-                return outcome;
-            }
-        }
-    }
-
-    #[test]
-    fn every_page_goes_round_once_and_in_order() {
-        let numbers: Vec<u32> = (2..=400).chain(402..=900).chain([1]).collect();
-        let mut pipeline = Pipeline::start(Adding::default()).unwrap();
-        walk(&mut pipeline, &numbers).unwrap();
-        assert_eq!(outcome(&pipeline).unwrap(), (numbers, 900));
-        assert!(pipeline.made <= BATCHES);
-    }
-
-    #[test]
-    fn the_workers_error_is_the_walkers() {
-        let numbers: Vec<u32> = (2..=900).collect();
-        let mut pipeline = Pipeline::start(Adding { refuse: 50, ..Adding::default() }).unwrap();
-        assert_eq!(walk(&mut pipeline, &numbers).unwrap_err().message(), "refused");
-        let mut pipeline = Pipeline::start(Adding { refuse: 900, ..Adding::default() }).unwrap();
-        // The walker may hear of it at the last page or behind it.
-        let walked = walk(&mut pipeline, &numbers);
-        assert_eq!(walked.and_then(|()| outcome(&pipeline)).unwrap_err().code(), ffi::SQLITE_FULL);
-    }
-
-    #[test]
-    fn a_panic_is_an_error_and_giving_up_ends_the_worker() {
-        let numbers: Vec<u32> = (2..=900).collect();
-        let mut pipeline = Pipeline::start(Adding::default()).unwrap();
-        pipeline.put(7777, &[0; 512]).unwrap();
-        assert!(walk(&mut pipeline, &numbers).is_err());
-        let mut pipeline = Pipeline::start(Adding::default()).unwrap();
-        pipeline.put(2, &[0; 512]).unwrap();
-        drop(pipeline);
-    }
-}
+mod tests;

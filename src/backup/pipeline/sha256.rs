@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::batch::Batch;
 use crate::backup::artifact::{self, Fingerprint};
-use crate::backup::pipeline::{self, Return};
+use crate::backup::pipeline::{Return, threads};
 use crate::backup::snapshot::visitor;
 use crate::error::Result;
 
@@ -94,7 +94,7 @@ impl DigestThread {
         digest.count(first);
         // More than there are batches: the writer never waits here.
         let (pieces, incoming) = sync_channel(64);
-        let thread = pipeline::spawn("queuekeeper-digest", move || digest_all(digest, &incoming))?;
+        let thread = threads::spawn("queuekeeper-digest", move || digest_all(digest, &incoming))?;
         Ok(thread.map(|thread| Self { pieces: Some(pieces), thread: Some(thread) }))
     }
 
@@ -105,7 +105,7 @@ impl DigestThread {
     /// When the thread has panicked.
     pub fn take(&self, offset: u64, batch: Batch, back: &Return) -> Result<()> {
         let sent = self.pieces.as_ref().is_some_and(|pieces| pieces.send((offset, batch, back.clone())).is_ok());
-        if sent { Ok(()) } else { Err(pipeline::panicked()) }
+        if sent { Ok(()) } else { Err(threads::panicked()) }
     }
 
     /// The fingerprint of the file, which has `size` bytes.
@@ -115,8 +115,8 @@ impl DigestThread {
     /// When the thread has panicked.
     pub fn finish(mut self, size: u64) -> Result<Fingerprint> {
         self.pieces = None;
-        let thread = self.thread.take().ok_or_else(pipeline::panicked)?;
-        let mut digest = thread.join().map_err(|_| pipeline::panicked())?;
+        let thread = self.thread.take().ok_or_else(threads::panicked)?;
+        let mut digest = thread.join().map_err(|_| threads::panicked())?;
         fill(&mut digest, size);
         Ok(digest.fingerprint())
     }

@@ -26,6 +26,7 @@
 mod destination;
 mod identity;
 mod live;
+mod prepare;
 mod space;
 mod state;
 
@@ -33,7 +34,6 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::artifact::kind::Level;
@@ -43,15 +43,13 @@ use super::find;
 use super::rebuild;
 use super::verify::findings;
 use crate::clock;
-use crate::connection::{Caller, read_pragma};
+use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, Likeness, Placed, Staged};
-use crate::host::unnamed::{self, Access};
-use crate::host::{disk_errors, openings};
 use crate::progress::{Listener, Watch};
 use crate::queue::requeue;
-use crate::schema;
 use destination::Place;
+use prepare::{change, convert, grow};
 
 const AS_IT_WAS: &str = "the target is as it was, call again to start over";
 
@@ -263,47 +261,4 @@ impl Job<'_> {
             ..Outcome::default()
         })
     }
-}
-
-/// Gives a copy of one page a second one, which is free: the first step of a copy of one page would be its commit, before what the
-/// target held was saved.
-fn grow(rebuilt: &Staged, watch: &mut Watch<'_>) -> Result<()> {
-    let sql = "PRAGMA auto_vacuum=NONE; CREATE TABLE queuekeeper_page(x); DROP TABLE queuekeeper_page";
-    change(rebuilt, watch, |conn| Ok(conn.execute_batch(sql)?))
-        .map_err(|error| error.context("cannot prepare the backup"))
-}
-
-/// Changes the rebuilt copy before it is used. It has no name yet, so nothing has to survive a crash. Its triggers may take any time.
-fn change<T>(rebuilt: &Staged, watch: &mut Watch<'_>, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    let conn = unnamed::connect(rebuilt.handle()?, Access::Write)?;
-    let done = watch.over(&conn, || {
-        conn.execute_batch("PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF")?;
-        work(&conn)
-    })?;
-    done.map_err(|error| disk_errors::told(&conn, error))
-}
-
-/// Gives the rebuilt copy another page size; a note about rows that may have got new rowids.
-fn convert(rebuilt: &Staged, page_size: u32, watch: &mut Watch<'_>) -> Result<String> {
-    let (tables, reached) = change(rebuilt, watch, |conn| {
-        let tables = schema::tables_without_own_rowid(conn)?;
-        openings::refuse_shadowed(conn)?;
-        conn.execute_batch(&format!("PRAGMA page_size={page_size}; VACUUM"))
-            .map_err(|error| Error::from(error).context("cannot give the backup the page size of the target"))?;
-        Ok((tables, read_pragma::<u32>(conn, "page_size")?))
-    })?;
-    if reached != page_size {
-        return Err(Error::usage(format!(
-            "the backup has pages of {reached} bytes and the target of {page_size}, which cannot be reconciled; restore into a \
-             new file"
-        )));
-    }
-    Ok(match tables.as_slice() {
-        [] => format!("stored with the target's page size of {page_size} bytes"),
-        tables => format!(
-            "stored with the target's page size of {page_size} bytes; rows of tables without an INTEGER PRIMARY KEY may have got \
-             new rowids: {}",
-            tables.join(", ")
-        ),
-    })
 }

@@ -21,8 +21,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use super::Compression;
-use super::zstandard::Encoder;
-use crate::backup::pipeline;
+use super::frames::{Frames, Piece};
+use crate::backup::pipeline::threads;
 use crate::error::{Error, Result};
 use crate::host::threads::lock;
 use crate::memory;
@@ -33,16 +33,6 @@ const CHUNK: usize = 2 << 20;
 
 /// More would compress faster than disks write, and take more memory than a backup should.
 const MOST_THREADS: usize = 8;
-
-/// What the deflate of flate2 needs for itself; it panics when it does not get that.
-const DEFLATE: usize = 512 << 10;
-
-/// A chunk and its frame, or the room for it.
-#[derive(Default)]
-struct Piece {
-    chunk: Vec<u8>,
-    frame: Vec<u8>,
-}
 
 type Answer = io::Result<Piece>;
 type Job = (Piece, SyncSender<Answer>);
@@ -82,7 +72,7 @@ impl Compressor {
         for _ in 0..count {
             let (queue, stop) = (Arc::clone(&queue), Arc::clone(&stop));
             // When this fails, those that have begun are ended.
-            let thread = pipeline::spawn("queuekeeper-compress", move || work(&queue, &stop, compression, level))?;
+            let thread = threads::spawn("queuekeeper-compress", move || work(&queue, &stop, compression, level))?;
             started.threads.extend(thread);
         }
         started.own = started.threads.is_empty().then(|| Frames::new(compression, level));
@@ -186,41 +176,6 @@ fn work(queue: &Mutex<Receiver<Job>>, stop: &AtomicBool, compression: Compressio
 /// The same error once more.
 fn copy(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), error.to_string())
-}
-
-/// Makes each chunk one frame, with a checksum of its own.
-enum Frames {
-    Gzip(flate2::Compression),
-    Zstd(Encoder),
-}
-
-impl Frames {
-    fn new(compression: Compression, level: i32) -> io::Result<Self> {
-        match compression {
-            Compression::Zstd => Encoder::new(level).map(Self::Zstd),
-            Compression::Gzip => Ok(Self::Gzip(flate2::Compression::new(u32::try_from(level).unwrap_or(6)))),
-            Compression::None => Err(io::Error::other("nothing to compress with")),
-        }
-    }
-
-    fn make(&mut self, Piece { chunk, frame }: &mut Piece) -> io::Result<()> {
-        frame.clear();
-        match self {
-            Self::Gzip(level) => {
-                // What cannot be compressed grows by five bytes for each stored block of deflate, and a head and a tail.
-                frame.try_reserve(chunk.len() + chunk.len() / 1000 + 64)?;
-                memory::look_for(DEFLATE)?;
-                let mut encoder = flate2::write::GzEncoder::new(std::mem::take(frame), *level);
-                encoder.write_all(chunk)?;
-                *frame = encoder.finish()?;
-            }
-            Self::Zstd(encoder) => {
-                frame.try_reserve(zstd::zstd_safe::compress_bound(chunk.len()))?;
-                encoder.compress(chunk, frame)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Compresses a whole file into another, both from their beginning; errors speak of `path`.

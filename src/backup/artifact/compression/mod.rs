@@ -15,6 +15,7 @@
 
 mod compressor;
 mod expanding;
+mod frames;
 mod zstandard;
 
 use std::io::{self, Read};

@@ -30,22 +30,21 @@
 //! opened. A database that is too broken for its settings to be read has the name that the newest backup of its path has: an older one
 //! may be of another queue, which lay there before.
 
+mod committed;
 mod listing;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ffi};
-
+pub use committed::{read, settings};
 pub use listing::{Key, none_of, only};
 
 use crate::backup::catalog::entry::Entry;
-use crate::connection::{Caller, Sidecar, encrypted};
+use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::host::Transaction;
 use crate::progress::Watch;
-use crate::settings::{self, Settings};
+use crate::settings;
 
 /// The source that a database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,35 +93,6 @@ pub struct Made<'a> {
 impl<'a> From<&'a Entry> for Made<'a> {
     fn from(entry: &'a Entry) -> Self {
         Self { name: entry.queue_name.as_deref(), path: &entry.source_path }
-    }
-}
-
-/// The settings as they were committed.
-///
-/// # Errors
-///
-/// What SQLite says to reading them.
-pub fn settings(caller: &Caller, watch: &mut Watch<'_>) -> Result<Settings> {
-    read(caller, watch, Settings::of)
-}
-
-/// Reads something as it was committed, through a sidecar: the caller's own busy handler could not be interrupted.
-///
-/// # Errors
-///
-/// What SQLite says to reading it.
-pub fn read<T>(caller: &Caller, watch: &mut Watch<'_>, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    let mut standing = caller.standing()?;
-    let own = caller.file().is_none() || standing.alone() || standing.transaction == Transaction::Read;
-    if own || encrypted::is_sealed(caller)? {
-        return read(caller.connection());
-    }
-    let writes = standing.transaction == Transaction::Write;
-    let sidecar = Sidecar::open_reader(caller, &standing)?;
-    match sidecar.begin_read(caller, &mut standing, watch) {
-        // The caller itself keeps the sidecar out; what it has changed without a commit must do then.
-        Err(error) if writes && error.primary_code() == ffi::SQLITE_BUSY => read(caller.connection()),
-        outcome => outcome.and_then(|()| read(sidecar.connection())),
     }
 }
 

@@ -26,8 +26,8 @@ use crate::backup::artifact::{self, Fingerprint, PageHash};
 use crate::backup::catalog::entry::Entry;
 use crate::backup::json::bounded;
 use crate::backup::json::object::Object;
-use crate::backup::pipeline;
 use crate::backup::pipeline::early_sync;
+use crate::backup::pipeline::threads;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
@@ -127,7 +127,7 @@ impl Job<'_> {
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("queuekeeper-sync".into());
             let syncing =
-                memory::look_for(pipeline::STACK).and_then(|()| thread.spawn_scoped(scope, || staged.sync()));
+                memory::look_for(threads::STACK).and_then(|()| thread.spawn_scoped(scope, || staged.sync()));
             let fingerprint = artifact::fingerprint(&mut file, &self.target.shown, watch);
             if fingerprint.is_err() {
                 early_sync::give_up(&file);

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 
 use rusqlite::InterruptHandle;
 
-use crate::backup::pipeline;
+use crate::backup::pipeline::threads;
 use crate::connection::Sidecar;
 use crate::error::Result;
 use crate::progress::Watch;
@@ -36,7 +36,7 @@ impl Counting {
     pub fn start(twin: Sidecar) -> Option<Self> {
         let interrupt = twin.connection().get_interrupt_handle();
         let (send, answer) = sync_channel(1);
-        let thread = pipeline::spawn("queuekeeper-count", move || {
+        let thread = threads::spawn("queuekeeper-count", move || {
             let counts = counts::by_status(twin.connection());
             drop(twin);
             // Nobody listens any more when the backup was given up.
@@ -51,7 +51,7 @@ impl Counting {
     ///
     /// `SQLITE_INTERRUPT`; what counting itself came to is in the answer.
     pub fn finish(self, watch: &mut Watch<'_>) -> Result<Result<Counts>> {
-        pipeline::wait_for(&self.answer, watch)
+        threads::wait_for(&self.answer, watch)
     }
 }
 

@@ -1,0 +1,38 @@
+//! What the caller's database says of itself, as it was committed.
+
+use rusqlite::{Connection, ffi};
+
+use crate::connection::{Caller, Sidecar, encrypted};
+use crate::error::Result;
+use crate::host::Transaction;
+use crate::progress::Watch;
+use crate::settings::Settings;
+
+/// The settings as they were committed.
+///
+/// # Errors
+///
+/// What SQLite says to reading them.
+pub fn settings(caller: &Caller, watch: &mut Watch<'_>) -> Result<Settings> {
+    read(caller, watch, Settings::of)
+}
+
+/// Reads something as it was committed, through a sidecar: the caller's own busy handler could not be interrupted.
+///
+/// # Errors
+///
+/// What SQLite says to reading it.
+pub fn read<T>(caller: &Caller, watch: &mut Watch<'_>, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    let mut standing = caller.standing()?;
+    let own = caller.file().is_none() || standing.alone() || standing.transaction == Transaction::Read;
+    if own || encrypted::is_sealed(caller)? {
+        return read(caller.connection());
+    }
+    let writes = standing.transaction == Transaction::Write;
+    let sidecar = Sidecar::open_reader(caller, &standing)?;
+    match sidecar.begin_read(caller, &mut standing, watch) {
+        // The caller itself keeps the sidecar out; what it has changed without a commit must do then.
+        Err(error) if writes && error.primary_code() == ffi::SQLITE_BUSY => read(caller.connection()),
+        outcome => outcome.and_then(|()| read(sidecar.connection())),
+    }
+}
