@@ -62,10 +62,6 @@ pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result
 }
 
 /// Deletes the backup that lies at `place`.
-///
-/// # Errors
-///
-/// As for [`delete`].
 pub fn at(caller: &Caller, place: &Path) -> Result<Outcome> {
     let live = caller.live_files()?;
     let mut watch = Watch::new(caller, None);

@@ -83,19 +83,11 @@ impl FullWriter {
     }
 
     /// Hears that the walk has ended. The file is completed in the background, until [`FullWriter::wait`].
-    ///
-    /// # Errors
-    ///
-    /// What the disk says.
     pub fn end(&mut self, geometry: Geometry) -> Result<()> {
         self.pipeline.end(geometry)
     }
 
     /// Waits for the file to be complete. It may not be durable yet.
-    ///
-    /// # Errors
-    ///
-    /// What the disk says, or `SQLITE_INTERRUPT`.
     pub fn wait(&mut self, watch: &mut Watch<'_>) -> Result<Written> {
         let written = self.pipeline.wait(watch)?;
         self.complete = true;

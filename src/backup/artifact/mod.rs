@@ -62,10 +62,6 @@ pub struct Fingerprint {
 }
 
 /// The SHA-256 and the length of a file, from its beginning.
-///
-/// # Errors
-///
-/// What the disk says, or `SQLITE_INTERRUPT`.
 pub fn fingerprint(file: &mut File, path: &Path, watch: &mut Watch<'_>) -> Result<Fingerprint> {
     let mut digest = Sha256::new();
     let mut buffer = memory::zeros(BUFFER).map_err(|error| Error::io("read", path, &error))?;
@@ -101,19 +97,11 @@ pub fn plain_beginning(file: File, compression: Compression, path: &Path) -> Res
 
 /// Reads a plain artifact, a file that is open, as a database (see [`unnamed`]): nothing is locked, nothing is written. Errors speak of
 /// `path`.
-///
-/// # Errors
-///
-/// What SQLite says.
 pub fn open_immutable(file: File, path: &Path) -> Result<Connection> {
     unnamed::connect(file, Access::Read).map_err(|error| error.context(format!("cannot open '{}'", path.display())))
 }
 
 /// The hashes of all pages of a plain artifact; a broken last page counts as one.
-///
-/// # Errors
-///
-/// What the disk says, or `SQLITE_INTERRUPT`.
 pub fn page_hashes(file: &mut File, path: &Path, page_size: u32, watch: &mut Watch<'_>) -> Result<Vec<PageHash>> {
     let mut hashes = Vec::new();
     let mut page = vec![0; page_size as usize];
@@ -136,10 +124,6 @@ pub fn page_hashes(file: &mut File, path: &Path, page_size: u32, watch: &mut Wat
 }
 
 /// Reads from the beginning of a file; how much there was. The next read goes on behind that.
-///
-/// # Errors
-///
-/// What the disk says.
 pub fn read_at_start(file: &mut File, buffer: &mut [u8], path: &Path) -> Result<usize> {
     rewind(file, path)?;
     read_full(file, buffer, path)

@@ -24,10 +24,6 @@ pub struct Backup<'a> {
 
 impl<'a> Backup<'a> {
     /// The backups that it builds on, itself first.
-    ///
-    /// # Errors
-    ///
-    /// As for [`chain`].
     pub fn chain(&self) -> Result<Vec<&'a Entry>> {
         chain(self.known, self.entry).map_err(Error::corrupt)
     }

@@ -72,19 +72,11 @@ pub fn opened(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Op
 }
 
 /// Whether what lies at a hash file's name is no file, and so holds nothing that its deletion would lose.
-///
-/// # Errors
-///
-/// When that cannot be said.
 pub fn is_no_file(directory: &Directory, path: &Path) -> Result<bool> {
     Ok(directory.look(path)?.is_some_and(|found| !found.is_file()))
 }
 
 /// Writes to `out`, which is empty; the SHA-256 of the whole file. Errors speak of `path`.
-///
-/// # Errors
-///
-/// What the disk says.
 pub fn write(out: impl Write, path: &Path, entry: &Entry, geometry: Geometry, hashes: &[PageHash]) -> Result<String> {
     let mut bare = entry.clone();
     bare.object_digest = None;
@@ -114,19 +106,11 @@ fn array<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {
 }
 
 /// Reads a hash file; `None` when it is damaged.
-///
-/// # Errors
-///
-/// What the disk says.
 pub fn read(file: File, path: &Path) -> Result<Option<HashFile>> {
     parsed(file, path, true)
 }
 
 /// The same without the hashes: they are checked, and not kept.
-///
-/// # Errors
-///
-/// As for [`read`].
 pub fn read_entry(file: File, path: &Path) -> Result<Option<HashFile>> {
     parsed(file, path, false)
 }

@@ -48,10 +48,6 @@ pub fn parsed(text: &[u8], path: &Path) -> Result<Option<Vec<Entry>>> {
 }
 
 /// Looks whether there is memory for what is done with a list of entries: it is copied, parted, sorted and written.
-///
-/// # Errors
-///
-/// `SQLITE_NOMEM`.
 pub(super) fn require_room(entries: &[Entry]) -> Result<()> {
     /// Of each entry, its texts included: those take about as much as it does itself.
     const COPIES: usize = 8;

@@ -89,20 +89,12 @@ impl<'a> Catalog<'a> {
     }
 
     /// Refuses an open artifact that a backup must not be rebuilt from.
-    ///
-    /// # Errors
-    ///
-    /// Whose it is.
     pub fn check(&self, file: &File, path: &Path) -> Result<()> {
         self.heir.map_or(Ok(()), |heir| files::refuse_to_pass(file, path, heir))?;
         if self.is_passed_on { self.refuse_led(path) } else { Ok(()) }
     }
 
     /// Refuses a file that is not theirs who may have led the catalog's path to another directory.
-    ///
-    /// # Errors
-    ///
-    /// Whose it is.
     pub fn refuse_led(&self, path: &Path) -> Result<()> {
         let Some((leaders, directory)) = self.leaders.zip(self.opened.as_ref()) else { return Ok(()) };
         files::refuse_led(directory, path, leaders)
@@ -114,29 +106,17 @@ impl<'a> Catalog<'a> {
     }
 
     /// The directory, in which all is done that is done for the catalog.
-    ///
-    /// # Errors
-    ///
-    /// There was none.
     pub fn opened(&self) -> Result<&Directory> {
         let missing = || Error::io("open the directory", &self.directory, &std::io::ErrorKind::NotFound.into());
         self.opened.as_ref().ok_or_else(missing)
     }
 
     /// What has a name in the directory, if anything.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be said.
     pub fn look(&self, path: &Path) -> Result<Option<Found>> {
         self.opened.as_ref().map_or(Ok(None), |directory| directory.look(path))
     }
 
     /// The journal with content beside a file in the directory, if there is one: somebody uses the file as a database.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be said.
     pub fn journal_of(&self, path: &Path) -> Result<Option<PathBuf>> {
         for companion in ["-wal", "-journal"].map(|companion| files::with_suffix(path, companion)) {
             if self.look(&companion)?.is_some_and(|found| found.length() > 0) {
@@ -147,10 +127,6 @@ impl<'a> Catalog<'a> {
     }
 
     /// Opens a file in the directory for reading, if it is there.
-    ///
-    /// # Errors
-    ///
-    /// As for [`files::open_own`].
     pub fn open_file(&self, path: &Path) -> Result<Option<File>> {
         self.opened.as_ref().map_or(Ok(None), |directory| files::open_own(directory, path, self.live))
     }

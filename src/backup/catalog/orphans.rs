@@ -43,10 +43,6 @@ pub fn set_aside(directory: &Directory, path: &Path) -> Result<String> {
 }
 
 /// Sets the hash file of the artifact at `path`, in `directory`, aside, if there is one; a note that says so.
-///
-/// # Errors
-///
-/// What the file system says.
 pub fn clear(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Option<String>> {
     let path = hash_file::path_of(path);
     if directory.lacks(&path)? {

@@ -31,10 +31,6 @@ struct Stray {
 
 impl Stray {
     /// The artifact beside it, with its length, if it is there.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be said.
     fn artifact(&self, directory: &Directory) -> Result<Option<(PathBuf, u64)>> {
         let path = self.entry.place(directory.path());
         Ok(directory.look(&path)?.filter(Found::is_file).map(|found| (path, found.length())))
@@ -120,10 +116,6 @@ pub fn settle(
 }
 
 /// The same without touching a file, for those who only read: for each such entry there was, the hash file that has no artifact.
-///
-/// # Errors
-///
-/// As for [`settle`].
 pub fn look(
     directory: &Directory,
     live: &LiveFiles,
@@ -223,10 +215,6 @@ fn too_many(directory: &Path) -> Error {
 }
 
 /// Moves a manifest that is none of ours out of the way, never over anything.
-///
-/// # Errors
-///
-/// What the file system says.
 pub fn set_aside(directory: &Directory, manifest: &str) -> Result<()> {
     let manifest = directory.path().join(manifest);
     SetAside::of(directory, &manifest, &[], &clock::file_stamp(clock::now()))?.sync()

@@ -70,10 +70,6 @@ impl<'a> Writer<'a> {
 
     /// Prepares the catalog with `entry` in it, in place of any that has the same artifact. Everything that can
     /// fail for want of space fails here, before the artifact is put in place. A first catalog is like the database.
-    ///
-    /// # Errors
-    ///
-    /// What the disk says.
     pub fn stage(&self, entry: &Entry, like: Option<Likeness>) -> Result<StagedCatalog> {
         require_room(&self.entries)?;
         let mut entries = self.entries.clone();
@@ -159,10 +155,6 @@ impl<'a> Writer<'a> {
 
     /// Marks the entry of an artifact that is about to be replaced, if there is one. Committing the new one takes it away; after a
     /// crash the next writer looks which of the two lies there.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
     pub fn announce_replacement(&mut self, backup_path: &str) -> Result<()> {
         let mut announced = false;
         for entry in self.entries.iter_mut().filter(|entry| entry.backup_path == backup_path && entry.is_intact()) {
@@ -173,10 +165,6 @@ impl<'a> Writer<'a> {
     }
 
     /// Marks the backups with these ids as ones whose time is wrong.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
     pub fn mark_wrong_clocks(&mut self, ids: &HashSet<String>) -> Result<()> {
         let mut marked = false;
         for entry in self.entries.iter_mut().filter(|entry| ids.contains(&entry.id) && entry.is_intact()) {
@@ -187,10 +175,6 @@ impl<'a> Writer<'a> {
     }
 
     /// Changes the entry of this backup, if it is still there.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
     pub fn update(&mut self, backup: &Entry, change: impl FnOnce(&mut Entry)) -> Result<()> {
         let Some(entry) = self.entries.iter_mut().find(|entry| entry.is_same(backup)) else {
             return Ok(());
@@ -208,10 +192,6 @@ impl<'a> Writer<'a> {
     }
 
     /// Puts a file beside the manifest, with that behind its name, in place of the one that was there.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
     pub fn put_beside(&self, suffix: &str, text: &[u8]) -> Result<()> {
         let path = files::with_suffix(&self.catalog.manifest(), suffix);
         let like = Likeness::of_replaced(self.directory, &self.catalog.manifest());

@@ -176,10 +176,6 @@ pub fn verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
 }
 
 /// Whether the backup with this id is in the caller's default directory, or was put elsewhere, and its file is there.
-///
-/// # Errors
-///
-/// A directory or a catalog that cannot be read.
 pub fn is_there(caller: &Caller, id: &str) -> Result<bool> {
     let mut watch = Watch::new(caller, None);
     let directory = directory::default_directory(caller, &mut watch)?;
@@ -201,10 +197,6 @@ fn no_backup(path: &Path) -> Error {
 }
 
 /// The backup at a path.
-///
-/// # Errors
-///
-/// As for [`backup`].
 pub fn by_path<'a>(live: &'a LiveFiles, path: &Path, targets: &[&Path], watch: &mut Watch<'_>) -> Result<Found<'a>> {
     live.refuse(path)?;
     let name = match path.file_name().and_then(|name| name.to_str()) {

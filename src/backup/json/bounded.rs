@@ -78,10 +78,6 @@ pub enum Listed<T> {
 }
 
 /// The elements of a JSON array of at most `most`, each as `parse` has it.
-///
-/// # Errors
-///
-/// `SQLITE_NOMEM`.
 pub fn each<T>(text: &[u8], most: usize, parse: impl FnMut(&str) -> Option<T>) -> Result<Listed<T>> {
     let (mut beyond, mut lacking) = (None, None);
     let list = List { most, parse, beyond: &mut beyond, lacking: &mut lacking };

@@ -21,10 +21,6 @@ pub struct Batch {
 
 impl Batch {
     /// An empty one.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_NOMEM`.
     pub fn new() -> Result<Self> {
         memory::require(BATCH)?;
         let bytes = Buffer::new(BATCH).map_err(|error| Error::new(ffi::SQLITE_NOMEM, error.to_string()))?;

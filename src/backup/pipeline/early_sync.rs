@@ -38,10 +38,6 @@ pub struct EarlySync {
 
 impl EarlySync {
     /// For this file.
-    ///
-    /// # Errors
-    ///
-    /// When there is no memory for a thread.
     pub fn start(file: Arc<File>) -> Result<Self> {
         let (ask, asked) = sync_channel::<()>(1);
         let synced = Arc::clone(&file);

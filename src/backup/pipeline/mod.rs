@@ -52,10 +52,6 @@ pub trait Worker: Send + 'static {
     fn work(&mut self, batch: Batch, back: &Return) -> Result<()>;
 
     /// Ends the work: there are no more pages.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Worker::work`].
     fn end(self, geometry: Geometry) -> Result<Self::Outcome>;
 }
 
@@ -88,10 +84,6 @@ pub struct Pipeline<T> {
 
 impl<T: Send + 'static> Pipeline<T> {
     /// Puts `worker` to work.
-    ///
-    /// # Errors
-    ///
-    /// When there is no memory for a thread.
     pub fn start(worker: impl Worker<Outcome = T>) -> Result<Self> {
         let (to, parcels) = sync_channel(BATCHES);
         let (back, from) = channel();
@@ -112,10 +104,6 @@ impl<T: Send + 'static> Pipeline<T> {
     }
 
     /// Puts a page into the pipeline.
-    ///
-    /// # Errors
-    ///
-    /// The worker's.
     pub fn put(&mut self, number: u32, content: &[u8]) -> Result<()> {
         if self.current.as_mut().is_some_and(|batch| batch.take(number, content)) {
             return Ok(());
@@ -145,10 +133,6 @@ impl<T: Send + 'static> Pipeline<T> {
     }
 
     /// There are no more pages. The worker ends its work while the caller does something else, and then [waits](Self::wait).
-    ///
-    /// # Errors
-    ///
-    /// The worker's.
     pub fn end(&mut self, geometry: Geometry) -> Result<()> {
         self.send_current()?;
         self.send(Parcel::End(geometry))?;

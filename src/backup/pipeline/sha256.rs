@@ -99,20 +99,12 @@ impl DigestThread {
     }
 
     /// Takes a batch that stands at `offset` in the file; each stands behind the one before.
-    ///
-    /// # Errors
-    ///
-    /// When the thread has panicked.
     pub fn take(&self, offset: u64, batch: Batch, back: &Return) -> Result<()> {
         let sent = self.pieces.as_ref().is_some_and(|pieces| pieces.send((offset, batch, back.clone())).is_ok());
         if sent { Ok(()) } else { Err(threads::panicked()) }
     }
 
     /// The fingerprint of the file, which has `size` bytes.
-    ///
-    /// # Errors
-    ///
-    /// When the thread has panicked.
     pub fn finish(mut self, size: u64) -> Result<Fingerprint> {
         self.pieces = None;
         let thread = self.thread.take().ok_or_else(threads::panicked)?;

@@ -33,10 +33,6 @@ const DELTA_EXTRA_A_PAGE: u64 = 8192;
 const DELTA_EXTRA: u64 = 1 << 20;
 
 /// Rebuilds the database of a backup in `directory`.
-///
-/// # Errors
-///
-/// See the module's head.
 pub fn rebuild(backup: &Backup<'_>, directory: &Directory, watch: &mut Watch<'_>) -> Result<Staged> {
     let job = Job { backup, directory };
     let mut links = backup.chain()?.into_iter().rev();

@@ -93,10 +93,6 @@ impl<'a> Target<'a> {
 
     /// Refuses a source of another text encoding: whoever has the target open could not use it any more. A target in which nothing was
     /// ever made has none yet.
-    ///
-    /// # Errors
-    ///
-    /// See above, or what SQLite says.
     pub fn refuse_encoding(&self, source: &Staged, entry: &Entry) -> Result<()> {
         let own = &self.state.encoding;
         let other: String = read_pragma(&artifact::open_immutable(source.handle()?, source.path())?, "encoding")?;
@@ -112,10 +108,6 @@ impl<'a> Target<'a> {
     }
 
     /// Where what it holds is saved.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says to reading its settings.
     pub fn safety_directory(&self, watch: &mut Watch<'_>) -> Result<PathBuf> {
         as_caller(self.caller, &self.path, |holder| directory::default_directory(holder, watch))
     }

@@ -100,10 +100,6 @@ impl Outcome {
 }
 
 /// Restores the backup that `words` mean into `target`, or into the caller's own database.
-///
-/// # Errors
-///
-/// See the module's head for what an error leaves behind.
 pub fn restore<'a>(
     caller: &'a Caller,
     words: Option<&str>,

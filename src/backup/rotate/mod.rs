@@ -119,10 +119,6 @@ fn source_among(caller: &Caller, entries: &[Entry], watch: &mut Watch<'_>) -> Re
 }
 
 /// Deletes what `policy` does not keep, but for the backup that the caller has `just_made`; the number of backups that are gone.
-///
-/// # Errors
-///
-/// As for [`planned`], what the file system says, or what resisted, with how many are gone.
 pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_made: Option<&str>) -> Result<usize> {
     check(policy)?;
     let mut watch = Watch::new(caller, None);

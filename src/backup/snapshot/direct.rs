@@ -69,10 +69,6 @@ impl DirectReader {
     }
 
     /// Fills `buffer` with the pages from `first` on.
-    ///
-    /// # Errors
-    ///
-    /// What the disk says.
     pub fn read(&self, conn: &Connection, first: u32, buffer: &mut [u8]) -> Result<()> {
         let size = self.page_size as usize;
         read(conn, Which::Database, buffer, u64::from(first - 1) * u64::from(self.page_size))?;
@@ -87,10 +83,6 @@ impl DirectReader {
     }
 
     /// Page 1 as it stands in the database.
-    ///
-    /// # Errors
-    ///
-    /// What the disk says.
     pub fn page_one(&self, conn: &Connection) -> Result<Vec<u8>> {
         let mut page = vec![0; self.page_size as usize];
         self.read(conn, 1, &mut page)?;

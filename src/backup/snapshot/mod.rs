@@ -144,10 +144,6 @@ impl<'c> Snapshot<'c> {
     }
 
     /// Page 1 as the walk is going to deliver it, if that can be told beforehand.
-    ///
-    /// # Errors
-    ///
-    /// What the disk says.
     pub fn expected_page_one(&self) -> Result<Option<Vec<u8>>> {
         let Some(straight) = &self.straight else { return Ok(None) };
         let page = straight.page_one(self.connection())?;

@@ -8,18 +8,10 @@ use crate::host::threads::lock;
 /// Takes the pages of one snapshot.
 pub trait PageVisitor: Send {
     /// Takes page `number` (from 1). All pages have the same length.
-    ///
-    /// # Errors
-    ///
-    /// An error ends the walk.
     fn page(&mut self, number: u32, content: &[u8]) -> Result<()>;
 
     /// Takes consecutive pages from `first` on, at most `most`, which `fill(first, buffer)` puts into the visitor's own buffer; how
     /// many it has taken.
-    ///
-    /// # Errors
-    ///
-    /// An error ends the walk.
     fn run(&mut self, first: u32, most: u32, page_size: usize, fill: Fill<'_>) -> Result<u32>;
 }
 

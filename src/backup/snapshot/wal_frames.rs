@@ -79,10 +79,6 @@ pub struct Frames {
 
 impl Frames {
     /// Finds the frames of the snapshot of `index`; `read(buffer, offset)` reads the WAL. `None` when it is not as it should be.
-    ///
-    /// # Errors
-    ///
-    /// Those of `read`, or `SQLITE_NOMEM`.
     pub fn find(
         index: &Index,
         page_size: u32,

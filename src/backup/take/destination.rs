@@ -67,10 +67,6 @@ impl Target {
     }
 
     /// Refuses targets that could do harm, before anything is made.
-    ///
-    /// # Errors
-    ///
-    /// An error that names the path and the reason.
     pub fn check(&self, live: &LiveFiles, overwrite: bool) -> Result<()> {
         let found = fs::metadata(&self.directory);
         if let Err(error) = &found {

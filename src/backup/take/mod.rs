@@ -63,10 +63,6 @@ pub struct Taken {
 
 impl Taken {
     /// The catalog object as JSON, with `blocked_writers_ms`, and perhaps a `note` and a `warning`, which is in the note, too.
-    ///
-    /// # Errors
-    ///
-    /// None that is known.
     pub fn json(mut self) -> Result<String> {
         self.entry.others.insert("blocked_writers_ms", &json!(self.blocked_ms));
         if self.entry.queue_name.is_none() {

@@ -22,10 +22,6 @@ pub fn generated_names(series: Option<&str>, taken_at: DateTime<Utc>, ending: &s
 }
 
 /// Refuses the path of a new database that would be mistaken for something else, or that something would be replayed over.
-///
-/// # Errors
-///
-/// An error that names the path and the reason.
 pub fn check_beside(path: &Path) -> Result<()> {
     check_name(path)?;
     for companion in ["-wal", "-journal"] {
@@ -56,10 +52,6 @@ pub fn file_path(text: &str, what: &str) -> Result<PathBuf> {
 }
 
 /// Refuses the path of a database whose name means something to SQLite or to us.
-///
-/// # Errors
-///
-/// An error that names the path and the reason.
 pub fn check_name(path: &Path) -> Result<()> {
     check_file_name(&path.file_name().unwrap_or_default().to_string_lossy(), path)
 }

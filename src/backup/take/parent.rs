@@ -17,10 +17,6 @@ use crate::backup::take::Job;
 use crate::error::Result;
 
 /// The parent for a new incremental, or the reason why it has to be a full backup.
-///
-/// # Errors
-///
-/// What the disk says to reading the hash file.
 pub fn find(job: &Job<'_>, page_size: u32, full_every: u64) -> Result<std::result::Result<Parent, String>> {
     let (catalog, entries) = (job.catalog, &job.listed);
     let kinds = [Kind::Full.word(), Kind::Incremental.word()];

@@ -80,10 +80,6 @@ impl Compressor {
     }
 
     /// Takes more of the stream; writes the frames that are ready to `out`.
-    ///
-    /// # Errors
-    ///
-    /// What `out` says.
     pub fn write(&mut self, mut content: &[u8], out: &mut impl Write) -> io::Result<()> {
         while !content.is_empty() {
             let room = CHUNK - self.piece.chunk.len();
@@ -99,10 +95,6 @@ impl Compressor {
     }
 
     /// Ends the stream and writes all that is left.
-    ///
-    /// # Errors
-    ///
-    /// What `out` says.
     pub fn finish(&mut self, out: &mut impl Write) -> io::Result<()> {
         if !self.piece.chunk.is_empty() {
             self.send(out)?;

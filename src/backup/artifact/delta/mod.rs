@@ -71,10 +71,6 @@ pub struct DeltaWriter {
 
 impl DeltaWriter {
     /// Writes to `file`, which is empty; errors speak of `path`.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says, or `SQLITE_NOMEM`.
     pub fn start(file: File, path: &Path, parent: Parent) -> Result<Self> {
         memory::require(PIECE + BATCH)?;
         let file = DeltaFile::create(file, path, &parent)?;
@@ -83,10 +79,6 @@ impl DeltaWriter {
     }
 
     /// Completes the file.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says.
     pub fn finish(&mut self, geometry: Geometry) -> Result<Compared> {
         let hashes = self.comparing.hashes.finish(geometry.page_count);
         let content_digest = artifact::content_digest(geometry, &hashes);

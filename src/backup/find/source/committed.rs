@@ -9,19 +9,11 @@ use crate::progress::Watch;
 use crate::settings::Settings;
 
 /// The settings as they were committed.
-///
-/// # Errors
-///
-/// What SQLite says to reading them.
 pub fn settings(caller: &Caller, watch: &mut Watch<'_>) -> Result<Settings> {
     read(caller, watch, Settings::of)
 }
 
 /// Reads something as it was committed, through a sidecar: the caller's own busy handler could not be interrupted.
-///
-/// # Errors
-///
-/// What SQLite says to reading it.
 pub fn read<T>(caller: &Caller, watch: &mut Watch<'_>, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let mut standing = caller.standing()?;
     let own = caller.file().is_none() || standing.alone() || standing.transaction == Transaction::Read;

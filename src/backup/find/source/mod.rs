@@ -108,10 +108,6 @@ pub fn path_of(file: Option<&Path>) -> String {
 
 impl Source {
     /// The source of the caller's main database.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says to reading its settings; that it is damaged is no error.
     pub fn of(caller: &Caller, watch: &mut Watch<'_>) -> Result<Self> {
         let file = caller.file();
         let mut source = Self::at(file.as_deref());
