@@ -200,7 +200,7 @@ pub fn delta(bytes: &[u8]) {
         assert!(length <= before.max(after), "{length} bytes: {applied:?}");
         assert!(applied.is_err() || length == after, "{length} bytes instead of {after}");
         if let Ok(conn) = artifact::open_immutable(again, &path) {
-            let _ = watch.over(&conn, || recognize::refuse_delta(&conn, &path));
+            let _ = watch.run(&conn, || recognize::refuse_delta(&conn, &path));
         }
     });
 }

@@ -77,7 +77,7 @@ impl<'a> Watch<'a> {
 
     /// Runs `body` on `conn` and stops it on an interrupt. On the host's own connection no handler is set, as
     /// it would replace the host's; there the interrupt itself stops `body`.
-    pub fn over<T>(&mut self, conn: &Connection, body: impl FnOnce() -> T) -> Result<T> {
+    pub fn run<T>(&mut self, conn: &Connection, body: impl FnOnce() -> T) -> Result<T> {
         if self.caller.is_hosts(conn) {
             let outcome = body();
             return self.check().map(|()| outcome);
@@ -92,9 +92,9 @@ impl<'a> Watch<'a> {
     }
 
     /// The same for a `body` that needs a lock, for which it waits until `deadline`.
-    pub fn over_waiting<T>(&mut self, conn: &Connection, deadline: Instant, body: impl FnOnce() -> T) -> Result<T> {
+    pub fn run_with_lock<T>(&mut self, conn: &Connection, deadline: Instant, body: impl FnOnce() -> T) -> Result<T> {
         if self.caller.is_hosts(conn) {
-            return self.over(conn, body);
+            return self.run(conn, body);
         }
         let mut interrupted = None;
         // SQLite calls one of the two at a time, and never from within the other.

@@ -608,9 +608,9 @@ MUTANTS = (
         6,
         "a handle is held while its connection is waited for",
         "src/ffi/registry/turn.rs",
-        "Some(Database::Connection(caller)) => Entered::attempt(caller.connection()).map(Some),",
+        "Some(Database::Connection(caller)) => HeldConnectionMutex::attempt(caller.connection()).map(Some),",
         "Some(Database::Connection(caller)) => loop {\n"
-        "                    if let Some(entered) = Entered::attempt(caller.connection()) {\n"
+        "                    if let Some(entered) = HeldConnectionMutex::attempt(caller.connection()) {\n"
         "                        break Some(Some(entered));\n"
         "                    }\n"
         "                    thread::sleep(PAUSE);\n"
@@ -629,16 +629,16 @@ MUTANTS = (
         7,
         "work begins in a transaction that an auto-extension left open",
         "src/connection/sidecar.rs",
-        "openings::refuse_begun(conn)?;",
-        "let _ = openings::refuse_begun;",
+        "auto_extensions::refuse_begun(conn)?;",
+        "let _ = auto_extensions::refuse_begun;",
         "c_abi/test_c_misuse.py -k auto_extensions_leave",
     ),
     Mutant(
         7,
         "VACUUM runs where a temporary table bears the queue's name",
         "src/upkeep/vacuum.rs",
-        "openings::refuse_shadowed(conn)?;",
-        "let _ = openings::refuse_shadowed;",
+        "auto_extensions::refuse_shadowed(conn)?;",
+        "let _ = auto_extensions::refuse_shadowed;",
         "c_abi/test_c_misuse.py -k auto_extensions_leave",
     ),
     Mutant(
@@ -677,8 +677,8 @@ MUTANTS = (
         8,
         "a backup of somebody else's calls the functions of auto-extensions",
         "src/host/unnamed/mod.rs",
-        "openings::disown(&conn)?;",
-        "let _ = openings::disown;",
+        "auto_extensions::disown(&conn)?;",
+        "let _ = auto_extensions::disown;",
         "c_abi/test_c_misuse.py -k auto_extensions_leave",
     ),
     Mutant(
@@ -709,8 +709,8 @@ MUTANTS = (
         "requeue",
         "a task that was put back counts twice",
         "src/queue/requeue/batches.rs",
-        "Fate::Requeued => done.requeued += 1,",
-        "Fate::Requeued => done.requeued += 2,",
+        "TaskOutcome::Requeued => done.requeued += 1,",
+        "TaskOutcome::Requeued => done.requeued += 2,",
         "queue/test_requeue_property.py",
     ),
     Mutant(
@@ -852,7 +852,7 @@ MUTANTS = (
     Mutant(
         "upkeep",
         "what root makes for another user stays root's",
-        "src/files/likeness/unix.rs",
+        "src/files/ownership/unix.rs",
         "if self.owner == 0 ||",
         "if self.owner != u32::MAX ||",
         "hostile/test_owners.py -k after_those_of_root",
@@ -860,7 +860,7 @@ MUTANTS = (
     Mutant(
         "upkeep",
         "a lock that is held for ever is never told",
-        "src/schedule/held.rs",
+        "src/schedule/lock.rs",
         "age <= LONGEST",
         "age <= Duration::MAX",
         "schedule/test_schedule_at_once.py -k longer",
@@ -869,8 +869,8 @@ MUTANTS = (
         "upkeep",
         "root believes the owner that a database shows for a moment",
         "src/files/trust/mod.rs",
-        "Way::to(path).renamers);",
-        "Way::to(path).renamers.filter(|_| found.is_none()));",
+        "PathWalk::to(path).renamers);",
+        "PathWalk::to(path).renamers.filter(|_| found.is_none()));",
         "hostile/test_owners.py -k replace_a_database",
     ),
     Mutant(
@@ -916,9 +916,9 @@ MUTANTS = (
     Mutant(
         "upkeep",
         "the schedule's lock is given to whose the database elsewhere is",
-        "src/schedule/held.rs",
-        "    let like = Likeness::of_replaced(&directory, file);\n",
-        "    let like = Likeness::of_replaced(&directory, file);\n"
+        "src/schedule/lock.rs",
+        "    let like = Ownership::of_replaced(&directory, file);\n",
+        "    let like = Ownership::of_replaced(&directory, file);\n"
         "    let directory = Directory::open(files::parent_of(file))?;\n",
         "hostile/test_symlink_races.py -k lock_of_the_schedule",
     ),

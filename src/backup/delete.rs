@@ -106,7 +106,7 @@ fn delete_from(
     for entry in &doomed {
         let path = entry.place(catalog.directory());
         live.refuse_in(writer.directory(), &path)?;
-        catalog.refuse_led(&path)?;
+        catalog.refuse_redirected(&path)?;
         if ids.contains(entry.id.as_str()) || files.contains(entry.backup_path.as_str()) {
             return Err(Error::usage(format!(
                 "the catalog lists '{}' or its id twice, so nothing is deleted on its word; delete the file yourself",

@@ -17,7 +17,7 @@ use crate::memory;
 
 /// Runs `body`. Errors and panics are returned as errors prefixed with `called`.
 pub fn guarded<T>(called: &str, body: impl FnOnce() -> Result<T>) -> Result<T> {
-    let _uncancelled = threads::Uncancelled::begin();
+    let _uncancelled = threads::CancellationDeferred::begin();
     let outcome = catch_unwind(AssertUnwindSafe(|| memory::begin().and_then(|()| body())));
     let result = outcome.unwrap_or_else(|panic| Err(Error::internal(format!("panicked ({})", text_of(&*panic)))));
     result.map_err(|error| {

@@ -14,7 +14,7 @@ use super::sidecar::{DiskError, connect_writer};
 use super::{CallerState, read_pragma};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::files::{self, Likeness, LiveFiles};
+use crate::files::{self, LiveFiles, Ownership};
 use crate::host::{self, Transaction, disk_errors};
 use crate::progress::{Interruptible, RETRY};
 
@@ -43,11 +43,11 @@ impl Caller {
     pub fn serve<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
         disk_errors::forget(&self.conn);
         self.disk.forget();
-        work(self).map_err(|error| self.located(self.told(error)))
+        work(self).map_err(|error| self.located(self.blame_disk(error)))
     }
 
     /// Replaces apparent damage that is due to a disk error by that error.
-    pub fn told(&self, error: Error) -> Error {
+    pub fn blame_disk(&self, error: Error) -> Error {
         disk_errors::told_of(disk_errors::disk_error(&self.conn).or_else(|| self.disk.last()), error)
     }
 
@@ -107,8 +107,8 @@ impl Caller {
     }
 
     /// Owner and permissions for files made for the main database.
-    pub fn likeness(&self) -> Option<Likeness> {
-        self.file().as_deref().and_then(Likeness::of)
+    pub fn ownership(&self) -> Option<Ownership> {
+        self.file().as_deref().and_then(Ownership::of)
     }
 
     /// All attached databases and their companion files.
@@ -223,7 +223,7 @@ impl Caller {
 
     /// Runs `work` on a connection from [`Caller::open`], with the default timeout for each lock, until
     /// `stop` returns true. SQLite's own wait does not notice an interrupt.
-    pub fn attended<T>(&self, stop: &dyn Fn() -> bool, work: impl FnOnce() -> T) -> T {
+    pub fn with_stoppable_waits<T>(&self, stop: &dyn Fn() -> bool, work: impl FnOnce() -> T) -> T {
         let mut since = Instant::now();
         let mut again = |attempts| {
             if attempts == 0 {

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::files;
 
 /// Whether a second connection could not read the caller's main database for lack of the key.
-pub fn is_sealed(caller: &Caller) -> Result<bool> {
+pub fn is_encrypted(caller: &Caller) -> Result<bool> {
     let conn = caller.connection();
     match answer(conn, "PRAGMA main.cipher_status")? {
         Some(status) => Ok(status == "1"),
@@ -43,7 +43,7 @@ pub fn host_encrypts(conn: &Connection) -> Result<bool> {
 
 /// Fails if the caller's database is encrypted, for work that needs a second connection.
 pub fn refuse(caller: &Caller) -> Result<()> {
-    if is_sealed(caller)? { Err(refusal(caller)) } else { Ok(()) }
+    if is_encrypted(caller)? { Err(refusal(caller)) } else { Ok(()) }
 }
 
 /// The same for a second connection to `file`, if that is the caller's database.
@@ -94,7 +94,7 @@ fn reads(conn: &Connection) -> Result<bool> {
 /// Assumes no encryption if others keep the second connection out.
 fn second_finds_none(caller: &Caller) -> Result<bool> {
     let Some(file) = caller.file() else { return Ok(false) };
-    let second = Sidecar::open_unasked(caller, &file)?;
+    let second = Sidecar::open_probe(caller, &file)?;
     match reads(second.connection()) {
         Ok(reads) => Ok(!reads),
         Err(error) if error.primary_code() == ffi::SQLITE_BUSY => Ok(false),

@@ -18,9 +18,9 @@
 
 mod caller;
 pub mod encrypted;
+mod immutable;
 mod sidecar;
 mod state;
-mod unseen;
 
 use rusqlite::types::{FromSql, ValueRef};
 use rusqlite::{Connection, Params, Statement};

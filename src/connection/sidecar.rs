@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use super::{Caller, CallerState, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::host::{self, disk_errors, openings, unnamed};
+use crate::host::{self, auto_extensions, disk_errors, unnamed};
 use crate::progress::{RETRY, Watch};
 
 /// A transaction begins with the first read.
@@ -22,7 +22,7 @@ const BEGIN_READ: &str = "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1";
 
 /// Configures a connection of our own to write nothing unasked.
 pub(super) fn prepare(conn: &Connection, patience: Duration) -> Result<()> {
-    openings::refuse_begun(conn)?;
+    auto_extensions::refuse_begun(conn)?;
     conn.busy_timeout(patience)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // With mmap, an I/O error would be a SIGBUS in the host.
@@ -122,7 +122,7 @@ impl Sidecar {
     }
 
     /// Opens a connection to try whether `file` can be read.
-    pub(super) fn open_unasked(caller: &Caller, file: &Path) -> Result<Self> {
+    pub(super) fn open_probe(caller: &Caller, file: &Path) -> Result<Self> {
         let vfs = host::vfs_name(caller.connection());
         Ok(Self {
             conn: connect(caller, vfs.as_deref(), file, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
@@ -191,8 +191,8 @@ impl Sidecar {
     pub fn vacuum_into(&self, caller: &Caller, file: File, path: &Path, watch: &mut Watch<'_>) -> Result<()> {
         // Others may have locked the database since the caller's check.
         self.conn.busy_timeout(caller.patience())?;
-        openings::refuse_shadowed(&self.conn)?;
-        let into = |uri: &str| watch.over(&self.conn, || self.conn.execute("VACUUM INTO ?1", [uri]));
+        auto_extensions::refuse_shadowed(&self.conn)?;
+        let into = |uri: &str| watch.run(&self.conn, || self.conn.execute("VACUUM INTO ?1", [uri]));
         let done = unnamed::with_uri(file, into)??;
         done.map(|_| ()).map_err(|error| {
             let doing = format!("cannot write a compact copy (VACUUM INTO '{}')", path.display());

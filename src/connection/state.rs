@@ -42,7 +42,7 @@ impl CallerState {
     }
 
     /// Whether no second connection can use the database.
-    pub fn alone(&self) -> bool {
+    pub fn excludes_others(&self) -> bool {
         self.exclusive || self.unlocked
     }
 

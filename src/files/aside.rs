@@ -75,10 +75,10 @@ fn move_set(
         let (from, to) = (with_suffix(path, companion), with_suffix(aside, companion));
         // Checked even if this companion does not exist: a file with the new name would be taken for part of
         // the set.
-        if !directory.lacks(&to)? {
+        if !directory.is_free(&to)? {
             return Ok(None);
         }
-        if !directory.lacks(&from)? {
+        if !directory.is_free(&from)? {
             set.push((from, to));
         }
     }

@@ -147,7 +147,7 @@ fn resolved(path: &Path) -> PathBuf {
 /// Opens a file in a backup directory for reading; `None` if absent. Fails unless it is a regular file, no
 /// link, and neither live nor locked by this process.
 pub fn open_own(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Option<File>> {
-    let Some(found) = directory.look(path)? else { return Ok(None) };
+    let Some(found) = directory.metadata_of(path)? else { return Ok(None) };
     if !found.is_file() {
         let what = match () {
             () if found.is_link() => "a symbolic link",

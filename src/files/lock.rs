@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Directory, Likeness, LiveFiles, open_own};
+use super::{Directory, LiveFiles, Ownership, open_own};
 use crate::error::{Error, Result};
 
 /// An OS lock, held until dropped. The lock file stays: deleting it would let two holders in.
@@ -26,7 +26,7 @@ impl DirectoryLock {
         directory: &Directory,
         path: &Path,
         live: &LiveFiles,
-        like: Option<&Likeness>,
+        like: Option<&Ownership>,
     ) -> Result<Option<Self>> {
         let file = open(directory, path, live, like)?;
         match file.try_lock() {
@@ -58,7 +58,7 @@ impl DirectoryLock {
         directory: &Directory,
         path: &Path,
         live: &LiveFiles,
-        like: Option<&Likeness>,
+        like: Option<&Ownership>,
         patience: Duration,
         pause: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Self> {
@@ -80,13 +80,13 @@ impl DirectoryLock {
     }
 }
 
-fn open(directory: &Directory, path: &Path, live: &LiveFiles, like: Option<&Likeness>) -> Result<File> {
+fn open(directory: &Directory, path: &Path, live: &LiveFiles, like: Option<&Ownership>) -> Result<File> {
     // Others may create or delete the file between the two calls.
     for _ in 0..16 {
         if let Some(file) = open_own(directory, path, live)? {
             return Ok(file);
         }
-        match Likeness::make_lock(like, directory, path) {
+        match Ownership::make_lock(like, directory, path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => return made.map_err(|error| Error::io("make the lock file", path, &error)),
         }

@@ -20,10 +20,10 @@
 mod aside;
 mod directory;
 mod holders;
-mod likeness;
 mod live;
 mod lock;
 mod metadata;
+mod ownership;
 mod staged;
 mod temporary;
 mod text;
@@ -36,16 +36,16 @@ use std::path::{Path, PathBuf};
 pub use aside::SetAside;
 pub use directory::Directory;
 pub use holders::holder;
-pub use likeness::Likeness;
 pub use live::{COMPANIONS, Identity, LiveFiles, identity, open_in_this_process, open_own, same_file, same_name};
 pub use lock::DirectoryLock;
 pub use metadata::Found;
+pub use ownership::Ownership;
 pub use staged::{Placed, Staged, abandoned, sweep};
 pub use temporary::{can_be_written, may_share_space, sqlite_directory};
 pub use text::{paths_of_text, text_of};
 pub use trust::{
-    Heir, Users, heir, leaders, others_rename, refusal as refusal_of_stranger, refuse_led, refuse_to_pass, stranger,
-    swapped,
+    Heir, Users, heir, leaders, others_rename, refusal as refusal_of_stranger, refuse_redirected, refuse_to_pass,
+    stranger, swapped,
 };
 
 use crate::bounds;
@@ -141,12 +141,12 @@ pub struct MadeDirectories {
 
 impl MadeDirectories {
     /// Creates `directory` and its missing parents, for the owner of a database if there is one.
-    pub fn make(directory: &Path, like: Option<&Likeness>) -> Result<Self> {
+    pub fn make(directory: &Path, like: Option<&Ownership>) -> Result<Self> {
         let failed = |path: &Path, error: io::Error| Error::io("create the directory", path, &error);
         let mut missing = Vec::new();
         let mut place = directory;
         let mut around = loop {
-            match Directory::at(place) {
+            match Directory::open_path(place) {
                 Ok(found) => break found,
                 // Fail before thousands of directories are made.
                 Err(error) if error.kind() == io::ErrorKind::InvalidFilename => return Err(failed(directory, error)),
@@ -161,14 +161,14 @@ impl MadeDirectories {
         };
         let mut made = Self::default();
         for path in missing.into_iter().rev() {
-            around = match Likeness::make_directory(like, &around, &path) {
+            around = match Ownership::make_directory(like, &around, &path) {
                 Ok(below) => {
                     made.made.push((around.clone(), path));
                     around.sync()?;
                     below
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    around.below(&path).map_err(|_| failed(&path, error))?
+                    around.open_subdirectory(&path).map_err(|_| failed(&path, error))?
                 }
                 Err(error) => return Err(failed(&path, error)),
             };

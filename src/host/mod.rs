@@ -1,18 +1,18 @@
 //! The SQLite that hosts the library, and its process.
 //!
 //! [`binding`] decides which SQLite that is. The parts of its API that rusqlite does not wrap are
-//! [`inspect`], [`handlers`], [`openings`], [`statements`] and [`disk_errors`]; [`unnamed`] is the VFS of
+//! [`inspect`], [`handlers`], [`auto_extensions`], [`statements`] and [`disk_errors`]; [`unnamed`] is the VFS of
 //! databases without a name. Of the process there are the [`allocator`], [`threads`] and [`forks`].
 
 #![allow(unsafe_code)]
 
 pub mod allocator;
+pub mod auto_extensions;
 pub mod binding;
 pub mod disk_errors;
 pub mod forks;
 mod handlers;
 mod inspect;
-pub mod openings;
 mod statements;
 pub mod threads;
 pub mod unnamed;

@@ -24,9 +24,9 @@ pub fn allowed() -> bool {
 
 /// A connection's mutex, held by this thread. SQLite takes it for each step of a statement, including
 /// functions and callbacks. It is recursive.
-pub struct Entered(*mut ffi::sqlite3_mutex);
+pub struct HeldConnectionMutex(*mut ffi::sqlite3_mutex);
 
-impl Entered {
+impl HeldConnectionMutex {
     /// `None` if another thread holds it. If the connection has no mutex, or SQLite cannot try one on this
     /// system, nothing is held.
     pub fn attempt(conn: &Connection) -> Option<Self> {
@@ -38,7 +38,7 @@ impl Entered {
     }
 }
 
-impl Drop for Entered {
+impl Drop for HeldConnectionMutex {
     fn drop(&mut self) {
         // SAFETY: held since `attempt` by this thread, as a pointer is not `Send`.
         unsafe { ffi::sqlite3_mutex_leave(self.0) };
@@ -65,9 +65,9 @@ fn can_try() -> bool {
 /// Defers cancellation of this thread (`pthread_cancel`) until dropped: it would unwind the thread's frames,
 /// which Rust's do not allow, and abort the process. The thread is cancelled later, where it next waits. The
 /// type stays deferred, as an asynchronous one would cancel in the frame that restores it, which is ours.
-pub struct Uncancelled(#[cfg(unix)] std::ffi::c_int);
+pub struct CancellationDeferred(#[cfg(unix)] std::ffi::c_int);
 
-impl Uncancelled {
+impl CancellationDeferred {
     pub fn begin() -> Self {
         #[cfg(unix)]
         return Self(posix::defer_cancelling());
@@ -76,7 +76,7 @@ impl Uncancelled {
     }
 }
 
-impl Drop for Uncancelled {
+impl Drop for CancellationDeferred {
     fn drop(&mut self) {
         #[cfg(unix)]
         posix::set_cancel_state(self.0);

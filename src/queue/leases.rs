@@ -15,7 +15,7 @@ use super::blocked;
 use super::default_grace;
 use super::excerpts::cell;
 use super::mapping::{Mapping, Role};
-use super::stale::Pieces;
+use super::stale::StaleSql;
 use crate::error::{Error, Result};
 use crate::memory;
 
@@ -49,7 +49,7 @@ pub fn stale<T>(
 ) -> Result<Vec<T>> {
     let limit = limit(default_grace::seconds(conn, grace)?, now)?;
     let mapping = require(conn)?;
-    let pieces = Pieces::of(conn, &mapping, limit)?;
+    let pieces = StaleSql::of(conn, &mapping, limit)?;
     let id = mapping.column(Role::Id)?;
     let sql = format!(
         "SELECT {id}, {status}, {locked_by}, {lease_until}, ?2 - {ended}, {attempts}, {blocked}
@@ -102,7 +102,7 @@ fn count_where(
 ) -> Result<i64> {
     let limit = limit(grace, now)?;
     let mapping = require(conn)?;
-    let mut wanted = Pieces::of(conn, &mapping, limit)?.stale;
+    let mut wanted = StaleSql::of(conn, &mapping, limit)?.stale;
     if let Some(condition) = condition(&mapping)? {
         wanted.push_str(&format!(" AND {condition}"));
     }

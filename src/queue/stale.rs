@@ -25,14 +25,14 @@ use crate::error::{Error, Result};
 use crate::schema::{self, quoted};
 use crate::settings::{kind, registry as setting, statuses};
 
-pub struct Pieces {
+pub struct StaleSql {
     /// An expression: the Unix time at which the lease ended.
     pub ended: String,
     /// A condition: the lease is stale.
     pub stale: String,
 }
 
-impl Pieces {
+impl StaleSql {
     /// `limit` is the value of ?1. Fails on an unreadable heartbeat of a worker whose lease is over.
     pub fn of(conn: &Connection, mapping: &Mapping, limit: i64) -> Result<Self> {
         let ended = mapping.time()?.seconds(&mapping.column(Role::LeaseUntil)?);

@@ -16,7 +16,7 @@
 use chrono::{DateTime, Utc};
 
 use super::job::JOBS;
-use super::log::write::Ledger;
+use super::log::write::LogWriter;
 use super::run;
 use crate::clock::Clock;
 use crate::connection::Caller;
@@ -43,7 +43,7 @@ pub fn record(caller: &Caller, done: Done<'_>, now: Option<DateTime<Utc>>) -> Re
     check(done)?;
     let file = run::check(caller)?;
     caller.by_clock(now.map(Clock::showing).unwrap_or_default(), || {
-        let ledger = Ledger::open(caller, &file)?;
+        let ledger = LogWriter::open(caller, &file)?;
         let now = caller.now();
         if done.status == BEGUN {
             return ledger.begin_of_others(done.job, done.step, now);

@@ -12,8 +12,8 @@
 
 pub mod due;
 pub mod external;
-mod held;
 pub mod job;
+mod lock;
 pub mod log;
 pub mod run;
 
@@ -44,7 +44,7 @@ pub fn schedule(caller: &Caller) -> Result<Vec<Planned>> {
     let zone = run::zone(&settings)?;
     let planned = job::JOBS.iter().map(|job| {
         let cron = run::cron(&settings, job.cron);
-        let memory = log::read::recall(conn, job.name)?;
+        let memory = log::read::job_record(conn, job.name)?;
         let next = match cron.as_ref().map(|cron| judge(cron, zone, &memory.past, caller.now())) {
             Ok(Verdict::Due { due, .. }) => Some(due),
             Ok(Verdict::Waits { until, .. }) => until,

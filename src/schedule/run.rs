@@ -17,7 +17,7 @@
 //! # How
 //!
 //! An OS lock on the file `NAME-schedule` beside the database marks the process at work. The system releases
-//! it with the process, so a dead one never blocks; a live one is reported after a while ([`held`]). What is
+//! it with the process, so a dead one never blocks; a live one is reported after a while ([`lock`]). What is
 //! due is decided under the lock.
 
 use std::path::Path;
@@ -28,10 +28,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::due::{Past, Slot, Verdict, judge};
-use super::held;
 use super::job::{JOBS, Job, Step};
-use super::log::read::{done_before, recall};
-use super::log::write::Ledger;
+use super::lock;
+use super::log::read::{done_before, job_record};
+use super::log::write::LogWriter;
 use crate::clock::{self, Clock};
 use crate::connection::Caller;
 use crate::cron::{Cron, Zone};
@@ -80,7 +80,7 @@ pub fn cron(settings: &Settings, setting: &Setting) -> Result<Cron> {
 /// transaction of the caller, or if somebody has held the lock for too long.
 pub fn run_due(caller: &Caller, now: Option<DateTime<Utc>>) -> Result<Vec<Ran>> {
     let file = check(caller)?;
-    let Some(_lock) = held::take(caller, &file)? else {
+    let Some(_lock) = lock::take(caller, &file)? else {
         return Ok(Vec::new());
     };
     let clock = now.map(Clock::showing).unwrap_or_default();
@@ -96,7 +96,7 @@ pub fn check(caller: &Caller) -> Result<std::path::PathBuf> {
         return Err(Error::usage("an in-memory or temporary database has no schedule"));
     };
     let standing = caller.standing()?;
-    if standing.alone() {
+    if standing.excludes_others() {
         let reason = standing.in_the_way().unwrap_or_default();
         return Err(Error::busy(format!("jobs cannot run: {reason}")));
     }
@@ -149,7 +149,7 @@ fn run_each(caller: &Caller, file: &Path, ran: &mut Vec<Ran>) -> Result<()> {
                 continue;
             }
         };
-        let memory = recall(conn, job.name)?;
+        let memory = job_record(conn, job.name)?;
         if memory.last_status.as_deref() == Some("running") {
             opened(&mut ledger, caller, file)?;
         }
@@ -179,11 +179,15 @@ fn run_each(caller: &Caller, file: &Path, ran: &mut Vec<Ran>) -> Result<()> {
     Err(Error::usage(format!("{}; everything else that was due was run, see queue_history()", faults.join("; "))))
 }
 
-fn opened<'s, 'a>(ledger: &'s mut Option<Ledger<'a>>, caller: &'a Caller, file: &Path) -> Result<&'s Ledger<'a>> {
+fn opened<'s, 'a>(
+    ledger: &'s mut Option<LogWriter<'a>>,
+    caller: &'a Caller,
+    file: &Path,
+) -> Result<&'s LogWriter<'a>> {
     match ledger {
         Some(ledger) => Ok(ledger),
         none => {
-            let ledger = Ledger::open(caller, file)?;
+            let ledger = LogWriter::open(caller, file)?;
             ledger.mark_interrupted()?;
             Ok(none.insert(ledger))
         }
@@ -192,7 +196,7 @@ fn opened<'s, 'a>(ledger: &'s mut Option<Ledger<'a>>, caller: &'a Caller, file: 
 
 struct Run<'a> {
     caller: &'a Caller,
-    ledger: &'a Ledger<'a>,
+    ledger: &'a LogWriter<'a>,
     job: &'static Job,
     slot: Slot<'static>,
     /// When the job was found to be due.
@@ -231,7 +235,7 @@ impl Run<'_> {
 
     /// Ends the job with an error of the call. If that cannot be recorded either, the next call records it.
     fn ended(&self, error: Error, step: Step, done: &[StepRan]) -> Error {
-        let _ = self.ledger.after_interrupt(Ledger::mark_interrupted);
+        let _ = self.ledger.after_interrupt(LogWriter::mark_interrupted);
         let done: Vec<&str> = done.iter().map(|step| step.step).collect();
         let done = if done.is_empty() { "no step".into() } else { done.join(", ") };
         error.context(format!(

@@ -87,8 +87,8 @@ pub fn analyze<'a>(caller: &'a Caller, name: Option<&str>, listener: Option<List
 
 /// Whether a second connection can do it without waiting for the caller.
 fn is_free(caller: &Caller, standing: &CallerState) -> Result<bool> {
-    let apart = standing.transaction == Transaction::None && standing.autocommit && !standing.alone();
-    Ok(caller.file().is_some() && apart && !encrypted::is_sealed(caller)?)
+    let apart = standing.transaction == Transaction::None && standing.autocommit && !standing.excludes_others();
+    Ok(caller.file().is_some() && apart && !encrypted::is_encrypted(caller)?)
 }
 
 /// The tables, how long writers may have waited, and a note.
@@ -108,9 +108,9 @@ fn beside(caller: &Caller, name: Option<&str>, partly: bool, watch: &mut Watch<'
     let mut target = Target::find(conn, name)?;
     let mut left_out = Vec::new();
     let done = if partly {
-        watch.over(conn, || target.each(conn, &mut left_out))?
+        watch.run(conn, || target.each(conn, &mut left_out))?
     } else {
-        watch.over(conn, || conn.execute_batch(&target.sql()))?.map_err(Error::from)
+        watch.run(conn, || conn.execute_batch(&target.sql()))?.map_err(Error::from)
     };
     match done {
         // No such collation or function.
@@ -120,7 +120,7 @@ fn beside(caller: &Caller, name: Option<&str>, partly: bool, watch: &mut Watch<'
     let version: i32 = read_pragma(conn, "schema_version")?;
     conn.execute_batch(&format!("PRAGMA main.schema_version={}", version.wrapping_add(1)))?;
     watch
-        .over_waiting(conn, deadline.max(locked + caller.patience()), || conn.execute_batch("COMMIT"))?
+        .run_with_lock(conn, deadline.max(locked + caller.patience()), || conn.execute_batch("COMMIT"))?
         .map_err(|error| failed(Error::from(error).explained()))?;
     let note = (!left_out.is_empty()).then(|| {
         format!(

@@ -33,7 +33,7 @@ use crate::clock;
 use crate::connection::{Caller, CallerState, Sidecar, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::host::{Transaction, openings};
+use crate::host::{Transaction, auto_extensions};
 use crate::progress::{Listener, Watch};
 use crate::schema;
 
@@ -76,13 +76,13 @@ pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<
     sidecar.begin_read(caller, &mut standing, &mut watch)?;
     let before = Size::of(conn)?;
     let renumbered = schema::tables_without_own_rowid(conn)?;
-    openings::refuse_shadowed(conn)?;
+    auto_extensions::refuse_shadowed(conn)?;
     conn.execute_batch("COMMIT")?;
     refuse_own(&standing)?;
     let temporary = temporary_directory(caller, conn)?;
     before.require_space(files::parent_of(&file), temporary.as_deref(), standing.wal())?;
     let deadline = Instant::now() + caller.patience();
-    let vacuumed = watch.over_waiting(conn, deadline, || conn.execute_batch("VACUUM"));
+    let vacuumed = watch.run_with_lock(conn, deadline, || conn.execute_batch("VACUUM"));
     vacuumed
         .and_then(|done| done.map_err(|error| explain(error.into())))
         .map_err(|error| error.if_interrupted("the database is as it was, call again to start over"))?;
@@ -116,7 +116,7 @@ pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<
 
 /// Fails if the sidecar would have to wait for the caller.
 fn refuse_own(standing: &CallerState) -> Result<()> {
-    if standing.alone() {
+    if standing.excludes_others() {
         return Err(Error::busy(format!("cannot vacuum: {}", standing.in_the_way().unwrap_or_default())));
     }
     let what = match standing.transaction {
@@ -156,7 +156,7 @@ fn shrink(
             Some(outcome)
         }
         Err(error) => {
-            let error = caller.told(error);
+            let error = caller.blame_disk(error);
             notes.push(format!("the database is compact, but the WAL could not be copied into its file: {error}"));
             None
         }

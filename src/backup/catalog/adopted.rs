@@ -45,7 +45,7 @@ pub fn list<'e>(
         let time = time_in(&name)?;
         // Not followed: a link leads to something that is not in this directory.
         let path = directory.path().join(&name);
-        let found = directory.look(&path).ok()??;
+        let found = directory.metadata_of(&path).ok()??;
         let known = listed.contains(name.as_str());
         let fine = found.is_file() && !known && !live.contains_in(directory, &path);
         fine.then(|| Ok::<_, Error>(describe(name, time, found.length())))

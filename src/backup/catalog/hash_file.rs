@@ -73,7 +73,7 @@ pub fn opened(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Op
 
 /// Whether what lies at a hash file's name is no file, and so holds nothing that its deletion would lose.
 pub fn is_no_file(directory: &Directory, path: &Path) -> Result<bool> {
-    Ok(directory.look(path)?.is_some_and(|found| !found.is_file()))
+    Ok(directory.metadata_of(path)?.is_some_and(|found| !found.is_file()))
 }
 
 /// Writes to `out`, which is empty; the SHA-256 of the whole file. Errors speak of `path`.

@@ -35,7 +35,7 @@ use std::time::Duration;
 use self::entry::Entry;
 use self::manifest::{Manifest, read};
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, DirectoryLock, Found, Heir, Likeness, LiveFiles, Users};
+use crate::files::{self, Directory, DirectoryLock, Found, Heir, LiveFiles, Ownership, Users};
 use crate::progress::{RETRY, Watch};
 pub use backup::Backup;
 pub use deletion::told as told_of_deletions;
@@ -91,13 +91,13 @@ impl<'a> Catalog<'a> {
     /// Refuses an open artifact that a backup must not be rebuilt from.
     pub fn check(&self, file: &File, path: &Path) -> Result<()> {
         self.heir.map_or(Ok(()), |heir| files::refuse_to_pass(file, path, heir))?;
-        if self.is_passed_on { self.refuse_led(path) } else { Ok(()) }
+        if self.is_passed_on { self.refuse_redirected(path) } else { Ok(()) }
     }
 
     /// Refuses a file that is not theirs who may have led the catalog's path to another directory.
-    pub fn refuse_led(&self, path: &Path) -> Result<()> {
+    pub fn refuse_redirected(&self, path: &Path) -> Result<()> {
         let Some((leaders, directory)) = self.leaders.zip(self.opened.as_ref()) else { return Ok(()) };
-        files::refuse_led(directory, path, leaders)
+        files::refuse_redirected(directory, path, leaders)
     }
 
     /// Where it lies.
@@ -113,7 +113,7 @@ impl<'a> Catalog<'a> {
 
     /// What has a name in the directory, if anything.
     pub fn look(&self, path: &Path) -> Result<Option<Found>> {
-        self.opened.as_ref().map_or(Ok(None), |directory| directory.look(path))
+        self.opened.as_ref().map_or(Ok(None), |directory| directory.metadata_of(path))
     }
 
     /// The journal with content beside a file in the directory, if there is one: somebody uses the file as a database.
@@ -162,7 +162,7 @@ impl<'a> Catalog<'a> {
     /// Whether there is nothing that a writer could read, complete or sweep.
     pub fn is_untouched(&self) -> bool {
         let Some(directory) = &self.opened else { return true };
-        let without = matches!(directory.lacks(&self.manifest()), Ok(true));
+        let without = matches!(directory.is_free(&self.manifest()), Ok(true));
         without && recover::all(directory, self.live).is_ok_and(|entries| entries.is_empty())
     }
 
@@ -175,7 +175,7 @@ impl<'a> Catalog<'a> {
         let directory = self.opened()?;
         let lock_path = files::with_suffix(&self.manifest(), ".lock");
         // Not that of one database: others' backups may come into the same directory.
-        let like = Likeness::of_writers(directory);
+        let like = Ownership::of_writers(directory);
         let mut pause = || watch.pause(RETRY);
         let lock = DirectoryLock::take(directory, &lock_path, self.live, like.as_ref(), PATIENCE, &mut pause)?;
         files::sweep(directory, self.live);

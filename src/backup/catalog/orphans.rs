@@ -45,7 +45,7 @@ pub fn set_aside(directory: &Directory, path: &Path) -> Result<String> {
 /// Sets the hash file of the artifact at `path`, in `directory`, aside, if there is one; a note that says so.
 pub fn clear(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Option<String>> {
     let path = hash_file::path_of(path);
-    if directory.lacks(&path)? {
+    if directory.is_free(&path)? {
         return Ok(None);
     }
     live.refuse_in(directory, &path)?;
@@ -55,8 +55,8 @@ pub fn clear(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Opt
 /// Whether a hash file has waited long enough: neither it nor what lies in its artifact's place was changed lately. What cannot be looked at
 /// may have been.
 pub fn is_overdue(directory: &Directory, hash_file: &Path, artifact: &Path, now: DateTime<Utc>) -> bool {
-    let Ok(Some(own)) = directory.look(hash_file) else { return false };
-    let Ok(beside) = directory.look(artifact) else { return false };
+    let Ok(Some(own)) = directory.metadata_of(hash_file) else { return false };
+    let Ok(beside) = directory.metadata_of(artifact) else { return false };
     let changes = [Some(own), beside].into_iter().flatten().map(|found| found.last_change());
     changes.collect::<Option<Vec<_>>>().is_some_and(|changes| changes.iter().all(|&change| is_over(change, now)))
 }

@@ -33,7 +33,7 @@ impl Stray {
     /// The artifact beside it, with its length, if it is there.
     fn artifact(&self, directory: &Directory) -> Result<Option<(PathBuf, u64)>> {
         let path = self.entry.place(directory.path());
-        Ok(directory.look(&path)?.filter(Found::is_file).map(|found| (path, found.length())))
+        Ok(directory.metadata_of(&path)?.filter(Found::is_file).map(|found| (path, found.length())))
     }
 }
 

@@ -13,7 +13,7 @@ use super::recover;
 use super::{Catalog, Listing};
 use crate::backup::json::bounded;
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, DirectoryLock, Likeness, Placed, Staged};
+use crate::files::{self, Directory, DirectoryLock, Ownership, Placed, Staged};
 use crate::json;
 
 /// The catalog while its lock is held.
@@ -70,7 +70,7 @@ impl<'a> Writer<'a> {
 
     /// Prepares the catalog with `entry` in it, in place of any that has the same artifact. Everything that can
     /// fail for want of space fails here, before the artifact is put in place. A first catalog is like the database.
-    pub fn stage(&self, entry: &Entry, like: Option<Likeness>) -> Result<StagedCatalog> {
+    pub fn stage(&self, entry: &Entry, like: Option<Ownership>) -> Result<StagedCatalog> {
         require_room(&self.entries)?;
         let mut entries = self.entries.clone();
         entries.retain(|other| other.backup_path != entry.backup_path);
@@ -194,22 +194,22 @@ impl<'a> Writer<'a> {
     /// Puts a file beside the manifest, with that behind its name, in place of the one that was there.
     pub fn put_beside(&self, suffix: &str, text: &[u8]) -> Result<()> {
         let path = files::with_suffix(&self.catalog.manifest(), suffix);
-        let like = Likeness::of_replaced(self.directory, &self.catalog.manifest());
+        let like = Ownership::of_replaced(self.directory, &self.catalog.manifest());
         match self.staged(&path, text, like)?.place(&path, true)? {
             Placed::Fragile(error) => Err(error),
             Placed::Durable | Placed::Taken => Ok(()),
         }
     }
 
-    fn write(&self, entries: &[Entry], first: Option<Likeness>, new: bool) -> Result<Staged> {
+    fn write(&self, entries: &[Entry], first: Option<Ownership>, new: bool) -> Result<Staged> {
         let path = self.catalog.manifest();
         let text = json::pretty(entries)?;
         bounded::check_written(&self.catalog.directory, entries.len(), text.len(), new)?;
-        let old = Likeness::of_replaced(self.directory, &path);
-        self.staged(&path, &text, old.or(first).or_else(|| Likeness::of_writers(self.directory)))
+        let old = Ownership::of_replaced(self.directory, &path);
+        self.staged(&path, &text, old.or(first).or_else(|| Ownership::of_writers(self.directory)))
     }
 
-    fn staged(&self, path: &Path, text: &[u8], like: Option<Likeness>) -> Result<Staged> {
+    fn staged(&self, path: &Path, text: &[u8], like: Option<Ownership>) -> Result<Staged> {
         let staged = Staged::new(self.directory)?;
         let mut file = staged.handle()?;
         file.write_all(text)

@@ -109,7 +109,7 @@ pub fn move_aside(
     // What the caller itself has open cannot be told from what another connection of this process has.
     let own = caller.file().is_some_and(|own| files::same_file(&own, path));
     let deadline = Instant::now() + caller.patience();
-    if directory.look(path)?.and_then(|found| found.identity()) != seen {
+    if directory.metadata_of(path)?.and_then(|found| found.identity()) != seen {
         return Err(files::swapped(path));
     }
     loop {

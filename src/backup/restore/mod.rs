@@ -45,7 +45,7 @@ use super::verify::findings;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, Likeness, Placed, Staged};
+use crate::files::{self, Directory, Ownership, Placed, Staged};
 use crate::progress::{Listener, Watch};
 use crate::queue::requeue;
 use destination::Place;
@@ -148,7 +148,7 @@ impl Job<'_> {
                 space::for_new(directory.path(), self.entry)?;
                 let rebuilt = self.rebuilt(directory, &mut outcome, watch)?;
                 self.requeue(&rebuilt, &mut outcome, watch)?;
-                self.put(rebuilt, path, self.likeness())?;
+                self.put(rebuilt, path, self.ownership())?;
             }
             Place::Existing(path) => self.replace(path, directory, &mut outcome, watch)?,
         }
@@ -162,7 +162,7 @@ impl Job<'_> {
         outcome: &mut Outcome,
         watch: &mut Watch<'_>,
     ) -> Result<()> {
-        let seen = directory.look(path)?.and_then(|found| found.identity());
+        let seen = directory.metadata_of(path)?.and_then(|found| found.identity());
         let target = live::Target::open(self.caller, path, watch)?;
         match &target {
             Some(target) => space::for_live(directory.path(), self.entry, target, &target.safety_directory(watch)?)?,
@@ -174,7 +174,7 @@ impl Job<'_> {
             rebuilt.sync()?;
             let aside = destination::move_aside(self.caller, directory, path, seen, watch)?;
             outcome.moved_aside = Some(files::text_of(&aside));
-            let like = Likeness::of_replaced(directory, &aside).or_else(|| self.likeness());
+            let like = Ownership::of_replaced(directory, &aside).or_else(|| self.ownership());
             return self.put(rebuilt, path, like).map_err(|error| error.advice(destination::whereabouts(&aside)));
         };
         target.refuse_encoding(&rebuilt, self.entry)?;
@@ -223,7 +223,7 @@ impl Job<'_> {
     }
 
     /// Gives the rebuilt database the name of a target that is not there.
-    fn put(&self, rebuilt: Staged, path: &Path, like: Option<Likeness>) -> Result<()> {
+    fn put(&self, rebuilt: Staged, path: &Path, like: Option<Ownership>) -> Result<()> {
         if let Some(like) = like {
             rebuilt.permit(&like)?;
         }
@@ -238,9 +238,9 @@ impl Job<'_> {
     }
 
     /// What a new target is like: the caller's database, or else the backup.
-    fn likeness(&self) -> Option<Likeness> {
+    fn ownership(&self) -> Option<Ownership> {
         let of_backup = || self.backup.catalog.look(&self.backup.path_of(self.entry)).ok().flatten();
-        self.caller.likeness().or_else(|| of_backup().as_ref().map(Likeness::of_backup))
+        self.caller.ownership().or_else(|| of_backup().as_ref().map(Ownership::of_backup))
     }
 
     fn outcome(&self, target: &Path) -> Result<Outcome> {

@@ -6,7 +6,7 @@ use crate::connection::read_pragma;
 use crate::error::{Error, Result};
 use crate::files::Staged;
 use crate::host::unnamed::{self, Access};
-use crate::host::{disk_errors, openings};
+use crate::host::{auto_extensions, disk_errors};
 use crate::progress::Watch;
 use crate::schema;
 
@@ -21,7 +21,7 @@ pub fn grow(rebuilt: &Staged, watch: &mut Watch<'_>) -> Result<()> {
 /// Changes the rebuilt copy before it is used. It has no name yet, so nothing has to survive a crash. Its triggers may take any time.
 pub fn change<T>(rebuilt: &Staged, watch: &mut Watch<'_>, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let conn = unnamed::connect(rebuilt.handle()?, Access::Write)?;
-    let done = watch.over(&conn, || {
+    let done = watch.run(&conn, || {
         conn.execute_batch("PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF")?;
         work(&conn)
     })?;
@@ -32,7 +32,7 @@ pub fn change<T>(rebuilt: &Staged, watch: &mut Watch<'_>, work: impl FnOnce(&Con
 pub fn convert(rebuilt: &Staged, page_size: u32, watch: &mut Watch<'_>) -> Result<String> {
     let (tables, reached) = change(rebuilt, watch, |conn| {
         let tables = schema::tables_without_own_rowid(conn)?;
-        openings::refuse_shadowed(conn)?;
+        auto_extensions::refuse_shadowed(conn)?;
         conn.execute_batch(&format!("PRAGMA page_size={page_size}; VACUUM"))
             .map_err(|error| Error::from(error).context("cannot give the backup the page size of the target"))?;
         Ok((tables, read_pragma::<u32>(conn, "page_size")?))

@@ -240,7 +240,7 @@ fn unfit(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'sta
     if catalog.opened().is_ok_and(|directory| live.contains_in(directory, &path)) {
         return Some("a live database");
     }
-    if catalog.refuse_led(&path).is_err() {
+    if catalog.refuse_redirected(&path).is_err() {
         return Some("another user's than who may have put the link there that leads to it");
     }
     for companion in ["-wal", "-journal"] {

@@ -100,8 +100,9 @@ impl<'c> Snapshot<'c> {
     pub fn take(caller: &'c Caller, watch: &mut Watch<'_>) -> Result<Self> {
         let mut standing = caller.standing()?;
         let file = caller.file();
-        let own =
-            file.is_none() || (standing.alone() && standing.transaction != Transaction::Write) || standing.unlocked;
+        let own = file.is_none()
+            || (standing.excludes_others() && standing.transaction != Transaction::Write)
+            || standing.unlocked;
         let source = if own {
             if standing.transaction == Transaction::Write {
                 let reason = standing.in_the_way().filter(|_| file.is_some());

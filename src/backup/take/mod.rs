@@ -116,7 +116,7 @@ pub fn backup<'a>(
     let wish = options.wish(target.file_name.as_deref())?;
     let live = caller.live_files()?;
     target.check(&live, wish.overwrite)?;
-    let made = MadeDirectories::make(&target.directory, caller.likeness().as_ref())?;
+    let made = MadeDirectories::make(&target.directory, caller.ownership().as_ref())?;
     let catalog = Catalog::of(&target.directory, &live)?;
     // A directory whose catalog is none must be refused before the work, not after it.
     let listed = catalog.read()?.backups;

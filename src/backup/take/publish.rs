@@ -51,7 +51,7 @@ impl Job<'_> {
         entry.duration_ms = Some(clock::milliseconds(self.started.elapsed()));
         let path = entry.place(self.catalog.directory());
         let hashes = self.stage_hashes(writer.directory(), &hashes, &mut entry, &path)?;
-        let staged = writer.stage(&entry, self.caller.likeness())?;
+        let staged = writer.stage(&entry, self.caller.ownership())?;
         let hash_path = hash_file::path_of(&path);
         writer.announce_replacement(&entry.backup_path)?;
         self.place_hashes(hashes, &path, replaces && self.overwrites(), &mut notes)?;
@@ -114,7 +114,7 @@ impl Job<'_> {
         self.check_hash_path(&hash_path)?;
         let staged = Staged::new(directory)?;
         let checksum = hash_file::write(staged.handle()?, &hash_path, entry, rebuild::geometry_of(entry)?, hashes)?;
-        if let Some(like) = self.caller.likeness() {
+        if let Some(like) = self.caller.ownership() {
             staged.permit(&like)?;
         }
         staged.sync()?;
@@ -175,7 +175,7 @@ fn check_free(catalog: &Catalog<'_>, path: &Path, entries: &[Entry], overwrite: 
             None => Ok(()),
         };
     }
-    catalog.refuse_led(path)?;
+    catalog.refuse_redirected(path)?;
     let replaced =
         entries.iter().find(|entry| path.file_name().is_some_and(|name| name == entry.backup_path.as_str()));
     if replaced.is_none()

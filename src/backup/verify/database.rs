@@ -43,7 +43,7 @@ pub fn check_database(
     watch: &mut Watch<'_>,
 ) -> Result<Soundness> {
     let conn = artifact::open_immutable(files::duplicate(file, path)?, path)?;
-    let outcome: Result<Soundness> = watch.over(&conn, || {
+    let outcome: Result<Soundness> = watch.run(&conn, || {
         recognize::refuse_delta(&conn, Path::new(&entry.backup_path))?;
         let mut found = pragma_findings(&conn, level)?;
         // Nobody recorded what a foreign backup should be.
@@ -81,7 +81,7 @@ fn check_without_schema(
         return Err(error);
     }
     if entry.content_digest.is_none() {
-        let mut found = watch.over(conn, || pragma_findings(conn, Level::Quick))??;
+        let mut found = watch.run(conn, || pragma_findings(conn, Level::Quick))??;
         found.findings.retain(|finding| !newer_sqlite::is_of_what_was_left_out(finding));
         if !found.findings.is_empty() {
             return Ok(found);

@@ -196,7 +196,7 @@ impl Backup<'_> {
         };
         let conn = artifact::open_immutable(files::duplicate(&database.file, &path)?, &database.path)?;
         match watch
-            .over(&conn, || recognize::refuse_delta(&conn, &path))?
+            .run(&conn, || recognize::refuse_delta(&conn, &path))?
             .map_err(|error| disk_errors::told(&conn, error))
         {
             // Whether the content is sound is not the question at this level.

@@ -73,7 +73,7 @@ fn resisting(listing: &Listing, catalog: &Catalog<'_>, source: &Source) -> Vec<L
 }
 
 fn abandoned(directory: &Directory, live: &LiveFiles) -> Vec<Leftover> {
-    let written = |path: &Path| directory.look(path).ok().flatten().and_then(|found| found.modified());
+    let written = |path: &Path| directory.metadata_of(path).ok().flatten().and_then(|found| found.modified());
     let Some(writer) = written(Path::new(MANIFEST)) else { return Vec::new() };
     let old =
         files::abandoned(directory, live).into_iter().filter(|path| written(path).is_some_and(|time| time < writer));

@@ -185,7 +185,7 @@ impl Handle {
                 let _call = one_sqlite::call(path)?;
                 let (caller, stop) = (Caller::open(path)?, Arc::new(AtomicBool::new(false)));
                 let stopped = || stop.load(Ordering::Relaxed);
-                let outcome = caller.attended(&stopped, || self.run_on(&caller, &stop, body));
+                let outcome = caller.with_stoppable_waits(&stopped, || self.run_on(&caller, &stop, body));
                 match outcome {
                     // The interrupt ended the wait for a lock.
                     Err(error) if error.primary_code() == ffi::SQLITE_BUSY && stopped() => Err(error.by_interrupt()),

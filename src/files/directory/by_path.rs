@@ -11,7 +11,7 @@ use crate::files::Found;
 use crate::memory;
 
 impl Directory {
-    pub(in crate::files) fn at(path: &Path) -> io::Result<Self> {
+    pub(in crate::files) fn open_path(path: &Path) -> io::Result<Self> {
         match fs::metadata(path)?.is_dir() {
             true => Ok(Self { path: path.to_path_buf() }),
             false => Err(io::ErrorKind::NotADirectory.into()),
@@ -23,7 +23,7 @@ impl Directory {
     }
 
     /// Opens a subdirectory, or a link to one.
-    pub(in crate::files) fn below(&self, path: &Path) -> io::Result<Self> {
+    pub(in crate::files) fn open_subdirectory(&self, path: &Path) -> io::Result<Self> {
         Self::at(path)
     }
 
@@ -54,7 +54,7 @@ impl Directory {
     }
 
     /// Creates and opens a subdirectory.
-    pub(in crate::files) fn make_below(&self, path: &Path) -> io::Result<Self> {
+    pub(in crate::files) fn create_subdirectory(&self, path: &Path) -> io::Result<Self> {
         fs::create_dir(path)?;
         Self::at(path)
     }
@@ -70,7 +70,7 @@ impl Directory {
     }
 
     /// Cannot be known here, so `true`.
-    pub fn holds(&self, _path: &Path, _file: &File) -> Result<bool> {
+    pub fn names_file(&self, _path: &Path, _file: &File) -> Result<bool> {
         Ok(true)
     }
 

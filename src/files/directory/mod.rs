@@ -40,13 +40,13 @@ pub struct Directory {
 
 impl Directory {
     pub fn open(path: &Path) -> Result<Self> {
-        Self::at(path).map_err(|error| Error::io("open the directory", path, &error))
+        Self::open_path(path).map_err(|error| Error::io("open the directory", path, &error))
     }
 
     /// Opens it; `None` if it does not exist.
     pub fn find(path: &Path) -> Result<Option<Self>> {
         memory::check()?;
-        match Self::at(path) {
+        match Self::open_path(path) {
             Ok(found) => Ok(Some(found)),
             Err(error) if is_absence(&error) => Ok(None),
             Err(error) => Err(Error::io("open the directory", path, &error)),
@@ -80,7 +80,7 @@ impl Directory {
     }
 
     /// Metadata of a name; links are not followed. An I/O error is never reported as absence.
-    pub fn look(&self, path: &Path) -> Result<Option<Found>> {
+    pub fn metadata_of(&self, path: &Path) -> Result<Option<Found>> {
         memory::check()?;
         match self.found(path) {
             Ok(found) => Ok(Some(found)),
@@ -99,8 +99,8 @@ impl Directory {
         }
     }
 
-    pub fn lacks(&self, path: &Path) -> Result<bool> {
-        Ok(self.look(path)?.is_none())
+    pub fn is_free(&self, path: &Path) -> Result<bool> {
+        Ok(self.metadata_of(path)?.is_none())
     }
 
     /// Removes `path` if it still names `file`, else fails.
@@ -149,7 +149,7 @@ mod tests {
             directory.remove(to).unwrap();
             rename(&directory, from, to).unwrap();
             assert_eq!(text(to), "from");
-            assert!(directory.lacks(from).unwrap());
+            assert!(directory.is_free(from).unwrap());
         }
     }
 
@@ -166,9 +166,9 @@ mod tests {
         std::os::unix::fs::symlink(&other, &own).unwrap();
         let (a, b) = (Path::new("a"), Path::new("b"));
         let file = directory.create(a).unwrap();
-        assert!(moved.join(a).exists() && directory.holds(a, &file).unwrap() && directory.lacks(b).unwrap());
+        assert!(moved.join(a).exists() && directory.names_file(a, &file).unwrap() && directory.is_free(b).unwrap());
         directory.rename_new(a, b).unwrap();
-        assert!(directory.holds(b, &file).unwrap());
+        assert!(directory.names_file(b, &file).unwrap());
         directory.remove(b).unwrap();
         assert!(directory.identity() != Directory::open(&own).unwrap().identity());
         assert!(directory.identity() == Directory::open(&moved).unwrap().identity());

@@ -18,12 +18,12 @@ use crate::files::{Found, Identity};
 use crate::memory;
 
 impl Directory {
-    pub(in crate::files) fn at(path: &Path) -> io::Result<Self> {
+    pub(in crate::files) fn open_path(path: &Path) -> io::Result<Self> {
         Self::opened(CWD, path, path, OFlags::empty())
     }
 
     /// Opens a subdirectory, or a link to one.
-    pub(in crate::files) fn below(&self, path: &Path) -> io::Result<Self> {
+    pub(in crate::files) fn open_subdirectory(&self, path: &Path) -> io::Result<Self> {
         Self::opened(&*self.descriptor, last(path), path, OFlags::empty())
     }
 
@@ -103,7 +103,7 @@ impl Directory {
 
     /// Creates a subdirectory with these mode bits, less the umask, and opens whatever directory has the name
     /// then.
-    pub(in crate::files) fn make_below(&self, path: &Path, mode: u32) -> io::Result<Self> {
+    pub(in crate::files) fn create_subdirectory(&self, path: &Path, mode: u32) -> io::Result<Self> {
         mkdirat(&*self.descriptor, last(path), Mode::from_bits_truncate(mode as _))?;
         Self::opened(&*self.descriptor, last(path), path, OFlags::NOFOLLOW)
     }
@@ -124,9 +124,9 @@ impl Directory {
     }
 
     /// Whether `path` names this very file (device and inode).
-    pub fn holds(&self, path: &Path, file: &File) -> Result<bool> {
+    pub fn names_file(&self, path: &Path, file: &File) -> Result<bool> {
         let own = file.metadata().map_err(|error| Error::io("look at", path, &error))?;
-        Ok(self.look(path)?.and_then(|found| found.identity()) == Some((own.dev(), own.ino())))
+        Ok(self.metadata_of(path)?.and_then(|found| found.identity()) == Some((own.dev(), own.ino())))
     }
 
     /// `None` if the system or the file system does not support it.
@@ -151,7 +151,7 @@ impl Directory {
                 let _ = self.remove(to);
             }),
             Err(error @ (Errno::EXIST | Errno::NOENT)) => Err(error.into()),
-            Err(error) => match self.lacks(to) {
+            Err(error) => match self.is_free(to) {
                 Ok(true) => self.rename(from, to),
                 Ok(false) => Err(io::ErrorKind::AlreadyExists.into()),
                 Err(_) => Err(error.into()),

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use self::temp::Temp;
 use super::live::COMPANIONS;
 use super::trust;
-use super::{Directory, Found, Likeness, LiveFiles, duplicate, open_own};
+use super::{Directory, Found, LiveFiles, Ownership, duplicate, open_own};
 use crate::error::{Error, Result};
 
 const TEMP_PREFIX: &str = ".queuekeeper-";
@@ -80,7 +80,7 @@ impl Staged {
     }
 
     /// Sets the permissions and, as root, the owner.
-    pub fn permit(&self, like: &Likeness) -> Result<()> {
+    pub fn permit(&self, like: &Ownership) -> Result<()> {
         let set = like.give(&self.temp.file, &self.temp.directory);
         set.map_err(|error| Error::io("set the permissions of", self.path(), &error))
     }
@@ -127,7 +127,7 @@ impl Staged {
 pub fn sweep(directory: &Directory, live: &LiveFiles) {
     let names = temporary_names(directory);
     for (path, lock) in abandoned_among(&names, directory, live) {
-        if matches!(directory.holds(&path, &lock), Ok(true)) {
+        if matches!(directory.names_file(&path, &lock), Ok(true)) {
             // The next sweep tries again.
             let _ = directory.remove(&path);
         }
@@ -138,8 +138,8 @@ pub fn sweep(directory: &Directory, live: &LiveFiles) {
         };
         for (name, owner) in names.iter().filter_map(|name| Some((Path::new(name), owner(name)?))) {
             // What cannot be examined stays.
-            let alone = matches!(directory.lacks(&owner), Ok(true));
-            let plain = directory.look(name).is_ok_and(|found| found.as_ref().is_some_and(Found::is_file));
+            let alone = matches!(directory.is_free(&owner), Ok(true));
+            let plain = directory.metadata_of(name).is_ok_and(|found| found.as_ref().is_some_and(Found::is_file));
             if alone && plain && !live.contains_in(directory, name) {
                 let _ = directory.remove(name);
             }

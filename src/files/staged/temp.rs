@@ -30,7 +30,7 @@ impl Temp {
 
     /// Whether the temporary name still leads to this file.
     pub(super) fn is_there(&self) -> Result<bool> {
-        self.name.as_ref().map_or(Ok(false), |name| self.directory.holds(name, &self.file))
+        self.name.as_ref().map_or(Ok(false), |name| self.directory.names_file(name, &self.file))
     }
 
     pub(super) fn rename(&mut self, to: &Path, overwrite: bool) -> io::Result<()> {

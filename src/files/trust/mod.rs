@@ -24,7 +24,7 @@
 //! The directory itself may be a link: people put backups on other disks that way.
 
 #[cfg(unix)]
-mod way;
+mod path_walk;
 
 use std::fs::File;
 #[cfg(unix)]
@@ -36,7 +36,7 @@ use rusqlite::ffi::SQLITE_CANTOPEN;
 use super::Directory;
 use crate::error::{Error, Result};
 #[cfg(unix)]
-use way::Way;
+use path_walk::PathWalk;
 
 /// The owner's user id, if the file is a stranger's.
 #[cfg(unix)]
@@ -89,7 +89,7 @@ pub fn heir(path: &Path) -> Option<Heir> {
         return None;
     }
     let found = std::fs::metadata(path).ok();
-    let users = Users::both(found.as_ref().and_then(Users::owner), Way::to(path).renamers);
+    let users = Users::both(found.as_ref().and_then(Users::owner), PathWalk::to(path).renamers);
     let shared = found.filter(|found| found.mode() & 0o022 != 0);
     let readers = shared.map(|found| (found.mode() & 0o044, found.gid()));
     (users.is_some() || readers.is_some()).then(|| Heir { users: users.unwrap_or(Users::One(0)), readers })
@@ -103,7 +103,7 @@ pub fn heir(_path: &Path) -> Option<Heir> {
 /// Whether the caller is root and other users may rename this path at any moment.
 pub fn others_rename(path: &Path) -> bool {
     #[cfg(unix)]
-    return is_root() && Way::to(path).renamers.is_some();
+    return is_root() && PathWalk::to(path).renamers.is_some();
     #[cfg(not(unix))]
     {
         let _ = path;
@@ -148,7 +148,7 @@ pub fn refuse_to_pass(file: &File, path: &Path, heir: Heir) -> Result<()> {
 /// For root: the users who may have redirected the directory's path by a link.
 pub fn leaders(directory: &Directory) -> Option<Users> {
     #[cfg(unix)]
-    return if is_root() { Way::leaders(directory) } else { None };
+    return if is_root() { PathWalk::leaders(directory) } else { None };
     #[cfg(not(unix))]
     {
         let _ = directory;
@@ -157,8 +157,8 @@ pub fn leaders(directory: &Directory) -> Option<Users> {
 }
 
 /// Fails if a file does not belong to the user who may have redirected its path.
-pub fn refuse_led(directory: &Directory, path: &Path, leaders: Users) -> Result<()> {
-    let Some(owner) = directory.look(path)?.and_then(|found| found.owner()) else { return Ok(()) };
+pub fn refuse_redirected(directory: &Directory, path: &Path, leaders: Users) -> Result<()> {
+    let Some(owner) = directory.metadata_of(path)?.and_then(|found| found.owner()) else { return Ok(()) };
     let who = match leaders {
         Users::One(user) if user == owner => return Ok(()),
         Users::One(user) => format!("user {user}"),
@@ -185,7 +185,7 @@ fn may_all_read(found: &Metadata, (bits, group): (u32, u32)) -> bool {
 /// Whether `name` still leads to `file`; assumed where nobody else may rename files in the directory.
 pub(super) fn is_named(file: &File, directory: &Directory, name: &Path) -> Result<bool> {
     // Some file systems report another inode for each name.
-    Ok(directory.holds(name, file)? || is_safe(directory))
+    Ok(directory.names_file(name, file)? || is_safe(directory))
 }
 
 /// Whether only the caller and root may rename the caller's files there, as far as known.

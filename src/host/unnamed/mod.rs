@@ -36,7 +36,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use rusqlite::{Connection, OpenFlags, ffi};
 
 pub use self::file::{Access, connect, with_uri};
-use super::openings;
+use super::auto_extensions;
 use super::threads::lock;
 use crate::error::Result;
 
@@ -88,8 +88,8 @@ pub fn offer<T>(content: &Shared, open: impl FnOnce(&CStr, &str) -> T) -> Result
 pub fn connect_to(content: &Shared, access: OpenFlags) -> Result<Connection> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
     let conn = offer(content, |vfs, name| Connection::open_with_flags_and_vfs(name, flags, vfs))??;
-    openings::refuse_begun(&conn)?;
-    openings::disown(&conn)?;
+    auto_extensions::refuse_begun(&conn)?;
+    auto_extensions::disown(&conn)?;
     Ok(conn)
 }
 

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::Outcome;
-use super::row::{self, Fate, Key, Rows};
+use super::row::{self, Key, Rows, TaskOutcome};
 use super::scope::Scope;
 use crate::error::{Error, Result};
 use crate::host::{self, Transaction};
@@ -116,10 +116,10 @@ impl<'c> Work<'c> {
                 watch.check()?;
             }
             match self.rows.put_back(key)? {
-                Fate::Requeued => done.requeued += 1,
-                Fate::Passed => {}
-                Fate::Blocked(reason) => done.block(self.named(key, reason)?),
-                Fate::Over(reason) => return Ok(End::Over(at, reason)),
+                TaskOutcome::Requeued => done.requeued += 1,
+                TaskOutcome::Passed => {}
+                TaskOutcome::Blocked(reason) => done.block(self.named(key, reason)?),
+                TaskOutcome::Over(reason) => return Ok(End::Over(at, reason)),
             }
         }
         Ok(End::Done)

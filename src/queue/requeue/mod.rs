@@ -37,7 +37,7 @@ use self::scope::Scope;
 use super::blocked::{self, Blocked};
 use super::excerpts::cell;
 use super::mapping::{Mapping, Role};
-use super::stale::{self, Pieces};
+use super::stale::{self, StaleSql};
 use super::{changes, leases};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
@@ -97,8 +97,8 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<Outcom
     let limit = leases::limit(grace, now)?;
     let mapping = leases::require(conn)?;
     let statements =
-        Statements::new(conn, &mapping, &Pieces::of(conn, &mapping, limit)?.stale, &changes::of_stale(&mapping)?)?;
-    let footing = Footing::of(conn)?;
+        Statements::new(conn, &mapping, &StaleSql::of(conn, &mapping, limit)?.stale, &changes::of_stale(&mapping)?)?;
+    let footing = TransactionUse::of(conn)?;
     if let (true, Some(name)) = (footing.is_the_callers(), conflicts::found(conn)?) {
         return Err(Error::usage(format!(
             "cannot requeue inside a transaction: {name} may roll it back, with all that was done in it (RAISE(ROLLBACK) or ON \
@@ -107,15 +107,15 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<Outcom
     }
     let present = mapping.time()?.write(now);
     let prepared = || -> Result<(Vec<Key>, Rows<'_>)> {
-        let rows = Rows::prepare(conn, &statements.row, limit, &present, footing != Footing::Statement)?;
+        let rows = Rows::prepare(conn, &statements.row, limit, &present, footing != TransactionUse::Statement)?;
         Ok((statements.keys(conn, limit)?, rows))
     };
     let (keys, rows) = prepared().map_err(|error| explain(caller, error))?;
     let (mut work, mut watch) = (Work::new(conn, rows, statements.width), Watch::new(caller, None));
     let done = match footing {
-        Footing::Free => work.in_batches(&keys, &mut watch),
-        Footing::Reading => work.in_one(&keys, Some(&mut watch)),
-        Footing::Transaction | Footing::Statement => work.inside(&keys, &mut watch),
+        TransactionUse::Free => work.in_batches(&keys, &mut watch),
+        TransactionUse::Reading => work.in_one(&keys, Some(&mut watch)),
+        TransactionUse::Transaction | TransactionUse::Statement => work.inside(&keys, &mut watch),
     };
     let mut outcome = work.outcome();
     done.map_err(|error| footing.stopped(conn, explain(caller, error), outcome.requeued))?;
@@ -149,7 +149,7 @@ pub fn requeue_all(conn: &Connection, now: DateTime<Utc>) -> Result<Outcome> {
 
 /// The state of the connection that calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Footing {
+enum TransactionUse {
     /// It has no transaction, so ours are possible.
     Free,
     /// It reads the database, and its snapshot would not see others' later commits: everything is one
@@ -161,7 +161,7 @@ enum Footing {
     Statement,
 }
 
-impl Footing {
+impl TransactionUse {
     fn of(conn: &Connection) -> Result<Self> {
         if !conn.is_autocommit() {
             return Ok(if Scope::begin(conn)?.is_some() { Self::Transaction } else { Self::Statement });

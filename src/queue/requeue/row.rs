@@ -71,7 +71,7 @@ pub struct Task {
 }
 
 #[derive(Debug, PartialEq)]
-pub enum Fate {
+pub enum TaskOutcome {
     /// It is back in the queue.
     Requeued,
     /// It was no longer stale.
@@ -90,7 +90,7 @@ pub struct Sql {
     pub look: String,
 }
 
-struct Marks<'c> {
+struct Savepoint<'c> {
     set: Statement<'c>,
     back: Statement<'c>,
     release: Statement<'c>,
@@ -102,7 +102,7 @@ pub struct Rows<'c> {
     update: Statement<'c>,
     look: Statement<'c>,
     /// `None` while a writing statement runs, which allows no savepoint.
-    marks: Option<Marks<'c>>,
+    marks: Option<Savepoint<'c>>,
 }
 
 impl<'c> Rows<'c> {
@@ -120,13 +120,13 @@ impl<'c> Rows<'c> {
         let mut look = conn.prepare(&sql.look)?;
         look.raw_bind_parameter(1, limit)?;
         look.raw_bind_parameter(2, present)?;
-        let marks = if savepoints { Some(Marks::prepare(conn)?) } else { None };
+        let marks = if savepoints { Some(Savepoint::prepare(conn)?) } else { None };
         Ok(Self { conn, update, look, marks })
     }
 
     /// Requeues the task of this key if its lease is stale. An error is about the database; the transaction
     /// may be over then.
-    pub fn put_back(&mut self, key: &[Key]) -> Result<Fate> {
+    pub fn put_back(&mut self, key: &[Key]) -> Result<TaskOutcome> {
         for (place, value) in key.iter().enumerate() {
             self.update.raw_bind_parameter(place + 3, value)?;
         }
@@ -139,7 +139,7 @@ impl<'c> Rows<'c> {
             }
             let reason = reason(error);
             if inside && self.conn.is_autocommit() {
-                return Ok(Fate::Over(reason));
+                return Ok(TaskOutcome::Over(reason));
             }
             return self.undone(key, reason);
         }
@@ -154,7 +154,7 @@ impl<'c> Rows<'c> {
             (false, true) => self.undone(key, IGNORED.into()),
             (changed, false) => {
                 self.release()?;
-                Ok(if changed { Fate::Requeued } else { Fate::Passed })
+                Ok(if changed { TaskOutcome::Requeued } else { TaskOutcome::Passed })
             }
         }
     }
@@ -171,18 +171,18 @@ impl<'c> Rows<'c> {
 
     /// The task still has a stale lease after the change. A new lease means success; the old time means that
     /// it was undone, whoever has it.
-    fn given_back(&mut self, key: &[Key], after: Option<&Task>) -> Result<Fate> {
-        let Some(marks) = &mut self.marks else { return Ok(Fate::Requeued) };
+    fn given_back(&mut self, key: &[Key], after: Option<&Task>) -> Result<TaskOutcome> {
+        let Some(marks) = &mut self.marks else { return Ok(TaskOutcome::Requeued) };
         marks.undo()?;
         let before = self.look(key)?;
         // The worker's name does not matter: a lease of that time ended long ago.
         if before.zip(after).is_some_and(|(before, after)| before.lease == after.lease) {
             self.release()?;
-            return Ok(Fate::Blocked(UNDONE.into()));
+            return Ok(TaskOutcome::Blocked(UNDONE.into()));
         }
         self.changed()?;
         self.release()?;
-        Ok(Fate::Requeued)
+        Ok(TaskOutcome::Requeued)
     }
 
     /// Whether a trigger's insert has exhausted an `AUTOINCREMENT`, which SQLite reports as a full disk.
@@ -200,14 +200,14 @@ impl<'c> Rows<'c> {
     }
 
     /// Undoes the task's change. Without savepoints, `RAISE(FAIL)` may have left it changed.
-    fn undone(&mut self, key: &[Key], reason: String) -> Result<Fate> {
+    fn undone(&mut self, key: &[Key], reason: String) -> Result<TaskOutcome> {
         if let Some(marks) = &mut self.marks {
             marks.undo()?;
             self.release()?;
-            return Ok(Fate::Blocked(reason));
+            return Ok(TaskOutcome::Blocked(reason));
         }
         let stale = self.look(key)?.is_some_and(|task| task.stale);
-        Ok(if stale { Fate::Blocked(reason) } else { Fate::Requeued })
+        Ok(if stale { TaskOutcome::Blocked(reason) } else { TaskOutcome::Requeued })
     }
 
     fn mark(&mut self) -> rusqlite::Result<()> {
@@ -219,7 +219,7 @@ impl<'c> Rows<'c> {
     }
 }
 
-impl<'c> Marks<'c> {
+impl<'c> Savepoint<'c> {
     fn prepare(conn: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             set: conn.prepare("SAVEPOINT queuekeeper_task")?,

@@ -25,7 +25,7 @@ pub const EARLIER: &str = "done_earlier_utc";
 
 /// A row of `queuekeeper_jobs`.
 #[derive(Debug, Clone, Default)]
-pub struct Memory {
+pub struct JobRecord {
     pub past: Past,
     /// When it last began.
     pub last_run: Option<String>,
@@ -52,23 +52,23 @@ pub fn has_earlier(conn: &Connection) -> Result<bool> {
 }
 
 /// Reads a job's row.
-pub fn recall(conn: &Connection, job: &str) -> Result<Memory> {
+pub fn job_record(conn: &Connection, job: &str) -> Result<JobRecord> {
     if !schema::has_table(conn, JOBS)? {
-        return Ok(Memory::default());
+        return Ok(JobRecord::default());
     }
     // Version 0.1.0 has no such column.
     let earlier = if has_earlier(conn)? { EARLIER } else { "NULL" };
     let sql = format!(
         "SELECT done_utc, due_utc, attempts, last_run_utc, last_status, {earlier} FROM main.queuekeeper_jobs WHERE job = ?1"
     );
-    let read = || -> rusqlite::Result<Memory> {
+    let read = || -> rusqlite::Result<JobRecord> {
         let mut statement = conn.prepare(&sql)?;
         let mut rows = statement.query([job])?;
-        let Some(row) = rows.next()? else { return Ok(Memory::default()) };
+        let Some(row) = rows.next()? else { return Ok(JobRecord::default()) };
         let time = |column| word(row, column).map(|text| text.as_deref().and_then(clock::parse));
         let attempts = row.get_ref(2)?.as_i64().ok().and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(0);
         let failing = time(1)?.zip(time(3)?).filter(|_| attempts > 0);
-        Ok(Memory {
+        Ok(JobRecord {
             past: Past {
                 done: time(0)?,
                 earlier: word(row, 5)?

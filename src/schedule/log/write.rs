@@ -35,14 +35,14 @@ use crate::settings::exclusive;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The connection that writes the log.
-pub struct Ledger<'a> {
+pub struct LogWriter<'a> {
     caller: &'a Caller,
     sidecar: Sidecar,
     /// Whether to ignore interrupts.
     deaf: Cell<bool>,
 }
 
-impl<'a> Ledger<'a> {
+impl<'a> LogWriter<'a> {
     /// Opens the log of the caller's main database, and creates the tables if needed.
     pub fn open(caller: &'a Caller, file: &std::path::Path) -> Result<Self> {
         let ledger = Self { caller, sidecar: Sidecar::open_writer(caller, file)?, deaf: Cell::new(false) };
@@ -112,7 +112,7 @@ impl<'a> Ledger<'a> {
             return Ok(host::while_busy(conn, &mut again, || body(conn)));
         }
         let deadline = Instant::now() + self.caller.patience();
-        Watch::new(self.caller, None).over_waiting(conn, deadline, || body(conn))
+        Watch::new(self.caller, None).run_with_lock(conn, deadline, || body(conn))
     }
 
     /// Runs a statement; returns the number of rows changed.

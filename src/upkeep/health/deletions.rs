@@ -20,7 +20,7 @@ pub fn failed(caller: &Caller) -> Metric {
     };
     let found = match leftovers::of(caller) {
         Ok(found) => found,
-        Err(error) => return metric(Value::Null, Level::Critical, Some(caller.told(error).message().into())),
+        Err(error) => return metric(Value::Null, Level::Critical, Some(caller.blame_disk(error).message().into())),
     };
     #[allow(clippy::cast_precision_loss)] // Counts of files stay far below 2^53.
     let count = Value::Real(found.len() as f64);

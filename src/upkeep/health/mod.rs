@@ -70,7 +70,7 @@ pub fn health(caller: &Caller) -> Result<Vec<Metric>> {
     let measured = |gauge: &Gauge| {
         let read = (gauge.read)(caller, &stats).and_then(|value| gauge.judge(&settings, &stats, value));
         read.unwrap_or_else(|error| {
-            gauge.row(Value::Null, None, Level::Critical, Some(caller.told(error).message().into()))
+            gauge.row(Value::Null, None, Level::Critical, Some(caller.blame_disk(error).message().into()))
         })
     };
     let mut metrics: Vec<Metric> = [SIZE, WAL, FRAGMENTATION].iter().map(measured).collect();

@@ -30,7 +30,7 @@ pub fn metrics(caller: &Caller, settings: &Settings) -> Vec<Metric> {
     let measured = METRICS.iter().map(|&(name, read)| {
         read(caller, settings).unwrap_or_else(|error| Metric {
             level: Level::Critical,
-            action: Some(caller.told(error).message().into()),
+            action: Some(caller.blame_disk(error).message().into()),
             ..empty(name)
         })
     });
@@ -158,7 +158,7 @@ pub fn tasks_missing(caller: &Caller) -> Metric {
             Metric { value: value(tasks), level: Level::Warning, action, ..empty("tasks_missing") }
         }
         Err(error) => {
-            let action = Some(caller.told(error).message().into());
+            let action = Some(caller.blame_disk(error).message().into());
             Metric { level: Level::Critical, action, ..empty("tasks_missing") }
         }
     }

@@ -16,8 +16,8 @@ pub fn settings(caller: &Caller, watch: &mut Watch<'_>) -> Result<Settings> {
 /// Reads something as it was committed, through a sidecar: the caller's own busy handler could not be interrupted.
 pub fn read<T>(caller: &Caller, watch: &mut Watch<'_>, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let mut standing = caller.standing()?;
-    let own = caller.file().is_none() || standing.alone() || standing.transaction == Transaction::Read;
-    if own || encrypted::is_sealed(caller)? {
+    let own = caller.file().is_none() || standing.excludes_others() || standing.transaction == Transaction::Read;
+    if own || encrypted::is_encrypted(caller)? {
         return read(caller.connection());
     }
     let writes = standing.transaction == Transaction::Write;

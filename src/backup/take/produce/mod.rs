@@ -3,7 +3,7 @@
 //! # Promise
 //!
 //! What comes out is complete, durable, and of one snapshot; its hashes and its checksum are of what lies on disk. It has the
-//! permissions and the owner of the database ([`Likeness`](crate::files::Likeness)).
+//! permissions and the owner of the database ([`Ownership`](crate::files::Ownership)).
 //!
 //! # How
 //!
@@ -117,7 +117,7 @@ impl Job<'_> {
 
     /// Gives the file the permissions of the database, and its owner.
     fn permit(&self, staged: &Staged) -> Result<()> {
-        self.caller.likeness().map_or(Ok(()), |like| staged.permit(&like))
+        self.caller.ownership().map_or(Ok(()), |like| staged.permit(&like))
     }
 
     /// Makes the file durable and reads it for its fingerprint, both at once.
@@ -147,7 +147,7 @@ impl Job<'_> {
 
 /// The tasks by status.
 fn counts(conn: &Connection, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<Counts> {
-    known(watch.over(conn, || counts::by_status(conn))?.map_err(|error| disk_errors::told(conn, error)), notes)
+    known(watch.run(conn, || counts::by_status(conn))?.map_err(|error| disk_errors::told(conn, error)), notes)
 }
 
 /// What keeps the tasks from being counted must not keep the database from being saved, but be known.

@@ -21,7 +21,7 @@ use crate::schema;
 impl Job<'_> {
     pub(super) fn vacuum_into(&self, watch: &mut Watch<'_>) -> Result<Produced> {
         let mut standing = self.caller.standing()?;
-        if standing.alone() {
+        if standing.excludes_others() {
             let reason = standing.in_the_way().unwrap_or_default();
             return Err(Error::busy(format!("type snapshot needs a second connection: {reason}; or use type full")));
         }

@@ -19,11 +19,11 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ffi};
 
 use super::job::JOBS;
-use super::log::read::recall;
+use super::log::read::job_record;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, DirectoryLock, Likeness};
+use crate::files::{self, Directory, DirectoryLock, Ownership};
 use crate::progress::{RETRY, Watch};
 
 /// Longer than any job: enough for a backup, a check and a VACUUM of a terabyte.
@@ -37,7 +37,7 @@ pub fn take(caller: &Caller, file: &Path) -> Result<Option<DirectoryLock>> {
     let live = caller.live_files()?;
     let directory = Directory::open(files::parent_of(file))?;
     // Whoever may use the database may take the lock, and nobody else.
-    let like = Likeness::of_replaced(&directory, file);
+    let like = Ownership::of_replaced(&directory, file);
     let path = files::with_suffix(file, "-schedule");
     let mut watch = Watch::new(caller, None);
     for _ in 0..MOMENT {
@@ -60,7 +60,7 @@ fn is_at_work(conn: &Connection, path: &Path) -> Result<bool> {
         return Ok(true);
     }
     for job in &JOBS {
-        let memory = recall(conn, job.name)?;
+        let memory = job_record(conn, job.name)?;
         let begun = memory.last_run.as_deref().and_then(clock::parse);
         if memory.last_status.as_deref() == Some("running") && begun.is_some_and(is_recent) {
             return Ok(true);

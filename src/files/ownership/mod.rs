@@ -34,7 +34,7 @@ use super::{Directory, Found};
 
 /// The owner and permissions to copy.
 #[derive(Debug, Clone)]
-pub struct Likeness {
+pub struct Ownership {
     #[cfg(unix)]
     mode: u32,
     #[cfg(unix)]
@@ -52,7 +52,7 @@ pub struct Likeness {
 #[cfg(unix)]
 const READ_AND_WRITE: u32 = 0o666;
 
-impl Likeness {
+impl Ownership {
     fn of_metadata(found: &Metadata) -> Self {
         #[cfg(unix)]
         {
@@ -84,7 +84,7 @@ impl Likeness {
 
     /// Of a file that is to be replaced or gets a companion: its owner may have the new one in any directory.
     pub fn of_replaced(directory: &Directory, path: &Path) -> Option<Self> {
-        let found = directory.look(path).ok().flatten().filter(Found::is_file)?;
+        let found = directory.metadata_of(path).ok().flatten().filter(Found::is_file)?;
         #[cfg(unix)]
         return Some(Self { anywhere: true, ..Self::of_found(&found) });
         #[cfg(not(unix))]
@@ -118,7 +118,7 @@ impl Likeness {
 }
 
 #[cfg(not(unix))]
-impl Likeness {
+impl Ownership {
     pub(super) fn give(&self, file: &File, _directory: &Directory) -> io::Result<()> {
         file.set_permissions(self.permissions.clone())
     }

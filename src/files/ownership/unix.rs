@@ -1,4 +1,4 @@
-//! [`Likeness`] with Unix owners and permission bits.
+//! [`Ownership`] with Unix owners and permission bits.
 
 use std::fs::{File, Metadata, Permissions};
 use std::io;
@@ -8,14 +8,14 @@ use std::path::Path;
 use rustix::fs::{Gid, Uid, fchown};
 use rustix::process::geteuid;
 
-use super::{Directory, Likeness, READ_AND_WRITE};
+use super::{Directory, Ownership, READ_AND_WRITE};
 
 const STICKY: u32 = 0o1000;
 const SET_GROUP: u32 = 0o2000;
 /// Largest age, in seconds, of a directory that this process has just made.
 const MOMENT: i64 = 2;
 
-impl Likeness {
+impl Ownership {
     /// Sets the bits and, as root, the owner of a file that this process has just made in `directory`.
     pub(in crate::files) fn give(&self, file: &File, directory: &Directory) -> io::Result<()> {
         file.set_permissions(Permissions::from_mode(self.mode))?;
@@ -49,7 +49,7 @@ impl Likeness {
         let as_root = geteuid().is_root();
         let like = like.filter(|like| !as_root || like.may_be_given(&around.metadata()));
         let mine = like.is_some_and(|like| as_root || like.is_for_its_owner_alone());
-        let made = around.make_below(path, if mine { 0o700 } else { 0o777 })?;
+        let made = around.create_subdirectory(path, if mine { 0o700 } else { 0o777 })?;
         if let Some(like) = like {
             // The directory is usable as it is, so a refusal is ignored.
             let _ = like.give_directory(&made, around, as_root);
@@ -124,8 +124,8 @@ fn is_just_made(found: &Metadata, around: &Metadata) -> bool {
 mod tests {
     use super::*;
 
-    fn like(mode: u32, owner: u32, group: u32) -> Likeness {
-        Likeness { mode, owner, group, anywhere: false }
+    fn like(mode: u32, owner: u32, group: u32) -> Ownership {
+        Ownership { mode, owner, group, anywhere: false }
     }
 
     fn mode_of(path: &Path) -> u32 {
@@ -139,7 +139,7 @@ mod tests {
         for mode in [0o4755, 0o6777, 0o1600] {
             File::create(&database).unwrap().set_permissions(Permissions::from_mode(mode)).unwrap();
             let made = File::create(&copy).unwrap();
-            Likeness::of(&database).unwrap().give(&made, &Directory::open(directory.path()).unwrap()).unwrap();
+            Ownership::of(&database).unwrap().give(&made, &Directory::open(directory.path()).unwrap()).unwrap();
             assert_eq!(mode_of(&copy), mode & 0o666);
         }
     }
@@ -173,9 +173,9 @@ mod tests {
         {
             let path = directory.path().join(number.to_string());
             let opened = Directory::open(directory.path()).unwrap();
-            Likeness::make_lock(Some(&like), &opened, &path).unwrap();
+            Ownership::make_lock(Some(&like), &opened, &path).unwrap();
             assert_eq!(mode_of(&path), mode);
-            let again = Likeness::make_lock(Some(&like), &opened, &path).unwrap_err();
+            let again = Ownership::make_lock(Some(&like), &opened, &path).unwrap_err();
             assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
         }
     }
@@ -185,7 +185,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let around = Directory::open(directory.path()).unwrap();
         let (path, uid) = (directory.path().join("made"), geteuid().as_raw());
-        Likeness::make_directory(Some(&like(0o644, uid, 0)), &around, &path).unwrap();
+        Ownership::make_directory(Some(&like(0o644, uid, 0)), &around, &path).unwrap();
         assert_eq!(mode_of(&path), 0o755);
         let given = |name: &str, prepare: fn(&Path)| {
             let path = directory.path().join(name);

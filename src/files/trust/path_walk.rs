@@ -39,7 +39,7 @@ impl Users {
 
 /// The result of walking a path.
 #[derive(Debug)]
-pub struct Way {
+pub struct PathWalk {
     /// Who may rename in one of its directories, or owns one of its links.
     pub renamers: Option<Users>,
     /// Those who may have placed the last link.
@@ -48,7 +48,7 @@ pub struct Way {
     end: PathBuf,
 }
 
-impl Way {
+impl PathWalk {
     /// Resolves `path` as it is now.
     pub fn to(path: &Path) -> Self {
         let mut way = Self { renamers: None, linkers: None, end: PathBuf::from("/") };
