@@ -1,14 +1,14 @@
-//! Where a backup goes: the caller's words made into a directory and perhaps a file name.
+//! Resolves a backup's `path` argument to a directory and perhaps a file name.
 //!
 //! # Promise
 //!
-//! - No path at all: the default directory, which is the setting `backup_dir`, else `backups/` beside the database.
-//! - A directory that exists, or any path with a trailing separator (made if missing, with what is missing above it):
-//!   the artifact gets a name of its own, `queue_backup_[NAME_]YYYYMMDD_HHMMSS.db` in UTC (`.delta.db` for an incremental,
-//!   and `.gz` or `.zst` behind it), with `_2`, `_3` … in it when the second is taken.
-//! - Anything else: a file, whose directory must exist. It is never overwritten unless that was asked for.
-//! - A target that is a live database, belongs to one, would get one's journal, or is one of the catalog's own files
-//!   is refused before anything is made.
+//! - No path: the default directory, i.e. the setting `backup_dir`, else `backups/` beside the database.
+//! - An existing directory, or any path with a trailing separator (created with its missing parents): the
+//!   artifact's name is generated, `queue_backup_[NAME_]YYYYMMDD_HHMMSS.db` in UTC (`.delta.db` for an
+//!   incremental, then `.gz` or `.zst`), with `_2`, `_3` … if it is taken.
+//! - Anything else: a file, whose directory must exist. An existing one is replaced only with `overwrite`.
+//! - A target that is a live database, one of its files or its journal's name, or a file of the catalog is
+//!   refused before anything is created.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,25 +20,20 @@ use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
 use crate::progress::Watch;
 
-/// A place for one backup.
+/// Where one backup goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The directory, absolute.
+    /// Absolute.
     pub directory: PathBuf,
-    /// The file's name, if the caller gave one.
+    /// `None` for a generated name.
     pub file_name: Option<String>,
-    /// Whether the directory may be made.
     pub may_make_directory: bool,
-    /// What errors call it: the file if it has a name, else the directory.
+    /// The path for errors: the file if it is named, else the directory.
     pub shown: PathBuf,
 }
 
 impl Target {
-    /// Reads the caller's `path` argument.
-    ///
-    /// # Errors
-    ///
-    /// An argument that cannot be a path.
+    /// Resolves the caller's `path` argument.
     pub fn resolve(caller: &Caller, argument: Option<&str>, watch: &mut Watch<'_>) -> Result<Self> {
         let Some(text) = argument else {
             return Ok(Self::in_directory(default_directory(caller, watch)?, true));
@@ -66,12 +61,12 @@ impl Target {
         Self { shown: directory.clone(), directory, file_name: None, may_make_directory }
     }
 
-    /// Refuses targets that could do harm, before anything is made.
+    /// Refuses harmful targets before anything is created.
     pub fn check(&self, live: &LiveFiles, overwrite: bool) -> Result<()> {
         let found = fs::metadata(&self.directory);
         if let Err(error) = &found {
             let told = Error::io("look at", &self.directory, error);
-            // Of a directory that a disk cannot show nobody knows whether it is one.
+            // After an I/O error it is unknown whether it is a directory.
             if told.primary_code() == rusqlite::ffi::SQLITE_IOERR {
                 return Err(told);
             }

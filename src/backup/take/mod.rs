@@ -1,22 +1,23 @@
-//! Taking a backup: from the caller's words to an entry in the catalog.
+//! Takes a backup: from the arguments to an entry in the catalog.
 //!
 //! # Promise
 //!
-//! - The artifact is one snapshot (see [`snapshot`](super::snapshot)), durable on disk before it gets its name, and in
-//!   the catalog as soon as it has it. At any crash there is the old state or the new one, and at worst files that the next
-//!   run sweeps or completes.
-//! - A failure leaves no file and no directory behind, and never touches the database.
-//! - With `verify`, an artifact that fails the verification never gets a name.
+//! - The artifact is one snapshot (see [`snapshot`](super::snapshot)). It is durable before it is renamed
+//!   into place, and listed in the catalog right after. A crash leaves the old state or the new one, and at
+//!   worst files that the next run removes or completes.
+//! - A failure leaves no file and no directory behind, and never changes the database.
+//! - With `verify`, an artifact that fails the verification is never renamed into place.
 //!
 //! # How
 //!
-//! 1. Read and refuse: arguments, target, catalog.
-//! 2. [`produce`](self::produce) the artifact's file under a temporary name, and its entry.
-//! 3. Verify both, if asked.
-//! 4. [`publish`](self::publish) both under the catalog's lock.
-//! 5. Leave a pointer to one that was put [`elsewhere`](super::find::elsewhere).
+//! 1. Check the arguments, the target and the catalog.
+//! 2. [`produce`] the artifact under a temporary name, and its entry.
+//! 3. Verify both, if requested.
+//! 4. [`publish`] both under the catalog's lock.
+//! 5. If the target is not in the default directory, record it [`elsewhere`].
 //!
-//! Between 2 and 4 a rotation elsewhere may delete the parent of an incremental. Then it is made again, as a full one.
+//! Between 2 and 4 another process's rotation may delete an incremental's parent. Then a full backup is made
+//! instead.
 
 pub mod destination;
 pub mod names;
@@ -47,22 +48,21 @@ use crate::error::{Error, Result};
 use crate::files::{self, MadeDirectories};
 use crate::progress::{Listener, Watch};
 
-/// A backup that was taken.
 pub struct Taken {
-    /// The catalog object, with an absolute path.
+    /// With an absolute path.
     pub entry: Entry,
-    /// Where the artifact lies: the object's path is text.
+    /// The artifact's path; the entry's is text.
     pub place: PathBuf,
-    /// How long writers may have waited, in milliseconds: 0 in WAL mode.
+    /// For how long writers may have been blocked; 0 in WAL mode.
     pub blocked_ms: u64,
-    /// What the caller should know.
     pub notes: Vec<String>,
-    /// That tasks are missing.
+    /// Set if tasks are missing.
     pub warning: Option<String>,
 }
 
 impl Taken {
-    /// The catalog object as JSON, with `blocked_writers_ms`, and perhaps a `note` and a `warning`, which is in the note, too.
+    /// The entry as JSON, with `blocked_writers_ms`, and `note` and `warning` if there are any. A warning is
+    /// in the note, too.
     pub fn json(mut self) -> Result<String> {
         self.entry.others.insert("blocked_writers_ms", &json!(self.blocked_ms));
         if self.entry.queue_name.is_none() {
@@ -79,31 +79,26 @@ impl Taken {
     }
 }
 
-/// A backup that is being taken: what is asked for, and what is known before its pages are read.
+/// A backup in progress: its arguments, and what is read before the pages.
 pub struct Job<'a> {
     /// Its main database is the source.
     caller: &'a Caller,
     wish: Wish,
     target: Target,
     catalog: &'a Catalog<'a>,
-    /// What the catalog listed before the lock was taken.
+    /// The entries before the lock was taken.
     listed: Vec<Entry>,
     source: Source,
     started: Instant,
-    /// Why it is a full backup after all.
+    /// Why a full backup replaces an incremental.
     instead: Option<&'static str>,
 }
 
-/// What an interrupt leaves behind.
 const UNMADE: &str = "no backup was made, call again to start over";
 
 const PARENT_WENT: &str = "a full backup instead of an incremental: what it would build on was deleted in the meantime, or would be overwritten";
 
 /// Backs up the caller's main database.
-///
-/// # Errors
-///
-/// Anything that the parts say; see the module's head for what an error leaves behind.
 pub fn backup<'a>(
     caller: &'a Caller,
     path: Option<&str>,
@@ -118,10 +113,10 @@ pub fn backup<'a>(
     target.check(&live, wish.overwrite)?;
     let made = MadeDirectories::make(&target.directory, caller.ownership().as_ref())?;
     let catalog = Catalog::of(&target.directory, &live)?;
-    // A directory whose catalog is none must be refused before the work, not after it.
+    // Fail early on an unusable manifest.
     let listed = catalog.read()?.backups;
     let source = source_among(caller, options, &listed, &mut watch)?;
-    // What a crash left may be what fills the disk.
+    // A crash's leftovers may be what fills the disk.
     files::sweep(catalog.opened()?, &live);
     let mut job = Job { caller, wish, target, catalog: &catalog, listed, source, started, instead: None };
     let mut taken = loop {
@@ -140,7 +135,7 @@ pub fn backup<'a>(
     Ok(taken)
 }
 
-/// What the database is known as in this catalog. What a restore saves of a copy is known by its path.
+/// The database's identity in this catalog. A copy that a restore saves is identified by its path.
 fn source_among(caller: &Caller, options: &Options, listed: &[Entry], watch: &mut Watch<'_>) -> Result<Source> {
     let source = Source::of(caller, watch)?;
     match source.clone().among(listed.iter().map(Made::from)) {
@@ -150,7 +145,7 @@ fn source_among(caller: &Caller, options: &Options, listed: &[Entry], watch: &mu
 }
 
 impl Job<'_> {
-    /// Takes the backup; `None` when it has to be a full one.
+    /// Takes the backup; `None` if it must be a full one.
     fn attempt(&self, watch: &mut Watch<'_>) -> Result<Option<Taken>> {
         let mut produced = self.produce(watch)?;
         self.verify(&mut produced, watch)?;
@@ -158,7 +153,7 @@ impl Job<'_> {
         self.publish(produced, watch)
     }
 
-    /// Verifies the artifact where it lies, if that is asked for.
+    /// Verifies the staged artifact, if requested.
     fn verify(&self, produced: &mut Produced, watch: &mut Watch<'_>) -> Result<()> {
         let Some(level) = self.wish.verify else { return Ok(()) };
         let Produced { staged, entry, notes, .. } = produced;

@@ -1,4 +1,4 @@
-//! Names of artifacts and of databases: which are made, and which are refused.
+//! Generates and checks the names of artifacts and databases.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::settings::name::{self, LONGEST};
 
-/// The names to try, in this order, until one is free.
+/// The candidate names, in order.
 pub fn generated_names(series: Option<&str>, taken_at: DateTime<Utc>, ending: &str) -> impl Iterator<Item = String> {
     let series = series.map_or_else(String::new, |series| format!("{series}_"));
     let stem = format!("queue_backup_{series}{}", clock::file_stamp(taken_at));
@@ -21,7 +21,7 @@ pub fn generated_names(series: Option<&str>, taken_at: DateTime<Utc>, ending: &s
     })
 }
 
-/// Refuses the path of a new database that would be mistaken for something else, or that something would be replayed over.
+/// Refuses a new database's path that has another meaning, or beside which a `-wal` or `-journal` exists.
 pub fn check_beside(path: &Path) -> Result<()> {
     check_name(path)?;
     for companion in ["-wal", "-journal"] {
@@ -37,11 +37,7 @@ pub fn check_beside(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Reads an argument that names a file.
-///
-/// # Errors
-///
-/// A text that cannot be the path of a file.
+/// Resolves an argument that names a file.
 pub fn file_path(text: &str, what: &str) -> Result<PathBuf> {
     check_text(text, what)?;
     let path = absolute(Path::new(text))?;
@@ -51,16 +47,12 @@ pub fn file_path(text: &str, what: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Refuses the path of a database whose name means something to SQLite or to us.
+/// Refuses a file name that has a meaning to SQLite or to this library.
 pub fn check_name(path: &Path) -> Result<()> {
     check_file_name(&path.file_name().unwrap_or_default().to_string_lossy(), path)
 }
 
-/// Checks the path of a database that is to be made.
-///
-/// # Errors
-///
-/// A directory that does not exist, or a name that would do harm.
+/// Checks the path of a database to be created.
 pub fn check_new(path: &Path) -> Result<()> {
     let directory = files::parent_of(path);
     if !files::is_directory(directory)? {
@@ -89,16 +81,12 @@ fn check_file_name(name: &str, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What to say of a name that is taken.
+/// The error for a name that exists.
 pub fn taken(path: &Path) -> Error {
     Error::usage(format!("'{}' exists already; choose another name, or pass {{\"overwrite\": true}}", path.display()))
 }
 
 /// Checks the option `name`.
-///
-/// # Errors
-///
-/// A name that would not make a good part of a file name.
 pub fn check_series(name: &str) -> Result<()> {
     if !name::is_name(name) {
         return Err(Error::usage(format!(

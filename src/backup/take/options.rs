@@ -1,4 +1,4 @@
-//! The options of a backup: what callers may ask for, and what that means together with the file's name.
+//! The options of a backup, as passed and as resolved together with the file's name.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use crate::backup::artifact::compression::Compression;
 use crate::backup::artifact::kind::{BEFORE_RESTORE, Kind, Level};
 use crate::error::{Error, Result};
 
-/// The options, as JSON spells them.
+/// The options as passed in JSON.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object such as {\"name\": \"daily\"}")]
 pub struct Options {
@@ -22,37 +22,30 @@ pub struct Options {
     of_a_restore: bool,
 }
 
-/// The options, understood.
+/// The resolved options.
 #[derive(Debug, Clone)]
 pub struct Wish {
-    /// The series.
+    /// The option `name`.
     pub name: Option<String>,
-    /// The kind of artifact.
     pub kind: Kind,
-    /// The compression and its level.
+    /// With its level.
     pub compression: (Compression, i32),
-    /// How to verify it before it gets its name.
+    /// The verification before publishing.
     pub verify: Option<Level>,
-    /// Whether an existing file may be replaced.
     pub overwrite: bool,
 }
 
 impl Options {
-    /// The options by which a restore saves what its target holds.
+    /// The options for the copy that a restore saves of its target.
     pub fn of_restore() -> Self {
         Self { name: Some(BEFORE_RESTORE.into()), of_a_restore: true, ..Self::default() }
     }
 
-    /// Whether a restore asks.
     pub fn is_of_a_restore(&self) -> bool {
         self.of_a_restore
     }
 
-    /// What they mean for a backup into `file_name`, or into a generated name.
-    ///
-    /// # Errors
-    ///
-    /// A value that is not allowed, with what is.
+    /// Resolves the options for a backup into `file_name`, or into a generated name.
     pub fn wish(&self, file_name: Option<&str>) -> Result<Wish> {
         if let Some(name) = &self.name {
             names::check_series(name)?;

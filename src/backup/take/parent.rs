@@ -1,11 +1,11 @@
-//! Which backup an incremental builds on, or why there is none.
+//! Finds the parent of an incremental backup, or the reason why there is none.
 //!
 //! # Promise
 //!
-//! The parent is the newest full or incremental backup of the same source in the same series, if everything that a
-//! restore through it would need is there: the artifacts of its whole chain, and its own hash file as the catalog describes
-//! it. A chain has at most `full_every` backups. When there is no such parent, the reason is a sentence for the result, and
-//! the backup becomes a full one.
+//! The parent is the newest full or incremental backup of the same source and series, if a restore through it
+//! would find all it needs: the artifacts of its chain, and its hash file as the catalog describes it. A
+//! chain has at most `full_every` backups. Without such a parent the backup becomes a full one, and its
+//! result has the reason.
 
 use crate::backup::artifact::delta::Parent;
 use crate::backup::artifact::kind::Kind;
@@ -16,7 +16,6 @@ use crate::backup::catalog::hash_file;
 use crate::backup::take::Job;
 use crate::error::Result;
 
-/// The parent for a new incremental, or the reason why it has to be a full backup.
 pub fn find(job: &Job<'_>, page_size: u32, full_every: u64) -> Result<std::result::Result<Parent, String>> {
     let (catalog, entries) = (job.catalog, &job.listed);
     let kinds = [Kind::Full.word(), Kind::Incremental.word()];

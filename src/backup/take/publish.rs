@@ -1,11 +1,12 @@
-//! Giving an artifact its name and its place in the catalog.
+//! Renames an artifact into place and lists it in the catalog.
 //!
 //! # Promise
 //!
-//! Under the catalog's lock: hash file, artifact, catalog, in this order, each durable before the next. A crash after the
-//! artifact has its name is completed by the next writer, from the hash file; one before leaves a hash file without an
-//! artifact, which is set aside later (see [`orphans`]). An artifact that others build on is never replaced; the entry of one that is to be
-//! replaced is marked first, so that the next writer looks which of the two lies there, if a crash comes in between.
+//! Under the catalog's lock: hash file, artifact, catalog, in this order, each durable before the next. After
+//! a crash behind the artifact's rename, the next writer completes the entry from the hash file. A crash
+//! before it leaves a hash file without an artifact, which is set aside later (see [`orphans`]). An artifact
+//! that others build on is never replaced. The entry of one that will be replaced is marked first: after a
+//! crash in between, the next writer checks which of the two artifacts exists.
 
 use std::path::Path;
 
@@ -24,11 +25,8 @@ use crate::files::{self, Directory, Placed, Staged};
 use crate::progress::Watch;
 
 impl Job<'_> {
-    /// Publishes the artifact; `None` when it has to be a full one: the backup that it builds on is gone, or would be replaced.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says, or a name that was taken. Nothing is left behind.
+    /// Publishes the artifact; `None` if it must be a full one because its parent is gone or would be
+    /// replaced. A failure leaves nothing behind.
     pub(super) fn publish(&self, produced: Produced, watch: &mut Watch<'_>) -> Result<Option<Taken>> {
         let Produced { staged: artifact, mut entry, hashes, blocked_ms, mut notes } = produced;
         let mut writer = self.catalog.open(watch)?;
@@ -45,7 +43,7 @@ impl Job<'_> {
         entry.sequence = entry.sequence.map(|sequence| elsewhere::after(sequence, &pointers));
         let replaces = entries.iter().any(|other| other.backup_path == entry.backup_path);
         if replaces && entry.parent_id.is_some() {
-            // It would replace something that it may build on.
+            // It might replace a backup in its own chain.
             return Ok(None);
         }
         entry.duration_ms = Some(clock::milliseconds(self.started.elapsed()));
@@ -58,7 +56,7 @@ impl Job<'_> {
         let refused = match artifact.place(&path, self.overwrites()) {
             Ok(Placed::Durable) => None,
             Ok(Placed::Fragile(error)) => Some((error, vec![path.as_path(), &hash_path])),
-            // The file of this name is somebody else's.
+            // The existing file is not ours.
             Ok(Placed::Taken) => Some((names::taken(&path), vec![hash_path.as_path()])),
             Err(error) => Some((error, vec![hash_path.as_path()])),
         };
@@ -82,7 +80,8 @@ impl Job<'_> {
         }
     }
 
-    /// Gives the hash file of the artifact at `path` its name. Only that of an artifact that is being overwritten is replaced.
+    /// Renames the hash file into place. Replaces only the hash file of an artifact that is being
+    /// overwritten.
     fn place_hashes(&self, hashes: Staged, path: &Path, replaces: bool, notes: &mut Vec<String>) -> Result<()> {
         let hash_path = hash_file::path_of(path);
         if !replaces {
@@ -122,7 +121,7 @@ impl Job<'_> {
         Ok(staged)
     }
 
-    /// Only a hash file may be replaced: the rest of an artifact that is gone or is being overwritten.
+    /// Only a hash file may be replaced: one whose artifact is gone or is being overwritten.
     fn check_hash_path(&self, path: &Path) -> Result<()> {
         let Some(file) = self.catalog.open_file(path)? else { return Ok(()) };
         if hash_file::read(file, path)?.is_some() {
@@ -134,7 +133,8 @@ impl Job<'_> {
         )))
     }
 
-    /// Undoes what was placed. An artifact that replaced another stays: it is all there is, and the next writer lists it.
+    /// Removes what was placed. An artifact that replaced another stays: it is the only one left, and the
+    /// next writer lists it.
     fn take_back(&self, directory: &Directory, placed: &[&Path]) {
         if !self.overwrites() {
             for path in placed {
@@ -143,7 +143,8 @@ impl Job<'_> {
         }
     }
 
-    /// The first name that neither the directory nor the catalog has; the writers' lock keeps it free.
+    /// The first generated name that neither the directory nor the catalog has; the catalog's lock reserves
+    /// it.
     fn free_name(&self, new: &Entry, entries: &[Entry]) -> Result<String> {
         let directory = self.catalog.directory();
         let kind = Kind::from_word(&new.backup_type).unwrap_or(self.wish.kind);
@@ -157,7 +158,7 @@ impl Job<'_> {
         for name in names::generated_names(new.name.as_deref(), taken_at, &ending) {
             let listed = entries.iter().any(|entry| entry.backup_path == name);
             let path = directory.join(&name);
-            // The hash file may be one that waits for its artifact.
+            // A hash file may wait for its artifact.
             let free =
                 self.catalog.look(&path)?.is_none() && self.catalog.look(&hash_file::path_of(&path))?.is_none();
             if !listed && free {

@@ -1,15 +1,15 @@
-//! Making the artifact's file, under a temporary name: the three kinds, plain or compressed.
+//! Writes the artifact under a temporary name: full, incremental or snapshot, plain or compressed.
 //!
 //! # Promise
 //!
-//! What comes out is complete, durable, and of one snapshot; its hashes and its checksum are of what lies on disk. It has the
-//! permissions and the owner of the database ([`Ownership`](crate::files::Ownership)).
+//! The artifact is complete, durable, and of one snapshot; its hashes and checksum describe the file on disk.
+//! It has the permissions and the owner of the database ([`Ownership`](crate::files::Ownership)).
 //!
 //! # How
 //!
-//! `full` and `incremental` are walks of the snapshot's pages ([`pages`]), `snapshot` is SQLite's own `VACUUM INTO`
-//! ([`vacuum_into`]). A file whose SHA-256 was not made while it was written is synced and read back from the page cache at the same
-//! time.
+//! `full` and `incremental` read the snapshot's pages ([`pages`]), `snapshot` is SQLite's `VACUUM INTO`
+//! ([`vacuum_into`]). A file that was not hashed while it was written is synced, and at the same time read
+//! back from the page cache.
 
 mod pages;
 mod task_counts;
@@ -36,21 +36,19 @@ use crate::memory;
 use crate::progress::Watch;
 use crate::queue::counts;
 
-/// An artifact without a name yet.
+/// An artifact that is not yet published.
 pub struct Produced {
-    /// Its file.
     pub staged: Staged,
-    /// What the catalog is going to say of it, but for what publishing adds: its name and place there, and its hash file.
+    /// Complete but for what publishing adds: name, path and hash file.
     pub entry: Entry,
-    /// The hash of each page.
+    /// One for each page.
     pub hashes: Vec<PageHash>,
-    /// How long writers may have waited.
+    /// For how long writers may have been blocked.
     pub blocked_ms: u64,
-    /// What the caller should know.
     pub notes: Vec<String>,
 }
 
-/// What is noted of the snapshot before it is let go of.
+/// What is read from the snapshot before it is closed.
 struct Noted {
     task_counts: Counts,
     taken_at: DateTime<Utc>,
@@ -58,11 +56,7 @@ struct Noted {
 }
 
 impl Job<'_> {
-    /// Makes the artifact.
-    ///
-    /// # Errors
-    ///
-    /// What the parts say. Nothing is left behind.
+    /// Produces the artifact. A failure leaves nothing behind.
     pub(super) fn produce(&self, watch: &mut Watch<'_>) -> Result<Produced> {
         match self.wish.kind {
             Kind::Snapshot => self.vacuum_into(watch),
@@ -70,7 +64,7 @@ impl Job<'_> {
         }
     }
 
-    /// The entry of an artifact that holds all pages.
+    /// The entry of an artifact with all pages.
     fn entry(&self, kind: Kind, noted: &Noted, geometry: Geometry, digest: String, file: Fingerprint) -> Entry {
         let compression = self.wish.compression.0;
         Entry {
@@ -94,7 +88,7 @@ impl Job<'_> {
         }
     }
 
-    /// The file itself, or its compressed copy.
+    /// Compresses the file, if requested.
     fn compressed(&self, plain: Staged, watch: &mut Watch<'_>) -> Result<Staged> {
         if self.wish.compression.0 == Compression::None {
             return Ok(plain);
@@ -115,12 +109,12 @@ impl Job<'_> {
         files::require_space(self.catalog.directory(), needed, "backup", advice)
     }
 
-    /// Gives the file the permissions of the database, and its owner.
+    /// Sets the database's permissions and owner.
     fn permit(&self, staged: &Staged) -> Result<()> {
         self.caller.ownership().map_or(Ok(()), |like| staged.permit(&like))
     }
 
-    /// Makes the file durable and reads it for its fingerprint, both at once.
+    /// Syncs the file and hashes it at the same time.
     fn settle(&self, staged: &Staged, watch: &mut Watch<'_>) -> Result<Fingerprint> {
         self.permit(staged)?;
         let mut file = staged.handle()?;
@@ -134,7 +128,7 @@ impl Job<'_> {
             }
             let synced = match syncing {
                 Ok(syncing) => syncing.join(),
-                // No thread to be had: one after the other, then.
+                // Without a thread, one after the other.
                 Err(_) => Ok(staged.sync()),
             };
             match synced {
@@ -145,12 +139,12 @@ impl Job<'_> {
     }
 }
 
-/// The tasks by status.
+/// Counts the tasks by status.
 fn counts(conn: &Connection, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<Counts> {
     known(watch.run(conn, || counts::by_status(conn))?.map_err(|error| disk_errors::told(conn, error)), notes)
 }
 
-/// What keeps the tasks from being counted must not keep the database from being saved, but be known.
+/// Turns a failed count into a note: it must not fail the backup.
 fn known(counted: Result<Counts>, notes: &mut Vec<String>) -> Result<Counts> {
     match counted {
         Err(error) if !matches!(error.primary_code(), ffi::SQLITE_NOMEM | ffi::SQLITE_INTERRUPT) => {
@@ -168,7 +162,7 @@ fn known(counted: Result<Counts>, notes: &mut Vec<String>) -> Result<Counts> {
     }
 }
 
-/// The version of the SQLite that made it.
+/// The version of SQLite that made the backup.
 pub fn database_version() -> String {
     format!("SQLite {}", host::sqlite_version())
 }

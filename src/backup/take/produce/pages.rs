@@ -1,7 +1,8 @@
-//! Making a `full` or an `incremental` artifact: a walk of the snapshot's pages.
+//! Produces a `full` or an `incremental` artifact from the snapshot's pages.
 //!
-//! Nothing but the artifact is written. (A compressed delta is written plain first: it is small.) The tasks are counted at the
-//! same time, or, where that is not possible, behind the walk in the same snapshot, while other threads complete the file.
+//! Nothing but the artifact is written. (A delta to be compressed is written plain first: it is small.) The
+//! tasks are counted at the same time or, if that is not possible, afterwards in the same snapshot while
+//! other threads complete the file.
 
 use std::sync::{Arc, Mutex};
 
@@ -22,7 +23,7 @@ use crate::host::threads::lock;
 use crate::progress::Watch;
 use crate::settings::{self, Settings};
 
-/// Bytes of a database whose tasks take longer to count than a thread to start.
+/// Database size from which counting the tasks takes longer than starting a thread.
 const WORTH_A_THREAD: u64 = 8 << 20;
 
 impl Job<'_> {
@@ -86,7 +87,7 @@ impl Job<'_> {
         Ok(Produced { staged, entry, hashes: compared.hashes, blocked_ms: noted.blocked_ms, notes })
     }
 
-    /// Begins to count the tasks, if that can be done beside the walk and is worth a thread.
+    /// Starts counting in parallel, if that is possible and worth a thread.
     fn count(&self, snapshot: &Snapshot<'_>) -> Option<Counting> {
         if snapshot.bytes() < WORTH_A_THREAD {
             return None;
@@ -95,7 +96,7 @@ impl Job<'_> {
     }
 }
 
-/// Has the tasks counted and lets go of the snapshot.
+/// Completes the count and closes the snapshot.
 fn note(
     snapshot: Snapshot<'_>,
     counting: Option<Counting>,

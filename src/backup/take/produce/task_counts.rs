@@ -1,14 +1,15 @@
-//! Counting the tasks of a snapshot while its pages are read.
+//! Counts a snapshot's tasks while its pages are read.
 //!
 //! # Promise
 //!
-//! What is counted is the very snapshot. A [`Counting`] that is dropped ends at once, and leaves no thread and no connection.
+//! The count is of that very snapshot. Dropping a [`Counting`] ends it at once, with its thread and
+//! connection.
 //!
 //! # How
 //!
-//! A million tasks take some hundredths of a second to count along an index, and without one as long as reading them all. So a
-//! second connection that sees the same snapshot ([`Snapshot::twin`](crate::backup::snapshot::Snapshot::twin)) counts them on a
-//! thread of its own.
+//! A million tasks are counted in some hundredths of a second with an index; without one it takes as long as
+//! reading them all. So a second connection with the same snapshot
+//! ([`Snapshot::twin`](crate::backup::snapshot::Snapshot::twin)) counts them on its own thread.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
@@ -21,10 +22,10 @@ use crate::error::Result;
 use crate::progress::Watch;
 use crate::queue::counts;
 
-/// The tasks by status, `None` without a task table that has a status.
+/// The tasks by status; `None` without a task table with a status.
 pub type Counts = Option<counts::Counts>;
 
-/// Counting that is going on.
+/// A count in progress.
 pub struct Counting {
     answer: Receiver<Result<Counts>>,
     interrupt: InterruptHandle,
@@ -32,24 +33,20 @@ pub struct Counting {
 }
 
 impl Counting {
-    /// Begins to count what `twin` sees. `None` when the system gives no thread.
+    /// Starts counting on `twin`. `None` if no thread can be started.
     pub fn start(twin: Sidecar) -> Option<Self> {
         let interrupt = twin.connection().get_interrupt_handle();
         let (send, answer) = sync_channel(1);
         let thread = threads::spawn("queuekeeper-count", move || {
             let counts = counts::by_status(twin.connection());
             drop(twin);
-            // Nobody listens any more when the backup was given up.
+            // The receiver is gone if the backup was cancelled.
             let _ = send.send(counts);
         });
         Some(Self { answer, interrupt, thread: Some(thread.ok()??) })
     }
 
-    /// Waits for the answer.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_INTERRUPT`; what counting itself came to is in the answer.
+    /// Waits for the count. Only an interrupt fails; a failed count is the inner error.
     pub fn finish(self, watch: &mut Watch<'_>) -> Result<Result<Counts>> {
         threads::wait_for(&self.answer, watch)
     }
@@ -59,7 +56,7 @@ impl Drop for Counting {
     fn drop(&mut self) {
         self.interrupt.interrupt();
         if let Some(thread) = self.thread.take() {
-            // A panic is known to who waits for the answer.
+            // The receiver notices a panic.
             let _ = thread.join();
         }
     }

@@ -1,7 +1,7 @@
-//! Making a `snapshot`: a compact copy of the database.
+//! Produces a `snapshot`: a compact copy of the database.
 //!
-//! It is SQLite's own `VACUUM INTO` on a sidecar, which does not sync its file and renumbers the rows of tables without an INTEGER
-//! PRIMARY KEY; so we sync, and name such tables in a note.
+//! `VACUUM INTO` on a sidecar does not sync its file, and renumbers the rows of tables without an INTEGER
+//! PRIMARY KEY. So the file is synced here, and a note names such tables.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ impl Job<'_> {
         self.check_space(size.unsigned_abs())?;
         let mut notes: Vec<String> = standing.note().into_iter().map(str::to_owned).collect();
         notes.extend(renumbered(conn)?);
-        // VACUUM holds a read transaction of its own, and refuses to run inside another.
+        // VACUUM opens its own read transaction and fails inside another.
         conn.execute_batch("COMMIT; PRAGMA query_only=OFF")?;
         let plain = Staged::new(self.catalog.opened()?)?;
         let (taken_at, since) = (self.caller.now(), Instant::now());
@@ -55,7 +55,7 @@ impl Job<'_> {
     }
 }
 
-/// A note on the tables whose rows `VACUUM INTO` may number anew.
+/// The note on tables whose rows `VACUUM INTO` may renumber.
 fn renumbered(conn: &Connection) -> Result<Option<String>> {
     let tables = schema::tables_without_own_rowid(conn)?;
     Ok((!tables.is_empty()).then(|| {
