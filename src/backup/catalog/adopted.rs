@@ -1,16 +1,17 @@
-//! Backups that other tools left in a backup directory, known by their names.
+//! Backups by other tools in a backup directory, recognized by their names.
 //!
 //! # Promise
 //!
-//! A regular file that is in no catalog, is no live database, and whose name follows one of these patterns is listed with
-//! `backup_type` `adopted` and the time in its name (taken as UTC):
+//! A regular file that is in no catalog, is no live database, and whose name matches one of these patterns is
+//! listed with `backup_type` `adopted` and the time in its name (taken as UTC):
 //!
 //! - `queue_backup_[NAME_]YYYYMMDD_HHMMSS…`: ours, and the PrismQ backend's;
 //! - `backup_YYYYMMDD_HHMMSS_…`;
 //! - `backup-YYYY-MM-DD-HHMMSS.db`;
 //! - `queue_YYYY-MM-DD.db`.
 //!
-//! Nothing is known of such a file but its name and length. Retention leaves it alone unless its policy says `"adopted": true`.
+//! Only the name and length of such a file are known. Retention ignores it unless the policy says `"adopted":
+//! true`.
 
 use std::collections::HashSet;
 
@@ -25,14 +26,11 @@ use crate::error::{Error, Result};
 use crate::files::{Directory, LiveFiles};
 use crate::memory;
 
-/// The word for it in `backup_type`.
+/// The `backup_type`.
 pub const ADOPTED: &str = "adopted";
 
-/// The adopted files of a directory whose catalog has `entries`, those included that are being deleted.
-///
-/// # Errors
-///
-/// More of them than a catalog may have.
+/// The adopted files of a directory whose catalog has `entries`, including those being deleted. Fails if
+/// there are more than a catalog may have.
 pub fn list<'e>(
     directory: &Directory,
     live: &LiveFiles,
@@ -43,7 +41,7 @@ pub fn list<'e>(
     let files = names.filter_map(|name| {
         let name = name.into_string().ok()?;
         let time = time_in(&name)?;
-        // Not followed: a link leads to something that is not in this directory.
+        // Not followed: a link's target is not in this directory.
         let path = directory.path().join(&name);
         let found = directory.metadata_of(&path).ok()??;
         let known = listed.contains(name.as_str());
@@ -77,9 +75,9 @@ fn describe(name: String, time: DateTime<Utc>, size_bytes: u64) -> Entry {
     }
 }
 
-/// The time in a file name that follows one of the patterns.
+/// The time in a file name that matches a pattern.
 pub fn time_in(name: &str) -> Option<DateTime<Utc>> {
-    // A journal of such a file, or its hash file, is no backup of its own.
+    // A backup's journal or hash file is not a backup.
     let companions = ["-wal", "-shm", "-journal", hash_file::SUFFIX];
     if companions.iter().any(|companion| name.ends_with(companion)) {
         return None;
@@ -99,14 +97,13 @@ pub fn time_in(name: &str) -> Option<DateTime<Utc>> {
     at(parse_date(date)?, NaiveTime::MIN)
 }
 
-/// What stands before the endings that a database, a delta and compressed files have.
+/// The name without the endings of databases, deltas and compressed files.
 fn stem_of(name: &str) -> &str {
     let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name);
     let name = name.strip_suffix(".db").unwrap_or(name);
     name.strip_suffix(".delta").unwrap_or(name)
 }
 
-/// The stamp at the end of `[NAME_]YYYYMMDD_HHMMSS[_N]`.
 fn stamp_in(stem: &str) -> Option<DateTime<Utc>> {
     let last = |text: &str| -> Option<DateTime<Utc>> {
         let start = text.len().checked_sub(15)?;

@@ -1,4 +1,5 @@
-//! A backup as those see it who read its artifact: with what the catalog lists, read once, since it may build on other backups.
+//! A backup as its readers need it: with the catalog's entries, read once, since it may build on other
+//! backups.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -9,26 +10,25 @@ use super::entry::Entry;
 use crate::error::{Error, Result};
 use crate::files::Staged;
 
-/// A backup and what it takes to read it.
 #[derive(Clone, Copy)]
 pub struct Backup<'a> {
-    /// The catalog of the directory in which it lies.
+    /// Of its directory.
     pub catalog: &'a Catalog<'a>,
-    /// What that lists, as far as it may be built on.
+    /// The entries that it may build on.
     pub known: &'a [Entry],
-    /// Its entry, which need not be listed.
+    /// Need not be listed.
     pub entry: &'a Entry,
-    /// Its artifact, if that has no name yet.
+    /// The artifact, if it is not published yet.
     pub staged: Option<&'a Staged>,
 }
 
 impl<'a> Backup<'a> {
-    /// The backups that it builds on, itself first.
+    /// The chain, starting with this backup.
     pub fn chain(&self) -> Result<Vec<&'a Entry>> {
         chain(self.known, self.entry).map_err(Error::corrupt)
     }
 
-    /// Where the artifact of a link of its chain lies.
+    /// The path of a chain member's artifact.
     pub fn path_of(&self, link: &Entry) -> PathBuf {
         match self.staged_of(link) {
             Some(staged) => staged.path().to_path_buf(),
@@ -36,11 +36,7 @@ impl<'a> Backup<'a> {
         }
     }
 
-    /// Opens the artifact of a link of its chain, from its beginning, if it is there.
-    ///
-    /// # Errors
-    ///
-    /// A file that must not be opened, or what the disk says.
+    /// Opens a chain member's artifact at its beginning, if it exists.
     pub fn open(&self, link: &Entry) -> Result<Option<File>> {
         match self.staged_of(link) {
             Some(staged) => staged.rewound().map(Some),

@@ -1,16 +1,12 @@
-//! What an incremental backup builds on.
+//! The chain of an incremental backup.
 
 use std::collections::{HashMap, HashSet};
 
 use super::entry::Entry;
 use crate::backup::artifact::kind::Kind;
 
-/// The backups that `last` builds on, itself first and the full one last. A chain may be as long as the catalog, so none of it is
-/// looked through twice.
-///
-/// # Errors
-///
-/// A sentence about what is missing.
+/// The backups that `last` builds on, starting with `last` and ending with the full one. Linear, since a
+/// chain may be as long as the catalog. The error is a sentence about what is missing.
 pub fn chain<'a>(entries: &'a [Entry], last: &'a Entry) -> std::result::Result<Vec<&'a Entry>, String> {
     let mut chain = vec![last];
     let mut child = last;

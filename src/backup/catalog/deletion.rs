@@ -1,17 +1,18 @@
-//! Removing the files of the entries that are marked for deletion.
+//! Removes the files of entries that are marked for deletion.
 //!
 //! # Promise
 //!
-//! - A backup is gone when its artifact and its hash file are; nothing else counts as deleted.
-//! - One that resists (an immutable file, a directory that may not be written) keeps no other from going, but for what it builds on: as
-//!   long as a delta lies there, so does its chain. Each that stays comes with the error.
-//! - What is neither a database nor a compressed one (see [`is_artifact`](recognize::is_artifact)) is not deleted, whatever the catalog says of it, nor
-//!   a file of a hash file's name that is none.
-//! - Circles in a broken catalog do no harm.
+//! - A backup counts as deleted once its artifact and its hash file are gone.
+//! - A file that cannot be deleted (immutable, or in a read-only directory) does not stop other deletions,
+//!   except of its chain: a delta's chain stays as long as the delta. Each backup that stays is reported with
+//!   its error.
+//! - A file that is neither a database nor a compressed one (see [`recognize::artifact`]) is not deleted,
+//!   whatever the catalog says, nor is a file with a hash file's name that is none.
+//! - Cycles in a broken catalog are harmless.
 //!
 //! # How
 //!
-//! Children first: a backup is removed when nothing that is marked and still there builds on it.
+//! Children first: a backup is removed when no remaining marked backup builds on it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,17 +23,17 @@ use crate::backup::artifact::recognize;
 use crate::error::{Error, Result};
 use crate::files::{Directory, LiveFiles};
 
-/// What became of the entries that were marked for deletion.
+/// The result of deleting the marked entries.
 #[derive(Debug, Default)]
 pub struct Deletions {
-    /// Those whose files are gone.
+    /// Their files are gone.
     pub gone: Vec<Entry>,
-    /// Those that are still there, and why: first those that cannot be deleted, then those that others build on.
+    /// Still there, with the error: first those that cannot be deleted, then those that others build on.
     pub resisted: Vec<(Entry, Error)>,
 }
 
 impl Deletions {
-    /// Those that concern `these` alone.
+    /// Filters both lists.
     #[must_use]
     pub fn among(mut self, these: impl Fn(&Entry) -> bool) -> Self {
         self.gone.retain(&these);
@@ -40,11 +41,7 @@ impl Deletions {
         self
     }
 
-    /// How many are gone.
-    ///
-    /// # Errors
-    ///
-    /// What resisted, in words, with how many are gone.
+    /// The count of deleted backups; an error, with that count, if any resisted.
     pub fn count(self) -> Result<usize> {
         let gone = self.gone.len();
         match told(gone, self.resisted.into_iter().map(|(_, error)| error)) {
@@ -54,7 +51,7 @@ impl Deletions {
     }
 }
 
-/// The errors of a deletion as one, if there are any; `gone` is how many backups were deleted.
+/// Combines a deletion's errors into one; `gone` is the count of deleted backups.
 pub fn told(gone: usize, errors: impl IntoIterator<Item = Error>) -> Option<Error> {
     let mut errors = errors.into_iter();
     let first = errors.next()?;
@@ -73,7 +70,7 @@ pub fn told(gone: usize, errors: impl IntoIterator<Item = Error>) -> Option<Erro
     )))
 }
 
-/// Removes the files of these entries as far as that can be done.
+/// Removes the files of these entries as far as possible.
 pub fn remove(going: Vec<Entry>, directory: &Directory, live: &LiveFiles) -> Deletions {
     let mut order = Order::of(&going);
     let mut errors: HashMap<usize, Error> = HashMap::new();
@@ -111,15 +108,15 @@ fn waits(entry: &Entry, child: &Entry, error: &Error) -> Error {
     )
 }
 
-/// In which order entries can go.
+/// The order in which entries can be deleted.
 struct Order {
     parents: Vec<Option<usize>>,
-    /// Of those that are still there, how many build directly on each.
+    /// How many remaining entries build directly on each.
     children: Vec<usize>,
     ready: Vec<usize>,
-    /// Those that were given out, or wait for one that resisted.
+    /// Returned already, or blocked by one that resisted.
     settled: Vec<bool>,
-    /// Up to which place circles were looked for.
+    /// The index up to which cycles were searched.
     looked: usize,
 }
 
@@ -137,7 +134,7 @@ impl Order {
         Self { parents, children, ready, settled: vec![false; entries.len()], looked: 0 }
     }
 
-    /// The next one; where only circles are left, any of them.
+    /// The next entry; if only cycles are left, any of them.
     fn next(&mut self) -> Option<usize> {
         let place = match self.ready.pop() {
             Some(place) => place,
@@ -159,7 +156,7 @@ impl Order {
         }
     }
 
-    /// All below `place` that were not settled before; they are now.
+    /// Settles the ancestors of `place` and returns those that were not settled before.
     fn waiting(&mut self, place: usize) -> Vec<usize> {
         let mut waiting = Vec::new();
         let mut next = self.parents[place];
@@ -172,7 +169,7 @@ impl Order {
     }
 }
 
-/// Removes an artifact, then its hash file, from the directory in which the catalog lies.
+/// Removes an artifact, then its hash file, from the catalog's directory.
 fn remove_files(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<()> {
     let artifact = recognize::artifact(directory, path, live, "the catalog")?;
     let hash_path = hash_file::path_of(path);
@@ -194,7 +191,8 @@ mod tests {
     use super::super::entry::tests::entry;
     use super::*;
 
-    /// Entries that build on each other as `parents` says; those in `stubborn` are directories, which no file's deletion removes.
+    /// Deletes entries with these parents. Those in `stubborn` are directories, which cannot be deleted as
+    /// files.
     fn removed(parents: &[(&str, &str)], stubborn: &[&str]) -> (Vec<String>, Vec<String>) {
         let directory = tempfile::tempdir().unwrap();
         let child = |&(name, parent): &(&str, &str)| {

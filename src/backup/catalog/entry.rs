@@ -2,22 +2,24 @@
 //!
 //! # Promise
 //!
-//! The field names are an interface: `queue_backup()` returns this object, `queue_backups()` shows it, and
-//! `backup_manifest.json` holds it. `backup_path` is a bare file name on disk and an absolute path in results. Times are
-//! RFC 3339 in UTC, sizes are bytes, durations milliseconds. Fields that this version does not know are kept, as text ([`Object`]).
+//! The field names are an interface: `queue_backup()` returns this object, `queue_backups()` lists it, and
+//! `backup_manifest.json` stores it. `backup_path` is a bare file name on disk and an absolute path in
+//! results. Times are RFC 3339 in UTC, sizes are bytes, durations milliseconds. Unknown fields are kept as
+//! text ([`Object`]).
 //!
 //! # Order
 //!
-//! `sequence` says in which order backups were made, whatever the clock showed: it is given under the catalog's lock, and is greater
-//! than that of every backup in the catalog. It is also at least `created_at` in Unix milliseconds, so that backups of
-//! different directories which meet in one (on a remote, after a disk was lost) are in order, too, as far as their clocks were right.
-//! Entries of version 0.1.0 have none; `created_at` stands in for it. That version keeps the field of others when it
-//! rewrites a catalog, writes none itself, and orders by `created_at`.
+//! `sequence` orders backups regardless of the clock: it is assigned under the catalog's lock and exceeds
+//! that of every backup in the catalog. It is at least `created_at` in Unix milliseconds, so that backups
+//! from several directories that are merged into one (on a remote, after a disk was lost) are in order as far
+//! as their clocks were right. Entries of version 0.1.0 have none; `created_at` replaces it. That version
+//! keeps the field when it rewrites a catalog, never adds it, and orders by `created_at`.
 //!
 //! # How
 //!
-//! `object_digest` is the SHA-256 (hex) of the object's other fields as compact JSON with sorted keys ([`canonical`]), as they
-//! stand on disk. An entry whose digest is not right was not written by us: it is shown, but nothing is deleted on its word.
+//! `object_digest` is the SHA-256 (hex) of the other fields as compact JSON with sorted keys ([`canonical`]),
+//! as stored. An entry with a wrong digest was not written by us: it is listed, but nothing is deleted
+//! because of it.
 
 use std::path::{Path, PathBuf};
 
@@ -33,76 +35,71 @@ use crate::backup::json::object::Object;
 use crate::clock;
 use crate::files;
 
-/// One backup.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Entry {
-    /// A UUID; empty for a file that no catalog lists.
+    /// A UUID; empty for a file that is in no catalog.
     pub id: String,
     /// `full`, `snapshot` or `incremental`.
     pub backup_type: String,
-    /// The series, as given with the option `name`.
+    /// The option `name`.
     #[serde(default)]
     pub name: Option<String>,
-    /// The setting `queue_name` of the database that was backed up. An entry without one has no such field: an object that version
-    /// 0.1.0 sealed must stay as it is.
+    /// The source's setting `queue_name`. Omitted if there is none: an object sealed by version 0.1.0 must
+    /// not change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_name: Option<String>,
-    /// The path of the database that was backed up, without links; empty for one without a file.
+    /// The source's path with links resolved; empty for a database without a file.
     pub source_path: String,
-    /// The artifact.
+    /// See the module's head.
     pub backup_path: String,
-    /// When the snapshot was taken.
+    /// The snapshot's time.
     pub created_at: String,
     /// The artifact's length.
     pub size_bytes: u64,
-    /// Whether `compression` is anything but `none`.
+    /// Whether `compression` is not `none`.
     pub compressed: bool,
     /// `none`, `gzip` or `zstd`.
     #[serde(default = "no_compression")]
     pub compression: String,
-    /// SHA-256 of the artifact as it lies on disk.
+    /// SHA-256 of the artifact's file.
     pub checksum: String,
-    /// The SQLite that made it.
+    /// The version of SQLite that made it.
     #[serde(default)]
     pub database_version: Option<String>,
-    /// Pages of the database.
     #[serde(default)]
     pub page_count: Option<u32>,
-    /// Bytes a page.
     #[serde(default)]
     pub page_size: Option<u32>,
-    /// The backup that this one builds on.
     #[serde(default)]
     pub parent_id: Option<String>,
     /// See [`artifact`].
     #[serde(default)]
     pub content_digest: Option<String>,
-    /// SHA-256 of the hash file beside the artifact.
+    /// SHA-256 of the hash file.
     #[serde(default)]
     pub hash_file_checksum: Option<String>,
-    /// Pages that the artifact holds.
+    /// Pages in the artifact.
     #[serde(default)]
     pub pages_stored: Option<u32>,
-    /// Tasks by status at the time of the snapshot; absent without a task table.
+    /// Tasks by status in the snapshot; absent without a task table.
     #[serde(default)]
     pub task_counts: Option<Object>,
-    /// How long the backup took.
     #[serde(default)]
     pub duration_ms: Option<u64>,
     /// When it last passed a verification.
     #[serde(default)]
     pub verified_at: Option<String>,
-    /// What that verification was.
+    /// Of that verification.
     #[serde(default)]
     pub verified_level: Option<String>,
-    /// Its place in the order in which the catalog's backups were made; see the module's head.
+    /// See the module's head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
     /// See the module's head.
     #[serde(default)]
     pub object_digest: Option<String>,
-    /// Fields of other versions, kept as they are.
+    /// Unknown fields.
     #[serde(flatten, skip_deserializing)]
     pub others: Object,
 }
@@ -111,7 +108,6 @@ fn no_compression() -> String {
     "none".into()
 }
 
-/// The fields that this version knows.
 const KNOWN: [&str; 24] = [
     "id",
     "backup_type",
@@ -141,13 +137,13 @@ const KNOWN: [&str; 24] = [
 
 const DELETING: &str = "deleting";
 const REPLACING: &str = "replacing";
-/// Why its deletion failed.
+/// The error of a failed deletion.
 const DELETION_ERROR: &str = "deletion_error";
-/// Beyond this a number in JSON is not exact in every reader; nobody made so many backups, and no clock shows that time.
+/// Numbers in JSON are exact in every reader up to here; no count of backups and no clock exceeds it.
 pub const LARGEST_SEQUENCE: u64 = 1 << 53;
-/// Whether a rotation found that `created_at` is the time of a clock that was wrong.
+/// Set when a rotation finds that `created_at` comes from a wrong clock.
 const WRONG_CLOCK: &str = "wrong_clock";
-/// When its last verification failed.
+/// The time of the last failed verification.
 const DAMAGED: &str = "damaged_at";
 
 impl Entry {
@@ -156,7 +152,7 @@ impl Entry {
         self.others.get(DELETING) == Some(Value::Bool(true))
     }
 
-    /// Whether the object is as we wrote it.
+    /// Whether the digest is right.
     pub fn is_intact(&self) -> bool {
         self.object_digest.is_some() && self.object_digest == self.computed_digest()
     }
@@ -167,12 +163,12 @@ impl Entry {
         Some(artifact::sha256(canonical::text(&object).as_bytes()))
     }
 
-    /// Signs the object as ours, as it is now.
+    /// Sets the digest.
     pub fn seal(&mut self) {
         self.object_digest = self.computed_digest();
     }
 
-    /// Records the outcome of a verification: when it passed and at which level, or that it failed at `now`.
+    /// Records a verification: its time and level if it passed, or that it failed at `now`.
     pub fn record(&mut self, passed: Option<(&str, &str)>, now: &str) {
         self.verified_at = passed.map(|(when, _)| when.to_owned());
         self.verified_level = passed.map(|(_, level)| level.to_owned());
@@ -182,15 +178,15 @@ impl Entry {
         };
     }
 
-    /// Its place in the order of making: the greater, the later.
+    /// The backup's rank in the order of creation.
     pub fn made(&self) -> u64 {
         self.sequence.filter(|&sequence| sequence < LARGEST_SEQUENCE).unwrap_or_else(|| self.created_milliseconds())
     }
 
-    /// Makes it the last one made among `others`.
+    /// Sorts it behind `others`.
     pub fn follow(&mut self, others: &[Self]) {
         let greatest = others.iter().map(|other| other.made() + 1).max().unwrap_or(0);
-        // Behind the last number of all it is the last in the catalog that counts.
+        // Capped: the largest sequence is still valid.
         self.sequence = Some(greatest.max(self.created_milliseconds()).min(LARGEST_SEQUENCE - 1));
     }
 
@@ -199,12 +195,10 @@ impl Entry {
         created.and_then(|time| u64::try_from(time.timestamp_millis()).ok()).unwrap_or(0)
     }
 
-    /// Whether it is known that its time is wrong.
     pub fn has_wrong_clock(&self) -> bool {
         self.others.get(WRONG_CLOCK) == Some(Value::Bool(true))
     }
 
-    /// Marks it as one whose time is wrong.
     pub fn mark_wrong_clock(&mut self) {
         self.others.insert(WRONG_CLOCK, &Value::Bool(true));
         self.seal();
@@ -215,12 +209,11 @@ impl Entry {
         self.others.has(DAMAGED)
     }
 
-    /// Whether it is the same backup in the same file.
     pub fn is_same(&self, other: &Self) -> bool {
         self.id == other.id && self.backup_path == other.backup_path
     }
 
-    /// Marks it as one whose artifact is about to be replaced, or not any more.
+    /// Marks or unmarks it as one whose artifact is about to be replaced.
     pub fn mark_replacing(&mut self, replacing: bool) {
         if replacing {
             self.others.insert(REPLACING, &Value::Bool(true));
@@ -230,31 +223,29 @@ impl Entry {
         self.seal();
     }
 
-    /// Whether its artifact was about to be replaced.
     pub fn is_replacing(&self) -> bool {
         self.others.get(REPLACING) == Some(Value::Bool(true))
     }
 
-    /// Forgets marks that only the catalog may set: a hash file is no order to delete.
+    /// Removes the marks that only a catalog may set: a hash file must not cause a deletion.
     pub fn unmark(&mut self) {
         self.others.remove(DELETING);
         self.others.remove(REPLACING);
         self.others.remove(DELETION_ERROR);
     }
 
-    /// Marks it as one whose deletion has begun.
     pub fn mark_deleting(&mut self) {
         self.others.insert(DELETING, &Value::Bool(true));
         self.seal();
     }
 
-    /// Marks it as one whose deletion has failed.
+    /// Marks it as one whose deletion failed.
     pub fn mark_resisting(&mut self, error: &str) {
         self.others.insert(DELETION_ERROR, &Value::String(error.into()));
         self.seal();
     }
 
-    /// Why its deletion failed, if it did.
+    /// The error of its failed deletion.
     pub fn deletion_error(&self) -> Option<String> {
         match self.others.get(DELETION_ERROR).filter(|_| self.is_going()) {
             Some(Value::String(error)) => Some(error),
@@ -267,7 +258,7 @@ impl Entry {
         directory.join(&self.backup_path)
     }
 
-    /// The object as results show it. Its path is text: the artifact itself lies at [`Entry::place`].
+    /// The object for results. Its path is text; [`Entry::place`] is exact.
     #[must_use]
     pub fn shown(&self, directory: &Path) -> Self {
         let mut shown = self.clone();
@@ -282,7 +273,7 @@ impl Serialize for Entry {
     }
 }
 
-/// Only from JSON.
+/// JSON only.
 impl<'de> Deserialize<'de> for Entry {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(input)?;

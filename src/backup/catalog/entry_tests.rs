@@ -1,10 +1,10 @@
-//! The order and the digest of entries, and which fields are known.
+//! Order, digest and unknown fields of entries.
 
 use serde_json::Map;
 
 use super::*;
 
-/// An entry as another version might have written it.
+/// An entry as another version might write it.
 pub fn entry(name: &str, created_at: &str) -> Entry {
     let object = serde_json::json!({
         "id": name, "backup_type": "full", "source_path": "/q.db", "backup_path": name,
@@ -38,7 +38,7 @@ fn an_entry_without_a_sequence_is_written_without_one() {
     assert!(!text.contains("sequence"), "{text}");
 }
 
-/// Fails with the feature `preserve_order` of serde_json where the digest is made of the order in which keys stand.
+/// Fails with serde_json's feature `preserve_order` if the digest depends on the order of the keys.
 #[test]
 fn an_entry_of_version_0_1_0_is_intact_whatever_the_order_of_its_keys() {
     let text = include_str!("entry_0_1_0.json");

@@ -1,16 +1,16 @@
-//! The hash file: what the next incremental backup, and a lost catalog, need to know of an artifact.
+//! The hash file: what the next incremental and a lost catalog need to know of an artifact.
 //!
 //! # Promise
 //!
-//! `ARTIFACT.hashes` lies beside its artifact and holds the hash of every page and a copy of the catalog object, so that an
-//! incremental needs to read the live database only, and a catalog can be rebuilt. A file that is damaged anywhere is
-//! recognised as such, and counts as missing.
+//! `ARTIFACT.hashes` is beside its artifact and holds each page's hash and a copy of the catalog object. So
+//! an incremental reads only the live database, and a catalog can be rebuilt. Any damage is detected, and a
+//! damaged file counts as missing.
 //!
 //! # Format
 //!
-//! The 20 bytes `queuekeeper hashes 1`; the length of the object (4 bytes), the object (JSON, without `object_digest` and
-//! `hash_file_checksum`); page size and page count (4 bytes each); 16 bytes for each page; the SHA-256 of all that (32
-//! bytes). Numbers are little-endian.
+//! The 20 bytes `queuekeeper hashes 1`; the length of the object (4 bytes), the object (JSON, without
+//! `object_digest` and `hash_file_checksum`); page size and page count (4 bytes each); 16 bytes for each
+//! page; the SHA-256 of all that (32 bytes). Numbers are little-endian.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -29,38 +29,31 @@ use crate::memory;
 
 const MAGIC: &[u8; 20] = b"queuekeeper hashes 1";
 
-/// How many hashes are read at once where they are not kept.
+/// How many hashes are read at once when they are not kept.
 const PIECE: usize = 1024;
 
-/// What its name has behind that of the artifact.
 pub const SUFFIX: &str = ".hashes";
 
-/// What a hash file says.
 #[derive(Debug)]
 pub struct HashFile {
-    /// The catalog object of the artifact.
     pub entry: Entry,
-    /// How long that is as text.
+    /// The length of the entry's text.
     pub object_bytes: u64,
-    /// The shape of the database. Only tests and fuzzers compare it.
+    /// Only tests and fuzzers compare it.
     #[cfg_attr(not(any(test, feature = "fuzzing")), expect(dead_code))]
     pub geometry: Geometry,
-    /// The hash of each page, where they were asked for.
+    /// Empty if they were not requested.
     pub hashes: Vec<PageHash>,
     /// SHA-256 of the whole file.
     pub checksum: String,
 }
 
-/// The hash file of an artifact.
+/// The path of an artifact's hash file.
 pub fn path_of(artifact: &Path) -> PathBuf {
     files::with_suffix(artifact, SUFFIX)
 }
 
-/// What lies at a hash file's name, opened, if it begins as one of ours; an empty file does.
-///
-/// # Errors
-///
-/// A file that must not be opened, or what the disk says.
+/// Opens the file at a hash file's path, if it is empty or begins with the magic.
 pub fn opened(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Option<File>> {
     if is_no_file(directory, path)? {
         return Ok(None);
@@ -71,12 +64,12 @@ pub fn opened(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Op
     Ok((beginning[..length] == MAGIC[..length]).then_some(file))
 }
 
-/// Whether what lies at a hash file's name is no file, and so holds nothing that its deletion would lose.
+/// Whether something other than a file has a hash file's name; it holds nothing that a deletion would lose.
 pub fn is_no_file(directory: &Directory, path: &Path) -> Result<bool> {
     Ok(directory.metadata_of(path)?.is_some_and(|found| !found.is_file()))
 }
 
-/// Writes to `out`, which is empty; the SHA-256 of the whole file. Errors speak of `path`.
+/// Writes to the empty `out`; returns the SHA-256 of the whole file. `path` is for errors.
 pub fn write(out: impl Write, path: &Path, entry: &Entry, geometry: Geometry, hashes: &[PageHash]) -> Result<String> {
     let mut bare = entry.clone();
     bare.object_digest = None;
@@ -105,18 +98,18 @@ fn array<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// Reads a hash file; `None` when it is damaged.
+/// Reads a hash file; `None` if it is damaged.
 pub fn read(file: File, path: &Path) -> Result<Option<HashFile>> {
     parsed(file, path, true)
 }
 
-/// The same without the hashes: they are checked, and not kept.
+/// Like [`read`]; checks the hashes, but does not keep them.
 pub fn read_entry(file: File, path: &Path) -> Result<Option<HashFile>> {
     parsed(file, path, false)
 }
 
 fn parsed(file: File, path: &Path, keep: bool) -> Result<Option<HashFile>> {
-    // Taken for damaged, it would count as missing, and be replaced.
+    // An I/O error must not count as damage: the file would be replaced.
     let length = file.metadata().map_err(|error| Error::io("look at", path, &error))?.len();
     match parse(BufReader::new(file), length, keep) {
         Ok(found) => Ok(found),
@@ -125,11 +118,8 @@ fn parsed(file: File, path: &Path, keep: bool) -> Result<Option<HashFile>> {
     }
 }
 
-/// Reads a hash file of this length, with its hashes or without; `None` when it is damaged.
-///
-/// # Errors
-///
-/// What the disk says, `UnexpectedEof` for one that ends too early, and `InvalidData`.
+/// Parses a hash file of this length; `None` if it is damaged. Fails with `UnexpectedEof` if it is truncated,
+/// and with `InvalidData`.
 pub(crate) fn parse(input: impl Read, length: u64, keep: bool) -> io::Result<Option<HashFile>> {
     let input = &mut Sha256Writer::new(input);
     if array::<20>(input)? != *MAGIC {
@@ -144,7 +134,7 @@ pub(crate) fn parse(input: impl Read, length: u64, keep: bool) -> io::Result<Opt
     input.read_exact(&mut object)?;
     let page_size = u32::from_le_bytes(array(input)?);
     let page_count = u32::from_le_bytes(array(input)?);
-    // The count decides how much memory is asked for, so it must fit the file.
+    // The count decides how much memory is allocated, so it must match the file's length.
     let fixed = 20 + 4 + u64::from(object_length) + 8 + 32;
     if length != fixed + 16 * u64::from(page_count) {
         return Ok(None);

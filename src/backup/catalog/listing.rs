@@ -1,10 +1,11 @@
-//! What a catalog lists: backups, and what is being deleted, in their order.
+//! A catalog's entries in order: backups, and those being deleted.
 //!
 //! # Promise
 //!
-//! - A backup whose deletion has begun is none any more: `latest`, retention, ages and parents never see it.
-//! - If its deletion failed, it still lies there. It is known by its path and its id, and shown with the error, until a writer can delete it.
-//! - Whatever the catalog lists is not adopted, in whatever state it is.
+//! - A backup whose deletion has begun counts no more: `latest`, retention, ages and parents ignore it.
+//! - If its deletion failed, its file still exists. It is found by path and id, and listed with the error,
+//!   until a writer can delete it.
+//! - A listed file is never adopted, whatever its state.
 
 use std::cmp::Reverse;
 
@@ -13,23 +14,22 @@ use super::adopted;
 use super::entry::Entry;
 use crate::error::Result;
 
-/// The entries of a catalog.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// The backups, newest first.
+    /// Newest first.
     pub backups: Vec<Entry>,
-    /// Those whose deletion has begun, newest first.
+    /// Being deleted, newest first.
     pub going: Vec<Entry>,
 }
 
 impl Listing {
-    /// Of the entries as they stand in a catalog.
+    /// Sorts entries in a catalog's order.
     pub fn of(entries: Vec<Entry>) -> Self {
         let (going, backups) = ordered(entries).into_iter().partition(Entry::is_going);
         Self { backups, going }
     }
 
-    /// Those whose deletion was tried and failed.
+    /// Those whose deletion failed.
     pub fn resisting(&self) -> impl Iterator<Item = &Entry> {
         self.going.iter().filter(|entry| entry.deletion_error().is_some())
     }
@@ -42,26 +42,22 @@ impl Listing {
         self.backups
     }
 
-    /// The files in the catalog's directory that could be adopted.
-    ///
-    /// # Errors
-    ///
-    /// Too many of them.
+    /// The adopted files in the catalog's directory. Fails if there are too many.
     pub fn adopted(&self, catalog: &Catalog<'_>) -> Result<Vec<Entry>> {
         let Some(directory) = &catalog.opened else { return Ok(Vec::new()) };
         adopted::list(directory, catalog.live(), self.backups.iter().chain(&self.going))
     }
 }
 
-/// Orders entries that stand as in a catalog, or are ordered already.
+/// Orders entries that are in a catalog's order, or ordered already.
 fn ordered(mut entries: Vec<Entry>) -> Vec<Entry> {
-    // Entries of version 0.1.0: within one millisecond the one that stands later in the file is newer.
+    // Entries of version 0.1.0: within a millisecond the later one in the file is newer.
     entries.reverse();
     newest_first(&mut entries);
     entries
 }
 
-/// Orders entries as they were made, the last one first; those of one number keep their order.
+/// Orders entries by creation, newest first; stable.
 pub fn newest_first(entries: &mut [Entry]) {
     entries.sort_by_key(|entry| Reverse(entry.made()));
 }

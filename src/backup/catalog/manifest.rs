@@ -1,4 +1,4 @@
-//! What is taken from a catalog's file: entries within bounds, which name files of its own directory.
+//! Reads a catalog's file: a bounded number of entries, which name files of its own directory.
 
 use std::io::Read;
 use std::path::{Component, Path};
@@ -10,11 +10,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Directory, LiveFiles};
 use crate::memory;
 
-/// The catalog at `path`, which lies in that directory.
-///
-/// # Errors
-///
-/// A file that must not be opened or read, and as for [`parsed`].
+/// Reads the catalog at `path` in that directory.
 pub(super) fn read(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Manifest> {
     let Some(file) = files::open_own(directory, path, live)? else { return Ok(Manifest::Missing) };
     let stranger = files::stranger(&file, directory, path)?;
@@ -26,13 +22,10 @@ pub(super) fn read(directory: &Directory, path: &Path, live: &LiveFiles) -> Resu
     Ok(parsed(&text, path)?.map_or(Manifest::Foreign, |entries| Manifest::Catalog(entries, stranger)))
 }
 
-/// The entries in the text of a manifest, which lies at `path`; `None` if it is none.
-///
-/// # Errors
-///
-/// One that exceeds a bound, or names a file of another directory.
+/// Parses a manifest; `None` if it is none. Fails if it exceeds a bound, or names a file of another
+/// directory. `path` is for errors.
 pub fn parsed(text: &[u8], path: &Path) -> Result<Option<Vec<Entry>>> {
-    // Its objects take more room than their text.
+    // The objects take more memory than their text.
     memory::require(4 * text.len())?;
     let entries = match bounded::each(text, bounds::CATALOG_ENTRIES, |text| serde_json::from_str::<Entry>(text).ok())?
     {
@@ -47,23 +40,22 @@ pub fn parsed(text: &[u8], path: &Path) -> Result<Option<Vec<Entry>>> {
     Ok(Some(entries))
 }
 
-/// Looks whether there is memory for what is done with a list of entries: it is copied, parted, sorted and written.
+/// Checks that there is memory to copy, split, sort and write the entries.
 pub(super) fn require_room(entries: &[Entry]) -> Result<()> {
-    /// Of each entry, its texts included: those take about as much as it does itself.
+    /// Copies of each entry with its texts, which take about as much as the entry itself.
     const COPIES: usize = 8;
     memory::require(entries.len() * COPIES * size_of::<Entry>())
 }
 
-/// What lies at the manifest's name.
 pub(super) enum Manifest {
     Missing,
     /// A file, but no catalog.
     Foreign,
-    /// The entries, and the stranger whose file it is, if so.
+    /// The entries, and the file's owner if that is a stranger.
     Catalog(Vec<Entry>, Option<u32>),
 }
 
-/// An artifact lies in the directory itself: anything else could name any file of the machine.
+/// Artifacts must be in the directory itself: another path could name any file of the machine.
 fn check_name(name: &str, manifest: &Path) -> Result<()> {
     let mut parts = Path::new(name).components();
     if matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) && !name.contains('\0') {

@@ -2,19 +2,20 @@
 //!
 //! # Promise
 //!
-//! - The file is a JSON array with one [`Entry`] object a backup.
-//! - The directory is opened once. Whatever its path leads to meanwhile, all that is read, listed, made, compared and deleted for the catalog
-//!   lies in that directory, the artifacts included.
-//! - Readers need no lock: the file is only ever replaced whole. Writers exclude each other with a lock on
-//!   `backup_manifest.json.lock` beside it, and fields that this version does not know survive their rewrites.
+//! - The file is a JSON array with one [`Entry`] object per backup.
+//! - The directory is opened once. Wherever its path leads meanwhile, everything read, listed, created,
+//!   compared and deleted for the catalog is in that directory, including the artifacts.
+//! - Readers need no lock, since the file is replaced atomically. Writers exclude each other with a lock on
+//!   `backup_manifest.json.lock` beside it, and keep unknown fields.
 //! - A manifest that is missing, or is no JSON array of catalog objects, is rebuilt from the hash files (see
-//!   [`recover`](self::recover)); it is set aside, never overwritten. One that names a file outside its directory was written
-//!   with intent: it is an error, and every action leaves everything as it is.
-//! - In a directory that everybody may write, nothing is deleted on the word of a stranger's catalog or hash file
+//!   [`recover`]); it is set aside, never overwritten. One that names a file outside its directory is
+//!   malicious: every operation fails and changes nothing.
+//! - In a world-writable directory nothing is deleted because of a stranger's catalog or hash file
 //!   ([`stranger`](files::stranger)).
-//! - **Deleting is crash-safe**: an entry is first marked `deleting`, then its file goes, then the entry. A crash in
-//!   between leaves a marked entry, which no reader shows and the next writer completes. A file that cannot be deleted leaves the
-//!   entry with the error, which is shown (see [`listing`](Listing)), and every writer tries again.
+//! - **Deleting is crash-safe**: an entry is first marked `deleting`, then its file is deleted, then the
+//!   entry. A crash in between leaves a marked entry, which readers hide and the next writer completes. If a
+//!   file cannot be deleted, its entry stays, is shown with the error (see [`Listing`]), and every writer
+//!   tries again.
 
 pub mod adopted;
 mod backup;
@@ -42,14 +43,12 @@ pub use deletion::told as told_of_deletions;
 pub use listing::{Listing, newest_first};
 pub use writer::Writer;
 
-/// The catalog's file name.
 pub const MANIFEST: &str = "backup_manifest.json";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The catalog of one directory.
 pub struct Catalog<'a> {
     directory: PathBuf,
-    /// The directory, whatever its path leads to meanwhile; `None` if it was not there.
+    /// Pinned when the catalog was created; `None` if it did not exist.
     opened: Option<Directory>,
     live: &'a LiveFiles,
     heir: Option<Heir>,
@@ -59,14 +58,10 @@ pub struct Catalog<'a> {
 
 impl<'a> Catalog<'a> {
     /// The catalog of `directory`, which need not exist.
-    ///
-    /// # Errors
-    ///
-    /// When the process has no current directory to make the path absolute, or a directory that cannot be opened.
     pub fn of(directory: &Path, live: &'a LiveFiles) -> Result<Self> {
         let absolute =
             std::path::absolute(directory).map_err(|error| Error::io("resolve the directory", directory, &error))?;
-        // `a/b/.` and `a//b` are `a/b`; `..` stays, since a symbolic link may be before it.
+        // `a/b/.` and `a//b` become `a/b`; `..` stays, since a symbolic link may precede it.
         let directory: PathBuf = absolute.components().collect();
         let opened = Directory::find(&directory)?;
         let leaders = opened.as_ref().and_then(files::leaders);
@@ -78,45 +73,44 @@ impl<'a> Catalog<'a> {
         self.live
     }
 
-    /// Has backups rebuilt only from artifacts of the user who gets the result, if one is given.
+    /// Limits rebuilding to artifacts of the user who gets the result, if one is given.
     pub fn restrict(&mut self, heir: Option<Heir>) {
         self.heir = heir;
     }
 
-    /// Has artifacts opened as what somebody gets who asked for it by this path.
+    /// Marks results as going to a caller who named this path.
     pub fn pass_on(&mut self) {
         self.is_passed_on = true;
     }
 
-    /// Refuses an open artifact that a backup must not be rebuilt from.
+    /// Refuses an open artifact that must not be used for a rebuild.
     pub fn check(&self, file: &File, path: &Path) -> Result<()> {
         self.heir.map_or(Ok(()), |heir| files::refuse_to_pass(file, path, heir))?;
         if self.is_passed_on { self.refuse_redirected(path) } else { Ok(()) }
     }
 
-    /// Refuses a file that is not theirs who may have led the catalog's path to another directory.
+    /// Refuses a file that is not owned by those who could have redirected the catalog's path.
     pub fn refuse_redirected(&self, path: &Path) -> Result<()> {
         let Some((leaders, directory)) = self.leaders.zip(self.opened.as_ref()) else { return Ok(()) };
         files::refuse_redirected(directory, path, leaders)
     }
 
-    /// Where it lies.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The directory, in which all is done that is done for the catalog.
+    /// The open directory, in which all work for the catalog is done.
     pub fn opened(&self) -> Result<&Directory> {
         let missing = || Error::io("open the directory", &self.directory, &std::io::ErrorKind::NotFound.into());
         self.opened.as_ref().ok_or_else(missing)
     }
 
-    /// What has a name in the directory, if anything.
+    /// The metadata of a file in the directory, if it exists.
     pub fn look(&self, path: &Path) -> Result<Option<Found>> {
         self.opened.as_ref().map_or(Ok(None), |directory| directory.metadata_of(path))
     }
 
-    /// The journal with content beside a file in the directory, if there is one: somebody uses the file as a database.
+    /// The non-empty journal of a file in the directory, if there is one: the file is in use as a database.
     pub fn journal_of(&self, path: &Path) -> Result<Option<PathBuf>> {
         for companion in ["-wal", "-journal"].map(|companion| files::with_suffix(path, companion)) {
             if self.look(&companion)?.is_some_and(|found| found.length() > 0) {
@@ -126,16 +120,12 @@ impl<'a> Catalog<'a> {
         Ok(None)
     }
 
-    /// Opens a file in the directory for reading, if it is there.
+    /// Opens a file in the directory for reading, if it exists.
     pub fn open_file(&self, path: &Path) -> Result<Option<File>> {
         self.opened.as_ref().map_or(Ok(None), |directory| files::open_own(directory, path, self.live))
     }
 
-    /// What it lists, as that stands there.
-    ///
-    /// # Errors
-    ///
-    /// A manifest that cannot be read or is none.
+    /// Reads the listing as stored.
     pub fn read(&self) -> Result<Listing> {
         let Some(directory) = &self.opened else { return Ok(Listing::default()) };
         let entries = match read(directory, &self.manifest(), self.live)? {
@@ -145,12 +135,8 @@ impl<'a> Catalog<'a> {
         Ok(Listing::of(entries))
     }
 
-    /// The same, after a look at which artifact lies there where a crash cut a replacement short. So a backup that has just
-    /// replaced another can be seen and used at once, before the next writer settles it.
-    ///
-    /// # Errors
-    ///
-    /// The same, `SQLITE_INTERRUPT`, or a file that cannot be read.
+    /// Reads the listing, and checks which artifact exists where a crash interrupted a replacement. So a
+    /// backup that has just replaced another can be used at once, before the next writer settles it.
     pub fn listing(&self, watch: &mut Watch<'_>) -> Result<Listing> {
         let mut listing = self.read()?;
         if let Some(directory) = &self.opened {
@@ -159,22 +145,19 @@ impl<'a> Catalog<'a> {
         Ok(listing)
     }
 
-    /// Whether there is nothing that a writer could read, complete or sweep.
+    /// Whether there is nothing for a writer to read, complete or sweep.
     pub fn is_untouched(&self) -> bool {
         let Some(directory) = &self.opened else { return true };
         let without = matches!(directory.is_free(&self.manifest()), Ok(true));
         without && recover::all(directory, self.live).is_ok_and(|entries| entries.is_empty())
     }
 
-    /// Takes the writers' lock, reads what is listed now, whoever wrote since it was first read, and completes what a crashed writer left.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_BUSY`, `SQLITE_INTERRUPT`, or a manifest that cannot be read or is none.
+    /// Takes the writers' lock, rereads the entries, and completes what a crashed writer left. Fails with
+    /// `SQLITE_BUSY` after 30 s.
     pub fn open(&self, watch: &mut Watch<'_>) -> Result<Writer<'_>> {
         let directory = self.opened()?;
         let lock_path = files::with_suffix(&self.manifest(), ".lock");
-        // Not that of one database: others' backups may come into the same directory.
+        // Not the database's: other databases' backups may share the directory.
         let like = Ownership::of_writers(directory);
         let mut pause = || watch.pause(RETRY);
         let lock = DirectoryLock::take(directory, &lock_path, self.live, like.as_ref(), PATIENCE, &mut pause)?;
@@ -217,12 +200,8 @@ impl<'a> Catalog<'a> {
     }
 }
 
-/// The backups, newest first, of a catalog that is a file of any name and whose artifacts lie elsewhere, such as on
-/// another machine.
-///
-/// # Errors
-///
-/// A file that cannot be read or is no catalog.
+/// The backups, newest first, of a catalog file of any name whose artifacts are elsewhere, such as on another
+/// machine.
 pub fn elsewhere(path: &Path, live: &LiveFiles) -> Result<Vec<Entry>> {
     let directory = Directory::open(files::parent_of(path))?;
     let Manifest::Catalog(entries, _) = read(&directory, path, live)? else {

@@ -2,17 +2,18 @@
 //!
 //! # Promise
 //!
-//! - A set of backups that is copied into a directory arrives in any order, and large artifacts last. So a hash file without its artifact, or
-//!   beside one that is not what it says, is left alone for [`WAITS`], counted from the last change of either. When the artifact is whole, the
-//!   next writer takes it into the catalog.
-//! - Later, the next backup sets it aside as `NAME.hashes.orphan-STAMP`, and says so in its `note`. It is never deleted, and nothing is ever
-//!   replaced by that.
-//! - A new backup takes no name for which a hash file waits. If that very name was ordered, the hash file is set aside at once.
+//! - A set of backups copied into a directory arrives in any order, large artifacts last. So a hash file
+//!   whose artifact is missing or different is kept for [`WAITS`] after the last change of either. Once the
+//!   artifact is complete, the next writer lists it in the catalog.
+//! - Later, the next backup renames it to `NAME.hashes.orphan-STAMP`, and says so in its `note`. It is never
+//!   deleted, and the renaming never replaces anything.
+//! - A new backup does not use a name for which a hash file waits. If the caller chose that name, the hash
+//!   file is set aside at once.
 //!
 //! # How
 //!
-//! What counts as a change is the later of modification and status change (on Windows: creation): tools that copy keep the former, and
-//! nobody sets the latter.
+//! A change is the later of modification and status change (on Windows: creation): copying tools preserve the
+//! former, but cannot set the latter.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -27,11 +28,7 @@ use crate::files::{self, Directory, LiveFiles, SetAside};
 /// How long a hash file waits for its artifact.
 const WAITS: TimeDelta = TimeDelta::hours(48);
 
-/// Sets a hash file in `directory` aside; a note that says so.
-///
-/// # Errors
-///
-/// What the file system says; it has its name then.
+/// Sets a hash file aside; returns the note.
 pub fn set_aside(directory: &Directory, path: &Path) -> Result<String> {
     let aside = SetAside::orphan(directory, path, &clock::file_stamp(clock::now()))?;
     aside.sync()?;
@@ -42,7 +39,7 @@ pub fn set_aside(directory: &Directory, path: &Path) -> Result<String> {
     ))
 }
 
-/// Sets the hash file of the artifact at `path`, in `directory`, aside, if there is one; a note that says so.
+/// Sets the hash file of the artifact at `path` aside, if there is one; returns the note.
 pub fn clear(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Option<String>> {
     let path = hash_file::path_of(path);
     if directory.is_free(&path)? {
@@ -52,8 +49,8 @@ pub fn clear(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Opt
     set_aside(directory, &path).map(Some)
 }
 
-/// Whether a hash file has waited long enough: neither it nor what lies in its artifact's place was changed lately. What cannot be looked at
-/// may have been.
+/// Whether a hash file has waited long enough: neither it nor the file at its artifact's path was changed
+/// lately. A failed look-up counts as a change.
 pub fn is_overdue(directory: &Directory, hash_file: &Path, artifact: &Path, now: DateTime<Utc>) -> bool {
     let Ok(Some(own)) = directory.metadata_of(hash_file) else { return false };
     let Ok(beside) = directory.metadata_of(artifact) else { return false };
@@ -85,14 +82,14 @@ mod tests {
         assert!(!is_overdue(&hashes, &artifact, later(0)));
         assert!(!is_overdue(&hashes, &artifact, later(47)));
         assert!(is_overdue(&hashes, &artifact, later(49)));
-        // An artifact that still grows.
+        // An artifact still being copied.
         fs::write(&artifact, "half").unwrap();
         let ahead = SystemTime::now() + Duration::from_secs(10 * 3_600);
         File::options().write(true).open(&artifact).unwrap().set_modified(ahead).unwrap();
         assert!(!is_overdue(&hashes, &artifact, later(49)));
         assert!(is_overdue(&hashes, &artifact, later(59)));
         assert!(!is_overdue(&directory.path().join("other"), &artifact, later(59)));
-        // A clock that is behind.
+        // A clock that is slow.
         assert!(!is_overdue(&hashes, &artifact, later(-1_000)));
     }
 

@@ -1,11 +1,12 @@
-//! What a crash or a loss left of a catalog, put together again from the hash files.
+//! Restores a catalog from the hash files after a crash or a loss.
 //!
 //! # Promise
 //!
-//! A manifest that is missing, truncated or not ours never loses backups: each hash file carries its artifact's catalog object.
-//! Readers rebuild the list in memory; the next writer puts it on disk, after setting a foreign manifest aside under a name of
-//! its own. The same completes a backup that crashed after its artifact had its name. The hash file of one that crashed before may as well be one
-//! whose artifact is on its way: see [`orphans`]. What was verified since is forgotten, which costs a new verification and no backup.
+//! A missing, truncated or foreign manifest loses no backups: each hash file holds its artifact's catalog
+//! object. Readers rebuild the list in memory; the next writer stores it, after renaming a foreign manifest.
+//! This also completes a backup that crashed after its artifact was placed. A hash file whose backup crashed
+//! before that looks like one whose artifact is still being copied: see [`orphans`]. Verification results are
+//! lost, which costs only a new verification.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -30,18 +31,15 @@ struct Stray {
 }
 
 impl Stray {
-    /// The artifact beside it, with its length, if it is there.
+    /// The artifact's path and length, if it exists.
     fn artifact(&self, directory: &Directory) -> Result<Option<(PathBuf, u64)>> {
         let path = self.entry.place(directory.path());
         Ok(directory.metadata_of(&path)?.filter(Found::is_file).map(|found| (path, found.length())))
     }
 }
 
-/// The backups of a directory without a usable manifest, oldest first: those whose artifact is there in its full length.
-///
-/// # Errors
-///
-/// More of them than a catalog may have.
+/// The backups of a directory without a usable manifest, oldest first: those whose artifact has its full
+/// length.
 pub fn all(directory: &Directory, live: &LiveFiles) -> Result<Vec<Entry>> {
     let mut entries: Vec<Entry> = strays(directory, live, &[])?
         .into_iter()
@@ -52,12 +50,8 @@ pub fn all(directory: &Directory, live: &LiveFiles) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// The backups that crashed between getting their name and getting into the catalog, which has `entries`, and those that were copied
-/// into the directory.
-///
-/// # Errors
-///
-/// `SQLITE_INTERRUPT`, or an artifact that cannot be read.
+/// Backups that are not among `entries`: placed before a crash but not listed yet, or copied into the
+/// directory.
 pub fn unlisted(
     directory: &Directory,
     live: &LiveFiles,
@@ -79,7 +73,7 @@ pub fn unlisted(
     Ok(found)
 }
 
-/// Sets aside the hash files that have waited for their artifact long enough; `entries` are all that the catalog has. Notes that say so.
+/// Sets aside the hash files that have waited too long; `entries` are all of the catalog's. Returns notes.
 pub fn set_orphans_aside(
     directory: &Directory,
     live: &LiveFiles,
@@ -90,16 +84,12 @@ pub fn set_orphans_aside(
         .unwrap_or_default()
         .into_iter()
         .filter(|stray| orphans::is_overdue(directory, &stray.path, &stray.entry.place(directory.path()), now));
-    // One that cannot be moved is tried again by the next backup.
+    // The next backup retries a failed move.
     overdue.filter_map(|stray| orphans::set_aside(directory, &stray.path).ok()).collect()
 }
 
-/// Settles the entries whose artifact was about to be replaced when a writer crashed: the new artifact has the entry of its hash
-/// file, the old one keeps its own. `None` when there were none, else notes of what was set aside.
-///
-/// # Errors
-///
-/// `SQLITE_INTERRUPT`, or a file that cannot be read.
+/// Settles the entries whose artifact was being replaced when a writer crashed: the new artifact gets its
+/// hash file's entry, the old one keeps its own. `None` if there were none, else notes of what was set aside.
 pub fn settle(
     directory: &Directory,
     live: &LiveFiles,
@@ -110,12 +100,13 @@ pub fn settle(
     if stale.is_empty() {
         return Ok(None);
     }
-    // Its artifact was never placed. Where it cannot be moved, it is no entry's hash file any more.
+    // Its artifact was never placed. If it cannot be moved, it still belongs to no entry.
     let set_aside = |hash_path: &PathBuf| orphans::set_aside(directory, hash_path).ok();
     Ok(Some(stale.iter().flatten().filter_map(set_aside).collect()))
 }
 
-/// The same without touching a file, for those who only read: for each such entry there was, the hash file that has no artifact.
+/// Like [`settle`], for readers: changes no file. For each such entry, returns the hash file without an
+/// artifact, if any.
 pub fn look(
     directory: &Directory,
     live: &LiveFiles,
@@ -144,7 +135,7 @@ pub fn look(
             }
             early => {
                 if early.is_some() {
-                    // Its own is gone, which is no fault of the artifact.
+                    // The old artifact's hash file is gone; the artifact itself is fine.
                     entry.hash_file_checksum = None;
                 }
                 entry.mark_replacing(false);
@@ -168,7 +159,7 @@ fn is_artifact(
     }
 }
 
-/// A hash file; a stranger's is none: what it says would stand in the catalog as our own word.
+/// Opens a hash file, but not a stranger's: its content would enter the catalog as ours.
 fn open_trusted(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<Option<File>> {
     let Some(file) = files::open_own(directory, path, live)? else { return Ok(None) };
     Ok(if files::stranger(&file, directory, path)?.is_none() { Some(file) } else { None })
@@ -185,7 +176,7 @@ fn strays(directory: &Directory, live: &LiveFiles, entries: &[Entry]) -> Result<
             continue;
         }
         let path = directory.path().join(&name);
-        // What is no hash file, or one of another artifact, is somebody else's.
+        // No hash file, or another artifact's: it belongs to someone else.
         let Ok(Some(file)) = open_trusted(directory, &path, live) else { continue };
         let Ok(Some(hashes)) = hash_file::read_entry(file, &path) else { continue };
         let mut entry = hashes.entry;
@@ -214,7 +205,7 @@ fn too_many(directory: &Path) -> Error {
     ))
 }
 
-/// Moves a manifest that is none of ours out of the way, never over anything.
+/// Moves a foreign manifest aside; replaces nothing.
 pub fn set_aside(directory: &Directory, manifest: &str) -> Result<()> {
     let manifest = directory.path().join(manifest);
     SetAside::of(directory, &manifest, &[], &clock::file_stamp(clock::now()))?.sync()

@@ -1,4 +1,4 @@
-//! Changing a catalog while its lock is held.
+//! Changes a catalog while its lock is held.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -16,15 +16,15 @@ use crate::error::{Error, Result};
 use crate::files::{self, Directory, DirectoryLock, Ownership, Placed, Staged};
 use crate::json;
 
-/// The catalog while its lock is held.
+/// A catalog whose lock is held.
 pub struct Writer<'a> {
     catalog: &'a Catalog<'a>,
     directory: &'a Directory,
     entries: Vec<Entry>,
     deletions: Deletions,
-    /// What was set aside.
+    /// Of what was set aside.
     notes: Vec<String>,
-    /// Whose the catalog is, if it orders nothing.
+    /// The owner of an untrusted catalog, which cannot cause deletions.
     stranger: Option<u32>,
     _lock: DirectoryLock,
 }
@@ -41,35 +41,35 @@ impl<'a> Writer<'a> {
         Self { catalog, directory, entries, deletions: Deletions::default(), notes, stranger, _lock: lock }
     }
 
-    /// Whether a deletion has begun that was not completed.
+    /// Whether an unfinished deletion exists.
     pub(super) fn has_deletions(&self) -> bool {
         self.entries.iter().any(Entry::is_going)
     }
 
-    /// The directory that is written to.
     pub fn directory(&self) -> &Directory {
         self.directory
     }
 
-    /// What the catalog lists.
     pub fn listing(&self) -> Listing {
         Listing::of(self.entries.clone())
     }
 
-    /// The backups, newest first.
+    /// Newest first.
     pub fn backups(&self) -> Vec<Entry> {
         self.listing().backups
     }
 
-    /// Sets aside the hash files that have waited too long for their artifact. Notes of all that was set aside by this writer.
+    /// Sets aside the hash files that have waited too long for their artifact. Returns notes of all that this
+    /// writer set aside.
     pub fn set_orphans_aside(&mut self, now: DateTime<Utc>) -> Vec<String> {
         let mut notes = std::mem::take(&mut self.notes);
         notes.extend(recover::set_orphans_aside(self.directory, self.catalog.live, &self.entries, now));
         notes
     }
 
-    /// Prepares the catalog with `entry` in it, in place of any that has the same artifact. Everything that can
-    /// fail for want of space fails here, before the artifact is put in place. A first catalog is like the database.
+    /// Writes the catalog to a temporary file, with `entry` in place of any with the same artifact. Whatever
+    /// can fail for lack of space fails here, before the artifact is placed. A new catalog gets the
+    /// database's permissions and owner.
     pub fn stage(&self, entry: &Entry, like: Option<Ownership>) -> Result<StagedCatalog> {
         require_room(&self.entries)?;
         let mut entries = self.entries.clone();
@@ -82,11 +82,8 @@ impl<'a> Writer<'a> {
         Ok(StagedCatalog { staged, entry: sealed })
     }
 
-    /// Puts a prepared catalog in place; the entry as it stands there, and what the disk said if it may not be durable.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says; the catalog is as it was then.
+    /// Renames a staged catalog into place. Returns the entry as stored, and the error if it may not be
+    /// durable. After a failure the catalog is unchanged.
     pub fn commit(&self, staged: StagedCatalog) -> Result<(Entry, Option<Error>)> {
         match staged.staged.place(&self.catalog.manifest(), true)? {
             Placed::Fragile(error) => Ok((staged.entry, Some(error))),
@@ -94,12 +91,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Deletes the backups with these ids: first they are marked, then their files are removed. What came of it, and of the deletions
-    /// that others had begun, [`Writer::deletions`] says.
-    ///
-    /// # Errors
-    ///
-    /// A catalog that orders nothing, or what the file system says to writing it.
+    /// Deletes the backups with these ids: marks them, then removes their files. [`Writer::deletions`] has
+    /// the result, including earlier unfinished deletions.
     pub fn delete(&mut self, ids: &[String]) -> Result<()> {
         if let Some(owner) = self.stranger.filter(|_| !ids.is_empty()) {
             return Err(files::refusal_of_stranger(&self.catalog.manifest(), owner));
@@ -107,7 +100,7 @@ impl<'a> Writer<'a> {
         let doomed: HashSet<&str> = ids.iter().map(String::as_str).collect();
         let mut marked = false;
         for entry in &mut self.entries {
-            // On the word of an entry that somebody changed, nothing is deleted.
+            // A modified entry must not cause a deletion.
             if doomed.contains(entry.id.as_str()) && entry.is_intact() && !entry.is_going() {
                 entry.mark_deleting();
                 marked = true;
@@ -120,17 +113,18 @@ impl<'a> Writer<'a> {
         self.complete_deletions()
     }
 
-    /// Whether this backup is gone: a deletion that had begun before was completed.
+    /// Whether completing an unfinished deletion removed this backup.
     pub fn has_deleted(&self, backup: &Entry) -> bool {
         self.deletions.gone.iter().any(|entry| entry.is_same(backup))
     }
 
-    /// What became of all deletions, those included that were begun before this writer came.
+    /// Takes the results of all deletions, including those begun before this writer.
     pub fn deletions(&mut self) -> Deletions {
         std::mem::take(&mut self.deletions)
     }
 
-    /// Removes the files of marked entries, then those entries. Those of files that resisted stay, with the error.
+    /// Removes the files of marked entries, then the entries. Entries whose files resist stay, with the
+    /// error.
     pub(super) fn complete_deletions(&mut self) -> Result<()> {
         let (going, mut kept): (Vec<Entry>, Vec<Entry>) =
             self.entries.drain(..).partition(|entry| entry.is_going() && entry.is_intact());
@@ -153,8 +147,8 @@ impl<'a> Writer<'a> {
         self.save()
     }
 
-    /// Marks the entry of an artifact that is about to be replaced, if there is one. Committing the new one takes it away; after a
-    /// crash the next writer looks which of the two lies there.
+    /// Marks the entry of an artifact that is about to be replaced, if there is one. Committing the new entry
+    /// removes it; after a crash the next writer checks which of the two artifacts exists.
     pub fn announce_replacement(&mut self, backup_path: &str) -> Result<()> {
         let mut announced = false;
         for entry in self.entries.iter_mut().filter(|entry| entry.backup_path == backup_path && entry.is_intact()) {
@@ -164,7 +158,6 @@ impl<'a> Writer<'a> {
         if announced { self.save() } else { Ok(()) }
     }
 
-    /// Marks the backups with these ids as ones whose time is wrong.
     pub fn mark_wrong_clocks(&mut self, ids: &HashSet<String>) -> Result<()> {
         let mut marked = false;
         for entry in self.entries.iter_mut().filter(|entry| ids.contains(&entry.id) && entry.is_intact()) {
@@ -174,7 +167,7 @@ impl<'a> Writer<'a> {
         if marked { self.save() } else { Ok(()) }
     }
 
-    /// Changes the entry of this backup, if it is still there.
+    /// Changes this backup's entry, if it still exists.
     pub fn update(&mut self, backup: &Entry, change: impl FnOnce(&mut Entry)) -> Result<()> {
         let Some(entry) = self.entries.iter_mut().find(|entry| entry.is_same(backup)) else {
             return Ok(());
@@ -191,7 +184,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Puts a file beside the manifest, with that behind its name, in place of the one that was there.
+    /// Writes a file beside the manifest, named with `suffix`, replacing an older one.
     pub fn put_beside(&self, suffix: &str, text: &[u8]) -> Result<()> {
         let path = files::with_suffix(&self.catalog.manifest(), suffix);
         let like = Ownership::of_replaced(self.directory, &self.catalog.manifest());
@@ -223,7 +216,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// A catalog that is on disk under a temporary name.
+/// A catalog under a temporary name.
 pub struct StagedCatalog {
     staged: Staged,
     entry: Entry,
