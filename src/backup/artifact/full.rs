@@ -1,21 +1,23 @@
-//! Writing a `full` artifact: every page of the snapshot at its place, plain or compressed.
+//! Writes a `full` artifact: every page of the snapshot at its offset, plain or compressed.
 //!
 //! # Promise
 //!
-//! The plain content of the file is the database. No copy of it is made on the way: pages go straight into the file or into
-//! the compressor. A writer that is dropped before [`FullWriter::wait`] has answered leaves an empty file and no thread. Each thread is
-//! a matter of speed alone: where the system gives none, the walking thread does its work.
+//! The file's plain content is the database. There is no intermediate copy: pages go directly into the file
+//! or the compressor. A writer dropped before [`FullWriter::wait`] has returned leaves an empty file and no
+//! thread. Threads only add speed: if one cannot be started, the walking thread does its work.
 //!
 //! # How
 //!
-//! The walk's thread only fills batches; hashing, writing or compressing, the file's SHA-256 and the early sync have threads of
-//! their own (see [`pipeline`](crate::backup::pipeline), [`sha256`](crate::backup::pipeline::sha256) and [`early_sync`](crate::backup::pipeline::early_sync)).
+//! The walking thread only fills batches. Hashing, writing or compressing, the file's SHA-256 and the early
+//! sync have their own threads (see [`pipeline`](crate::backup::pipeline),
+//! [`sha256`](crate::backup::pipeline::sha256) and [`early_sync`]).
 //!
-//! Page 1 comes last but stands first. What it is going to be is mostly known beforehand (see
-//! [`Snapshot::expected_page_one`](crate::backup::snapshot::Snapshot::expected_page_one)): then it is written first, and the SHA-256 is
-//! made on the way. In a compressed file it gets a [`stored_frame`](compression::stored_frame) of its own, whose length is known. If
-//! in the end it was something else, it is written again, and the file has to be read for its SHA-256. The lock-byte page never
-//! comes; it is a hole in a plain file and zeros in a compressed one.
+//! Page 1 is delivered last, but is first in the file. Its content can usually be predicted (see
+//! [`Snapshot::expected_page_one`](crate::backup::snapshot::Snapshot::expected_page_one)). Then it is written
+//! first, and the SHA-256 is computed while writing. A compressed file has it in a
+//! [`stored_frame`](compression::stored_frame), whose length is known. If the prediction was wrong, page 1 is
+//! rewritten and the file is read for its SHA-256. The lock-byte page is never delivered; it is a hole in a
+//! plain file and zeros in a compressed one.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -36,27 +38,23 @@ use crate::progress::Watch;
 
 const BUFFER: usize = 1 << 20;
 
-/// Takes the pages of a snapshot and has the artifact written.
+/// Writes a snapshot's pages to an artifact.
 pub struct FullWriter {
     pipeline: Pipeline<Written>,
     file: Arc<File>,
     complete: bool,
 }
 
-/// What is known of a file that was written.
+/// The result of writing.
 pub struct Written {
-    /// The hashes of all pages.
+    /// Of all pages.
     pub hashes: Vec<PageHash>,
-    /// What `fingerprint` would find, unless the file has to be read to know it.
+    /// Equal to [`fingerprint`](crate::backup::artifact::fingerprint); `None` if the file must be read for it.
     pub fingerprint: Option<Fingerprint>,
 }
 
 impl FullWriter {
-    /// Writes to `file`, which is empty; errors speak of `path`. `expected` is what page 1 is likely to be.
-    ///
-    /// # Errors
-    ///
-    /// When there is no memory for threads and buffers.
+    /// Writes to the empty `file`; `path` is for errors. `expected` is the predicted page 1.
     pub fn start(
         file: File,
         path: &Path,
@@ -82,12 +80,12 @@ impl FullWriter {
         Ok(Self { pipeline, file: shared, complete: false })
     }
 
-    /// Hears that the walk has ended. The file is completed in the background, until [`FullWriter::wait`].
+    /// Ends the walk. The file is completed in the background, until [`FullWriter::wait`].
     pub fn end(&mut self, geometry: Geometry) -> Result<()> {
         self.pipeline.end(geometry)
     }
 
-    /// Waits for the file to be complete. It may not be durable yet.
+    /// Waits until the file is complete; it may not be durable yet.
     pub fn wait(&mut self, watch: &mut Watch<'_>) -> Result<Written> {
         let written = self.pipeline.wait(watch)?;
         self.complete = true;
@@ -113,18 +111,17 @@ impl PageVisitor for FullWriter {
     }
 }
 
-/// How the pages are stored.
 enum Form {
     Plain { file: File, digest: Option<DigestThread> },
     Framed { out: Sha256Writer<BufWriter<File>>, compressor: Box<Compressor>, compression: Compression },
 }
 
-/// The work on the other thread.
+/// The worker's state.
 struct Writing {
     form: Form,
     early: EarlySync,
     path: PathBuf,
-    /// Where the next page would go, in plain bytes.
+    /// Offset of the next page in the plain content.
     position: u64,
     expected: Option<Vec<u8>>,
     page_one: Vec<u8>,
@@ -140,7 +137,7 @@ impl Worker for Writing {
         }
         if batch.first == 1 {
             self.page_one = batch.bytes().to_vec();
-            // Batches are let go of when the walk is.
+            // The walker may have returned already.
             let _ = back.send(batch);
             return Ok(());
         }
@@ -170,7 +167,7 @@ impl Worker for Writing {
 }
 
 impl Writing {
-    /// The place of page 1 comes first.
+    /// Writes the expected page 1, or zeros in its place.
     fn begin(&mut self, page_size: usize) -> io::Result<()> {
         if self.position > 0 {
             return Ok(());
@@ -205,7 +202,7 @@ impl Writing {
         Ok(())
     }
 
-    /// Page 1 is known, and so is the length.
+    /// Writes page 1, and sets the length.
     fn complete(&mut self, size: u64, as_expected: bool) -> io::Result<()> {
         self.begin(self.page_one.len())?;
         let compression = match &mut self.form {
@@ -229,7 +226,7 @@ impl Writing {
             file.set_len(size)?;
         }
         self.early.finish()?;
-        // Unless the file is to be read, which is done at the same time, the disk may begin with the rest.
+        // A file that must be read is synced then; else the disk can start with the rest.
         if as_expected { file.sync_data() } else { Ok(()) }
     }
 
@@ -238,7 +235,7 @@ impl Writing {
     }
 }
 
-/// Puts this many zero bytes into the stream: a page that never comes.
+/// Compresses this many zeros, for a page that is never delivered.
 fn zeros(count: u64, compressor: &mut Compressor, out: &mut impl Write) -> io::Result<()> {
     visitor::zeros(count).try_for_each(|piece| compressor.write(piece, out))
 }

@@ -1,11 +1,11 @@
-//! What a writer of full backups leaves, whatever comes in which order.
+//! The content of full artifacts, for pages in any order.
 
 use std::io::Read;
 
 use super::*;
 use crate::backup::artifact;
 
-/// Writes pages that are filled with their numbers; the plain content of the file.
+/// Writes pages filled with their numbers; returns the file's plain content.
 fn written(compression: Compression, numbers: &[u32], page_count: u32, expected: Option<u8>) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a");

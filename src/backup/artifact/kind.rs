@@ -1,24 +1,23 @@
-//! The vocabulary of backups: kinds, levels, shapes. It imports nothing.
+//! The vocabulary of backups: kinds, levels, geometry. It imports nothing.
 
-/// The series of what a restore saves before it replaces it.
+/// The name of the backup that a restore takes of its target.
 pub const BEFORE_RESTORE: &str = "before_restore";
 
-/// What kind of artifact.
+/// The kind of an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The snapshot.
+    /// All pages of the snapshot.
     Full,
     /// The pages that differ from the parent.
     Incremental,
-    /// The snapshot, made compact by `VACUUM INTO`.
+    /// The database compacted by `VACUUM INTO`.
     Snapshot,
 }
 
 impl Kind {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Full, Self::Incremental, Self::Snapshot];
 
-    /// The word for it in options and in the catalog.
+    /// The word in options and in the catalog.
     pub fn word(self) -> &'static str {
         match self {
             Self::Full => "full",
@@ -27,12 +26,11 @@ impl Kind {
         }
     }
 
-    /// The kind of this word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 
-    /// What stands behind a generated name, before the compression's suffix.
+    /// The ending of a generated name, before the compression's suffix.
     pub fn ending(self) -> &'static str {
         match self {
             Self::Incremental => ".delta.db",
@@ -44,16 +42,15 @@ impl Kind {
 /// How thoroughly to verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// The file is what was written.
+    /// The file's checksum is right.
     Checksum,
-    /// And its pages make a sound database, as far as a quick look tells.
+    /// And the pages match the content digest and pass `quick_check`.
     Quick,
-    /// And every index, constraint and count is right.
+    /// And they pass `integrity_check` and `foreign_key_check`, and the task counts are right.
     Full,
 }
 
 impl Level {
-    /// The word for it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Checksum => "checksum",
@@ -62,17 +59,16 @@ impl Level {
         }
     }
 
-    /// The level of this word.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Checksum, Self::Quick, Self::Full].into_iter().find(|level| level.word() == word)
     }
 }
 
-/// The shape of a database.
+/// A database's page size and page count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
-    /// Bytes a page.
+    /// In bytes.
     pub page_size: u32,
-    /// Pages in all, the lock-byte page included.
+    /// Includes the lock-byte page.
     pub page_count: u32,
 }

@@ -1,16 +1,16 @@
-//! Artifacts: the files that backups are, and the hashes that tell whether they still are what they were.
+//! Artifacts: the files that backups are, and the hashes that detect damage.
 //!
 //! # Promise
 //!
-//! - Every artifact is a SQLite database, as it is or in standard gzip or zstd frames: `full` is the snapshot itself,
-//!   `snapshot` its compact copy, `incremental` a database of the pages that differ from the parent's (see
-//!   [`delta`](self::delta)).
-//! - `checksum` is the SHA-256 of the file as it lies on disk, so that `sha256sum` checks it.
-//! - `content_digest` is a digest of the snapshot's pages, the same for every way of storing them, so that a rebuilt
-//!   database can be proved equal to the snapshot. It is the SHA-256 (hex) of: the ASCII text
-//!   `queuekeeper content 1`, the page size and the page count (each 4 bytes, little-endian), then each page's 128-bit
-//!   xxh3 hash (16 bytes, little-endian), in page order. xxh3 is no cryptographic hash: the digest proves that nothing happened to the
-//!   pages by accident, not that nobody chose them so that they have the same hashes.
+//! - Every artifact is a SQLite database, plain or in standard gzip or zstd frames: `full` is the snapshot
+//!   itself, `snapshot` its compact copy, `incremental` a database of the pages that differ from the parent's
+//!   (see [`delta`]).
+//! - `checksum` is the SHA-256 of the file, so `sha256sum` checks it.
+//! - `content_digest` is a digest of the snapshot's pages, however they are stored, so a rebuilt database can
+//!   be proved equal to the snapshot. It is the SHA-256 (hex) of: the ASCII text `queuekeeper content 1`, the
+//!   page size and the page count (each 4 bytes, little-endian), then each page's 128-bit xxh3 hash (16
+//!   bytes, little-endian), in page order. xxh3 is not cryptographic: the digest detects accidental changes,
+//!   not crafted collisions.
 
 pub mod compression;
 pub mod delta;
@@ -37,7 +37,7 @@ use crate::progress::Watch;
 
 const BUFFER: usize = 1 << 20;
 
-/// SHA-256 of some bytes, in hexadecimal.
+/// SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
@@ -52,16 +52,16 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// What a file holds, read once.
+/// A file's checksum and length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
     /// SHA-256 of the file, in hexadecimal.
     pub checksum: String,
-    /// Its length in bytes.
+    /// In bytes.
     pub size: u64,
 }
 
-/// The SHA-256 and the length of a file, from its beginning.
+/// Reads a file from its beginning for its SHA-256 and length.
 pub fn fingerprint(file: &mut File, path: &Path, watch: &mut Watch<'_>) -> Result<Fingerprint> {
     let mut digest = Sha256::new();
     let mut buffer = memory::zeros(BUFFER).map_err(|error| Error::io("read", path, &error))?;
@@ -79,11 +79,8 @@ pub fn fingerprint(file: &mut File, path: &Path, watch: &mut Watch<'_>) -> Resul
     }
 }
 
-/// The first bytes of the plain content of an artifact, as many as the largest page has; fewer where it ends or is damaged.
-///
-/// # Errors
-///
-/// A file that is missing or must not be opened, or what the disk says.
+/// The first bytes of an artifact's plain content, as many as the largest page has; fewer if it ends or is
+/// damaged.
 pub fn plain_beginning(file: File, compression: Compression, path: &Path) -> Result<Vec<u8>> {
     const LARGEST_PAGE: u64 = 65_536;
     let failed = |error: std::io::Error| Error::io("read", path, &compression::told(error));
@@ -95,13 +92,12 @@ pub fn plain_beginning(file: File, compression: Compression, path: &Path) -> Res
     }
 }
 
-/// Reads a plain artifact, a file that is open, as a database (see [`unnamed`]): nothing is locked, nothing is written. Errors speak of
-/// `path`.
+/// Opens a plain artifact as a database (see [`unnamed`]), without locks or writes. `path` is for errors.
 pub fn open_immutable(file: File, path: &Path) -> Result<Connection> {
     unnamed::connect(file, Access::Read).map_err(|error| error.context(format!("cannot open '{}'", path.display())))
 }
 
-/// The hashes of all pages of a plain artifact; a broken last page counts as one.
+/// The hashes of all pages of a plain artifact; an incomplete last page counts as one.
 pub fn page_hashes(file: &mut File, path: &Path, page_size: u32, watch: &mut Watch<'_>) -> Result<Vec<PageHash>> {
     let mut hashes = Vec::new();
     let mut page = vec![0; page_size as usize];
@@ -123,7 +119,7 @@ pub fn page_hashes(file: &mut File, path: &Path, page_size: u32, watch: &mut Wat
     }
 }
 
-/// Reads from the beginning of a file; how much there was. The next read goes on behind that.
+/// Reads from the beginning of a file; returns the count of bytes. The next read continues there.
 pub fn read_at_start(file: &mut File, buffer: &mut [u8], path: &Path) -> Result<usize> {
     rewind(file, path)?;
     read_full(file, buffer, path)

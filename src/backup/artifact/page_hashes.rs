@@ -1,10 +1,10 @@
-//! The hashes of a snapshot's pages, and the digest of all of them.
+//! The hashes of a snapshot's pages, and their digest.
 //!
 //! # Why page 1 is special
 //!
-//! SQLite's backup API writes its own values into page 1: the change counter and its twin (bytes 24–27, 92–95), the
-//! schema cookie (40–43), the version of the writing library (96–99); and we clear the WAL marks (18–19). Those bytes
-//! say nothing of the content, so they count as zero in its hash.
+//! SQLite's backup API writes its own values into page 1: the change counter and its copy (bytes 24–27,
+//! 92–95), the schema cookie (40–43), the version of the writing library (96–99); and the WAL marks (18–19)
+//! are cleared here. These bytes do not depend on the content, so its hash takes them as zero.
 
 use std::ops::Range;
 
@@ -16,7 +16,6 @@ use super::kind::Geometry;
 use crate::error::Result;
 use crate::memory;
 
-/// One page's hash.
 pub type PageHash = [u8; 16];
 
 const PAGE_ONE_BLANKS: [Range<usize>; 4] = [18..20, 24..28, 40..44, 92..100];
@@ -49,27 +48,23 @@ pub fn content_digest(geometry: Geometry, hashes: &[PageHash]) -> String {
     hex(&digest.finalize())
 }
 
-/// The hashes of all pages, as they become known; in place of older ones, if there are any.
+/// The hashes of all pages; new ones replace old ones in place.
 #[derive(Debug, Default)]
 pub struct HashList {
     page_size: usize,
     hashes: Vec<PageHash>,
-    /// So many at the front are known; what stands behind is old, and so is that of page 1 until it comes.
+    /// The count of new hashes; later ones are old, and so is that of page 1 until it is put.
     known: usize,
 }
 
 impl HashList {
-    /// A list that takes the place of `old`, so that there is memory for one of the two only.
+    /// Replaces `old` in place, so that only one list is in memory.
     pub fn replacing(old: Vec<PageHash>) -> Self {
         Self { hashes: old, ..Self::default() }
     }
 
-    /// Takes the hash of a page; whether it is another than the old one. Pages come in ascending order, except for page 1, which
-    /// comes last.
-    ///
-    /// # Errors
-    ///
-    /// When there is no memory for a longer list.
+    /// Puts a page's hash; returns whether it differs from the old one. Pages come in ascending order, except
+    /// page 1, which comes last.
     pub fn put(&mut self, number: u32, content: &[u8]) -> Result<bool> {
         self.page_size = content.len();
         let hash = page_hash(number, content);
@@ -93,11 +88,11 @@ impl HashList {
         std::mem::take(&mut self.hashes)
     }
 
-    /// Pages that never come (the lock-byte page) are zero.
+    /// A page that is never delivered (the lock-byte page) is zero.
     fn fill(&mut self, count: usize) {
         if self.known < count {
             let zero = xxh3(&vec![0; self.page_size]);
-            // Page 1 has yet to come.
+            // Page 1 is still to come.
             self.hashes.iter_mut().take(count).skip(self.known.max(1)).for_each(|hash| *hash = zero);
             self.hashes.resize(self.hashes.len().max(count), zero);
             self.known = count;
@@ -105,7 +100,7 @@ impl HashList {
     }
 }
 
-/// Makes room for a list of this length.
+/// Reserves memory for a list of this length.
 pub(super) fn grow(hashes: &mut Vec<PageHash>, length: usize) -> Result<()> {
     memory::grow(hashes, length.saturating_sub(hashes.len()))
 }
@@ -116,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_page_has_the_hash_that_the_reference_implementation_gives_it() {
-        // Of xxHash 0.8.4 in C; its hexadecimal form is big-endian.
+        // By xxHash 0.8.4 in C, whose hexadecimal form is big-endian.
         let known = [
             (512, 0xe24a_8b99_1fd3_69a9_2f11_dab1_fc04_b0b7),
             (1024, 0xb8c0_e3ee_f735_74e6_7b3d_0d58_0423_1abc),
@@ -149,7 +144,7 @@ mod tests {
             let order = numbers.iter().filter(|&&number| number > 1).chain([&1]);
             let mut differing: Vec<u32> = Vec::new();
             for &number in order {
-                // Every third page stays as it is.
+                // Every third page is unchanged.
                 let version = if number % 3 == 0 { 0 } else { version };
                 if list.put(number, &page(number, version)).unwrap() {
                     differing.push(number);
@@ -160,7 +155,8 @@ mod tests {
         let full: Vec<u32> = (1..=9).collect();
         let (old, all) = list_of(HashList::default(), &full, 0, 9);
         assert_eq!(all, [2, 3, 4, 5, 6, 7, 8, 9, 1]);
-        // As long, longer, shorter, one page; without the last page, without one in the middle, without both.
+        // The same length, longer, shorter, one page; without the last page, without one in the middle,
+        // without both.
         for (numbers, count) in [
             (vec![1, 2, 3, 4, 5, 6, 7, 8, 9], 9),
             ((1..=12).collect(), 12),

@@ -1,17 +1,17 @@
-//! What a database file says of itself: whether it is a delta rather than a database to restore.
+//! Recognizes deltas among database files, and artifacts among files to be deleted.
 //!
 //! # Promise
 //!
-//! A delta (see [`delta`](super::delta)) is never taken for a database, whatever its name, its compression, the catalog or the files
-//! beside it say, and whatever programs that opened it have put beside its tables. A database that merely has tables of these names,
-//! beside others or with other content, is none.
+//! A delta (see [`delta`](super::delta)) is never taken for a database to restore, whatever its name, its
+//! compression, the catalog or other files say, and whatever tables other programs have added to it. A
+//! database that merely has tables of these names, beside others or with other content, is not a delta.
 //!
 //! # How
 //!
-//! A delta has the tables `delta_page` and `delta_meta`, and `delta_meta` has the keys that every format of it has. Where there are other
-//! tables than those of SQLite and of queuekeeper, what stands in it must also be what we write: an id, two digests, and pages of the
-//! size that it names. [`may_be_delta`] tells from page 1 alone when there is no need to look closer, for files that
-//! would have to be expanded first.
+//! A delta has the tables `delta_page` and `delta_meta`, and `delta_meta` has the keys of every format
+//! version. If there are tables other than SQLite's and queuekeeper's, the content must also be as we write
+//! it: an id, two digests, and pages of the declared size. [`may_be_delta`] excludes most files by page 1
+//! alone, which avoids expanding them.
 
 use std::fs::File;
 use std::io::Seek;
@@ -27,17 +27,13 @@ use crate::error::{Error, Result};
 use crate::files::{self, Directory, LiveFiles};
 use crate::schema;
 
-/// The first byte of a tree's root that is no leaf, and where it lies in page 1
+/// The first byte of a b-tree's interior root, and its offset in page 1
 /// (<https://www.sqlite.org/fileformat.html>, section 1.6).
 const INTERIOR: u8 = 5;
 const ROOT: usize = 100;
 
-/// The artifact at `path` that is to be deleted, opened, if it is there: a database or a compressed one, as far as its beginning tells, or
-/// an empty file.
-///
-/// # Errors
-///
-/// A file that is neither, whatever `says` says of it, or must not be opened, or what the disk says.
+/// Opens the artifact at `path` for deletion, if it exists. By its beginning it must be a database or a
+/// compressed one, or be empty. The error says that `says` is wrong about it.
 pub fn artifact(directory: &Directory, path: &Path, live: &LiveFiles, says: &str) -> Result<Option<File>> {
     let Some(mut file) = files::open_own(directory, path, live)? else { return Ok(None) };
     if is_artifact(&mut file, path)? { Ok(Some(file)) } else { Err(not_one(path, says)) }
@@ -56,7 +52,6 @@ fn is_artifact(file: &mut File, path: &Path) -> Result<bool> {
     Ok(artifact::plain_beginning(files::duplicate(file, path)?, compression, path)?.starts_with(SQLITE_MAGIC))
 }
 
-/// The error of what is to be deleted as a backup and is none.
 fn not_one(path: &Path, says: &str) -> Error {
     Error::usage(format!(
         "'{}' is no backup, whatever {says} says: it is neither a SQLite database nor a compressed one, so it is not deleted; if it is \
@@ -65,30 +60,25 @@ fn not_one(path: &Path, says: &str) -> Error {
     ))
 }
 
-/// Whether page 1 may have the schema of a delta; false if it is none for sure.
+/// Whether page 1 may have a delta's schema; `false` is certain.
 pub fn may_be_delta(page_one: &[u8]) -> bool {
     let page = page_one.to_ascii_lowercase();
     let holds = |name: &str| memchr::memmem::find(&page, name.as_bytes()).is_some();
-    // A schema that has outgrown page 1 lies elsewhere.
+    // A schema that has outgrown page 1 is on other pages.
     page_one.get(ROOT) == Some(&INTERIOR) || (holds("delta_page") && holds("delta_meta"))
 }
 
-/// The tables of a database, as far as they tell whether it is a delta.
+/// Which tables a database has.
 #[derive(PartialEq, Eq)]
 enum Tables {
     /// Not both of a delta's.
     Others,
-    /// Both, and none of anybody else.
+    /// Both, and no foreign ones.
     DeltaAlone,
-    /// Both, among others.
     DeltaAmongOthers,
 }
 
-/// Refuses a database that is a delta; errors speak of `path`.
-///
-/// # Errors
-///
-/// Such a one, or what SQLite says to reading it.
+/// Refuses a database that is a delta. `path` is for errors.
 pub fn refuse_delta(conn: &Connection, path: &Path) -> Result<()> {
     let tables = tables(conn)?;
     if tables == Tables::Others {
@@ -121,7 +111,7 @@ fn tables(conn: &Connection) -> rusqlite::Result<Tables> {
     })
 }
 
-/// The id of the backup that a delta builds on; `None` if the keys of a delta are missing.
+/// The id of a delta's parent; `None` if keys of a delta are missing.
 fn parent_of(conn: &Connection) -> Result<Option<String>> {
     if !has_columns(conn, "delta_meta", ["key", "value"])? {
         return Ok(None);
@@ -133,7 +123,7 @@ fn parent_of(conn: &Connection) -> Result<Option<String>> {
     Ok(found.flatten())
 }
 
-/// Whether the tables of a delta hold what only we write: an id, digests, and no page of another size than they say.
+/// Whether a delta's tables hold only what we write: an id, digests, and pages of the declared size.
 fn is_as_written(conn: &Connection, parent: &str) -> Result<bool> {
     if uuid::Uuid::parse_str(parent).is_err() || !has_columns(conn, "delta_page", ["pgno", "content"])? {
         return Ok(false);

@@ -1,15 +1,15 @@
-//! Cutting a stream into frames, and compressing them on all processors.
+//! Cuts a stream into frames and compresses them on all processors.
 //!
 //! # Promise
 //!
-//! The output is the same for the same input, whatever the number of processors. Memory is bounded, also where there are many
-//! processors: [`MOST_THREADS`] threads and two more chunks than threads, with their frames. Where the system gives no thread, chunks are
-//! compressed by the caller's.
+//! The output depends only on the input, not on the number of processors. Memory is bounded: [`MOST_THREADS`]
+//! threads at most, and two more chunks than threads, with their frames. If no thread can be started, the
+//! caller's compresses.
 //!
 //! # How
 //!
-//! The stream is cut into chunks; each is compressed by itself, as one frame, by whichever thread is free; the frames are
-//! written in the order of the chunks. The memory of a frame that was written serves the next chunk.
+//! The stream is cut into chunks. Any free thread compresses a chunk to one frame; the frames are written in
+//! the order of the chunks. The buffers of a written frame are reused for the next chunk.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -28,21 +28,21 @@ use crate::host::threads::lock;
 use crate::memory;
 use crate::progress::Watch;
 
-/// Bytes compressed as one frame: large enough that cutting costs no more than a percent of the size.
+/// Bytes per frame: large enough that splitting costs at most a percent of the size.
 const CHUNK: usize = 2 << 20;
 
-/// More would compress faster than disks write, and take more memory than a backup should.
+/// More would compress faster than disks write, and use more memory than a backup should.
 const MOST_THREADS: usize = 8;
 
 type Answer = io::Result<Piece>;
 type Job = (Piece, SyncSender<Answer>);
 
-/// Compresses chunks on all processors and gives the frames back in order.
+/// Compresses chunks on all processors, and writes the frames in order.
 pub struct Compressor {
     jobs: Option<SyncSender<Job>>,
     waiting: VecDeque<Receiver<Answer>>,
     threads: Vec<JoinHandle<()>>,
-    /// What compresses without threads.
+    /// Compresses without threads.
     own: Option<io::Result<Frames>>,
     piece: Piece,
     spare: Vec<Piece>,
@@ -50,11 +50,7 @@ pub struct Compressor {
 }
 
 impl Compressor {
-    /// A compressor for [`Compression::Gzip`] or [`Compression::Zstd`] at a level that is in its range.
-    ///
-    /// # Errors
-    ///
-    /// When there is no memory for threads.
+    /// Compresses with [`Compression::Gzip`] or [`Compression::Zstd`], at a level in its range.
     pub fn new(compression: Compression, level: i32) -> Result<Self> {
         let count = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         let (jobs, queue) = sync_channel::<Job>(count);
@@ -71,7 +67,7 @@ impl Compressor {
         };
         for _ in 0..count {
             let (queue, stop) = (Arc::clone(&queue), Arc::clone(&stop));
-            // When this fails, those that have begun are ended.
+            // After an error, `started` ends the threads that run.
             let thread = threads::spawn("queuekeeper-compress", move || work(&queue, &stop, compression, level))?;
             started.threads.extend(thread);
         }
@@ -79,7 +75,7 @@ impl Compressor {
         Ok(started)
     }
 
-    /// Takes more of the stream; writes the frames that are ready to `out`.
+    /// Appends to the stream; writes the finished frames to `out`.
     pub fn write(&mut self, mut content: &[u8], out: &mut impl Write) -> io::Result<()> {
         while !content.is_empty() {
             let room = CHUNK - self.piece.chunk.len();
@@ -94,7 +90,7 @@ impl Compressor {
         Ok(())
     }
 
-    /// Ends the stream and writes all that is left.
+    /// Ends the stream and writes the rest.
     pub fn finish(&mut self, out: &mut impl Write) -> io::Result<()> {
         if !self.piece.chunk.is_empty() {
             self.send(out)?;
@@ -112,7 +108,7 @@ impl Compressor {
             self.piece.chunk.clear();
             return Ok(());
         }
-        // One for each thread, one that is next, and one that is being written.
+        // One for each thread, one queued, and one being written.
         if self.waiting.len() >= self.threads.len() + 2 {
             self.receive(out)?;
         }
@@ -136,11 +132,11 @@ impl Compressor {
 
 impl Drop for Compressor {
     fn drop(&mut self) {
-        // Without a sender the threads end, after what they are at.
+        // Without a sender the threads end after their current chunk.
         self.stop.store(true, Ordering::Relaxed);
         self.jobs = None;
         for thread in self.threads.drain(..) {
-            // A thread that panicked has left its chunk unanswered, which was an error already.
+            // A panic was an error already: its chunk had no answer.
             let _ = thread.join();
         }
     }
@@ -153,28 +149,24 @@ fn gone() -> io::Error {
 fn work(queue: &Mutex<Receiver<Job>>, stop: &AtomicBool, compression: Compression, level: i32) {
     let mut frames = Frames::new(compression, level);
     loop {
-        // The lock is held while waiting: the others wait for it instead of for the queue.
+        // The lock is held while receiving: the other threads wait for it instead of for the queue.
         let job = lock(queue).recv();
         let Ok((mut piece, answer)) = job else { return };
         if stop.load(Ordering::Relaxed) {
             return;
         }
         let made = frames.as_mut().map_err(|error| copy(error)).and_then(|frames| frames.make(&mut piece));
-        // Nobody listens any more when the work was given up.
+        // The receiver is gone if the work was cancelled.
         let _ = answer.send(made.map(|()| piece));
     }
 }
 
-/// The same error once more.
+/// `io::Error` is not `Clone`.
 fn copy(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), error.to_string())
 }
 
-/// Compresses a whole file into another, both from their beginning; errors speak of `path`.
-///
-/// # Errors
-///
-/// What either file says, or `SQLITE_INTERRUPT`.
+/// Compresses a whole file into another, both from their beginning; `path` is for errors.
 pub fn compress_file(
     mut from: &File,
     to: &File,

@@ -1,9 +1,9 @@
-//! Expanding the frames of a file, piece by piece.
+//! Expands a compressed file piece by piece.
 //!
 //! # Promise
 //!
-//! The caller's interrupt ends it at any time, also where a file is frames without content, of which a decoder reads any number before it
-//! answers.
+//! The caller's interrupt ends it at any time, even in a file of empty frames, of which a decoder reads any
+//! number before it returns.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -15,11 +15,7 @@ use crate::progress::Watch;
 
 const BUFFER: usize = 1 << 20;
 
-/// Hands the plain content of a file, which lies at `path`, to `take`.
-///
-/// # Errors
-///
-/// A file that is damaged, `SQLITE_INTERRUPT`, what the disk says, or an error of `take`.
+/// Passes a file's plain content to `take`; `path` is for errors.
 pub fn expand(
     file: impl Read,
     compression: Compression,
@@ -52,7 +48,7 @@ fn pieces(
     }
 }
 
-/// Asks before each reading whether to go on.
+/// Checks for an interrupt before each read.
 struct Watched<'w, 'a, R> {
     file: R,
     watch: &'w mut Watch<'a>,

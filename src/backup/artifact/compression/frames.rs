@@ -1,4 +1,4 @@
-//! A chunk of a stream as one frame of gzip or zstd.
+//! Compresses a chunk to one frame of gzip or zstd.
 
 use std::io::{self, Write};
 
@@ -6,24 +6,23 @@ use super::Compression;
 use super::zstandard::Encoder;
 use crate::memory;
 
-/// What the deflate of flate2 needs for itself; it panics when it does not get that.
+/// The memory for flate2's deflate, which panics without it.
 const DEFLATE: usize = 512 << 10;
 
-/// A chunk and its frame, or the room for it.
+/// A chunk and its frame; both buffers are reused.
 #[derive(Default)]
 pub struct Piece {
     pub chunk: Vec<u8>,
     pub frame: Vec<u8>,
 }
 
-/// Makes each chunk one frame, with a checksum of its own.
+/// Compresses each chunk to one frame, with its own checksum.
 pub enum Frames {
     Gzip(flate2::Compression),
     Zstd(Encoder),
 }
 
 impl Frames {
-    /// For this compression and level.
     pub fn new(compression: Compression, level: i32) -> io::Result<Self> {
         match compression {
             Compression::Zstd => Encoder::new(level).map(Self::Zstd),
@@ -32,12 +31,13 @@ impl Frames {
         }
     }
 
-    /// Makes the frame of a piece from its chunk.
+    /// Fills the piece's frame from its chunk.
     pub fn make(&mut self, Piece { chunk, frame }: &mut Piece) -> io::Result<()> {
         frame.clear();
         match self {
             Self::Gzip(level) => {
-                // What cannot be compressed grows by five bytes for each stored block of deflate, and a head and a tail.
+                // Incompressible data grows by five bytes for each stored block of deflate, plus header and
+                // trailer.
                 frame.try_reserve(chunk.len() + chunk.len() / 1000 + 64)?;
                 memory::look_for(DEFLATE)?;
                 let mut encoder = flate2::write::GzEncoder::new(std::mem::take(frame), *level);

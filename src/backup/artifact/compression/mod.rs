@@ -1,17 +1,19 @@
-//! Compression: a stream of bytes as standard gzip or zstd frames, made on all processors.
+//! Compresses streams to standard gzip or zstd frames, on all processors.
 //!
 //! # Promise
 //!
-//! - What comes out is what `gzip -dc` and `zstd -dc` read: both formats allow frames one behind another, and both
-//!   programs join them. (Readers that stop after the first frame see the beginning only.)
-//! - [`Compressor`] and [`compress_file`] give the same output for the same input, whatever the number of processors.
-//! - [`stored_frame`] wraps a page into a frame of a size that is known beforehand. So the place of page 1, which is known
-//!   last, can be kept free at the front of the file.
+//! - `gzip -dc` and `zstd -dc` read the output: both formats allow concatenated frames, and both programs
+//!   join them. (Readers that stop after the first frame see only the beginning.)
+//! - The output of [`Compressor`] and [`compress_file`] depends only on the input, not on the number of
+//!   processors.
+//! - [`stored_frame`] wraps a page into a frame of predictable size. So space for page 1, which is known
+//!   last, can be reserved at the front of the file.
 //!
 //! # How
 //!
-//! See [`compressor`] for the cutting of a stream into frames. The stored frames follow RFC 8878 (zstd: a raw block, 12 bytes around the content)
-//! and RFC 1951/1952 (gzip: stored blocks, 18 bytes and 5 for each begun 65,535).
+//! See [`compressor`] for cutting a stream into frames. The stored frames follow RFC 8878 (zstd: a raw block,
+//! 12 bytes around the content) and RFC 1951/1952 (gzip: stored blocks, 18 bytes plus 5 for each started
+//! 65,535).
 
 mod compressor;
 mod expanding;
@@ -28,19 +30,15 @@ use crate::memory;
 /// How an artifact is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// As it is.
     None,
-    /// gzip members.
     Gzip,
-    /// zstd frames.
     Zstd,
 }
 
 impl Compression {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::None, Self::Gzip, Self::Zstd];
 
-    /// The word for it in options and in the catalog.
+    /// The word in options and in the catalog.
     pub fn word(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -49,12 +47,11 @@ impl Compression {
         }
     }
 
-    /// The compression of this word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|compression| compression.word() == word)
     }
 
-    /// What a file name has behind it.
+    /// The file name's suffix.
     pub fn suffix(self) -> &'static str {
         match self {
             Self::None => "",
@@ -63,7 +60,7 @@ impl Compression {
         }
     }
 
-    /// The compression that a file name asks for.
+    /// The compression that a file name implies.
     pub fn of_name(name: &str) -> Self {
         let asked = [Self::Gzip, Self::Zstd].into_iter().find(|compression| name.ends_with(compression.suffix()));
         asked.unwrap_or(Self::None)
@@ -79,17 +76,13 @@ impl Compression {
     }
 }
 
-/// The words of the zstd library for a lack of memory.
+/// zstd's message when an allocation fails.
 const NO_MEMORY: &str = "not enough memory";
 
-/// What a decoder has for a buffer and its state, without zstd's window, for which zstd can be refused memory.
+/// Memory for a decoder's buffer and state, without zstd's window, whose allocation can fail.
 const DECODER: usize = 512 << 10;
 
-/// A reader of the plain content of a file.
-///
-/// # Errors
-///
-/// When there is no memory for the decoder.
+/// Reads the plain content of a file.
 pub fn reader<'a>(file: impl Read + 'a, compression: Compression) -> io::Result<Box<dyn Read + 'a>> {
     memory::look_for(DECODER)?;
     Ok(match compression {
@@ -99,14 +92,14 @@ pub fn reader<'a>(file: impl Read + 'a, compression: Compression) -> io::Result<
     })
 }
 
-/// Whether a reader's error is the system's, and says nothing about the content.
+/// Whether a reader's error comes from the system rather than from the content.
 pub fn is_no_damage(error: &io::Error) -> bool {
     error.raw_os_error().is_some()
         || error.to_string().contains(NO_MEMORY)
         || error.kind() == io::ErrorKind::OutOfMemory
 }
 
-/// An error of the zstd library, as the system would give it.
+/// Turns zstd's out-of-memory error into an [`io::Error`] of that kind.
 pub fn told(error: io::Error) -> io::Error {
     match error.to_string().contains(NO_MEMORY) {
         true => io::ErrorKind::OutOfMemory.into(),
@@ -123,17 +116,17 @@ pub fn stored_length(compression: Compression, content: usize) -> usize {
     }
 }
 
-/// `content` (a page: 65,536 bytes at most) as a frame that does not compress it.
+/// Wraps `content` (a page: 65,536 bytes at most) in a frame without compressing it.
 pub fn stored_frame(compression: Compression, content: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(stored_length(compression, content.len()));
     let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
     match compression {
         Compression::None => frame.extend_from_slice(content),
         Compression::Gzip => {
-            // Deflate, no name, no time, no hint, system unknown.
+            // Deflate, no name, no time, no flags, system unknown.
             frame.extend_from_slice(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
             let blocks = content.len().div_ceil(0xffff).max(1);
-            // Also what is empty takes a block.
+            // Empty content takes a block, too.
             for (place, block) in content.chunks(0xffff).chain(content.is_empty().then_some(content)).enumerate() {
                 let size = u16::try_from(block.len()).unwrap_or(u16::MAX);
                 frame.push(u8::from(place + 1 == blocks));

@@ -1,4 +1,4 @@
-//! zstd's contexts, asked for in a way that can fail: the crate's own encoders and decoders panic when they are refused one.
+//! zstd's contexts, created fallibly: the crate's own encoders and decoders panic if that fails.
 
 use std::io::{self, BufReader, Read};
 
@@ -8,10 +8,10 @@ use zstd::zstd_safe::{CCtx, CParameter, DCtx, DParameter, ResetDirective, SafeRe
 
 use crate::bounds;
 
-/// A reader of all frames of a file, one behind the other.
+/// Reads all concatenated frames of a file.
 pub fn reader<R: Read>(file: R) -> io::Result<impl Read> {
     let mut context = DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
-    // Each frame says how much memory it takes.
+    // Limits the memory, which each frame's header declares.
     told(context.set_parameter(DParameter::WindowLogMax(bounds::ZSTD_WINDOW_LOG)))?;
     Ok(zio::Reader::new(BufReader::with_capacity(DCtx::in_size(), file), Decoding(context)))
 }
@@ -36,11 +36,10 @@ impl Operation for Decoding {
     }
 }
 
-/// Makes each piece one frame, with a checksum. Its tables are large, and kept from one frame to the next.
+/// Compresses each piece to one frame with a checksum. Its large tables are reused.
 pub struct Encoder(CCtx<'static>);
 
 impl Encoder {
-    /// One for this level.
     pub fn new(level: i32) -> io::Result<Self> {
         let mut context = CCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
         told(context.set_parameter(CParameter::CompressionLevel(level)))?;
@@ -48,7 +47,7 @@ impl Encoder {
         Ok(Self(context))
     }
 
-    /// The frame of a piece, in a buffer that is empty and has room.
+    /// Compresses a piece into an empty buffer with enough capacity.
     pub fn compress(&mut self, piece: &[u8], frame: &mut Vec<u8>) -> io::Result<usize> {
         told(self.0.compress2(frame, piece))
     }

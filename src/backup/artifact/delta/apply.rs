@@ -1,4 +1,4 @@
-//! Applying a delta to the database of its parent: the reading side of the format that the module above writes.
+//! Applies a delta to the database of its parent. The format is described in the parent module.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,11 +17,8 @@ use crate::host::disk_errors;
 use crate::progress::Watch;
 use crate::schema;
 
-/// Makes `base` (the parent's database) into the one of this shape that the plain delta in `file` describes. Errors speak of `delta`.
-///
-/// # Errors
-///
-/// A file that is no delta, one of a newer format, one for another parent or of another shape, or what the disk says.
+/// Turns `base` (the parent's database) into the one that the plain delta in `file` describes, which must
+/// have this geometry. `delta` is for errors.
 pub fn apply(
     file: File,
     delta: &Path,
@@ -44,12 +41,12 @@ fn apply_from(
 ) -> Result<()> {
     let damaged = |error: rusqlite::Error| unreadable(error, delta);
     check_tables(conn, delta)?;
-    // There is space for that one alone.
+    // Only space for this geometry is reserved.
     if check_meta(conn, delta, parent_digest)? != geometry {
         return Err(Error::corrupt(format!("'{}' is for a database of another shape", delta.display())));
     }
     check_growth(conn, delta, base, geometry)?;
-    // What has the length of no page is not even read.
+    // Content of a wrong length is not even read.
     let sql = "SELECT pgno, CASE WHEN typeof(content) = 'blob' AND length(content) = ?1 THEN content END FROM delta_page ORDER BY pgno";
     let mut pages = conn.prepare(sql).map_err(damaged)?;
     let mut rows = pages.query([geometry.page_size]).map_err(damaged)?;
@@ -74,7 +71,8 @@ fn unreadable(error: impl Into<Error>, delta: &Path) -> Error {
     error.into().context(format!("'{}' cannot be read as a delta", delta.display()))
 }
 
-/// A delta has each page by which the database grew: one that claims more would make a file of any length from nothing.
+/// A delta contains each page by which the database grew: one that declares more could create a file of any
+/// length.
 fn check_growth(conn: &Connection, delta: &Path, base: &File, geometry: Geometry) -> Result<()> {
     let length = base.metadata().map_err(|error| Error::io("rebuild from", delta, &error))?.len();
     let before = length / u64::from(geometry.page_size);
@@ -92,15 +90,15 @@ fn check_growth(conn: &Connection, delta: &Path, base: &File, geometry: Geometry
     )))
 }
 
-/// How many pages a delta holds of those after the first `before`.
+/// How many pages a delta contains of those after the first `before`.
 fn growth(before: u64, geometry: Geometry) -> u64 {
     let after = u64::from(geometry.page_count);
     let unused = u64::from(snapshot::lock_byte_page(geometry.page_size));
     after.saturating_sub(before).saturating_sub(u64::from((before + 1..=after).contains(&unused)))
 }
 
-/// Both tables are tables: a view or a virtual table could have rows without end. Nothing in them is computed: that could be content that the file has not, and
-/// take any time.
+/// Requires two ordinary tables: a view or a virtual table could have endless rows. Generated columns are
+/// refused: they could yield content that is not in the file, and take any time.
 fn check_tables(conn: &Connection, delta: &Path) -> Result<()> {
     for table in ["delta_page", "delta_meta"] {
         if !schema::has_table(conn, table).map_err(|error| unreadable(error, delta))? {
@@ -117,7 +115,7 @@ fn check_tables(conn: &Connection, delta: &Path) -> Result<()> {
 
 fn check_meta(conn: &Connection, delta: &Path, parent_digest: &str) -> Result<Geometry> {
     let read = || -> rusqlite::Result<HashMap<String, Value>> {
-        // A look by the key would read whole rows (+key does not).
+        // Looking up by the key would read whole rows (+key does not).
         let sql = "SELECT key, value FROM delta_meta WHERE length(value) <= ?1 AND +key IN ('format', 'page_size', 'page_count', 'parent_digest')";
         let mut statement = conn.prepare(sql)?;
         let rows = statement.query_map([bounds::DELTA_TEXT], |row| Ok((row.get(0)?, row.get(1)?)))?;

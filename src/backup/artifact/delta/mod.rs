@@ -1,20 +1,22 @@
-//! Writing and applying an `incremental` artifact: the pages that differ from the parent's.
+//! Writes and applies an `incremental` artifact: the pages that differ from the parent's.
 //!
 //! # Promise
 //!
-//! A delta is a SQLite database with two tables, so that it can be applied with stock tools: `delta_page(pgno, content)` with
-//! the pages that changed, and `delta_meta(key, value)` with `format` (1), `page_size`, `page_count`, `parent_id`,
-//! `parent_digest` and `content_digest`. Applied to exactly the database that `parent_digest` describes, it makes the one that
-//! `content_digest` describes: write each page to its place, then cut or extend the file to `page_count` pages.
+//! A delta is a SQLite database with two tables, so stock tools can apply it: `delta_page(pgno, content)`
+//! with the pages that changed, and `delta_meta(key, value)` with `format` (1), `page_size`, `page_count`,
+//! `parent_id`, `parent_digest` and `content_digest`. To get from the database with `parent_digest` to the
+//! one with `content_digest`, write each page to its offset, then truncate or extend the file to `page_count`
+//! pages.
 //!
 //! # How
 //!
-//! While the snapshot is walked, each page's hash is compared with the parent's; the live database is read once, and only
-//! what differs is written. Reading, hashing and comparing is done on one thread and in pieces that stay in the processor's cache: a
-//! second thread would have to fetch every page from memory again, and takes a processor from those who work on the queue. What differs
-//! is copied and goes into the delta many pages at a time: scattered as changes are, most pieces have one or none, and to prepare
-//! a statement for each takes a tenth of the time. The delta has pages of 65,536 bytes, which waste the least room around blobs of
-//! page size. Each hash takes the place of the parent's as soon as it is compared, so there is one list in memory.
+//! During the walk each page's hash is compared with the parent's: the live database is read once, and only
+//! changed pages are written. One thread reads, hashes and compares, in pieces that fit the processor's
+//! cache. A second thread would have to fetch every page from memory again, and takes a processor from the
+//! queue's workers. Changed pages are copied and inserted many at a time: they are scattered, so most pieces
+//! have one or none, and preparing a statement for each takes a tenth of the time. The delta has pages of
+//! 65,536 bytes, which waste the least space around page-sized blobs. Each hash replaces the parent's once it
+//! is compared, so only one list is in memory.
 
 mod apply;
 
@@ -33,44 +35,42 @@ use crate::host::disk_errors;
 use crate::host::unnamed::{self, Access};
 use crate::memory;
 
-/// The format that this version writes, and the newest that it reads.
+/// The format that is written, and the newest that can be read.
 const FORMAT: i64 = 1;
-/// Bytes that are read and hashed at a time: they fit into the second-level cache of a core, with room to spare.
+/// Bytes read and hashed at a time; fits a core's second-level cache with room to spare.
 const PIECE: usize = 128 << 10;
-/// Pieces between two looks at the caller and the WAL.
+/// Pieces between two checks of the caller and the WAL.
 const PIECES: usize = 16;
-/// Bytes of changed pages that go into the delta together.
+/// Bytes of changed pages inserted at once.
 const BATCH: usize = 128 << 10;
 
-/// The database that a delta builds on.
+/// The backup that a delta builds on.
 #[derive(Debug)]
 pub struct Parent {
-    /// Its backup's id.
     pub id: String,
-    /// Its content digest.
+    /// The content digest.
     pub digest: String,
-    /// The hash of each page.
+    /// Of each page.
     pub hashes: Vec<PageHash>,
 }
 
-/// What a walk leaves besides the file.
+/// The result of a walk.
 pub struct Compared {
-    /// The hashes of all pages.
+    /// Of all pages.
     pub hashes: Vec<PageHash>,
-    /// The pages' digest.
     pub content_digest: String,
     /// Pages in the file.
     pub pages_stored: u32,
 }
 
-/// Takes the pages of a snapshot and writes those that differ.
+/// Writes the changed pages of a snapshot.
 pub struct DeltaWriter {
     piece: Vec<u8>,
     comparing: Comparing,
 }
 
 impl DeltaWriter {
-    /// Writes to `file`, which is empty; errors speak of `path`.
+    /// Writes to the empty `file`; `path` is for errors.
     pub fn start(file: File, path: &Path, parent: Parent) -> Result<Self> {
         memory::require(PIECE + BATCH)?;
         let file = DeltaFile::create(file, path, &parent)?;
@@ -110,14 +110,14 @@ impl PageVisitor for DeltaWriter {
     }
 }
 
-/// Finds the pages whose hashes are not the parent's.
+/// Finds the changed pages.
 struct Comparing {
     hashes: HashList,
     file: DeltaFile,
 }
 
 impl Comparing {
-    /// Takes consecutive pages.
+    /// Compares consecutive pages.
     fn take(&mut self, first: u32, page_size: usize, pages: &[u8]) -> Result<()> {
         for (number, content) in (first..).zip(pages.chunks_exact(page_size)) {
             if self.hashes.put(number, content)? {
@@ -128,13 +128,13 @@ impl Comparing {
     }
 }
 
-/// The database that is being written.
+/// The delta's database.
 struct DeltaFile {
     conn: Connection,
     path: PathBuf,
     parent_id: String,
     parent_digest: String,
-    /// The pages that are to be inserted next, and their content.
+    /// Pages to be inserted next, with their content.
     numbers: Vec<u32>,
     contents: Vec<u8>,
     stored: u32,
@@ -160,7 +160,7 @@ impl DeltaFile {
         if self.contents.len() < BATCH { Ok(()) } else { self.insert() }
     }
 
-    /// Inserts the pages that wait for it.
+    /// Inserts the waiting pages.
     fn insert(&mut self) -> Result<()> {
         let Some(page_size) = self.contents.len().checked_div(self.numbers.len()) else { return Ok(()) };
         let put = || -> rusqlite::Result<()> {
