@@ -22,9 +22,9 @@
 //! | `connection` | the caller's connection and the sidecar |
 //! | `files` | files, locks, temporary names; everything platform-specific |
 //! | `settings` | users' settings, stored in the database |
-//! | `soundness` | SQLite's integrity checks |
+//! | `sqlite_checks` | SQLite's integrity checks |
 //! | `bounds` | bounds on reading data that others may write |
-//! | `tokens` | a tokenizer for SQL |
+//! | `sql_tokens` | a tokenizer for SQL |
 //! | `schema`, `clock`, `json`, `memory`, `progress`, `error` | shared basics |
 //!
 //! The core knows neither SQL functions nor C. Only `host`, `backup::snapshot`, `extension` and `ffi` contain
@@ -52,8 +52,8 @@ mod retention;
 mod schedule;
 mod schema;
 mod settings;
-mod soundness;
-mod tokens;
+mod sql_tokens;
+mod sqlite_checks;
 mod upkeep;
 
 /// The version of crate, header and `queue_version()`.

@@ -26,7 +26,7 @@ class Mutant:
 #: What no rule covers, in the order of the list. Each needs at least one way.
 TOPICS = ("requeue", "direct reading", "delta", "compression", "upkeep")
 
-STRAIGHT = "backup/test_straight.py -k both_ways"
+STRAIGHT = "backup/test_direct_reading.py -k both_ways"
 DELTA = "backup/test_delta_by_hand.py -k chain"
 FRAMES = "backup/test_frames.py"
 CRASHES = "faults/test_injected_crashes.py::test_loss_of_power_after_each_operation[full]"
@@ -167,7 +167,7 @@ MUTANTS = (
         4,
         "SQLite makes a compact copy by the name of its file",
         "src/connection/sidecar.rs",
-        "let done = unnamed::with_uri(file, into)??;",
+        "let done = unnamed_files::with_uri(file, into)??;",
         "drop(file);\nlet mut into = into;\nlet done = into(&path.to_string_lossy())?;",
         "hostile/test_symlink_races.py -k 'race_ and snapshot'",
     ),
@@ -370,7 +370,7 @@ MUTANTS = (
         "python/src/queuekeeper/configuration.py",
         'return stored_remote(str(found)) if stored and name == "remote" else str(found)',
         "return str(found)",
-        "hostile/test_believed.py::test_of_a_row_no_more_is_believed_than_a_name_and_a_path",
+        "hostile/test_cli_strange_database.py::test_of_a_row_no_more_is_believed_than_a_name_and_a_path",
     ),
     Mutant(
         5,
@@ -439,7 +439,7 @@ MUTANTS = (
     Mutant(
         6,
         "JSON grows with the rows without being asked for",
-        "src/json.rs",
+        "src/json/mod.rs",
         "and_then(|()| memory::grow(&mut self.bytes, piece.len()))",
         "and_then(|()| memory::grow(&mut self.bytes, 0))",
         "hostile/test_many_rows.py -k by_c",
@@ -519,7 +519,7 @@ MUTANTS = (
     Mutant(
         6,
         "a bound removed: an object of any length",
-        "src/backup/json/bounded.rs",
+        "src/backup/catalog/bounded.rs",
         "} else if text.len() > ENTRY_BYTES {",
         "} else if text.len() == usize::MAX {",
         "hostile/test_bounded_reading.py -k one_field",
@@ -608,9 +608,11 @@ MUTANTS = (
         6,
         "a handle is held while its connection is waited for",
         "src/ffi/registry/turn.rs",
-        "Some(Database::Connection(caller)) => HeldConnectionMutex::attempt(caller.connection()).map(Some),",
+        "Some(Database::Connection(caller)) => "
+        "ConnectionMutex::attempt(caller.connection()).map(Some),",
         "Some(Database::Connection(caller)) => loop {\n"
-        "                    if let Some(entered) = HeldConnectionMutex::attempt(caller.connection()) {\n"
+        "                    if let Some(entered) = "
+        "ConnectionMutex::attempt(caller.connection()) {\n"
         "                        break Some(Some(entered));\n"
         "                    }\n"
         "                    thread::sleep(PAUSE);\n"
@@ -663,7 +665,7 @@ MUTANTS = (
         "src/extension/functions.rs",
         "schema_calls::require(&caller, name)?;",
         "let _ = schema_calls::require;",
-        "hostile/test_direct.py -k place",
+        "hostile/test_schema_calls.py -k place",
     ),
     Mutant(
         8,
@@ -676,7 +678,7 @@ MUTANTS = (
     Mutant(
         8,
         "a backup of somebody else's calls the functions of auto-extensions",
-        "src/host/unnamed/mod.rs",
+        "src/host/unnamed_files/mod.rs",
         "auto_extensions::disown(&conn)?;",
         "let _ = auto_extensions::disown;",
         "c_abi/test_c_misuse.py -k auto_extensions_leave",
@@ -732,7 +734,7 @@ MUTANTS = (
     Mutant(
         "requeue",
         "a byte order mark hides a word from the search for what rolls back",
-        "src/tokens.rs",
+        "src/sql_tokens.rs",
         "} else if sql.starts_with(BYTE_ORDER_MARK) {",
         "} else if sql == BYTE_ORDER_MARK {",
         'queue/test_requeue_blocked.py -k "mark"',
@@ -836,7 +838,7 @@ MUTANTS = (
     Mutant(
         "upkeep",
         "tables that could not be checked are passed over",
-        "src/soundness.rs",
+        "src/sqlite_checks.rs",
         "            memory::push(&mut outcome.unjudged, needs(&table, &error))?;\n",
         "            drop(needs(&table, &error));\n",
         "upkeep/test_application_schema.py -k integrity_names",

@@ -195,7 +195,7 @@ PARTS = (
                 "c_abi/test_c_threads.py",
                 "doors/test_caller_states.py",
                 "upkeep/test_checkpoint.py",
-                "hostile/test_direct.py",
+                "hostile/test_schema_calls.py",
                 "backup/test_damage.py",
                 "backup/test_frames.py",
                 "backup/test_histories.py",

@@ -4,7 +4,6 @@ pub mod artifact;
 pub mod catalog;
 pub mod delete;
 pub mod find;
-pub mod json;
 pub mod pipeline;
 pub mod rebuild;
 pub mod restore;

@@ -28,7 +28,7 @@
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::host::{self, Running, Transaction};
-use crate::tokens::{BYTE_ORDER_MARK, is_of_name, skip_space};
+use crate::sql_tokens::{BYTE_ORDER_MARK, is_of_name, skip_space};
 
 /// Fails with SQLite's "unsafe use" error if a schema calls `function`, or may be what calls it.
 pub fn require(caller: &Caller, function: &str) -> Result<()> {

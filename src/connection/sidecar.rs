@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use super::{Caller, CallerState, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::host::{self, auto_extensions, disk_errors, unnamed};
+use crate::host::{self, auto_extensions, disk_errors, unnamed_files};
 use crate::progress::{RETRY, Watch};
 
 /// A transaction begins with the first read.
@@ -193,7 +193,7 @@ impl Sidecar {
         self.conn.busy_timeout(caller.patience())?;
         auto_extensions::refuse_shadowed(&self.conn)?;
         let into = |uri: &str| watch.run(&self.conn, || self.conn.execute("VACUUM INTO ?1", [uri]));
-        let done = unnamed::with_uri(file, into)??;
+        let done = unnamed_files::with_uri(file, into)??;
         done.map(|_| ()).map_err(|error| {
             let doing = format!("cannot write a compact copy (VACUUM INTO '{}')", path.display());
             disk_errors::told(&self.conn, error.into()).context(doing)

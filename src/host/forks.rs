@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::binding::{BOUND, Bound, discovery, one_sqlite, other_copies};
 use super::threads::lock;
-use super::unnamed;
+use super::unnamed_files;
 
 /// Takes and keeps the lock of a module above this one.
 type Take = fn() -> Box<dyn Any>;
@@ -42,7 +42,7 @@ pub struct Held {
     calls: MutexGuard<'static, one_sqlite::Calls>,
     _answers: MutexGuard<'static, Option<HashMap<PathBuf, bool>>>,
     _bound: MutexGuard<'static, Option<Bound>>,
-    _unnamed: MutexGuard<'static, unnamed::State>,
+    _unnamed: MutexGuard<'static, unnamed_files::State>,
 }
 
 impl Held {
@@ -56,7 +56,7 @@ impl Held {
             calls: one_sqlite::calls(),
             _answers: lock(&other_copies::ANSWERS),
             _bound: lock(&BOUND),
-            _unnamed: unnamed::state(),
+            _unnamed: unnamed_files::state(),
         }
     }
 

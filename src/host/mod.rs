@@ -1,7 +1,7 @@
 //! The SQLite that hosts the library, and its process.
 //!
 //! [`binding`] decides which SQLite that is. The parts of its API that rusqlite does not wrap are
-//! [`inspect`], [`handlers`], [`auto_extensions`], [`statements`] and [`disk_errors`]; [`unnamed`] is the VFS of
+//! [`inspect`], [`handlers`], [`auto_extensions`], [`statements`] and [`disk_errors`]; [`unnamed_files`] is the VFS of
 //! databases without a name. Of the process there are the [`allocator`], [`threads`] and [`forks`].
 
 #![allow(unsafe_code)]
@@ -15,7 +15,7 @@ mod handlers;
 mod inspect;
 mod statements;
 pub mod threads;
-pub mod unnamed;
+pub mod unnamed_files;
 
 use std::ffi::CStr;
 

@@ -24,9 +24,9 @@ pub fn allowed() -> bool {
 
 /// A connection's mutex, held by this thread. SQLite takes it for each step of a statement, including
 /// functions and callbacks. It is recursive.
-pub struct HeldConnectionMutex(*mut ffi::sqlite3_mutex);
+pub struct ConnectionMutex(*mut ffi::sqlite3_mutex);
 
-impl HeldConnectionMutex {
+impl ConnectionMutex {
     /// `None` if another thread holds it. If the connection has no mutex, or SQLite cannot try one on this
     /// system, nothing is held.
     pub fn attempt(conn: &Connection) -> Option<Self> {
@@ -38,7 +38,7 @@ impl HeldConnectionMutex {
     }
 }
 
-impl Drop for HeldConnectionMutex {
+impl Drop for ConnectionMutex {
     fn drop(&mut self) {
         // SAFETY: held since `attempt` by this thread, as a pointer is not `Send`.
         unsafe { ffi::sqlite3_mutex_leave(self.0) };

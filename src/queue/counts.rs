@@ -141,7 +141,7 @@ fn cannot(error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backup::json::canonical;
+    use crate::json::canonical;
 
     fn together(statuses: &[(&str, Option<i64>)], all: i64) -> Option<String> {
         let mut found: Vec<_> = statuses.iter().map(|&(status, tasks)| (Some(status.to_owned()), tasks)).collect();

@@ -2,7 +2,7 @@
 //!
 //! # Promise
 //!
-//! One message per finding of [`soundness`], at most `max_errors`, or the single message `ok`. What could not
+//! One message per finding of [`sqlite_checks`], at most `max_errors`, or the single message `ok`. What could not
 //! be checked, as only the application's connection has a function or collation that a table needs, is a
 //! message that begins with `not checked`. A database that is too damaged for the check is an error with
 //! SQLite's code (`SQLITE_CORRUPT`, `SQLITE_NOTADB`) and advice.
@@ -16,7 +16,7 @@ use rusqlite::{Connection, ffi};
 
 use crate::error::{Error, Result};
 use crate::host::disk_errors;
-use crate::soundness::{self, Check, Soundness};
+use crate::sqlite_checks::{self, Check, Soundness};
 
 /// SQLite's own default.
 pub const DEFAULT_MAX_ERRORS: i64 = 100;
@@ -34,8 +34,8 @@ pub fn integrity(conn: &Connection, level: Option<&str>, max_errors: i64) -> Res
         )));
     }
     let most = usize::try_from(max_errors).unwrap_or(usize::MAX);
-    let found =
-        soundness::check(conn, check, most).map_err(|error| explain(error.context("cannot check the database")))?;
+    let found = sqlite_checks::check(conn, check, most)
+        .map_err(|error| explain(error.context("cannot check the database")))?;
     match disk_errors::disk_error(conn) {
         Some(cause) if !found.findings.is_empty() => {
             Err(disk_errors::unreadable(&cause).context("cannot check the database"))

@@ -31,7 +31,7 @@ use self::page_hashes::grow;
 pub use self::page_hashes::{HashList, PageHash, content_digest, page_hash};
 use crate::bounds;
 use crate::error::{Error, Result};
-use crate::host::unnamed::{self, Access};
+use crate::host::unnamed_files::{self, Access};
 use crate::memory;
 use crate::progress::Watch;
 
@@ -92,9 +92,10 @@ pub fn plain_beginning(file: File, compression: Compression, path: &Path) -> Res
     }
 }
 
-/// Opens a plain artifact as a database (see [`unnamed`]), without locks or writes. `path` is for errors.
+/// Opens a plain artifact as a database (see [`unnamed_files`]), without locks or writes. `path` is for errors.
 pub fn open_immutable(file: File, path: &Path) -> Result<Connection> {
-    unnamed::connect(file, Access::Read).map_err(|error| error.context(format!("cannot open '{}'", path.display())))
+    unnamed_files::connect(file, Access::Read)
+        .map_err(|error| error.context(format!("cannot open '{}'", path.display())))
 }
 
 /// The hashes of all pages of a plain artifact; an incomplete last page counts as one.

@@ -30,10 +30,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::backup::artifact;
-use crate::backup::json::canonical;
-use crate::backup::json::object::Object;
 use crate::clock;
 use crate::files;
+use crate::json::canonical;
+use crate::json::object::Object;
 
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]

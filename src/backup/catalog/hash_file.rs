@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use super::entry::Entry;
 use crate::backup::artifact::kind::Geometry;
 use crate::backup::artifact::{self, PageHash};
-use crate::backup::json::bounded;
+use crate::backup::catalog::bounded;
 use crate::backup::pipeline::sha256::Sha256Writer;
 use crate::bounds;
 use crate::error::{Error, Result};

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Component, Path};
 
 use super::entry::Entry;
-use crate::backup::json::bounded::{self, Exceeded, Listed};
+use crate::backup::catalog::bounded::{self, Exceeded, Listed};
 use crate::bounds;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, LiveFiles};

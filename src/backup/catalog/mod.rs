@@ -19,6 +19,7 @@
 
 pub mod adopted;
 mod backup;
+pub mod bounded;
 pub mod chain;
 mod deletion;
 pub mod entry;

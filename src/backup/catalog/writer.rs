@@ -11,7 +11,7 @@ use super::entry::Entry;
 use super::manifest::require_room;
 use super::recover;
 use super::{Catalog, Listing};
-use crate::backup::json::bounded;
+use crate::backup::catalog::bounded;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, DirectoryLock, Ownership, Placed, Staged};
 use crate::json;

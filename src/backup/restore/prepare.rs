@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::connection::read_pragma;
 use crate::error::{Error, Result};
 use crate::files::Staged;
-use crate::host::unnamed::{self, Access};
+use crate::host::unnamed_files::{self, Access};
 use crate::host::{auto_extensions, disk_errors};
 use crate::progress::Watch;
 use crate::schema;
@@ -20,7 +20,7 @@ pub fn grow(rebuilt: &Staged, watch: &mut Watch<'_>) -> Result<()> {
 
 /// Changes the rebuilt copy before it is used. It has no name yet, so nothing has to survive a crash. Its triggers may take any time.
 pub fn change<T>(rebuilt: &Staged, watch: &mut Watch<'_>, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    let conn = unnamed::connect(rebuilt.handle()?, Access::Write)?;
+    let conn = unnamed_files::connect(rebuilt.handle()?, Access::Write)?;
     let done = watch.run(&conn, || {
         conn.execute_batch("PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF")?;
         work(&conn)

@@ -2,7 +2,7 @@
 //!
 //! # Promise
 //!
-//! SQLite's backup API copies a database into any other; if that other is one of ours (see [`unnamed`]), its pages are handed to the
+//! SQLite's backup API copies a database into any other; if that other is one of ours (see [`unnamed_files`]), its pages are handed to the
 //! visitor instead of a disk. The visitor sees every page exactly once: pages 2, 3, … in ascending order, then page 1
 //! as the last. The lock-byte page (at byte 1,073,741,824) holds no content and never comes. Page 1 comes with the
 //! WAL marks (bytes 18 and 19) cleared, so that a copy opens anywhere, read-only directories included, without a
@@ -27,7 +27,7 @@ use super::visitor::PageVisitor;
 use crate::backup::artifact::kind::Geometry;
 use crate::error::{Error, Result};
 use crate::host::threads::lock;
-use crate::host::unnamed;
+use crate::host::unnamed_files;
 
 /// What is being poured into the visitor.
 struct Flow {
@@ -59,10 +59,10 @@ impl Sink {
     ///
     /// When SQLite cannot register the VFS or open the connection (out of memory).
     pub fn connect(&self) -> Result<Connection> {
-        let flow: unnamed::Shared = self.flow.clone();
+        let flow: unnamed_files::Shared = self.flow.clone();
         let ready = || -> Result<Connection> {
             let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-            let conn = unnamed::connect_to(&flow, access)?;
+            let conn = unnamed_files::connect_to(&flow, access)?;
             conn.execute_batch(
                 "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=16",
             )?;
@@ -159,7 +159,7 @@ impl Flow {
     }
 }
 
-impl unnamed::Content for Flow {
+impl unnamed_files::Content for Flow {
     fn read(&mut self, offset: u64, target: &mut [u8]) -> std::result::Result<bool, c_int> {
         Ok(self.peek(offset, target))
     }

@@ -39,13 +39,13 @@ use super::catalog::entry::Entry;
 use super::catalog::{Backup, Catalog};
 use super::find::elsewhere;
 use super::find::source::{Made, Source};
-use super::json::object::Object;
 use super::verify::findings;
 use super::warnings::lost_tasks;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, MadeDirectories};
+use crate::json::object::Object;
 use crate::progress::{Listener, Watch};
 
 pub struct Taken {

@@ -3,7 +3,7 @@
 //! # Promise
 //!
 //! - A database that is a delta is refused (see [`recognize`]).
-//! - What only the application's connection has is no finding, but named as not judged (see [`soundness`]).
+//! - What only the application's connection has is no finding, but named as not judged (see [`sqlite_checks`]).
 //! - What only another SQLite can read is no finding either (see [`newer_sqlite`]).
 //! - A read that the disk refuses is an error, never a finding.
 
@@ -18,14 +18,14 @@ use crate::backup::artifact;
 use crate::backup::artifact::kind::Level;
 use crate::backup::artifact::recognize;
 use crate::backup::catalog::entry::Entry;
-use crate::backup::json::canonical;
-use crate::backup::json::object::Object;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::host::disk_errors;
+use crate::json::canonical;
+use crate::json::object::Object;
 use crate::progress::Watch;
 use crate::queue::counts::{self, Counts};
-use crate::soundness::{self, Check, Soundness};
+use crate::sqlite_checks::{self, Check, Soundness};
 
 /// More findings than this help nobody.
 const MOST_FINDINGS: usize = 20;
@@ -104,7 +104,7 @@ fn judge(found: &mut Soundness, what: &str, part: Result<Vec<String>>) -> Result
 
 fn pragma_findings(conn: &Connection, level: Level) -> Result<Soundness> {
     let check = if level == Level::Full { Check::Full } else { Check::Quick };
-    let mut found = soundness::check(conn, check, MOST_FINDINGS)?;
+    let mut found = sqlite_checks::check(conn, check, MOST_FINDINGS)?;
     for finding in &mut found.findings {
         *finding = format!("{}: {finding}", check.pragma());
     }

@@ -39,7 +39,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Staged};
 use crate::host::disk_errors;
 use crate::progress::Watch;
-use crate::soundness::Soundness;
+use crate::sqlite_checks::Soundness;
 
 /// Where what a schema needs and is missing here can be had.
 const ELSEWHERE: &str = "open the backup there and run PRAGMA integrity_check";

@@ -6,11 +6,11 @@ use super::{each, integer, text};
 use crate::backup::catalog::entry::Entry;
 use crate::backup::catalog::{Catalog, newest_first};
 use crate::backup::find::directory;
-use crate::backup::json::canonical;
 use crate::backup::rotate;
 use crate::calls::arguments::Arguments;
 use crate::connection::Caller;
 use crate::error::Result;
+use crate::json::canonical;
 use crate::progress::Watch;
 
 pub(crate) fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::{Database, Handle, Running};
 use crate::error::{Error, Result};
-use crate::host::threads::{HeldConnectionMutex, lock};
+use crate::host::threads::{ConnectionMutex, lock};
 
 /// Between two attempts to get a connection that other threads are using.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -29,7 +29,7 @@ pub(super) fn is_within() -> bool {
 pub(super) struct Turn<'a> {
     running: &'a Mutex<Option<Running>>,
     pub(super) database: MutexGuard<'a, Option<Database>>,
-    _entered: Option<HeldConnectionMutex>,
+    _entered: Option<ConnectionMutex>,
 }
 
 impl Drop for Turn<'_> {
@@ -50,7 +50,7 @@ impl Handle {
         loop {
             let database = self.lock_database()?;
             let entered = match database.as_ref() {
-                Some(Database::Connection(caller)) => HeldConnectionMutex::attempt(caller.connection()).map(Some),
+                Some(Database::Connection(caller)) => ConnectionMutex::attempt(caller.connection()).map(Some),
                 _ => Some(None),
             };
             if let Some(entered) = entered {

@@ -15,7 +15,7 @@
 //! Without the sticky bit, whoever may write a directory can rename any file in it at any time. So:
 //!
 //! - What this process makes there is written by descriptor, by SQLite too (see
-//!   [`unnamed`](crate::host::unnamed)).
+//!   [`unnamed_files`](crate::host::unnamed_files)).
 //! - The last component of a path that we create is never followed as a link.
 //! - A file that was just named, or is deleted by the name it was opened by, is compared by device and inode.
 //! - A catalog's directory is opened once, and all work on the catalog happens in it.

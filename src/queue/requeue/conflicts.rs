@@ -14,7 +14,7 @@ use rusqlite::{Connection, Row};
 
 use crate::error::{Error, Result};
 use crate::schema::quoted;
-use crate::tokens::Words;
+use crate::sql_tokens::Words;
 
 const IS_TRIGGER: &str = "CAST(type AS TEXT) = 'trigger' COLLATE NOCASE";
 

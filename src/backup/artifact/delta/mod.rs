@@ -32,7 +32,7 @@ use crate::backup::artifact::{self, HashList, PageHash};
 use crate::backup::snapshot::visitor::{Fill, PageVisitor};
 use crate::error::{Error, Result};
 use crate::host::disk_errors;
-use crate::host::unnamed::{self, Access};
+use crate::host::unnamed_files::{self, Access};
 use crate::memory;
 
 /// The format that is written, and the newest that can be read.
@@ -142,7 +142,7 @@ struct DeltaFile {
 
 impl DeltaFile {
     fn create(file: File, path: &Path, parent: &Parent) -> Result<Self> {
-        let conn = unnamed::connect(file, Access::Write).map_err(|error| failed(error, path))?;
+        let conn = unnamed_files::connect(file, Access::Write).map_err(|error| failed(error, path))?;
         conn.execute_batch(
             "PRAGMA page_size=65536; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE; BEGIN;
              CREATE TABLE delta_page(pgno INTEGER PRIMARY KEY, content BLOB NOT NULL);

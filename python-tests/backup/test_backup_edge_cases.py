@@ -1,4 +1,4 @@
-"""What a review of the backup engine found, each with the least that shows it."""
+"""Backups in unusual circumstances, each with the least that shows it."""
 
 from __future__ import annotations
 

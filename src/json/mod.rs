@@ -1,6 +1,9 @@
 //! Serialization to JSON that fails with `SQLITE_NOMEM` instead of aborting, however long the text (see
 //! [`memory`]).
 
+pub mod canonical;
+pub mod object;
+
 use std::io::{self, Write};
 
 use serde::Serialize;
