@@ -1,19 +1,18 @@
-//! Writing to disk early: while a file is still growing.
+//! Syncs a file in the background while it is still growing.
 //!
 //! # Promise
 //!
-//! After [`EarlySync::finish`] without an error, nothing was lost of what had been written before the last time that the disk
-//! was busy with it. It does not replace the sync at the end, but leaves it little to do; where the system gives no thread, it leaves it
-//! everything.
+//! If [`EarlySync::finish`] succeeds, nothing written before the last background sync was lost. It does not
+//! replace the final sync, but leaves it little to do; without a thread, all of it.
 //!
 //! # How
 //!
-//! The kernel keeps what is written in memory until somebody asks for it to be durable, and then everybody waits for the disk. So
-//! another thread asks every now and then, while pages are still being read. A failed write is reported to one sync only, so the
+//! The kernel keeps written data in memory until a sync, and then everybody waits for the disk. So a thread
+//! syncs now and then while pages are still being read. A failed write is reported to only one sync, so the
 //! error is kept for the end.
 //!
-//! A sync cannot be called off, and may have gigabytes to write. So when the work is given up, the file is emptied: then the disk has
-//! next to nothing left to do, and an interrupt ends the work at once on a slow disk too.
+//! A sync cannot be cancelled, and may have gigabytes to write. So when the work is cancelled, the file is
+//! truncated: then the disk has almost nothing left to do, and an interrupt is fast on a slow disk, too.
 
 use std::fs::File;
 use std::io;
@@ -24,11 +23,10 @@ use std::thread::JoinHandle;
 use crate::backup::pipeline::threads;
 use crate::error::Result;
 
-/// Bytes between two syncs. Each costs the file system a commit of its journal; with a quarter as many, 1 GB took a
-/// twelfth longer, since the disk begins later and has more left at the end.
+/// Bytes between two syncs. Each costs a commit of the file system's journal; with a quarter as many, 1 GB
+/// took a twelfth longer, since the disk starts later and has more left at the end.
 const EVERY: u64 = 16 << 20;
 
-/// The thread that syncs.
 pub struct EarlySync {
     file: Arc<File>,
     ask: Option<SyncSender<()>>,
@@ -37,7 +35,6 @@ pub struct EarlySync {
 }
 
 impl EarlySync {
-    /// For this file.
     pub fn start(file: Arc<File>) -> Result<Self> {
         let (ask, asked) = sync_channel::<()>(1);
         let synced = Arc::clone(&file);
@@ -45,7 +42,7 @@ impl EarlySync {
         Ok(Self { file, ask: Some(ask), thread, unsynced: 0 })
     }
 
-    /// Hears that so much more was written.
+    /// Records `bytes` written and requests a sync every 16 MiB.
     pub fn wrote(&mut self, bytes: u64) {
         self.unsynced += bytes;
         if self.unsynced < EVERY {
@@ -53,16 +50,12 @@ impl EarlySync {
         }
         self.unsynced = 0;
         if let Some(ask) = &self.ask {
-            // When it is still busy, it has been asked already; when it is gone, `finish` says why.
+            // Full: a sync is requested already. Disconnected: `finish` has the error.
             let _ = ask.try_send(());
         }
     }
 
-    /// Waits until the disk has done what it was asked for.
-    ///
-    /// # Errors
-    ///
-    /// What the disk said at any time.
+    /// Waits for the requested syncs. Fails if any sync failed.
     pub fn finish(&mut self) -> io::Result<()> {
         self.ask = None;
         match self.thread.take().map(JoinHandle::join) {
@@ -82,9 +75,9 @@ impl Drop for EarlySync {
     }
 }
 
-/// Empties a file that nobody is going to need, so that no sync of it takes long.
+/// Truncates a file that is not needed any more, so that no sync of it takes long.
 pub fn give_up(file: &File) {
-    // Where that cannot be done, the sync takes its time.
+    // Best effort: else the sync takes longer.
     let _ = file.set_len(0);
 }
 

@@ -1,18 +1,19 @@
-//! The pipeline: pages from the thread that reads the snapshot to a thread that works on them.
+//! The pipeline: passes pages from the thread that reads the snapshot to a worker thread.
 //!
 //! # Promise
 //!
-//! - The worker gets every page once, in the order in which they were put into the pipeline, in [`Batch`]es.
-//! - Memory is bounded: at most [`BATCHES`] batches of [`BATCH`] bytes exist; who walks faster than the worker works, waits.
-//! - An error of the worker, or a panic, is an error of the next [`Pipeline::put`] or of [`Pipeline::wait`].
-//! - A pipeline that is dropped stops its worker after the batch that it is at, and waits for that.
-//! - Where the system gives no thread (`ulimit -u`), the walking thread does the work itself.
+//! - The worker gets every page once, in the order of [`Pipeline::put`], in [`Batch`]es.
+//! - Memory is bounded: at most [`BATCHES`] batches of [`BATCH`] bytes exist; a walker that is faster than
+//!   the worker waits.
+//! - An error or panic of the worker becomes an error of the next [`Pipeline::put`] or of [`Pipeline::wait`].
+//! - Dropping the pipeline stops the worker after its current batch, and waits for that.
+//! - If no thread can be started (`ulimit -u`), the walking thread does the work itself.
 //!
 //! # How
 //!
-//! SQLite is called by the walking thread only, so work that can do without it (hashing, writing, compressing) has a thread of
-//! its own. A batch goes round: filled by the walker, worked on by the worker and by whoever it hands the batch on to, and sent
-//! back to the walker.
+//! Only the walking thread calls SQLite, so work without SQLite (hashing, writing, compressing) has its own
+//! thread. Batches circulate: the walker fills one, the worker and whoever it passes the batch to process it,
+//! and it is sent back to the walker.
 
 pub mod batch;
 pub mod buffer;
@@ -36,22 +37,17 @@ use crate::progress::Watch;
 /// Batches in circulation.
 const BATCHES: usize = 12;
 
-/// The way back to the walker.
+/// Sends batches back to the walker.
 pub type Return = Sender<Batch>;
 
-/// What works at the end of the pipeline.
+/// Processes the pages.
 pub trait Worker: Send + 'static {
-    /// What there is in the end.
     type Outcome: Send + 'static;
 
-    /// Works on a batch, and sends it back or lets somebody else do so.
-    ///
-    /// # Errors
-    ///
-    /// Whatever ends the work.
+    /// Processes a batch, and sends it back or has it sent back.
     fn work(&mut self, batch: Batch, back: &Return) -> Result<()>;
 
-    /// Ends the work: there are no more pages.
+    /// Ends the work after the last page.
     fn end(self, geometry: Geometry) -> Result<Self::Outcome>;
 }
 
@@ -60,13 +56,13 @@ enum Parcel {
     End(Geometry),
 }
 
-/// What a worker does with a parcel; whether it takes more.
+/// Processes a parcel; returns whether it takes more.
 type Attend = Box<dyn FnMut(Parcel) -> bool + Send>;
 
-/// Where parcels go.
+/// The receiver of parcels.
 enum To {
     Thread(SyncSender<Parcel>),
-    /// There is no thread.
+    /// Without a thread.
     Hand(Attend),
     Nobody,
 }
@@ -83,13 +79,13 @@ pub struct Pipeline<T> {
 }
 
 impl<T: Send + 'static> Pipeline<T> {
-    /// Puts `worker` to work.
+    /// Starts `worker`.
     pub fn start(worker: impl Worker<Outcome = T>) -> Result<Self> {
         let (to, parcels) = sync_channel(BATCHES);
         let (back, from) = channel();
         let (answer, outcome) = sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
-        // A thread that cannot be had takes what it was given with it, so the worker is handed over when it runs.
+        // A failed spawn drops its closure, so the worker is passed through a slot that survives it.
         let waiting = Arc::new(Mutex::new(Some(attending(worker, back, answer))));
         let (stopped, handed) = (Arc::clone(&stop), Arc::clone(&waiting));
         let thread = spawn("queuekeeper-backup", move || {
@@ -103,7 +99,7 @@ impl<T: Send + 'static> Pipeline<T> {
         Ok(Self { current: None, to, from, made: 0, stop, outcome, thread })
     }
 
-    /// Puts a page into the pipeline.
+    /// Appends a page.
     pub fn put(&mut self, number: u32, content: &[u8]) -> Result<()> {
         if self.current.as_mut().is_some_and(|batch| batch.take(number, content)) {
             return Ok(());
@@ -117,12 +113,8 @@ impl<T: Send + 'static> Pipeline<T> {
         Ok(())
     }
 
-    /// Puts pages from `first` on into the pipeline, at most `most` and as many as a batch has room for; how many. `fill` puts them into
-    /// the batch itself.
-    ///
-    /// # Errors
-    ///
-    /// The worker's, or that of `fill`.
+    /// Appends pages from `first` on, at most `most` and as many as fit a batch, which `fill` writes into its
+    /// buffer; returns their count.
     pub fn run(&mut self, first: u32, most: u32, page_size: usize, fill: Fill<'_>) -> Result<u32> {
         self.send_current()?;
         let mut batch = self.empty()?;
@@ -132,7 +124,7 @@ impl<T: Send + 'static> Pipeline<T> {
         Ok(count)
     }
 
-    /// There are no more pages. The worker ends its work while the caller does something else, and then [waits](Self::wait).
+    /// Ends the pages. The worker completes its work in the background, until [`Pipeline::wait`].
     pub fn end(&mut self, geometry: Geometry) -> Result<()> {
         self.send_current()?;
         self.send(Parcel::End(geometry))?;
@@ -140,22 +132,18 @@ impl<T: Send + 'static> Pipeline<T> {
         Ok(())
     }
 
-    /// Waits for the worker's end.
-    ///
-    /// # Errors
-    ///
-    /// The worker's, or `SQLITE_INTERRUPT`.
+    /// Waits for the worker's outcome.
     pub fn wait(&mut self, watch: &mut Watch<'_>) -> Result<T> {
         wait_for(&self.outcome, watch)?
     }
 
-    /// What the worker came to, if it does so in a moment.
+    /// The worker's outcome, if it comes within [`threads::MOMENT`].
     #[cfg(test)]
     pub fn ended(&self) -> Option<Result<T>> {
         threads::in_a_moment(&self.outcome).map(Result::flatten)
     }
 
-    /// A batch that is free: a new one as long as there may be more, or one that has come round.
+    /// A free batch: a new one while more may exist, else a returned one.
     fn empty(&mut self) -> Result<Batch> {
         let returned = if self.made < BATCHES { self.from.try_recv().ok() } else { self.from.recv().ok() };
         match returned {
@@ -193,7 +181,7 @@ impl<T: Send + 'static> Pipeline<T> {
         Err(self.failure())
     }
 
-    /// Why the worker is no longer there.
+    /// The error that ended the worker.
     fn failure(&self) -> Error {
         match self.outcome.recv() {
             Ok(Err(error)) => error,
@@ -207,13 +195,13 @@ impl<T> Drop for Pipeline<T> {
         self.stop.store(true, Ordering::Relaxed);
         self.to = To::Nobody;
         if let Some(thread) = self.thread.take() {
-            // A panic was an error already, or the work was given up anyway.
+            // A panic was reported already, or the work was cancelled.
             let _ = thread.join();
         }
     }
 }
 
-/// Takes parcels to `worker`, and what it comes to, or its error, to `answer`.
+/// Passes parcels to `worker`, and its outcome or error to `answer`.
 fn attending<W: Worker>(worker: W, back: Return, answer: SyncSender<Result<W::Outcome>>) -> Attend {
     let mut worker = Some(worker);
     Box::new(move |parcel| {
@@ -223,7 +211,7 @@ fn attending<W: Worker>(worker: W, back: Return, answer: SyncSender<Result<W::Ou
             (Parcel::Pages(_), None) => return false,
         };
         let Some(outcome) = outcome else { return true };
-        // Nobody listens any more when the walk was given up.
+        // The receiver is gone if the walk was cancelled.
         let _ = answer.send(outcome);
         false
     })

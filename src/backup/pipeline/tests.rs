@@ -1,4 +1,4 @@
-//! A pipeline from both ends.
+//! Tests of both ends of a pipeline.
 
 use rusqlite::ffi;
 
@@ -61,7 +61,7 @@ fn the_workers_error_is_the_walkers() {
     let mut pipeline = Pipeline::start(Adding { refuse: 50, ..Adding::default() }).unwrap();
     assert_eq!(walk(&mut pipeline, &numbers).unwrap_err().message(), "refused");
     let mut pipeline = Pipeline::start(Adding { refuse: 900, ..Adding::default() }).unwrap();
-    // The walker may hear of it at the last page or behind it.
+    // The error may arrive at the last page or after it.
     let walked = walk(&mut pipeline, &numbers);
     assert_eq!(walked.and_then(|()| outcome(&pipeline)).unwrap_err().code(), ffi::SQLITE_FULL);
 }

@@ -1,4 +1,4 @@
-//! The threads of a backup, and waiting for what they come to.
+//! Starts a backup's threads, and waits for their results.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -8,16 +8,12 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::progress::Watch;
 
-/// What a thread has for its stack, as much as Rust gives it anyway.
+/// A thread's stack size, Rust's default.
 pub const STACK: usize = 2 << 20;
-/// How long a wait goes on without asking the caller.
+/// How long a wait lasts between two checks of the caller.
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// A thread of ours. `None` when the system gives none; what it should have done is then dropped.
-///
-/// # Errors
-///
-/// When there is no memory for its stack.
+/// Starts a thread. `None` if the system has none; `body` is dropped then.
 pub fn spawn<T: Send + 'static>(
     name: &str,
     body: impl FnOnce() -> T + Send + 'static,
@@ -26,11 +22,7 @@ pub fn spawn<T: Send + 'static>(
     Ok(std::thread::Builder::new().name(name.into()).stack_size(STACK).spawn(body).ok())
 }
 
-/// Waits for a thread's answer.
-///
-/// # Errors
-///
-/// `SQLITE_INTERRUPT`, or a thread that has ended without one.
+/// Waits for a thread's result. Fails with `SQLITE_INTERRUPT`, or if the thread panicked.
 pub fn wait_for<T>(answer: &Receiver<T>, watch: &mut Watch<'_>) -> Result<T> {
     loop {
         match in_a_moment(answer) {
@@ -40,7 +32,7 @@ pub fn wait_for<T>(answer: &Receiver<T>, watch: &mut Watch<'_>) -> Result<T> {
     }
 }
 
-/// A thread's answer, if it comes in a moment.
+/// A thread's result, if it comes within [`MOMENT`].
 pub(super) fn in_a_moment<T>(answer: &Receiver<T>) -> Option<Result<T>> {
     match answer.recv_timeout(MOMENT) {
         Ok(answer) => Some(Ok(answer)),
@@ -49,7 +41,7 @@ pub(super) fn in_a_moment<T>(answer: &Receiver<T>) -> Option<Result<T>> {
     }
 }
 
-/// What is said of a thread that has ended without an answer.
+/// The error for a thread that ended without a result.
 pub fn panicked() -> Error {
     Error::internal("a thread of the backup panicked")
 }
