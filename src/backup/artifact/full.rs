@@ -49,7 +49,7 @@ pub struct FullWriter {
 pub struct Written {
     /// Of all pages.
     pub hashes: Vec<PageHash>,
-    /// Equal to [`fingerprint`](crate::backup::artifact::fingerprint); `None` if the file must be read for it.
+    /// As by [`fingerprint`](crate::backup::artifact::fingerprint); `None` if the file must be read for it.
     pub fingerprint: Option<Fingerprint>,
 }
 

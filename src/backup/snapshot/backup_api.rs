@@ -1,22 +1,23 @@
-//! The sink: a database that is not stored anywhere. What SQLite writes into it goes to a [`PageVisitor`].
+//! The sink: a database that is not stored. What SQLite writes into it goes to a [`PageVisitor`].
 //!
 //! # Promise
 //!
-//! SQLite's backup API copies a database into any other; if that other is one of ours (see [`unnamed_files`]), its pages are handed to the
-//! visitor instead of a disk. The visitor sees every page exactly once: pages 2, 3, … in ascending order, then page 1
-//! as the last. The lock-byte page (at byte 1,073,741,824) holds no content and never comes. Page 1 comes with the
-//! WAL marks (bytes 18 and 19) cleared, so that a copy opens anywhere, read-only directories included, without a
-//! `-wal` and `-shm` beside it. An error of the visitor ends the walk cleanly and is handed out by [`Sink::finish`].
+//! SQLite's backup API copies a database into another. If that is one of ours (see [`unnamed_files`]), its pages go
+//! to the visitor instead of a disk. The visitor gets every page exactly once: pages 2, 3, … in ascending
+//! order, then page 1. The lock-byte page (at byte 1,073,741,824) has no content and is never delivered. Page
+//! 1 has the WAL marks (bytes 18 and 19) cleared, so that a copy opens anywhere, even in a read-only
+//! directory, without a `-wal` and `-shm`. An error of the visitor ends the walk cleanly and is returned by
+//! [`Sink::finish`].
 //!
 //! # How
 //!
-//! The destination runs with `journal_mode=OFF`, `synchronous=OFF` and a small cache, so SQLite writes each page as
-//! it spills: in ascending order, except for page 1, which the pager usually pins until the commit. The sink keeps
-//! page 1 aside, answers reads of it (SQLite rereads its header), and delivers it at the end. An order that is not
-//! ascending would break what visitors rely on, so it is checked and is an error.
+//! The destination has `journal_mode=OFF`, `synchronous=OFF` and a small cache, so SQLite writes each page as
+//! it spills: in ascending order, except for page 1, which the pager usually pins until the commit. The sink
+//! keeps page 1, serves reads of it (SQLite rereads its header), and delivers it at the end. Visitors rely on
+//! the ascending order, so any other is an error.
 //!
-//! `SQLITE_BUSY` and `SQLITE_LOCKED` from `xWrite` would be swallowed by the backup API, so a visitor's error becomes
-//! `SQLITE_FULL` or `SQLITE_IOERR_WRITE` there, and the true error waits beside it.
+//! The backup API would ignore `SQLITE_BUSY` and `SQLITE_LOCKED` from `xWrite`. So `xWrite` returns
+//! `SQLITE_FULL` or `SQLITE_IOERR_WRITE`, and the visitor's error is kept separately.
 
 use std::ffi::c_int;
 use std::sync::{Arc, Mutex};
@@ -29,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::host::threads::lock;
 use crate::host::unnamed_files;
 
-/// What is being poured into the visitor.
+/// The state of a walk into a visitor.
 struct Flow {
     visitor: Box<dyn PageVisitor>,
     page_one: Vec<u8>,
@@ -41,23 +42,18 @@ struct Flow {
 
 type Shared = Arc<Mutex<Flow>>;
 
-/// One walk's sink.
+/// The sink of one walk.
 pub struct Sink {
     flow: Shared,
 }
 
 impl Sink {
-    /// A sink that pours into `visitor`.
     pub fn new(visitor: Box<dyn PageVisitor>) -> Self {
         let flow = Flow { visitor, page_one: Vec::new(), page_size: 0, last_page: 1, length: 0, error: None };
         Self { flow: Arc::new(Mutex::new(flow)) }
     }
 
-    /// An empty database whose pages go to the visitor, to be the destination of one backup.
-    ///
-    /// # Errors
-    ///
-    /// When SQLite cannot register the VFS or open the connection (out of memory).
+    /// An empty database whose pages go to the visitor: the destination of one backup.
     pub fn connect(&self) -> Result<Connection> {
         let flow: unnamed_files::Shared = self.flow.clone();
         let ready = || -> Result<Connection> {
@@ -71,16 +67,13 @@ impl Sink {
         ready().map_err(|error| error.context("cannot set up the page walk"))
     }
 
-    /// The visitor's error, if it had one. A walk that failed with an I/O error of the sink failed because of it.
+    /// The visitor's error, if any. It is the cause of an I/O error of the sink.
     pub fn take_error(&self) -> Option<Error> {
         lock(&self.flow).error.take()
     }
 
-    /// Ends the walk after the backup is done and the connection closed: delivers page 1.
-    ///
-    /// # Errors
-    ///
-    /// The visitor's error, or a walk that did not deliver what SQLite said it would.
+    /// Delivers page 1, after the backup is done and the connection closed. Fails with the visitor's error,
+    /// or if the walk was incomplete.
     pub fn finish(self) -> Result<Geometry> {
         let mut flow = lock(&self.flow);
         if let Some(error) = flow.error.take() {
@@ -100,9 +93,9 @@ impl Sink {
     }
 }
 
-/// What the walk will make of this page 1 of a database of `page_count` pages. SQLite writes the page count (bytes 28–31) as it is,
-/// the schema cookie (40–43) and the change counter with its twin (24–27, 92–95) as those of the first change to a new database,
-/// and its own version (96–99).
+/// Predicts the page 1 that a walk of a database of `page_count` pages delivers. SQLite writes the real page
+/// count (bytes 28–31), the schema cookie (40–43) and the change counter with its copy (24–27, 92–95) as of
+/// the first change to a new database, and its own version (96–99).
 pub fn expected_page_one(mut page: Vec<u8>, page_count: u32) -> Vec<u8> {
     let version = u32::try_from(rusqlite::version_number()).unwrap_or_default();
     for (offset, value) in [(24, 1), (28, page_count.max(1)), (40, 1), (92, 1), (96, version)] {
@@ -144,7 +137,7 @@ impl Flow {
         self.visitor.page(number, content)
     }
 
-    /// Fills `target` as far as page 1 is known; true when all of it was.
+    /// Fills `target` from page 1 as far as it is known; returns whether that was all.
     fn peek(&self, offset: u64, target: &mut [u8]) -> bool {
         target.fill(0);
         let Ok(start) = usize::try_from(offset) else {

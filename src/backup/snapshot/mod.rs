@@ -1,24 +1,25 @@
-//! Every page of one snapshot, handed to a visitor, with no copy of the database on disk.
+//! Passes every page of one snapshot to a visitor, without a copy of the database on disk.
 //!
 //! # Promise
 //!
 //! - The pages are those of **one commit**, whatever other connections commit meanwhile.
-//! - The walk **always finishes**: it never starts over. `sqlite3 .backup` and `Connection.backup(pages=100, …)` begin
-//!   again whenever another process has committed, since they let go of the database between their steps
-//!   (<https://www.sqlite.org/backup.html>); here one read transaction is held from the first page to the last.
-//! - In WAL mode other connections read and write undisturbed; only the WAL cannot be reset until the walk ends, so
-//!   a budget ends the walk if the WAL grows by more. With a rollback journal, writers wait until the walk ends.
+//! - The walk **always finishes**: it never restarts. `sqlite3 .backup` and `Connection.backup(pages=100, …)`
+//!   restart whenever another process has committed, since they release the database between their steps
+//!   (<https://www.sqlite.org/backup.html>); here one read transaction spans all pages.
+//! - In WAL mode other connections read and write undisturbed; only the WAL cannot be reset until the walk
+//!   ends, so a budget ends the walk if the WAL grows by more. With a rollback journal, writers wait until
+//!   the walk ends.
 //! - The caller's interrupt ends it between two steps (at most a few megabytes).
 //!
 //! # How
 //!
-//! A sidecar begins a read transaction, which pins the snapshot. Its pages are read straight from the files that SQLite has
-//! open (see [`direct`] for why that is safe). Where that is not possible, the sidecar is the source of SQLite's backup API, and
-//! the destination is a [`Sink`](self::backup_api::Sink). Databases without a file, and those that the caller keeps for itself
-//! (`locking_mode=EXCLUSIVE`), are read through the caller's own connection: while our function runs, its mutex is held, so nobody
-//! else can use it.
+//! A sidecar begins a read transaction, which pins the snapshot. Its pages are read directly from the files
+//! that SQLite has open (see [`direct`] for why that is safe). If that is not possible, the sidecar is the
+//! source of SQLite's backup API, with a [`Sink`] as the destination. Databases without a file, and those in
+//! `locking_mode=EXCLUSIVE`, are read through the caller's own connection: during our function its mutex is
+//! held, so no one else can use it.
 //!
-//! Both ways deliver the same, page 1 included: it comes last, and as SQLite's backup API would write it.
+//! Both ways deliver the same pages: page 1 comes last, as SQLite's backup API would write it.
 
 pub mod backup_api;
 mod direct;
@@ -44,28 +45,27 @@ use crate::host::{Transaction, threads};
 use crate::progress::Watch;
 use crate::settings::{self, Settings};
 
-/// Bytes between two looks at the clock, the caller and the WAL: about a millisecond's work.
+/// Bytes between two checks of the clock, the caller and the WAL: about a millisecond's work.
 const STEP_BYTES: u32 = 4 << 20;
-/// The byte that SQLite's locks are on; its page holds no content: <https://www.sqlite.org/fileformat2.html>, section 1.4.
+/// The byte that SQLite locks; its page has no content: <https://www.sqlite.org/fileformat2.html>, section
+/// 1.4.
 const LOCK_BYTE: u32 = 1 << 30;
 
-/// The page in which that byte lies, which SQLite never uses: no artifact holds it.
+/// The page of the lock byte, which SQLite never uses: no artifact contains it.
 pub(super) fn lock_byte_page(page_size: u32) -> u32 {
     LOCK_BYTE / page_size + 1
 }
 
-/// A snapshot that is being held.
+/// A snapshot, held until dropped.
 pub struct Snapshot<'c> {
     source: Source<'c>,
     straight: Option<DirectReader>,
     wal: Option<WalBudget>,
-    /// When it was taken.
     pub taken_at: DateTime<Utc>,
-    /// What the caller held at that time.
+    /// The caller's state at that time.
     pub standing: CallerState,
-    /// The size of a page in bytes.
+    /// In bytes.
     pub page_size: u32,
-    /// The number of pages.
     pub page_count: u32,
     since: Instant,
 }
@@ -82,7 +82,7 @@ struct WalBudget {
 }
 
 impl WalBudget {
-    /// What the WAL of a database may grow to from now on.
+    /// The limit of a database's WAL from now on.
     fn of(database: &Path, budget_mb: u64) -> Result<Self> {
         let path = files::with_suffix(database, "-wal");
         let limit = files::length(&path)?.saturating_add(budget_mb.saturating_mul(1 << 20));
@@ -91,12 +91,8 @@ impl WalBudget {
 }
 
 impl<'c> Snapshot<'c> {
-    /// Takes a snapshot of the caller's main database and holds it until dropped.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_BUSY` when the caller is in its own way, or others are for longer than the caller's patience; whatever
-    /// else SQLite says to opening and reading the file.
+    /// Takes a snapshot of the caller's main database. Fails with `SQLITE_BUSY` if the caller blocks itself,
+    /// or others block it for longer than its busy timeout.
     pub fn take(caller: &'c Caller, watch: &mut Watch<'_>) -> Result<Self> {
         let mut standing = caller.standing()?;
         let file = caller.file();
@@ -134,25 +130,25 @@ impl<'c> Snapshot<'c> {
         Ok(Self { page_size, page_count, source, straight, wal, taken_at, standing, since: Instant::now() })
     }
 
-    /// A connection that sees the snapshot, for reading what else shall be recorded of it.
+    /// A connection that sees the snapshot, for reading other data to be recorded.
     pub fn connection(&self) -> &Connection {
         self.source.connection()
     }
 
-    /// Bytes of all its pages.
+    /// The size of all pages.
     pub fn bytes(&self) -> u64 {
         u64::from(self.page_count) * u64::from(self.page_size)
     }
 
-    /// Page 1 as the walk is going to deliver it, if that can be told beforehand.
+    /// Page 1 as the walk will deliver it, if it can be predicted.
     pub fn expected_page_one(&self) -> Result<Option<Vec<u8>>> {
         let Some(straight) = &self.straight else { return Ok(None) };
         let page = straight.page_one(self.connection())?;
         Ok(Some(backup_api::expected_page_one(page, self.page_count)))
     }
 
-    /// Another connection that sees the very same snapshot, and may be used by another thread. `None` where that cannot be had or
-    /// not be told.
+    /// A second connection with the same snapshot, for another thread. `None` if no second connection can be
+    /// opened, or it cannot be proved to see the same snapshot.
     pub fn twin(&self, caller: &Caller) -> Option<Sidecar> {
         let Source::Sidecar(sidecar) = &self.source else { return None };
         if self.straight.is_none() || !threads::allowed() {
@@ -162,16 +158,12 @@ impl<'c> Snapshot<'c> {
         if !twin.try_begin_read() {
             return None;
         }
-        // With a rollback journal, nobody can have written since the lock of this snapshot was taken.
+        // With a rollback journal, this snapshot's lock has kept writers out.
         let same = !self.standing.wal() || reader_vfs::same_snapshot(sidecar.connection(), twin.connection());
         same.then_some(twin)
     }
 
-    /// Hands every page to `visitor`, as [`PageVisitor`] describes.
-    ///
-    /// # Errors
-    ///
-    /// The visitor's, the source's, `SQLITE_INTERRUPT`, or `SQLITE_FULL` when the WAL outgrows its budget.
+    /// Passes every page to `visitor`. Fails with `SQLITE_FULL` if the WAL exceeds its budget.
     pub fn walk(&self, visitor: Box<dyn PageVisitor>, watch: &mut Watch<'_>) -> Result<Geometry> {
         match &self.straight {
             Some(straight) => self.walk_straight(straight, visitor, watch),
@@ -227,8 +219,8 @@ impl<'c> Snapshot<'c> {
     fn copy(&self, target: &mut Connection, watch: &mut Watch<'_>) -> Result<()> {
         let pages_a_step = match self.source {
             Source::Sidecar(_) => i32::try_from((STEP_BYTES / self.page_size.max(512)).max(16)).unwrap_or(16),
-            // No transaction of ours is open between steps on the caller's connection, and a shared cache may have other
-            // users, so all is copied in one step.
+            // The caller's connection has no transaction of ours between steps, and a shared cache may have
+            // other users. So there is only one step.
             Source::Caller(_) => -1,
         };
         let backup = Backup::new(self.source.connection(), target)
@@ -265,19 +257,19 @@ impl<'c> Snapshot<'c> {
         ))
     }
 
-    /// Lets go of the snapshot; how long writers may have waited for it (not at all in WAL mode).
+    /// Releases the snapshot; returns for how long writers may have been blocked (zero in WAL mode).
     pub fn release(self) -> Duration {
         let held = self.since.elapsed();
         if self.standing.wal() || matches!(self.source, Source::Caller(_)) { Duration::ZERO } else { held }
     }
 
-    /// What somebody who reads the result should know.
+    /// A note on the snapshot for the result.
     pub fn note(&self) -> Option<&'static str> {
         self.standing.note()
     }
 }
 
-/// Opens a sidecar, watched where that is possible.
+/// Opens a sidecar, on the reader VFS if possible.
 fn open(caller: &Caller, standing: &CallerState) -> Result<Sidecar> {
     match reader_vfs::over(caller.connection()) {
         Some(reader) => Sidecar::open_reader_on(caller, standing, Some(reader)),

@@ -1,24 +1,23 @@
-//! What takes the pages of a snapshot.
+//! The receiver of a snapshot's pages.
 
 use std::sync::{Arc, Mutex};
 
 use crate::error::Result;
 use crate::host::threads::lock;
 
-/// Takes the pages of one snapshot.
 pub trait PageVisitor: Send {
     /// Takes page `number` (from 1). All pages have the same length.
     fn page(&mut self, number: u32, content: &[u8]) -> Result<()>;
 
-    /// Takes consecutive pages from `first` on, at most `most`, which `fill(first, buffer)` puts into the visitor's own buffer; how
-    /// many it has taken.
+    /// Takes consecutive pages from `first` on, at most `most`, which `fill(first, buffer)` writes into the
+    /// visitor's own buffer; returns their count.
     fn run(&mut self, first: u32, most: u32, page_size: usize, fill: Fill<'_>) -> Result<u32>;
 }
 
-/// Puts the pages from a number on into a buffer.
+/// Fills a buffer with the pages from a number on.
 pub type Fill<'f> = &'f mut dyn FnMut(u32, &mut [u8]) -> Result<()>;
 
-/// A visitor that somebody else keeps a share of, to ask it for its results after the walk.
+/// A shared visitor, whose results can be read after the walk.
 impl<V: PageVisitor> PageVisitor for Arc<Mutex<V>> {
     fn page(&mut self, number: u32, content: &[u8]) -> Result<()> {
         lock(self).page(number, content)
@@ -29,7 +28,7 @@ impl<V: PageVisitor> PageVisitor for Arc<Mutex<V>> {
     }
 }
 
-/// So many zero bytes, in pieces: what stands in the place of a page that never comes.
+/// Zero bytes in pieces, for a page that is never delivered.
 pub fn zeros(mut count: u64) -> impl Iterator<Item = &'static [u8]> {
     const ZEROS: [u8; 4096] = [0; 4096];
     std::iter::from_fn(move || {

@@ -1,39 +1,40 @@
-//! Which pages of a snapshot stand in the WAL, and where.
+//! Finds the pages of a snapshot that are in the WAL.
 //!
 //! # Promise
 //!
-//! [`Frames`] has, for each page that the snapshot has in the WAL, the place of its last version there. Whatever is not as the
-//! header of the WAL index says (another version of the format, a frame of another generation) gives `None`, never a guess.
+//! [`Frames`] has the offset of each page's last version in the WAL. Anything that contradicts the header of
+//! the WAL index (another version of the format, a frame of another generation) gives `None`, never a guess.
 //!
 //! # How
 //!
-//! The header says how many frames of the WAL belong to the snapshot, what their salts are, and what checksum the last of them
-//! carries; each frame's own header says which page it is. The formats are documented and have been the same since WAL mode
-//! exists: <https://www.sqlite.org/walformat.html>, section 2.1, and <https://www.sqlite.org/fileformat2.html>, section 4.
+//! The header has the count of frames in the snapshot, their salts, and the checksum of the last one; each
+//! frame's own header has its page number. The formats are documented and unchanged since WAL mode was
+//! introduced: <https://www.sqlite.org/walformat.html>, section 2.1, and
+//! <https://www.sqlite.org/fileformat2.html>, section 4.
 
 use crate::error::Result;
 use crate::memory;
 
 /// Bytes of the header of the WAL index.
 pub const HEADER: usize = 48;
-/// The only version that there has ever been; SQLite refuses others, too.
+/// The only version so far; SQLite refuses others, too.
 const VERSION: u32 = 3_007_000;
 const WAL_HEADER: u64 = 32;
 const FRAME_HEADER: usize = 24;
 
-/// What the header of the WAL index says.
+/// The parsed header of the WAL index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Index {
-    /// Frames that belong to the snapshot.
+    /// In the snapshot.
     frames: u32,
     page_size: u32,
     salts: [u8; 8],
-    /// The checksum of the last frame, as it stands there.
+    /// As stored.
     last_checksum: [u8; 8],
 }
 
 impl Index {
-    /// Understands a header; `None` when it is none.
+    /// Parses a header; `None` if it is invalid.
     pub fn parse(header: &[u8; HEADER]) -> Option<Self> {
         let number = |place: usize| bytes(header, place).map(u32::from_ne_bytes);
         let size = bytes(header, 14).map(u16::from_ne_bytes)?;
@@ -47,7 +48,7 @@ impl Index {
         last_checksum[4..].copy_from_slice(&number(28)?.to_be_bytes());
         Some(Self {
             frames: number(16)?,
-            // 65,536 does not fit, and is 1.
+            // 65,536 does not fit, and is stored as 1.
             page_size: if size == 1 { 65_536 } else { size.into() },
             salts: bytes(header, 32)?,
             last_checksum,
@@ -55,12 +56,12 @@ impl Index {
     }
 }
 
-/// So many bytes at a place.
+/// `N` bytes at an offset.
 fn bytes<const N: usize>(all: &[u8], place: usize) -> Option<[u8; N]> {
     all.get(place..place + N)?.try_into().ok()
 }
 
-/// SQLite's checksum, over numbers as this machine writes them.
+/// SQLite's checksum, in native byte order.
 fn checksum(content: &[u8]) -> (u32, u32) {
     content.chunks_exact(8).fold((0, 0), |(first, second): (u32, u32), pair| {
         let number = |place| bytes(pair, place).map_or(0, u32::from_ne_bytes);
@@ -69,16 +70,17 @@ fn checksum(content: &[u8]) -> (u32, u32) {
     })
 }
 
-/// The pages that stand in the WAL.
+/// The pages in the WAL.
 #[derive(Debug, Default)]
 pub struct Frames {
     page_size: u32,
-    /// Page numbers and the numbers of their last frames, both from 1, by page number.
+    /// Page numbers with the numbers of their last frames, both from 1, sorted by page number.
     last: Vec<(u32, u32)>,
 }
 
 impl Frames {
-    /// Finds the frames of the snapshot of `index`; `read(buffer, offset)` reads the WAL. `None` when it is not as it should be.
+    /// Finds the frames of the snapshot of `index`; `read(buffer, offset)` reads the WAL. `None` if the WAL
+    /// is not as expected.
     pub fn find(
         index: &Index,
         page_size: u32,
@@ -102,7 +104,7 @@ impl Frames {
             return Ok(None);
         }
         frames.last.sort_unstable();
-        // Of a page's frames the last remains.
+        // Keeps the last of a page's frames.
         frames.last.dedup_by(|later, earlier| {
             let same = later.0 == earlier.0;
             if same {
@@ -117,7 +119,8 @@ impl Frames {
         WAL_HEADER + u64::from(frame - 1) * (FRAME_HEADER as u64 + u64::from(self.page_size))
     }
 
-    /// The pages from `first` on, less than `end`, that stand in the WAL, with the places of their contents.
+    /// The pages from `first` up to `end`, exclusive, that are in the WAL, with the offsets of their
+    /// contents.
     pub fn within(&self, first: u32, end: u32) -> impl Iterator<Item = (u32, u64)> {
         let from = self.last.partition_point(|(page, _)| *page < first);
         let found = self.last[from..].iter().take_while(move |(page, _)| *page < end);
@@ -131,7 +134,7 @@ mod tests {
 
     const SALTS: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 
-    /// A header for so many frames.
+    /// A header for this many frames.
     fn header(frames: u32) -> [u8; HEADER] {
         let mut header = [0; HEADER];
         header[..4].copy_from_slice(&VERSION.to_ne_bytes());

@@ -1,6 +1,7 @@
-//! What a file of the reader VFS only hands on to the file of the VFS below.
+//! The methods that a file of the reader VFS passes on unchanged to the file of the VFS below.
 //!
-//! All of it is called by SQLite, or in its place, with an open file and the arguments that the method of this name is promised.
+//! SQLite calls all of them, or our own code in its place, with an open file and the arguments of the method
+//! of that name.
 
 #![allow(unsafe_code)]
 
@@ -10,11 +11,11 @@ use rusqlite::ffi;
 
 use super::layout::below;
 
-/// A method that only hands on.
+/// Defines methods that pass their call on.
 macro_rules! hand_on {
     ($($name:ident = $slot:ident($($argument:ident: $kind:ty),*);)+) => {$(
         pub unsafe extern "C" fn $name(file: *mut ffi::sqlite3_file, $($argument: $kind),*) -> c_int {
-            // SAFETY: the file below is open as long as ours is, and gets the arguments that were meant for it.
+            // SAFETY: the file below is open as long as ours, and gets the arguments meant for it.
             unsafe {
                 let below = below(file);
                 (*(*below).pMethods).$slot.map_or(ffi::SQLITE_IOERR, |method| method(below, $($argument),*))

@@ -1,19 +1,20 @@
-//! A file of the reader VFS: the file of the VFS below, which also notes the locks that are taken on it.
+//! A file of the reader VFS: wraps the file of the VFS below, and notes the locks on it.
 //!
 //! # Promise
 //!
-//! Everything goes to the file below. While a read transaction of a database in WAL mode is open, [`held`] knows the header of the
-//! WAL index that belongs to this very snapshot, and [`read`] reads from the file that SQLite has open, whose locks stay what they
-//! are. Nothing is ever mapped, so an I/O error stays an error.
+//! All calls go to the file below. While a read transaction of a WAL database is open, [`held`] returns the
+//! snapshot's header of the WAL index, and [`read`] reads from the file that SQLite has open, without
+//! affecting its locks. Nothing is memory-mapped, so an I/O error stays an error.
 //!
 //! # How
 //!
-//! SQLite begins to read by copying the header from the WAL index, taking a shared lock on one of the read marks, and comparing
-//! the header in the index with its copy: if another commit came in between, it gives the lock back and begins again
-//! (`walTryBeginRead` in the sources). The header changes with every commit and never back. So the header that stands in the index
-//! right after the lock was taken is that of the snapshot, if the lock is kept.
+//! SQLite begins to read by copying the header from the WAL index, taking a shared lock on a read mark, and
+//! comparing the header in the index with its copy: if it differs, there was another commit, so SQLite
+//! releases the lock and starts over (`walTryBeginRead` in the sources). The header changes with every commit
+//! and never returns to an earlier value. So the header in the index right after the lock was taken is that
+//! of the snapshot, if the lock is kept.
 //!
-//! The file object of the VFS below lies behind ours in the memory that SQLite provides.
+//! The file object of the VFS below follows ours in the memory that SQLite provides.
 
 #![allow(unsafe_code)]
 
@@ -27,19 +28,20 @@ use super::layout::{Held, ReaderFile, WalState, below};
 use crate::backup::snapshot::wal_frames::HEADER;
 use crate::host::MAIN;
 
-/// The first of the locks on read marks: <https://www.sqlite.org/walformat.html>, section 2.3.
+/// The first lock of a read mark: <https://www.sqlite.org/walformat.html>, section 2.3.
 const FIRST_READ_LOCK: c_int = 3;
 
 /// # Safety
 ///
-/// `file` is a `ReaderFile` that `x_open` has filled. SQLite uses a file from one thread at a time, and no callback calls another.
+/// `file` is a `ReaderFile` that `x_open` has initialized. SQLite uses a file from one thread at a time, and
+/// no callback calls another.
 unsafe fn wal<'a>(file: *mut ffi::sqlite3_file) -> &'a mut WalState {
-    // SAFETY: between x_open and x_close the pointer is a live `Box`'s.
+    // SAFETY: the pointer is that of a live `Box` from x_open to x_close.
     unsafe { &mut *(*file.cast::<ReaderFile>()).wal }
 }
 
 unsafe extern "C" fn x_close(file: *mut ffi::sqlite3_file) -> c_int {
-    // SAFETY: SQLite closes a file once, after x_open has filled it; the box was made there.
+    // SAFETY: SQLite closes a file once, after x_open has initialized it and made the box.
     unsafe {
         drop(Box::from_raw((*file.cast::<ReaderFile>()).wal));
         close_below(file)
@@ -47,7 +49,7 @@ unsafe extern "C" fn x_close(file: *mut ffi::sqlite3_file) -> c_int {
 }
 
 unsafe extern "C" fn x_file_control(file: *mut ffi::sqlite3_file, op: c_int, argument: *mut c_void) -> c_int {
-    // The file below never hears that it should be mapped.
+    // Keeps the file below from using mmap.
     if op == ffi::SQLITE_FCNTL_MMAP_SIZE {
         return ffi::SQLITE_OK;
     }
@@ -62,12 +64,12 @@ unsafe extern "C" fn x_shm_map(
     extend: c_int,
     out: *mut *mut c_void,
 ) -> c_int {
-    // SAFETY: the file is open; `out` is a place for a pointer, which the file below always fills.
+    // SAFETY: the file is open; `out` points to a pointer, which the file below always sets.
     unsafe {
         let rc = shm_map_below(file, region, size, extend, out);
         if region == 0 {
             let wal = wal(file);
-            // A region that is not to be relied upon comes with NULL, and SQLite makes an index of its own.
+            // The pointer to an unusable region is NULL; SQLite then builds its own index.
             let fits = usize::try_from(size).is_ok_and(|size| size >= HEADER);
             let reliable = matches!(rc, ffi::SQLITE_OK | ffi::SQLITE_READONLY) && fits;
             (wal.index, wal.held) = (if reliable { (*out).cast() } else { ptr::null() }, None);
@@ -98,7 +100,7 @@ unsafe extern "C" fn x_shm_lock(file: *mut ffi::sqlite3_file, offset: c_int, cou
     }
 }
 
-/// The header as it stands in the index. If somebody is writing it, SQLite finds another one than it has read, and begins again.
+/// The header in the index. If it is being written, SQLite notices the difference and starts over.
 ///
 /// # Safety
 ///
@@ -106,7 +108,8 @@ unsafe extern "C" fn x_shm_lock(file: *mut ffi::sqlite3_file, offset: c_int, cou
 unsafe fn header(index: *const u8) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     for (place, byte) in header.iter_mut().enumerate() {
-        // SAFETY: the region is longer than the header; other processes may write it, so each byte is read once, as it is.
+        // SAFETY: the region is longer than the header; other processes may write it, so each byte is read
+        // once, volatile.
         *byte = unsafe { index.add(place).read_volatile() };
     }
     header
@@ -144,25 +147,25 @@ static WITH_SHM: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     ..PLAIN
 };
 
-/// An address that no other copy of this library has.
+/// An address that identifies this copy of the library.
 pub fn address() -> usize {
     &raw const WITH_SHM as usize
 }
 
 impl ReaderFile {
-    /// Fills `file` with what `open` makes of the file below; the answer of `open`.
+    /// Initializes `file` and opens the file below with `open`; returns its result.
     ///
     /// # Safety
     ///
     /// `file` has room for a `ReaderFile` and a file of the VFS below, and `open` is that VFS's `xOpen`.
     pub unsafe fn open(file: *mut ffi::sqlite3_file, open: impl FnOnce(*mut ffi::sqlite3_file) -> c_int) -> c_int {
-        // SAFETY: the caller vouches for the room.
+        // SAFETY: the caller vouches for the size.
         unsafe {
             let below = below(file);
             (*file).pMethods = ptr::null();
             (*below).pMethods = ptr::null();
             let rc = open(below);
-            // SQLite closes what has methods, also after a failure.
+            // SQLite closes a file that has methods, even after a failure.
             let Some(methods) = (*below).pMethods.as_ref() else { return rc };
             (*file.cast::<Self>()).wal = Box::into_raw(Box::new(WalState { index: ptr::null(), held: None }));
             let shm = methods.iVersion >= 2 && methods.xShmMap.is_some();
@@ -175,21 +178,19 @@ impl ReaderFile {
 /// One of a connection's files.
 #[derive(Clone, Copy)]
 pub enum Which {
-    /// The main database.
     Database,
-    /// Its WAL.
     Wal,
 }
 
-/// Looks at a file of the connection's main database, if it is one of ours.
+/// Calls `look` with a file of the connection's main database, if it is one of ours.
 fn with_file<T>(conn: &Connection, which: Which, look: impl FnOnce(*mut ffi::sqlite3_file) -> T) -> Option<T> {
     let op = match which {
         Which::Database => ffi::SQLITE_FCNTL_FILE_POINTER,
         Which::Wal => ffi::SQLITE_FCNTL_JOURNAL_POINTER,
     };
     let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
-    // SAFETY: these opcodes write one pointer to the place given. A file with our methods is a `ReaderFile`, and lives as long
-    // as the connection; nobody calls SQLite on it while it is looked at.
+    // SAFETY: these opcodes write one pointer to the given address. A file with our methods is a
+    // `ReaderFile`, and lives as long as the connection; no one calls SQLite on it during `look`.
     unsafe {
         let rc = ffi::sqlite3_file_control(conn.handle(), MAIN.as_ptr(), op, (&raw mut file).cast());
         if rc != ffi::SQLITE_OK || file.is_null() {
@@ -201,18 +202,17 @@ fn with_file<T>(conn: &Connection, which: Which, look: impl FnOnce(*mut ffi::sql
     }
 }
 
-/// Whether the connection uses a reader VFS.
 pub fn is_watched(conn: &Connection) -> bool {
     with_file(conn, Which::Database, |_| ()).is_some()
 }
 
-/// What the connection's read transaction holds in WAL mode, if that is known.
+/// What the connection's read transaction holds in WAL mode, if known.
 pub fn held(conn: &Connection) -> Option<Held> {
     // SAFETY: the file is open.
     with_file(conn, Which::Database, |file| unsafe { wal(file).held })?
 }
 
-/// Whether both connections hold the same snapshot of a database in WAL mode.
+/// Whether both connections hold the same snapshot of a WAL database.
 pub fn same_snapshot(one: &Connection, other: &Connection) -> bool {
     match (held(one), held(other)) {
         (Some(one), Some(other)) => one.header == other.header,
@@ -220,12 +220,12 @@ pub fn same_snapshot(one: &Connection, other: &Connection) -> bool {
     }
 }
 
-/// Fills `buffer` with what stands at `offset` in the file, and with zeros behind its end, as SQLite does; the answer of the VFS.
-/// `SQLITE_MISUSE` when the connection does not use a reader VFS.
+/// Fills `buffer` from `offset` in the file, with zeros after its end, as SQLite does. Returns the VFS's
+/// code; `SQLITE_MISUSE` if the connection does not use a reader VFS.
 pub fn read(conn: &Connection, which: Which, buffer: &mut [u8], offset: u64) -> c_int {
     let place = (c_int::try_from(buffer.len()), i64::try_from(offset));
     let (Ok(amount), Ok(offset)) = place else { return ffi::SQLITE_TOOBIG };
-    // SAFETY: the file is open; the buffer has room for what is asked.
+    // SAFETY: the file is open; the buffer is large enough.
     let rc = with_file(conn, which, |file| unsafe { x_read(file, buffer.as_mut_ptr().cast(), amount, offset) });
     match rc {
         Some(ffi::SQLITE_IOERR_SHORT_READ) => ffi::SQLITE_OK,

@@ -1,4 +1,4 @@
-//! An open file of the reader VFS, as it lies in memory.
+//! The memory layout of an open file of the reader VFS.
 
 #![allow(unsafe_code)]
 
@@ -6,29 +6,29 @@ use rusqlite::ffi;
 
 use crate::backup::snapshot::wal_frames::HEADER;
 
-/// What is held in WAL mode.
+/// What a read transaction holds in WAL mode.
 #[derive(Clone, Copy)]
 pub struct Held {
-    /// The WAL may be overwritten, since the database file holds all of the snapshot: the lock is that of read mark 0.
+    /// The lock is that of read mark 0: the database file has all of the snapshot, and the WAL may be
+    /// overwritten.
     pub without_wal: bool,
-    /// The header of the WAL index.
+    /// Of the WAL index.
     pub header: [u8; HEADER],
 }
 
-/// What is known of an open file's WAL.
+/// The state of an open file's WAL.
 pub struct WalState {
     /// The first region of the WAL index, or NULL.
     pub index: *const u8,
-    /// What a read transaction holds.
+    /// By a read transaction.
     pub held: Option<Held>,
 }
 
-/// An open file as SQLite sees it: its base class first; behind it, the file object of the VFS below.
+/// An open file: SQLite's base struct first; the file object of the VFS below follows it.
 #[repr(C)]
 pub struct ReaderFile {
-    /// What SQLite knows of it.
     pub base: ffi::sqlite3_file,
-    /// A `Box`, given back in `x_close`.
+    /// A `Box`, freed in `x_close`.
     pub wal: *mut WalState,
 }
 
@@ -36,8 +36,8 @@ pub struct ReaderFile {
 ///
 /// # Safety
 ///
-/// `file` has the size that our VFS asked for.
+/// `file` has the size that our VFS declares.
 pub unsafe fn below(file: *mut ffi::sqlite3_file) -> *mut ffi::sqlite3_file {
-    // SAFETY: the memory of a file is that of ours and of the file below, one behind the other.
+    // SAFETY: the memory holds our file object, followed by that of the file below.
     unsafe { file.cast::<ReaderFile>().add(1).cast() }
 }

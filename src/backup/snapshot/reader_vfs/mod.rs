@@ -1,11 +1,12 @@
-//! The reader VFS: the caller's own VFS, which also notes the locks that a sidecar takes through it.
+//! The reader VFS: wraps the caller's own VFS, and notes the locks that a sidecar takes through it.
 //!
 //! # Promise
 //!
-//! Every call goes to the VFS of the caller, locks and shared memory included; of the database file and its WAL more becomes known
-//! than SQLite tells, see [`file`]. Other files are opened by the VFS below in our place: SQLite sees its methods and never comes here
-//! again. Only over SQLite's own VFSes: one that encrypts or checks pages may take each read for one page, and would hand out
-//! rubbish for a larger one. The VFS is registered once for each VFS below it, never as the default. No callback lets a panic out.
+//! Every call goes to the caller's VFS, including locks and shared memory; the database file and its WAL
+//! reveal more than SQLite does, see [`mod@file`]. The VFS below opens other files itself, so SQLite calls
+//! its methods directly. Only SQLite's own VFSes are wrapped: one that encrypts or checks pages may treat
+//! each read as one page, and return garbage for a larger one. It is registered once for each VFS below,
+//! never as the default. No callback unwinds.
 
 #![allow(unsafe_code)]
 
@@ -37,7 +38,7 @@ fn guarded(body: impl FnOnce() -> c_int) -> c_int {
 ///
 /// `vfs` is one of ours.
 unsafe fn base(vfs: *mut ffi::sqlite3_vfs) -> *mut ffi::sqlite3_vfs {
-    // SAFETY: `over` has put it there.
+    // SAFETY: set by `over`.
     unsafe { (*vfs).pAppData.cast() }
 }
 
@@ -50,7 +51,8 @@ unsafe extern "C" fn x_open(
 ) -> c_int {
     let watched = flags & (ffi::SQLITE_OPEN_MAIN_DB | ffi::SQLITE_OPEN_WAL) != 0;
     guarded(|| {
-        // SAFETY: the memory behind `file` is large enough for both objects; the VFS below gets what was meant for it.
+        // SAFETY: the memory at `file` is large enough for both objects; the VFS below gets the arguments
+        // meant for it.
         unsafe {
             let base = base(vfs);
             let Some(open) = (*base).xOpen else { return ffi::SQLITE_CANTOPEN };
@@ -62,11 +64,11 @@ unsafe extern "C" fn x_open(
     })
 }
 
-/// A method of the VFS that only hands on; `$absent` where the VFS below has none.
+/// Defines VFS methods that pass their call on; `$absent` is the result if the VFS below has none.
 macro_rules! hand_on_vfs {
     ($($name:ident = $slot:ident($($argument:ident: $kind:ty),*) -> $result:ty, $absent:expr;)+) => {$(
         unsafe extern "C" fn $name(vfs: *mut ffi::sqlite3_vfs, $($argument: $kind),*) -> $result {
-            // SAFETY: the VFS below lives as long as connections on it do, and gets what was meant for it.
+            // SAFETY: the VFS below lives as long as connections on it, and gets the arguments meant for it.
             unsafe {
                 let base = base(vfs);
                 (*base).$slot.map_or($absent, |method| method(base, $($argument),*))
@@ -92,7 +94,8 @@ hand_on_vfs! {
     x_current_time_int64 = xCurrentTimeInt64(out: *mut i64) -> c_int, ffi::SQLITE_ERROR;
 }
 
-/// SQLite's own VFSes, which read bytes as they are: <https://www.sqlite.org/vfs.html>, section 2.1, and the sources.
+/// SQLite's own VFSes that pass bytes unchanged: <https://www.sqlite.org/vfs.html>, section 2.1, and the
+/// sources.
 const PLAIN: [&CStr; 12] = [
     c"unix",
     c"unix-afp",
@@ -117,20 +120,20 @@ struct Known {
 
 static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
 
-/// All of them, for as long as the guard lives. Forks wait for it.
+/// All of them, locked. Forks wait for the lock.
 fn known() -> MutexGuard<'static, Vec<Known>> {
     forks::add("reader_vfs", || Box::new(lock(&KNOWN)));
     lock(&KNOWN)
 }
 
-/// The name of the reader VFS over the one that serves `conn`, registered at the first call for the life of the process, as the
-/// library itself is. `None` when that VFS is none of SQLite's own, or SQLite has no memory: then there is nothing to be had but the VFS itself.
+/// The name of the reader VFS over the VFS of `conn`, registered on the first call for the life of the
+/// process. `None` if that VFS is not one of SQLite's own, or memory is short.
 pub fn over(conn: &Connection) -> Option<&'static CStr> {
     let base_name = host::vfs_name(conn)?;
     if !PLAIN.contains(&base_name.as_c_str()) {
         return None;
     }
-    // SAFETY: the name is a C string; a VFS that serves an open connection is alive.
+    // SAFETY: the name is a C string; the VFS of an open connection is alive.
     let base = unsafe { ffi::sqlite3_vfs_find(base_name.as_ptr()).as_mut()? };
     let mut known = known();
     let address = ptr::from_ref(base) as usize;
@@ -164,7 +167,7 @@ pub fn over(conn: &Connection) -> Option<&'static CStr> {
         xGetSystemCall: None,
         xNextSystemCall: None,
     }));
-    // SAFETY: the struct and its name live for ever, as a registered VFS must.
+    // SAFETY: the struct and its name are never freed, as a registered VFS requires.
     if unsafe { ffi::sqlite3_vfs_register(vfs, 0) } != ffi::SQLITE_OK {
         return None;
     }
