@@ -1,13 +1,14 @@
-//! JSON of which digests are made.
+//! Canonical JSON, as input of digests.
 //!
 //! # Promise
 //!
-//! The text of a value does not depend on the order of an object's keys: it is compact, and keys are sorted by their bytes. So a catalog object
-//! keeps its digest, whichever order serde_json's map has (any crate in a build can turn on its feature `preserve_order`).
+//! A value's text does not depend on the order of an object's keys: it is compact, with keys sorted by their
+//! bytes. So a catalog object keeps its digest with any map of serde_json (any crate in a build can enable
+//! its feature `preserve_order`).
 
 use serde_json::Value;
 
-/// The text of a value.
+/// The canonical text.
 pub fn text(value: &Value) -> String {
     let mut out = String::new();
     write(value, &mut out);

@@ -2,8 +2,8 @@
 //!
 //! # Promise
 //!
-//! What somebody else wrote takes as much memory as its text, and is written again as it stands: no number loses a digit. Of fields of one
-//! name the last counts.
+//! Foreign fields use as much memory as their text, and are written back unchanged: no number loses a digit.
+//! The last of several fields with one name counts.
 
 use std::fmt;
 
@@ -15,12 +15,11 @@ use serde_json::{Map, Value};
 
 use super::canonical;
 
-/// The object.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Object(String);
 
 impl Object {
-    /// The fields of an object's text but for the `known` ones; `None` if it is the text of no object.
+    /// An object's fields but for the `known` ones; `None` if the text is no object.
     pub fn without(text: &str, known: &[&str]) -> Option<Self> {
         let mut kept = Self::default();
         each(text, |key, value| {
@@ -31,12 +30,11 @@ impl Object {
         Some(kept)
     }
 
-    /// The fields; none of them where they are nested deeper than can be parsed.
+    /// The parsed fields; empty if they are nested too deep for the parser.
     pub fn fields(&self) -> Map<String, Value> {
         serde_json::from_str(&self.0).unwrap_or_default()
     }
 
-    /// The field of this name.
     pub fn get(&self, name: &str) -> Option<Value> {
         let mut found = None;
         each(&self.0, |key, value| {
@@ -47,20 +45,18 @@ impl Object {
         found?.ok()
     }
 
-    /// Whether there is a field of this name.
     pub fn has(&self, name: &str) -> bool {
         let mut found = false;
         each(&self.0, |key, _| found |= key == name);
         found
     }
 
-    /// Puts a field in place of the one of this name, if there is one.
+    /// Adds or replaces a field.
     pub fn insert(&mut self, name: &str, value: &Value) {
         self.remove(name);
         self.push(name, &canonical::text(value));
     }
 
-    /// Takes the field of this name away.
     pub fn remove(&mut self, name: &str) {
         if self.has(name) {
             *self = Self::without(&self.0, &[name]).unwrap_or_default();
@@ -124,7 +120,7 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// Calls `take` with the key and the text of each field; `None` if it is the text of no object.
+/// Calls `take` with each key and its value's text; `None` if the text is no object.
 fn each(text: &str, take: impl FnMut(&str, &str)) -> Option<()> {
     struct Pairs<F>(F);
 

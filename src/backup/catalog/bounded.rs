@@ -1,16 +1,18 @@
-//! Lists that others may write, read up to the [bounds](crate::bounds).
+//! Reads lists that others may write, up to the [bounds](crate::bounds).
 //!
 //! # Promise
 //!
-//! - A catalog, a list of pointers and a hash file's object are read up to their bounds. What exceeds one is told with the file, the bound
-//!   and the way out, and costs memory in proportion to the bound, not to what the file makes of it.
-//! - What is written stays below them, with room for what is noted later: nothing is written that could not be read again.
+//! - A catalog, a list of pointers and a hash file's object are read up to their bounds. An error names the
+//!   file, the exceeded bound and the remedy. The memory used is proportional to the bound, not to the
+//!   content.
+//! - Written files stay below the bounds, with room for later notes: nothing is written that could not be
+//!   read again.
 //!
 //! # How
 //!
-//! [`each`] takes the elements of a JSON array one by one as text, and looks at the length and the nesting of each before it is parsed. What a
-//! text becomes in memory can be a hundred times as long (an object of one short field takes 700 bytes), so what this version does
-//! not know is kept as text ([`object`](super::object)).
+//! [`each`] takes a JSON array's elements one by one as text, and checks each one's length and nesting before
+//! it is parsed. Parsed values can take a hundred times the memory of their text (an object with one short
+//! field takes 700 bytes), so unknown fields are kept as text ([`object`](crate::json::object)).
 
 use std::fmt;
 use std::path::Path;
@@ -26,13 +28,12 @@ use crate::queue::counts::Counts;
 /// Why a file is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exceeded {
-    /// The whole file is too long.
+    /// The file is too long.
     Length(u64),
-    /// The list has too many elements.
     Elements(usize),
-    /// The element at this place, counted from 1, is too long.
+    /// The element at this index, from 1, is too long.
     Element(usize, usize),
-    /// The element at this place is nested too deep.
+    /// The element at this index is nested too deep.
     Nesting(usize),
 }
 
@@ -57,7 +58,7 @@ impl fmt::Display for Exceeded {
     }
 }
 
-/// The error of a catalog at `path` that exceeds a bound.
+/// The error of a catalog that exceeds a bound.
 pub fn refusal(path: &Path, why: Exceeded) -> Error {
     Error::corrupt(format!(
         "'{}' {why}; queuekeeper did not write that, so it is not read, and nothing was changed; move it away, and the catalog is rebuilt \
@@ -66,18 +67,17 @@ pub fn refusal(path: &Path, why: Exceeded) -> Error {
     ))
 }
 
-/// How a list in a file ended.
+/// The result of reading a list.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Listed<T> {
-    /// With all its elements.
+    /// All elements.
     All(Vec<T>),
-    /// It is no list, or something in it is no element.
+    /// No list, or with an invalid element.
     Foreign,
-    /// A bound was exceeded.
     Beyond(Exceeded),
 }
 
-/// The elements of a JSON array of at most `most`, each as `parse` has it.
+/// Parses the elements of a JSON array, at most `most`.
 pub fn each<T>(text: &[u8], most: usize, parse: impl FnMut(&str) -> Option<T>) -> Result<Listed<T>> {
     let (mut beyond, mut lacking) = (None, None);
     let list = List { most, parse, beyond: &mut beyond, lacking: &mut lacking };
@@ -133,7 +133,7 @@ impl<'de, T, P: FnMut(&str) -> Option<T>> Visitor<'de> for List<'_, P> {
     }
 }
 
-/// What is no object is told by who parses it.
+/// The parser reports what is no object.
 fn exceeded(text: &str, before: usize, most: usize) -> Option<Exceeded> {
     if !text.starts_with('{') {
         return None;
@@ -149,7 +149,7 @@ fn exceeded(text: &str, before: usize, most: usize) -> Option<Exceeded> {
     }
 }
 
-/// Whether a text of JSON has more objects and lists within each other than [`NESTING`].
+/// Whether a JSON text is nested deeper than [`NESTING`].
 pub fn is_deep(text: &str) -> bool {
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
@@ -169,11 +169,7 @@ pub fn is_deep(text: &str) -> bool {
     false
 }
 
-/// Refuses to write a catalog that could not be read again; a `new` entry in it leaves room for more.
-///
-/// # Errors
-///
-/// Which bound would be exceeded, and what to do.
+/// Refuses to write a catalog that could not be read again; with a `new` entry, it must leave more room.
 pub fn check_written(directory: &Path, entries: usize, bytes: usize, new: bool) -> Result<()> {
     let share = if new { ROOM - 1 } else { ROOM };
     let most_bytes = usize::try_from(CATALOG_BYTES).unwrap_or(usize::MAX) / ROOM * share;
@@ -188,16 +184,12 @@ pub fn check_written(directory: &Path, entries: usize, bytes: usize, new: bool) 
     )))
 }
 
-/// Whether there are more statuses than an entry should note.
+/// Whether there are too many statuses for an entry.
 pub fn has_too_many(counts: &Counts) -> bool {
     counts.keys().map(|status| status.len() + A_STATUS_BYTES).sum::<usize>() > STATUSES_BYTES
 }
 
 /// Refuses to write a new entry that could not be read again.
-///
-/// # Errors
-///
-/// Its length, and what to do.
 pub fn check_new_entry(bytes: usize) -> Result<()> {
     let most = ENTRY_BYTES / ROOM * (ROOM - 1);
     if bytes <= most {
