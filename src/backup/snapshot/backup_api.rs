@@ -2,12 +2,12 @@
 //!
 //! # Promise
 //!
-//! SQLite's backup API copies a database into another. If that is one of ours (see [`unnamed_files`]), its pages go
-//! to the visitor instead of a disk. The visitor gets every page exactly once: pages 2, 3, … in ascending
-//! order, then page 1. The lock-byte page (at byte 1,073,741,824) has no content and is never delivered. Page
-//! 1 has the WAL marks (bytes 18 and 19) cleared, so that a copy opens anywhere, even in a read-only
-//! directory, without a `-wal` and `-shm`. An error of the visitor ends the walk cleanly and is returned by
-//! [`Sink::finish`].
+//! SQLite's backup API copies a database into another. If that is one of ours (see [`unnamed_files`]), its
+//! pages go to the visitor instead of a disk. The visitor gets every page exactly once: pages 2, 3, … in
+//! ascending order, then page 1. The lock-byte page (at byte 1,073,741,824) has no content and is never
+//! delivered. Page 1 has the WAL marks (bytes 18 and 19) cleared, so that a copy opens anywhere, even in a
+//! read-only directory, without a `-wal` and `-shm`. An error of the visitor ends the walk cleanly and is
+//! returned by [`Sink::finish`].
 //!
 //! # How
 //!

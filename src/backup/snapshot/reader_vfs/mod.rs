@@ -2,11 +2,11 @@
 //!
 //! # Promise
 //!
-//! Every call goes to the caller's VFS, including locks and shared memory; the database file and its WAL
-//! reveal more than SQLite does, see [`mod@file`]. The VFS below opens other files itself, so SQLite calls
-//! its methods directly. Only SQLite's own VFSes are wrapped: one that encrypts or checks pages may treat
-//! each read as one page, and return garbage for a larger one. It is registered once for each VFS below,
-//! never as the default. No callback unwinds.
+//! Every call goes to the caller's VFS, including locks and shared memory; of the database file and its WAL
+//! more becomes known than SQLite reports, see [`mod@file`]. The VFS below opens other files itself, so
+//! SQLite calls its methods directly. Only SQLite's own VFSes are wrapped: one that encrypts or checks pages
+//! may treat each read as one page, and return garbage for a larger one. It is registered once for each VFS
+//! below, never as the default. No callback unwinds.
 
 #![allow(unsafe_code)]
 
