@@ -1,4 +1,4 @@
-//! Where a restore goes.
+//! The target of a restore.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,20 +11,20 @@ use crate::error::{Error, Result};
 use crate::files::{self, Directory, Heir, LiveFiles, SetAside};
 use crate::progress::Watch;
 
-/// The time between two looks at who has a broken database open.
+/// The time between two checks of who has a broken database open.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The target of a restore.
 #[derive(Debug)]
 pub enum Place {
-    /// A file that is not there.
+    /// Does not exist.
     New(PathBuf),
-    /// A database that may be in use, the caller's own perhaps.
+    /// May be in use, and may be the caller's own.
     Existing(PathBuf),
 }
 
 impl Place {
-    /// Who gets to read what a target gets that is there.
+    /// Who can read the result, if the target exists.
     pub fn heir(&self) -> Option<Heir> {
         match self {
             Self::New(_) => None,
@@ -32,11 +32,8 @@ impl Place {
         }
     }
 
-    /// Reads the caller's `target` argument; absent means its own database.
-    ///
-    /// # Errors
-    ///
-    /// A target that cannot be, that exists without `overwrite`, or that is another database of the caller.
+    /// Resolves the `target` argument; the default is the caller's own database. Fails for a target that
+    /// exists without `overwrite`, or is another database of the caller.
     pub fn find(caller: &Caller, live: &LiveFiles, argument: Option<&str>, overwrite: bool) -> Result<Self> {
         let own = caller.file();
         let Some(text) = argument else {
@@ -49,7 +46,7 @@ impl Place {
         let path = names::file_path(text, "target")?;
         if let Some(own) = own.filter(|own| files::same_file(own, &path)) {
             refuse_backup(&own, live)?;
-            // By the name that SQLite knows: `path` may be a link to it, and a link cannot be moved aside in its place.
+            // SQLite's name for it: `path` may be a link, and a link cannot be moved aside in its place.
             return Ok(Self::Existing(own));
         }
         live.refuse(&path)?;
@@ -66,7 +63,6 @@ impl Place {
         }
     }
 
-    /// Its path.
     pub fn path(&self) -> &Path {
         match self {
             Self::New(path) | Self::Existing(path) => path,
@@ -74,7 +70,7 @@ impl Place {
     }
 }
 
-/// Refuses a path that a catalog lists: restoring into a backup would destroy it, and what builds on it.
+/// Refuses a path that a catalog lists: restoring into a backup would destroy it and its dependants.
 fn refuse_backup(path: &Path, live: &LiveFiles) -> Result<()> {
     let catalog = Catalog::of(files::parent_of(path), live)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -87,18 +83,15 @@ fn refuse_backup(path: &Path, live: &LiveFiles) -> Result<()> {
     Ok(())
 }
 
-/// What an error says of a target that was moved aside before it.
+/// Advice for errors after a target was moved aside.
 pub fn whereabouts(aside: &Path) -> String {
     format!("what was there lies at '{}' now", aside.display())
 }
 
-/// Moves a file that is no database any more, and was `seen` to be none, out of the way, with what SQLite keeps beside it; where it is
-/// now. Waits as long as the
-/// caller would wait for a lock while anybody else has one of them open or locked, as far as the system shows.
-///
-/// # Errors
-///
-/// `SQLITE_BUSY` when the wait was in vain, or what the file system says. All files are in their places then.
+/// Moves a file that is no longer a database aside, with its companions; returns its new path. `seen`
+/// identifies the file that was found broken. Waits up to the caller's busy timeout while anyone else is
+/// known to have one of the files open or locked, then fails with `SQLITE_BUSY`. A failure leaves all files
+/// in place.
 pub fn move_aside(
     caller: &Caller,
     directory: &Directory,
@@ -106,7 +99,8 @@ pub fn move_aside(
     seen: Option<files::Identity>,
     watch: &mut Watch<'_>,
 ) -> Result<PathBuf> {
-    // What the caller itself has open cannot be told from what another connection of this process has.
+    // The system does not distinguish the caller's open files from those of other connections in this
+    // process.
     let own = caller.file().is_some_and(|own| files::same_file(&own, path));
     let deadline = Instant::now() + caller.patience();
     if directory.metadata_of(path)?.and_then(|found| found.identity()) != seen {
@@ -115,7 +109,7 @@ pub fn move_aside(
     loop {
         let Some(holder) = files::holder(&set(path), !own) else {
             let aside = SetAside::of(directory, path, &files::COMPANIONS, &clock::file_stamp(clock::now()))?;
-            // Who came between the look and the move works on files that are about to be given up.
+            // Whoever opened it between the check and the move would use files that are to be abandoned.
             let Some(holder) = files::holder(&set(aside.path()), !own) else {
                 let place = aside.path().to_path_buf();
                 aside.sync().map_err(|error| error.advice(whereabouts(&place)))?;
@@ -131,7 +125,7 @@ pub fn move_aside(
     }
 }
 
-/// A database and what SQLite keeps beside it.
+/// A database and its companions.
 fn set(path: &Path) -> Vec<PathBuf> {
     let companions = files::COMPANIONS.iter().map(|companion| files::with_suffix(path, companion));
     companions.chain([path.to_path_buf()]).collect()

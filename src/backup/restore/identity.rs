@@ -1,9 +1,10 @@
-//! What a restore makes of a database's name.
+//! Compares a database's name before and after a restore.
 //!
 //! # Promise
 //!
-//! The setting `queue_name` is part of what is restored: after it, the database may have the name that it had when the backup was made, or
-//! that of another queue. By that name all its backups are found from then on, so a change is told, with the way back.
+//! A restore includes the setting `queue_name`: afterwards the database may have the name from when the
+//! backup was made, or that of another queue. From then on its backups are found by that name, so a note
+//! reports a change and how to undo it.
 
 use rusqlite::{Connection, ffi};
 
@@ -15,11 +16,7 @@ use crate::settings::{QUEUE_NAME, Settings};
 /// The setting `queue_name`, which may be unset.
 pub type Name = Option<String>;
 
-/// The name of a database; `None` where that cannot be read.
-///
-/// # Errors
-///
-/// `SQLITE_BUSY`: it can be read later.
+/// A database's name; `None` if it cannot be read. Fails with `SQLITE_BUSY`.
 pub fn name(conn: &Connection) -> Result<Option<Name>> {
     match Settings::of(conn).and_then(|settings| settings.text(&QUEUE_NAME)) {
         Ok(name) => Ok(Some(name)),
@@ -28,7 +25,7 @@ pub fn name(conn: &Connection) -> Result<Option<Name>> {
     }
 }
 
-/// What is to be told, if the database that is restored has another name than the one before.
+/// The note, if the restored database has another name than the one before.
 pub fn change(before: Option<&Name>, restored: &Staged) -> Option<String> {
     let before = before?;
     let restored = artifact::open_immutable(restored.handle().ok()?, restored.path()).ok()?;

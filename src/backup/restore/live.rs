@@ -1,4 +1,4 @@
-//! Replacing the content of a database that others may be using, as one transaction.
+//! Replaces the content of a database that may be in use, in one transaction.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,16 +19,16 @@ use crate::files::{self, Staged};
 use crate::host::{self, Transaction, disk_errors};
 use crate::progress::{RETRY, Watch};
 
-/// How often to save the present content anew, when others commit before it is replaced.
+/// How often to repeat the safety backup when others commit before the content is replaced.
 const MOST_ATTEMPTS: usize = 10;
 
-/// How long SQLite may wait by itself, which cannot be interrupted.
+/// SQLite's own busy timeout, during which an interrupt has no effect.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// Pages between two looks at the clock and the caller.
+/// Pages between two checks of the clock and the caller.
 const STEP: i32 = 1024;
 
-/// A database whose content is to be replaced.
+/// A database whose content will be replaced.
 pub struct Target<'a> {
     caller: &'a Caller,
     path: PathBuf,
@@ -37,12 +37,9 @@ pub struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// Opens the database at `path`; `None` when it is too broken to be one.
-    ///
-    /// # Errors
-    ///
-    /// `SQLITE_BUSY` when the caller itself is in the way; a database that is encrypted, or may be; one that another SQLite made, with
-    /// a schema that this one cannot read; what SQLite says to opening it.
+    /// Opens the database at `path`; `None` if it is broken. Fails with `SQLITE_BUSY` if the caller blocks
+    /// itself, for a database that is or may be encrypted, and for a schema that only another SQLite can
+    /// read.
     pub fn open(caller: &'a Caller, path: &Path, watch: &mut Watch<'_>) -> Result<Option<Self>> {
         if caller.file().is_some_and(|own| files::same_file(&own, path)) {
             check_caller(caller)?;
@@ -53,7 +50,7 @@ impl<'a> Target<'a> {
         let deadline = Instant::now() + caller.patience();
         let state = loop {
             let read = State::read(writer.connection());
-            // Moving a sound database aside, because a disk could not be read for a moment, would take it from those who use it.
+            // Not after a transient I/O error: a sound database must not be moved away from its users.
             match read.map_err(|error| disk_errors::told(writer.connection(), error)) {
                 Ok(state) => break state,
                 Err(error) if error.primary_code() == ffi::SQLITE_NOTADB => {
@@ -76,23 +73,21 @@ impl<'a> Target<'a> {
         Ok(Some(Self { caller, path: path.to_path_buf(), writer, state }))
     }
 
-    /// Its page size.
     pub fn page_size(&self) -> u32 {
         self.state.page_size
     }
 
-    /// Its length in bytes.
+    /// In bytes.
     pub fn size(&self) -> u64 {
         u64::from(self.state.page_size) * u64::from(self.state.page_count)
     }
 
-    /// Whether it is in WAL mode.
     pub fn is_wal(&self) -> bool {
         self.state.wal
     }
 
-    /// Refuses a source of another text encoding: whoever has the target open could not use it any more. A target in which nothing was
-    /// ever made has none yet.
+    /// Refuses a source of another text encoding, which open connections to the target could not use. A
+    /// target without any content has no encoding yet.
     pub fn refuse_encoding(&self, source: &Staged, entry: &Entry) -> Result<()> {
         let own = &self.state.encoding;
         let other: String = read_pragma(&artifact::open_immutable(source.handle()?, source.path())?, "encoding")?;
@@ -107,17 +102,13 @@ impl<'a> Target<'a> {
         )))
     }
 
-    /// Where what it holds is saved.
+    /// The directory of the safety backup.
     pub fn safety_directory(&self, watch: &mut Watch<'_>) -> Result<PathBuf> {
         as_caller(self.caller, &self.path, |holder| directory::default_directory(holder, watch))
     }
 
-    /// Saves what the database holds, then gives it the content of the plain database `source`; the path of what was
-    /// saved. `notes` get what else the caller should know.
-    ///
-    /// # Errors
-    ///
-    /// What the parts say; the database then has its old content.
+    /// Saves the database's content, then replaces it by that of the plain database `source`; returns the
+    /// safety backup's path. Adds to `notes`. A failure leaves the old content.
     pub fn receive(mut self, source: &Staged, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<PathBuf> {
         let source = artifact::open_immutable(source.handle()?, source.path())?;
         let saved = match self.state.wal {
@@ -125,7 +116,7 @@ impl<'a> Target<'a> {
             false => self.receive_rollback(&source, notes, watch)?,
         };
         if self.state.wal {
-            // The content is safe in the WAL; a checkpoint that cannot be made now will be made by the next writer.
+            // The content is durable in the WAL; if this checkpoint fails, the next writer makes one.
             let _ = checkpoint::afterwards(self.caller, &self.path, Mode::Passive, Transaction::None, watch);
         }
         Ok(saved)
@@ -138,7 +129,7 @@ impl<'a> Target<'a> {
     fn receive_wal(&mut self, source: &Connection, watch: &mut Watch<'_>) -> Result<PathBuf> {
         let deadline = self.deadline();
         let backup = Backup::new(source, self.writer.connection_mut())?;
-        // The first page takes the write lock; nobody commits from here on.
+        // The first page takes the write lock: no one else can commit from here on.
         if step(&backup, 1, deadline, watch)? {
             return Err(Error::internal("a copy of one page was committed before the target was saved"));
         }
@@ -147,8 +138,8 @@ impl<'a> Target<'a> {
         Ok(saved)
     }
 
-    /// With a rollback journal the lock that the backup is made under cannot be kept for the copy, so others may commit in between.
-    /// Whether they did shows when the copy has the lock; then it is given up and all is done again.
+    /// With a rollback journal the safety backup's lock cannot be kept for the copy, so others may commit in
+    /// between. That is detected when the copy has its lock; then everything is repeated.
     fn receive_rollback(
         &self,
         source: &Connection,
@@ -161,16 +152,15 @@ impl<'a> Target<'a> {
             self.writer.begin_immediate(self.deadline(), watch)?;
             let version = host::data_version(self.writer.connection());
             if alone {
-                // Our own lock would keep the backup from reading.
+                // Our own lock would block the backup's reads.
                 self.writer.connection().execute_batch("ROLLBACK")?;
             }
             let saved = save(self.caller, &self.path);
-            // Still under the lock: between it and the copy, every moment invites somebody to commit.
+            // Still under the lock: others may commit between it and the copy.
             if let Some(outdated) = outdated.take_if(|_| saved.is_ok()) {
                 notes.extend(discard(self.caller, &outdated));
             }
-            // While SQLite itself waits for readers to leave it holds the lock that keeps writers out; between our own attempts it
-            // would not.
+            // SQLite's own wait for readers keeps the lock that blocks writers; our retries would release it.
             self.writer.connection().busy_timeout(self.caller.patience().min(LONGEST_WAIT))?;
             if !alone {
                 self.writer.connection().execute_batch("ROLLBACK")?;
@@ -196,7 +186,8 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Without its key, an encrypted database looks like none; where there may be such, nothing is taken for broken.
+/// Without its key, an encrypted database looks broken. If there may be such databases, none is taken for
+/// broken.
 fn refuse_perhaps_encrypted(caller: &Caller, path: &Path) -> Result<()> {
     if !encrypted::host_encrypts(caller.connection())? {
         return Ok(());
@@ -208,11 +199,11 @@ fn refuse_perhaps_encrypted(caller: &Caller, path: &Path) -> Result<()> {
     )))
 }
 
-/// What the caller holds must not be what we would wait for.
+/// Fails if the caller holds locks that the restore would wait for.
 fn check_caller(caller: &Caller) -> Result<()> {
     let standing = match caller.standing() {
         Ok(standing) => standing,
-        // The target is broken, which is found out again and dealt with.
+        // The target is broken, which `open` detects again and handles.
         Err(error) if error.is_damage() => return Ok(()),
         Err(error) => return Err(error),
     };
@@ -227,7 +218,7 @@ fn check_caller(caller: &Caller) -> Result<()> {
     Ok(())
 }
 
-/// Works as the caller, if `path` is its own database, else through a caller of its own.
+/// Uses the caller if `path` is its own database, else a new caller.
 fn as_caller<T>(caller: &Caller, path: &Path, work: impl FnOnce(&Caller) -> Result<T>) -> Result<T> {
     if caller.file().is_some_and(|own| files::same_file(&own, path)) {
         return work(caller);
@@ -235,7 +226,7 @@ fn as_caller<T>(caller: &Caller, path: &Path, work: impl FnOnce(&Caller) -> Resu
     caller.beside(path)?.serve(work)
 }
 
-/// Backs up what the database at `path` holds, as `before_restore`; where.
+/// Takes the backup `before_restore` of the database at `path`; returns its path.
 fn save(caller: &Caller, path: &Path) -> Result<PathBuf> {
     let options = Options::of_restore();
     let taken = as_caller(caller, path, |holder| take::backup(holder, None, &options, None))
@@ -243,7 +234,7 @@ fn save(caller: &Caller, path: &Path) -> Result<PathBuf> {
     Ok(taken.place)
 }
 
-/// Deletes what was saved of content that others have changed since; a note, if that fails.
+/// Deletes an outdated safety backup; a note, if that fails.
 fn discard(caller: &Caller, place: &Path) -> Option<String> {
     let error = delete::at(caller, place).err()?;
     Some(format!("an outdated safety backup could not be deleted: {error}"))
@@ -259,8 +250,8 @@ fn pour(backup: &Backup<'_, '_>, deadline: Instant, watch: &mut Watch<'_>) -> Re
     Ok(())
 }
 
-/// One step; true when all is done and committed. Locks of others are waited for here, since the backup API's busy handler gives
-/// up in the middle.
+/// Copies one step; returns whether the copy is committed. Waits for locks here, since the backup API's busy
+/// handler gives up in the middle.
 fn step(backup: &Backup<'_, '_>, pages: i32, deadline: Instant, watch: &mut Watch<'_>) -> Result<bool> {
     loop {
         match backup.step(pages).map_err(|error| Error::from(error).context("cannot write the target"))? {

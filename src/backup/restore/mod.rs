@@ -1,27 +1,29 @@
-//! Restoring a backup: from the caller's words to a database with that content.
+//! Restores a backup into a database.
 //!
 //! # Promise
 //!
-//! - The backup is rebuilt aside and checked (checksums, digest, `quick_check`) before the target is touched; whatever is wrong
-//!   with it leaves the target as it is.
-//! - Into a **live database** the content goes through SQLite, as one transaction: readers keep their snapshot, a kill in the
-//!   middle leaves the old content, no stale WAL can be replayed over the new. What the database held is saved first, as a backup
-//!   named `before_restore`. Each commit that a writer was told had succeeded is in it or comes after the restore: in WAL mode the
-//!   write lock is held from before that backup to the commit; with a rollback journal, which cannot be done so, it shows when
-//!   somebody has committed in between, and the backup is made again.
-//! - A target that is **no database any more** is moved aside, with its `-wal`, `-shm` and `-journal`, as
-//!   `NAME.corrupt-YYYYMMDD_HHMMSS`; nothing is deleted or replaced, and nothing is moved while anybody else has one of these files open
-//!   or locked, as far as the system shows.
-//! - **Root** does not restore as `latest` what only the rows of a database say is its backup, into a file of another user's, unless that
-//!   user owns it: else whoever can write the rows would get to read any backup that root can.
-//! - A **new target** appears whole or not at all, with journal mode `delete`. It has the permissions, and from root the owner, of what it
-//!   takes the place of, else of the caller's database, else of the backup.
+//! - The backup is rebuilt in a temporary file and checked (checksums, digest, `quick_check`) before the
+//!   target is touched; if anything is wrong, the target is unchanged.
+//! - Into a **live database** SQLite writes the content in one transaction: readers keep their snapshot, a
+//!   kill in the middle leaves the old content, no stale WAL can be replayed over the new. The old content is
+//!   first saved as a backup named `before_restore`. Each committed write is in that backup or follows the
+//!   restore: in WAL mode the write lock is held from before that backup to the commit. A rollback journal
+//!   does not allow that; there a commit in between is detected, and the backup is repeated.
+//! - A target that is **no longer a database** is moved aside, with its `-wal`, `-shm` and `-journal`, as
+//!   `NAME.corrupt-YYYYMMDD_HHMMSS`. Nothing is deleted or replaced, and nothing is moved while anyone else
+//!   is known to have one of these files open or locked.
+//! - **Root** does not restore as `latest` a backup that is the database's only by its rows, into a file of
+//!   another user, unless that user owns the backup: else whoever can write the rows could read any backup
+//!   that root can.
+//! - A **new target** appears complete or not at all, with journal mode `delete`. It gets the permissions,
+//!   and from root the owner, of the file that it replaces, else of the caller's database, else of the
+//!   backup.
 //!
 //! # How
 //!
-//! The page size must be the target's: a WAL database cannot change its own, so a rebuilt copy with another gets it by VACUUM
-//! first, which may renumber the rows of tables without an INTEGER PRIMARY KEY; a note says so. The journal mode stays the target's
-//! by itself, since artifacts carry no WAL marks.
+//! The page size must be the target's, since a WAL database cannot change its own. A rebuilt copy with
+//! another one is converted by VACUUM first, which may renumber the rows of tables without an INTEGER PRIMARY
+//! KEY; a note says so. The target keeps its journal mode, since artifacts have no WAL marks.
 
 mod destination;
 mod identity;
@@ -53,7 +55,6 @@ use prepare::{change, convert, grow};
 
 const AS_IT_WAS: &str = "the target is as it was, call again to start over";
 
-/// The options of a restore.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object such as {\"requeue_leases\": true}")]
 pub struct Options {
@@ -62,33 +63,27 @@ pub struct Options {
     requeue_leases: Option<bool>,
 }
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Debug, Default, Serialize)]
 pub struct Outcome {
-    /// The backup's id.
     pub id: String,
-    /// Its artifact.
     pub backup_path: String,
-    /// When its snapshot was taken.
+    /// The snapshot's time.
     pub created_at: String,
-    /// For how many seconds what it holds has been the past; less than 0 if it is from the future.
+    /// The age of the restored data; negative if it is from the future.
     pub age_seconds: Option<i64>,
-    /// The database that has its content now.
+    /// The restored database.
     pub target_path: String,
-    /// What that held before, as a backup; `null` when it held nothing that could be saved.
+    /// The safety backup; `null` if there was nothing to save.
     pub safety_backup: Option<String>,
-    /// Where a broken target was moved.
+    /// The new path of a broken target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved_aside: Option<String>,
-    /// How many leases were requeued, if that was asked for.
+    /// The count of requeued leases, if requested.
     pub requeued: Option<usize>,
-    /// Pages of the database.
     pub page_count: u32,
-    /// Bytes a page.
     pub page_size: u32,
-    /// How long it took.
     pub duration_ms: u64,
-    /// What else the caller should know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -99,7 +94,7 @@ impl Outcome {
     }
 }
 
-/// Restores the backup that `words` mean into `target`, or into the caller's own database.
+/// Restores the backup `words` into `target`, or into the caller's own database.
 pub fn restore<'a>(
     caller: &'a Caller,
     words: Option<&str>,
@@ -193,10 +188,10 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// The database of the backup, rebuilt in `directory` and checked.
+    /// Rebuilds the backup's database in `directory` and checks it.
     fn rebuilt(&self, directory: &Directory, outcome: &mut Outcome, watch: &mut Watch<'_>) -> Result<Staged> {
         let rebuilt = rebuild::rebuild(&self.backup, directory, watch)?;
-        // A foreign backup may say that it is in WAL mode, which is for the target to say.
+        // A foreign backup may be marked for WAL mode; the target decides.
         let mut file = rebuilt.handle()?;
         let marked = file.seek(SeekFrom::Start(18)).and_then(|_| file.write_all(&[1, 1]));
         marked.map_err(|error| Error::io("rebuild", rebuilt.path(), &error))?;
@@ -222,7 +217,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Gives the rebuilt database the name of a target that is not there.
+    /// Renames the rebuilt database to a new target.
     fn put(&self, rebuilt: Staged, path: &Path, like: Option<Ownership>) -> Result<()> {
         if let Some(like) = like {
             rebuilt.permit(&like)?;
@@ -237,7 +232,7 @@ impl Job<'_> {
         }
     }
 
-    /// What a new target is like: the caller's database, or else the backup.
+    /// The owner and permissions for a new target: the caller's database's, else the backup's.
     fn ownership(&self) -> Option<Ownership> {
         let of_backup = || self.backup.catalog.look(&self.backup.path_of(self.entry)).ok().flatten();
         self.caller.ownership().or_else(|| of_backup().as_ref().map(Ownership::of_backup))

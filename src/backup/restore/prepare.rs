@@ -1,4 +1,4 @@
-//! What is changed in a rebuilt copy before it is used.
+//! Changes a rebuilt copy before it is used.
 
 use rusqlite::Connection;
 
@@ -10,15 +10,15 @@ use crate::host::{auto_extensions, disk_errors};
 use crate::progress::Watch;
 use crate::schema;
 
-/// Gives a copy of one page a second one, which is free: the first step of a copy of one page would be its commit, before what the
-/// target held was saved.
+/// Adds a free second page to a copy of one page: else the first step would already be its commit, before the
+/// target was saved.
 pub fn grow(rebuilt: &Staged, watch: &mut Watch<'_>) -> Result<()> {
     let sql = "PRAGMA auto_vacuum=NONE; CREATE TABLE queuekeeper_page(x); DROP TABLE queuekeeper_page";
     change(rebuilt, watch, |conn| Ok(conn.execute_batch(sql)?))
         .map_err(|error| error.context("cannot prepare the backup"))
 }
 
-/// Changes the rebuilt copy before it is used. It has no name yet, so nothing has to survive a crash. Its triggers may take any time.
+/// Changes the rebuilt copy, which need not survive a crash. Its triggers may take any time.
 pub fn change<T>(rebuilt: &Staged, watch: &mut Watch<'_>, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let conn = unnamed_files::connect(rebuilt.handle()?, Access::Write)?;
     let done = watch.run(&conn, || {
@@ -28,7 +28,7 @@ pub fn change<T>(rebuilt: &Staged, watch: &mut Watch<'_>, work: impl FnOnce(&Con
     done.map_err(|error| disk_errors::told(&conn, error))
 }
 
-/// Gives the rebuilt copy another page size; a note about rows that may have got new rowids.
+/// Converts the rebuilt copy to another page size; returns a note on rows that may have new rowids.
 pub fn convert(rebuilt: &Staged, page_size: u32, watch: &mut Watch<'_>) -> Result<String> {
     let (tables, reached) = change(rebuilt, watch, |conn| {
         let tables = schema::tables_without_own_rowid(conn)?;

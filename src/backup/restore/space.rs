@@ -1,10 +1,11 @@
-//! Whether there is space for a restore, on each disk for what is written there.
+//! Checks the disk space for a restore.
 //!
 //! # Promise
 //!
-//! Before anything is written: in the target's directory for the rebuilt copy, and for a live target's WAL or journal; in the directory of
-//! the safety backup for that, wherever it is; in SQLite's directory for temporary files if the page size is to be converted. What lies on
-//! one file system is added up. A compressed file that no catalog lists leaves a margin of the disk on which it is rebuilt.
+//! Before anything is written, these are checked: the target's directory for the rebuilt copy and a live
+//! target's WAL or journal; the safety backup's directory; SQLite's directory for temporary files if the page
+//! size must be converted. Needs on one file system are summed. A compressed file that no catalog lists must
+//! leave a margin on the disk where it is rebuilt.
 
 use std::path::{Path, PathBuf};
 
@@ -18,36 +19,30 @@ use crate::files;
 const ADVICE: &str = "free some space there";
 const SPARING: &str = "restore of a compressed file that no catalog lists, with a margin of the disk,";
 
-/// Bytes of a database of this shape.
+/// In bytes.
 pub fn size_of(geometry: Geometry) -> u64 {
     u64::from(geometry.page_size) * u64::from(geometry.page_count)
 }
 
-/// Space for a rebuilt copy of the backup of `entry` in `directory`, that of a target that is not there or is moved aside.
-///
-/// # Errors
-///
-/// `SQLITE_FULL`.
+/// Checks the space in `directory` for a new target, or for one whose broken predecessor is moved aside.
+/// Fails with `SQLITE_FULL`.
 pub fn for_new(directory: &Path, entry: &Entry) -> Result<()> {
     let (what, margin) = sparing(directory, entry)?;
     let bytes = size_of(rebuild::geometry_of(entry)?).saturating_add(margin);
     files::require_space(directory, bytes, what, ADVICE)
 }
 
-/// What the restore is called, and the margin that it leaves.
+/// The operation's name, and the margin that it leaves.
 fn sparing(directory: &Path, entry: &Entry) -> Result<(&'static str, u64)> {
     Ok(if scratch::is_vouched_for(entry) { ("restore", 0) } else { (SPARING, files::margin_of(directory)?) })
 }
 
-/// Space for a restore into a live target in `directory`, of which a backup is saved in `safety` first.
-///
-/// # Errors
-///
-/// `SQLITE_FULL`, or what SQLite says to the target.
+/// Checks the space for a restore into a live target in `directory`, with its safety backup in `safety`.
+/// Fails with `SQLITE_FULL`.
 pub fn for_live(directory: &Path, entry: &Entry, target: &Target<'_>, safety: &Path) -> Result<()> {
     let geometry = rebuild::geometry_of(entry)?;
     let (new, old) = (size_of(geometry), target.size());
-    // A WAL takes all new pages; a journal takes the old ones, and the file grows.
+    // A WAL holds all new pages; a journal holds the old ones, and the file grows.
     let log = if target.is_wal() { new } else { old.saturating_add(new.saturating_sub(old)) };
     let (what, margin) = sparing(directory, entry)?;
     let mut needs = vec![(directory.to_path_buf(), what, new.saturating_add(log).saturating_add(margin))];
@@ -61,7 +56,7 @@ pub fn for_live(directory: &Path, entry: &Entry, target: &Target<'_>, safety: &P
     Ok(())
 }
 
-/// The nearest directory above that is there: the default directory is made by the first backup.
+/// The nearest existing ancestor: the first backup creates the default directory.
 fn existing(directory: &Path) -> Result<PathBuf> {
     let mut place = directory;
     while !files::exists(place)? {
@@ -74,7 +69,7 @@ fn existing(directory: &Path) -> Result<PathBuf> {
     Ok(place.to_path_buf())
 }
 
-/// Adds up what is needed on one file system.
+/// Sums the needs on each file system.
 fn sums(needs: Vec<(PathBuf, &str, u64)>, share: impl Fn(&Path, &Path) -> bool) -> Vec<(PathBuf, String, u64)> {
     let mut sums: Vec<(PathBuf, String, u64)> = Vec::new();
     for (place, what, bytes) in needs {

@@ -1,4 +1,4 @@
-//! What the target of a restore was when it was opened.
+//! The state of a restore's target when it was opened.
 
 use rusqlite::Connection;
 
@@ -6,28 +6,20 @@ use super::identity::{self, Name};
 use crate::connection::read_pragma;
 use crate::error::Result;
 
-/// What the target was when it was opened. Read at once: with a rollback journal each read may have to wait for a writer.
+/// Read at once: with a rollback journal each read may wait for a writer.
 pub struct State {
-    /// Whether it is in WAL mode.
     pub wal: bool,
-    /// Bytes a page.
     pub page_size: u32,
-    /// Its pages.
     pub page_count: u32,
-    /// Its text encoding.
     pub encoding: String,
-    /// Nothing was ever made in it.
+    /// Nothing was ever created in it.
     pub empty: bool,
-    /// Its `queue_name`, if that can be read.
+    /// `None` if it cannot be read.
     pub name: Option<Name>,
 }
 
 impl State {
-    /// Reads it.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says, also that it is no database.
+    /// Reads the state. Fails with `SQLITE_NOTADB`, among others.
     pub fn read(conn: &Connection) -> Result<Self> {
         let journal: String = read_pragma(conn, "journal_mode")?;
         // Reads the schema, which shows whether this is a database.
