@@ -1,11 +1,12 @@
-//! What SQLite, and the tasks that were counted, say of a plain database.
+//! Checks a plain database by SQLite's pragmas and the recorded task counts.
 //!
 //! # Promise
 //!
-//! - A database that is a delta is refused (see [`recognize`]).
-//! - What only the application's connection has is no finding, but named as not judged (see [`sqlite_checks`]).
-//! - What only another SQLite can read is no finding either (see [`newer_sqlite`]).
-//! - A read that the disk refuses is an error, never a finding.
+//! - A delta is refused (see [`recognize`]).
+//! - What needs functions or collations of the application is no finding, but reported as not judged (see
+//!   [`sqlite_checks`]).
+//! - A schema that only another SQLite can read is no finding either (see [`newer_sqlite`]).
+//! - An I/O error is an error, never a finding.
 
 use std::fs::File;
 use std::path::Path;
@@ -27,14 +28,11 @@ use crate::progress::Watch;
 use crate::queue::counts::{self, Counts};
 use crate::sqlite_checks::{self, Check, Soundness};
 
-/// More findings than this help nobody.
+/// More are of no use.
 const MOST_FINDINGS: usize = 20;
 
-/// What SQLite, and at level `full` the count of the tasks, find in a plain database, a file that is open. Errors speak of `path`.
-///
-/// # Errors
-///
-/// When the question could not be answered.
+/// Checks a plain database in an open file by pragmas, and at level `full` by its task counts. `path` is for
+/// errors. Fails if it cannot be checked.
 pub fn check_database(
     file: &File,
     path: &Path,
@@ -46,7 +44,7 @@ pub fn check_database(
     let outcome: Result<Soundness> = watch.run(&conn, || {
         recognize::refuse_delta(&conn, Path::new(&entry.backup_path))?;
         let mut found = pragma_findings(&conn, level)?;
-        // Nobody recorded what a foreign backup should be.
+        // Nothing is recorded of a foreign backup.
         if level == Level::Full && found.findings.is_empty() && entry.content_digest.is_some() {
             judge(
                 &mut found,
@@ -67,8 +65,9 @@ pub fn check_database(
     }
 }
 
-/// What can be found without the parts of a schema that this SQLite does not understand. If that is nothing, the database cannot be judged,
-/// which is an error; `error` is returned if there is no reason to think that another SQLite made it.
+/// Checks a database without the parts of its schema that this SQLite does not understand. If that has no
+/// findings, the database cannot be judged, which is an error. Returns `error` if nothing indicates another
+/// SQLite.
 fn check_without_schema(
     conn: &Connection,
     file: &File,
@@ -90,7 +89,7 @@ fn check_without_schema(
     Err(newer_sqlite::refusal_of_backup(file, entry, &error))
 }
 
-/// Adds what a part of the check found, unless the connection lacks what it needs.
+/// Adds the findings of one check, unless the connection lacks what it needs.
 fn judge(found: &mut Soundness, what: &str, part: Result<Vec<String>>) -> Result<()> {
     match part {
         Ok(findings) => found.findings.extend(findings),
@@ -130,7 +129,7 @@ fn foreign_keys(conn: &Connection) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Where none were recorded, there was no task table, or they could not be counted then.
+/// Without recorded counts there was no task table, or counting failed.
 fn count_findings(conn: &Connection, recorded: Option<&Counts>) -> Result<Vec<String>> {
     let Some(recorded) = recorded else { return Ok(Vec::new()) };
     let found = counts::by_status(conn)?;

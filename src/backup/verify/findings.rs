@@ -1,22 +1,22 @@
-//! Whether an artifact is what it was meant to be.
+//! Checks an artifact.
 //!
 //! # Promise
 //!
-//! Three levels, each with all that the one before it does:
+//! Three levels, each including the ones before:
 //!
-//! - `checksum`: the file is byte for byte what was written (length and SHA-256), and so are those that it builds on;
-//! - `quick`: its pages are those of the snapshot (`content_digest`), and `PRAGMA quick_check` finds nothing;
-//! - `full`: `PRAGMA integrity_check` and `PRAGMA foreign_key_check` find nothing, and the tasks by status are those
-//!   that were counted when the snapshot was taken.
+//! - `checksum`: the artifacts of the chain are byte for byte what was written (length and SHA-256);
+//! - `quick`: the pages are those of the snapshot (`content_digest`), and `PRAGMA quick_check` finds nothing;
+//! - `full`: `PRAGMA integrity_check` and `PRAGMA foreign_key_check` find nothing, and the tasks by status
+//!   are those counted in the snapshot.
 //!
-//! No level looks at `CHECK` constraints: SQLite leaves them out of a schema that it reads from a file opened for reading. A row that violates
-//! one did so in the source, so the backup is true to that.
+//! No level checks `CHECK` constraints: SQLite omits them from a schema read from a read-only file. A row
+//! that violates one did so in the source, so the backup is faithful.
 //!
-//! Where a table needs a function or collation that only the application has, all else is checked, and what was not is named. The level
-//! that was reached is then `checksum`, though the pages were compared as well.
+//! If a table needs a function or collation that only the application has, everything else is checked, and a
+//! note names what was not. The reached level is then `checksum`, although the pages were compared, too.
 //!
-//! A plain artifact is opened where it lies, as immutable. A compressed one or an incremental is rebuilt in a temporary file
-//! first, through its whole chain: in its own directory, or where there is space (see [`scratch`]).
+//! A plain artifact is opened in place, as immutable. A compressed one or an incremental is first rebuilt
+//! from its chain in a temporary file: in its own directory, or where there is space (see [`scratch`]).
 
 use std::fs::File;
 use std::io::Seek;
@@ -41,27 +41,27 @@ use crate::host::disk_errors;
 use crate::progress::Watch;
 use crate::sqlite_checks::Soundness;
 
-/// Where what a schema needs and is missing here can be had.
+/// The advice for a schema that needs the application.
 const ELSEWHERE: &str = "open the backup there and run PRAGMA integrity_check";
 
 impl Soundness {
-    /// The level that a verification without findings has reached.
+    /// The level reached by a verification without findings.
     pub fn level(&self, asked: Level) -> Level {
         if self.unjudged.is_empty() { asked } else { Level::Checksum }
     }
 
-    /// What a verification could not judge, if anything.
+    /// A note on what could not be judged.
     pub fn verification_note(&self) -> Option<String> {
         self.note(ELSEWHERE)
     }
 }
 
-/// What is known of a backup.
+/// The result of checking a backup.
 #[derive(Debug, Default)]
 pub struct Verdict {
-    /// What is wrong, and what could not be judged.
+    /// The findings, and what could not be judged.
     pub soundness: Soundness,
-    /// Its pages are what was written, and only a SQLite older than the one that made it finds fault with them.
+    /// The pages are as written, and only a SQLite older than the one that made them has findings.
     pub by_older: bool,
 }
 
@@ -72,11 +72,8 @@ impl From<Error> for Verdict {
     }
 }
 
-/// What is wrong with a backup, and what could not be judged.
-///
-/// # Errors
-///
-/// When the question could not be answered: an unreadable file, a full disk, an interrupt, a schema of another SQLite.
+/// Checks a backup. Fails if it cannot be checked: an unreadable file, a full disk, an interrupt, a schema of
+/// another SQLite.
 pub fn findings(backup: &Backup<'_>, level: Level, watch: &mut Watch<'_>) -> Result<Verdict> {
     let entry = backup.entry;
     let plain = entry.compression == Compression::None.word() && entry.backup_type != Kind::Incremental.word();
@@ -102,16 +99,16 @@ pub fn findings(backup: &Backup<'_>, level: Level, watch: &mut Watch<'_>) -> Res
     Ok(verdict)
 }
 
-/// A plain database that is open.
+/// An open plain database.
 struct Database {
     file: File,
-    /// What errors call it.
+    /// The path for errors.
     path: PathBuf,
-    /// It is deleted when this is dropped.
+    /// Deleted on drop.
     _rebuilt: Option<Staged>,
 }
 
-/// Each of its files is opened once: what SQLite reads is what was compared.
+/// Opens each file once: SQLite reads what was compared.
 impl Backup<'_> {
     /// Rebuilds the database where there is space for it.
     fn rebuild_aside(&self, watch: &mut Watch<'_>) -> Result<Database> {
@@ -121,7 +118,7 @@ impl Backup<'_> {
         Ok(Database { file: rebuilt.handle()?, path: rebuilt.path().to_path_buf(), _rebuilt: Some(rebuilt) })
     }
 
-    /// Every artifact of the chain is what was written; that of the backup itself.
+    /// Checks every artifact of the chain; returns the backup's own.
     fn check_files(&self, watch: &mut Watch<'_>) -> Result<File> {
         let mut own = None;
         for link in self.chain()? {
@@ -145,12 +142,13 @@ impl Backup<'_> {
         own.ok_or_else(|| Error::internal("a chain of no backups"))
     }
 
-    /// The hash file is what was written. Without it nothing is wrong with the backup; only the next incremental has to be full.
+    /// Checks the hash file. If it is missing, the backup is sound; only the next incremental must be a full
+    /// one.
     fn check_hash_file(&self, link: &Entry, watch: &mut Watch<'_>) -> Result<()> {
         let Some(checksum) = &link.hash_file_checksum else { return Ok(()) };
         let path = hash_file::path_of(&self.path_of(link));
         let opened = self.catalog.open_file(&path).map_err(|error| match error.primary_code() {
-            // Anything but a regular file in its place was not written by us; what the disk refuses is no damage.
+            // Not a regular file: not written by us. An I/O error is no damage.
             ffi::SQLITE_ERROR => Error::corrupt(error.message()),
             _ => error,
         });
@@ -161,10 +159,10 @@ impl Backup<'_> {
         Err(Error::corrupt(format!("the hash file '{}' is not what was written", path.display())))
     }
 
-    /// The pages of a plain artifact are those of the snapshot.
+    /// Compares the pages of a plain artifact with the snapshot's.
     fn check_pages(&self, mut file: File, watch: &mut Watch<'_>) -> Result<Database> {
         let path = self.path_of(self.entry);
-        // Of a foreign backup nobody recorded what it should be.
+        // Nothing is recorded of a foreign backup.
         if self.entry.content_digest.is_some() {
             let geometry = rebuild::geometry_of(self.entry)?;
             let hashes = artifact::page_hashes(&mut file, &path, geometry.page_size, watch)?;
@@ -178,7 +176,7 @@ impl Backup<'_> {
         Ok(Database { file, path, _rebuilt: None })
     }
 
-    /// Refuses a delta of which nothing but the file itself says what it is, without expanding files that are none.
+    /// Refuses an uncatalogued delta, recognized by its content, without expanding other files.
     fn refuse_lone_delta(&self, mut file: File, plain: bool, watch: &mut Watch<'_>) -> Result<()> {
         let path = self.path_of(self.entry);
         let compression = Compression::from_word(&self.entry.compression).unwrap_or(Compression::None);
@@ -199,7 +197,7 @@ impl Backup<'_> {
             .run(&conn, || recognize::refuse_delta(&conn, &path))?
             .map_err(|error| disk_errors::told(&conn, error))
         {
-            // Whether the content is sound is not the question at this level.
+            // This level does not check the content.
             Err(error) if error.is_damage() => Ok(()),
             outcome => outcome,
         }

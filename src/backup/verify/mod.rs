@@ -1,12 +1,12 @@
-//! Verifying a backup that the catalog lists, and remembering the outcome.
+//! Verifies a backup and records the result in its catalog.
 //!
 //! # Promise
 //!
-//! The result has `status` `ok` or `corrupted`, and `details` with what was found. A pass is recorded in the catalog as
-//! `verified_at` and `verified_level`; a backup that failed is not called verified any longer, and gets `damaged_at`: no
-//! incremental builds on it. If its files and pages are what was written, and only a SQLite older than the one that made it finds fault with
-//! them, nothing is recorded. A catalog that cannot be
-//! written (a read-only directory) does not spoil the verification: the result then says that it was not recorded.
+//! The result has `status` `ok` or `corrupted`, and `details` with the findings. A pass is recorded in the
+//! catalog as `verified_at` and `verified_level`. A failure clears them and sets `damaged_at`: no incremental
+//! builds on such a backup. If its files and pages are as written, and only a SQLite older than the one that
+//! made it has findings, nothing is recorded. If the catalog cannot be written (a read-only directory), the
+//! verification still succeeds, and a note says that it was not recorded.
 
 pub mod database;
 pub mod findings;
@@ -22,38 +22,32 @@ use crate::connection::Caller;
 use crate::error::{Error, Result, UNCHANGED};
 use crate::progress::{Listener, Watch};
 
-/// The options of a verification or deletion that say where to look.
+/// The options of a verification or deletion.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object such as {\"dir\": \"/backups\"}")]
 pub struct Options {
     dir: Option<String>,
 }
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     /// `ok` or `corrupted`.
     pub status: &'static str,
-    /// How thoroughly it looked; less than was asked for where that could not be judged in full.
+    /// The level reached; lower than requested if not everything could be judged.
     pub level: &'static str,
-    /// The backup.
     pub id: String,
-    /// Its artifact.
     pub backup_path: String,
-    /// What is wrong.
+    /// The findings.
     pub details: Vec<String>,
-    /// When it passed.
     pub verified_at: Option<String>,
-    /// What could not be judged or recorded, and what else should be known.
+    /// What could not be judged or recorded, and other remarks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// Verifies the backup that `words` mean at a level that is a word, `quick` by default.
-///
-/// # Errors
-///
-/// No such backup or level, or when the question could not be answered.
+/// Verifies the backup `words` at a level, `quick` by default. Fails if there is no such backup or level, or
+/// it cannot be checked.
 pub fn check<'a>(
     caller: &'a Caller,
     words: Option<&str>,
@@ -105,7 +99,7 @@ const BY_OLDER: &str = "its files and pages are what was written, and a newer SQ
 
 const STAYS: &str = "its mark of an earlier verification, which could judge more, stays";
 
-/// Whether an earlier verification has looked more thoroughly than this level.
+/// Whether an earlier verification was more thorough.
 fn verified_beyond(entry: &Entry, level: Level) -> bool {
     entry.verified_level.as_deref().and_then(Level::from_word).is_some_and(|earlier| earlier > level)
 }
@@ -118,7 +112,7 @@ struct Verdict<'a> {
 
 fn record(backup: &Found<'_>, verdict: Verdict<'_>, watch: &mut Watch<'_>) -> Result<()> {
     let entry = &backup.entry;
-    // An entry that somebody changed stays as it is: signing it anew would make it ours.
+    // A modified entry stays as it is: sealing it would declare it ours.
     if !entry.is_intact() || !backup.known.iter().any(|listed| listed.is_same(entry)) {
         return Ok(());
     }

@@ -1,22 +1,24 @@
-//! A schema that this SQLite cannot read, because another one made it, is not damage.
+//! Distinguishes a schema made by another SQLite from damage.
 //!
 //! # Promise
 //!
-//! SQLite answers `SQLITE_CORRUPT` ("malformed database schema") to a schema that a newer SQLite made with words that it does not know,
-//! and to one that only differs in how it was compiled. Such a database is told apart from a damaged one, and refused in words:
+//! SQLite returns `SQLITE_CORRUPT` ("malformed database schema") for a schema with the syntax of a newer
+//! SQLite, and for one that depends on compile-time options. Such a database is recognized and refused with a
+//! clear error:
 //!
-//! - a live database whose schema table can be read row by row, though not understood, is not moved aside;
-//! - a backup whose pages are proved to be the snapshot's is not called corrupted: whoever took it could read its schema;
-//! - a database whose header names a version of the file format that this SQLite does not know (`wal2`, say) is refused as well, be it
-//!   the target of a restore or a backup that nobody recorded: `SQLITE_NOTADB` is SQLite's answer to garbage, too;
-//! - of a backup of which nobody recorded what it should be, the pages are checked without the parts that this SQLite does not
-//!   understand, if a newer SQLite wrote it. If they are right, it is refused in words too.
+//! - a live database whose schema table can be read row by row is not moved aside;
+//! - a backup whose pages are proved to be the snapshot's is not called corrupted: its maker could read the
+//!   schema;
+//! - a database whose header has an unknown file format version (such as `wal2`) is refused as well, as the
+//!   target of a restore or as an uncatalogued backup: SQLite returns `SQLITE_NOTADB` for it, as for garbage;
+//! - the pages of an uncatalogued backup are checked without the parts that this SQLite does not understand,
+//!   if a newer one wrote it. If they are right, it is refused with a clear error, too.
 //!
 //! # How
 //!
-//! With `PRAGMA writable_schema=ON`, SQLite leaves out what it does not understand in a schema, and reads the rest. Which SQLite wrote a
-//! database last stands in bytes 96–99 of its header (<https://www.sqlite.org/fileformat.html>, section 1.3), which one took a
-//! backup in its entry.
+//! With `PRAGMA writable_schema=ON`, SQLite skips the parts of a schema that it does not understand. The
+//! header's bytes 96–99 have the version of SQLite that last wrote the database
+//! (<https://www.sqlite.org/fileformat.html>, section 1.3); an entry has the one that took the backup.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -29,22 +31,21 @@ use crate::backup::catalog::entry::Entry;
 use crate::error::{Error, Result};
 use crate::host;
 
-/// The first bytes of every database.
 pub const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
-/// The version of the file format that stands for a WAL.
+/// The file format version of WAL mode.
 const NEWEST_FORMAT: u8 = 2;
 
-/// The part of a header up to the number of the SQLite that wrote last.
+/// The part of the header up to the version of the last writer.
 const HEADER: usize = 100;
 
-/// Whether an error says that the schema cannot be understood, for whatever reason.
+/// Whether an error says that the schema cannot be parsed, for any reason.
 pub fn is_of_schema(error: &Error) -> bool {
     error.primary_code() == ffi::SQLITE_CORRUPT && error.message().contains("malformed database schema")
 }
 
-/// Whether the schema table can be read row by row; from here on, `conn` leaves out what it does not understand.
+/// Whether the schema table can be read row by row. Sets `conn` to skip what it does not understand.
 pub fn can_be_read(conn: &Connection) -> bool {
-    // Some hosts forbid it by default; this connection is ours, and only reads.
+    // Some hosts forbid it by default; this connection is ours and only reads.
     let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false);
     let read = || -> rusqlite::Result<i64> {
         conn.execute_batch("PRAGMA writable_schema=ON")?;
@@ -55,7 +56,7 @@ pub fn can_be_read(conn: &Connection) -> bool {
     read().is_ok_and(|rows| rows > 0)
 }
 
-/// The refusal of a live database with such a schema.
+/// The error for a live database with such a schema.
 pub fn refusal_of_target(path: &Path, error: &Error) -> Error {
     Error::usage(format!(
         "cannot restore into '{}': this SQLite ({}) cannot read its schema ({error}); a newer SQLite made it, or it is damaged. Restore \
@@ -65,11 +66,8 @@ pub fn refusal_of_target(path: &Path, error: &Error) -> Error {
     ))
 }
 
-/// Refuses the header of a database in a format that this SQLite does not know; errors speak of `path`.
-///
-/// # Errors
-///
-/// Such a header. What is no header at all is none.
+/// Refuses a database header with an unknown file format version; ignores anything else. `path` is for
+/// errors.
 pub fn refuse_format(header: &[u8], path: &Path) -> Result<()> {
     let (Some(magic), Some(&[writes, reads])) =
         (header.get(..16), header.get(18..20).and_then(|found| found.first_chunk()))
@@ -88,12 +86,12 @@ pub fn refuse_format(header: &[u8], path: &Path) -> Result<()> {
     )))
 }
 
-/// Whether a newer SQLite than this one took the backup, or wrote the plain database in `file` last.
+/// Whether a newer SQLite than this one took the backup, or last wrote the plain database in `file`.
 pub fn is_newer(file: &File, entry: &Entry) -> bool {
     newest(file, entry) > ours()
 }
 
-/// The refusal of a backup with such a schema.
+/// The error for a backup with such a schema.
 pub fn refusal_of_backup(file: &File, entry: &Entry, error: &Error) -> Error {
     let by = match newest(file, entry) {
         number if number > ours() => format!("was made by a newer SQLite ({})", text_of(number)),
@@ -108,7 +106,7 @@ pub fn refusal_of_backup(file: &File, entry: &Entry, error: &Error) -> Error {
     ))
 }
 
-/// A finding of a check that may only come from what was left out.
+/// Whether a finding may only result from the skipped parts.
 pub fn is_of_what_was_left_out(finding: &str) -> bool {
     let line = finding.split_once(": ").map_or(finding, |(_, line)| line);
     (line.starts_with("Page ") && line.ends_with("never used")) || line.starts_with("max rootpage (")
@@ -118,7 +116,7 @@ fn ours() -> u32 {
     u32::try_from(rusqlite::version_number()).unwrap_or_default()
 }
 
-/// The number of the newest SQLite that is known to have had a hand in it, 0 if none is.
+/// The newest version of SQLite known to have written it, 0 if none is.
 fn newest(mut file: &File, entry: &Entry) -> u32 {
     let mut header = [0; HEADER];
     let read = file.rewind().and_then(|()| file.read_exact(&mut header));
@@ -132,7 +130,7 @@ fn wrote_last(header: &[u8; HEADER]) -> u32 {
     u32::from_be_bytes([a, b, c, d])
 }
 
-/// The number in SQLite's own form, as `3054001`, of a text such as `SQLite 3.54.1`.
+/// SQLite's version number, as `3054001`, for a text such as `SQLite 3.54.1`.
 fn number_of(text: &str) -> Option<u32> {
     let mut parts = text.strip_prefix("SQLite ")?.split('.').map(str::parse::<u32>);
     let (major, minor) = (parts.next()?.ok()?, parts.next()?.ok()?);
