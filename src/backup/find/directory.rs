@@ -1,4 +1,4 @@
-//! The directory that holds the backups.
+//! The directory of the backups.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,7 @@ use crate::files;
 use crate::progress::Watch;
 use crate::settings;
 
-/// The default directory of the caller's database.
-///
-/// # Errors
-///
-/// A database without a file has no default directory.
+/// The default directory of the caller's database. Fails for a database without a file.
 pub fn default_directory(caller: &Caller, watch: &mut Watch<'_>) -> Result<PathBuf> {
     let configured = source::settings(caller, watch)?.text(&settings::BACKUP_DIR)?;
     match (configured, caller.file()) {
@@ -27,11 +23,7 @@ pub fn default_directory(caller: &Caller, watch: &mut Watch<'_>) -> Result<PathB
     }
 }
 
-/// The directory that an argument names, or the default one; it need not exist.
-///
-/// # Errors
-///
-/// An argument that cannot be a path, or one that names something other than a directory.
+/// The named directory, or the default one; it need not exist.
 pub fn directory(caller: &Caller, argument: Option<&str>, watch: &mut Watch<'_>) -> Result<PathBuf> {
     let Some(text) = argument else {
         return default_directory(caller, watch);
@@ -48,11 +40,7 @@ pub fn directory(caller: &Caller, argument: Option<&str>, watch: &mut Watch<'_>)
     }
 }
 
-/// Refuses a text that can be no path.
-///
-/// # Errors
-///
-/// An error that says why.
+/// Refuses a text that cannot be a path.
 pub fn check_text(text: &str, what: &str) -> Result<()> {
     if text.is_empty() {
         return Err(Error::usage(format!(
@@ -65,11 +53,7 @@ pub fn check_text(text: &str, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// The path from the root on.
-///
-/// # Errors
-///
-/// What the system says.
+/// Makes a path absolute.
 pub fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|error| Error::io("resolve the path", path, &error))
 }

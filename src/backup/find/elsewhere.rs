@@ -1,19 +1,20 @@
-//! Backups that were put elsewhere than into the default directory, and how `latest` finds them.
+//! Pointers to backups outside the default directory, by which `latest` finds them.
 //!
 //! # Promise
 //!
-//! - A backup into another directory leaves a pointer in the default directory, if that has a catalog: who asks there for the
-//!   newest gets it, and not an older one in silence.
-//! - A pointer is a hint and no more. What it leads to must be listed by the catalog there, with the same id, intact and of the
-//!   same source, and its file must be there in full. If it is not, the pointer is passed over, in words. A file of pointers that is damaged,
-//!   or larger than any of ours, holds none. A pointer that cannot be written is a note of the backup.
-//! - For each source the newest pointers are kept ([`MOST_OF_ONE`]), and not more than [`MOST`] of all.
+//! - A backup into another directory adds a pointer to the default directory, if that has a catalog. So
+//!   `latest` there finds the newest backup instead of silently using an older one.
+//! - A pointer is only a hint. Its backup must be in the other catalog with the same id, intact and of the
+//!   same source, and its file must be complete. Otherwise the pointer is skipped, with a note. A pointer
+//!   file that is damaged, or larger than any of ours, has no pointers. If a pointer cannot be written, the
+//!   backup has a note.
+//! - For each source the newest pointers are kept ([`MOST_OF_ONE`]), and at most [`MOST`] in all.
 //!
 //! # How
 //!
-//! Pointers lie in a file of their own: version 0.1.0 refuses a whole manifest with an entry that leads out of its directory. The
-//! file is replaced as the manifest is, under the same lock. A pointer remembers the place in the order of the default catalog that
-//! its backup would have there.
+//! Pointers have their own file: version 0.1.0 refuses a whole manifest with an entry outside its directory.
+//! The file is replaced like the manifest, under the same lock. A pointer's sequence ranks its backup among
+//! those of the default directory's catalog.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -36,28 +37,27 @@ use crate::files::{self, LiveFiles};
 use crate::json;
 use crate::progress::Watch;
 
-/// What the file's name has behind the manifest's.
+/// The suffix to the manifest's name.
 pub const SUFFIX: &str = ".elsewhere";
-/// How many pointers are kept for each source.
+/// Pointers kept for each source.
 const MOST_OF_ONE: usize = 8;
-/// How many are kept in all.
+/// Pointers kept in all.
 const MOST: usize = 256;
 
-/// Where a backup was put.
+/// Points to a backup elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pointer {
-    /// The backup's id.
     pub id: String,
     /// As in the catalog object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_name: Option<String>,
     /// As in the catalog object.
     pub source_path: String,
-    /// The artifact, absolute.
+    /// The artifact's absolute path.
     pub backup_path: String,
     /// As in the catalog object.
     pub created_at: String,
-    /// Its place in the order of the default directory's catalog.
+    /// The rank in the default directory's catalog.
     pub sequence: u64,
 }
 
@@ -68,16 +68,12 @@ impl<'a> From<&'a Pointer> for Made<'a> {
 }
 
 impl Pointer {
-    /// Whether its backup was made after that one.
+    /// Whether its backup was made after `entry`.
     pub fn is_newer_than(&self, entry: &Entry) -> bool {
         self.sequence > entry.made()
     }
 
-    /// The backup that it leads to.
-    ///
-    /// # Errors
-    ///
-    /// Why it leads to nothing.
+    /// Finds its backup. The error says why there is none.
     pub fn follow<'a>(
         &self,
         source: Option<&Source>,
@@ -106,7 +102,7 @@ impl Pointer {
     }
 }
 
-/// The pointers in a directory, the newest first.
+/// A directory's pointers, newest first.
 pub fn pointers(catalog: &Catalog<'_>) -> Vec<Pointer> {
     let path = files::with_suffix(&catalog.directory().join(MANIFEST), SUFFIX);
     let Ok(Some(file)) = catalog.open_file(&path) else { return Vec::new() };
@@ -117,7 +113,7 @@ pub fn pointers(catalog: &Catalog<'_>) -> Vec<Pointer> {
     }
 }
 
-/// The pointers in the text of their file.
+/// Parses a pointer file.
 pub(crate) fn parse(text: &[u8]) -> Vec<Pointer> {
     let listed = bounded::each(text, bounds::POINTERS, |text| serde_json::from_str::<Pointer>(text).ok());
     let Ok(Listed::All(mut found)) = listed else { return Vec::new() };
@@ -125,15 +121,15 @@ pub(crate) fn parse(text: &[u8]) -> Vec<Pointer> {
         let path = Path::new(&pointer.backup_path);
         path.is_absolute() && !pointer.backup_path.contains('\0') && pointer.sequence < LARGEST_SEQUENCE
     });
-    // Of one number the last in the file is the newest.
+    // Of equal sequences the last in the file is the newest.
     found.reverse();
     found.sort_by_key(|pointer| Reverse(pointer.sequence));
     found.truncate(MOST);
     found
 }
 
-/// Leaves a pointer to a backup that was put elsewhere; a note, if that was to be done and could not be.
-/// `entry` is as results show it, and its artifact lies at `place`.
+/// Adds a pointer to a backup, if it is elsewhere; returns a note if that fails. `entry` is as in results,
+/// `place` the artifact's path.
 pub fn leave(
     caller: &Caller,
     entry: &Entry,
@@ -162,7 +158,7 @@ fn leave_pointer(
     if !has_catalog || files::same_file(&directory, there) {
         return Ok(());
     }
-    // A link on the way to it may lead elsewhere one day.
+    // Resolved: a link on the path may change later.
     let place = if cfg!(windows) {
         place.to_path_buf()
     } else {
@@ -176,7 +172,7 @@ fn leave_pointer(
     let mut known = pointers(&catalog);
     Source::of(caller, watch)?.among(made(&entries, &known))?;
     known.retain(|pointer| pointer.backup_path != backup_path);
-    // As if it had come into this catalog.
+    // Ranks it as if it were added to this catalog.
     let mut placed = entry.clone();
     placed.follow(&entries);
     let sequence = after(placed.made(), &known);
@@ -197,17 +193,17 @@ fn leave_pointer(
     writer.put_beside(SUFFIX, &text)
 }
 
-/// The sequence number, or the first behind all pointers.
+/// The sequence, or the first one after all pointers.
 pub fn after(sequence: u64, pointers: &[Pointer]) -> u64 {
     pointers.iter().map(|pointer| pointer.sequence + 1).fold(sequence, u64::max).min(LARGEST_SEQUENCE - 1)
 }
 
-/// What entries and pointers were made of, each the newest first.
+/// The sources of entries and pointers, each newest first.
 pub fn made<'a>(entries: &'a [Entry], pointers: &'a [Pointer]) -> impl Iterator<Item = Made<'a>> + Clone {
     entries.iter().map(Made::from).chain(pointers.iter().map(Made::from))
 }
 
-/// Of each source the newest pointers; `pointers` are newest first.
+/// Limits the pointers for each source; `pointers` are newest first.
 fn newest_of_each(pointers: Vec<Pointer>) -> Vec<Pointer> {
     let mut seen: HashMap<(bool, String), usize> = HashMap::new();
     let mut kept: Vec<Pointer> = pointers

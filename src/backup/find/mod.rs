@@ -1,18 +1,21 @@
-//! Which backup is meant: a path, an id, or `latest`.
+//! Finds a backup by a path, an id, or `latest`.
 //!
 //! # Promise
 //!
-//! - `latest` is the newest backup of the caller's own [`source`] in the catalog of `dir`, else of the default directory,
-//!   and then also of those that were put [`elsewhere`]. Another source's is never taken. Who has no source, such as a database in
-//!   memory, gets the newest where all are of one source. What was saved before a restore is not meant, unless there is nothing else.
-//! - An id is looked up in the same catalog, and among those that were put elsewhere.
-//! - Anything else is a path. The catalog is then that of the path's own directory (`dir` is not needed). An artifact that it
-//!   does not list is described by [`uncatalogued`](self::uncatalogued).
+//! - `latest` is the newest backup of the caller's own [`source`] in the catalog of `dir`, else of the
+//!   default directory and of those [`elsewhere`]. It is never another source's. A caller without a source,
+//!   such as a database in memory, gets the newest if all are of one source. A restore's safety backup is
+//!   used only if there is no other.
+//! - An id is looked up in the same catalog, and among those elsewhere.
+//! - Anything else is a path. The catalog is then that of the path's own directory (`dir` is not needed). An
+//!   artifact that it does not list is described by [`uncatalogued`].
 //!
-//! What is the caller's own because its settings say so ([`Found::claimed`], [`Found::doubted`]) is told apart: settings are rows, and
-//! whoever writes them is not always who may read, or delete, those backups.
+//! Backups that are the caller's own only by its settings are marked ([`Found::claimed`],
+//! [`Found::doubted`]): settings are rows, and whoever writes them may lack the right to read or delete those
+//! backups.
 //!
-//! A backup whose deletion failed is never `latest`; by its path or its id it can be verified and restored as long as it lies there.
+//! A backup whose deletion failed is never `latest`; by path or id it can be verified and restored while its
+//! file exists.
 //!
 //! A path that is a live database, or leads to one, is refused before anything is opened.
 
@@ -34,19 +37,17 @@ use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles};
 use crate::progress::Watch;
 
-/// A backup that was found.
 pub struct Found<'a> {
-    /// The catalog that lists it, or of the directory in which it lies.
+    /// The catalog that lists it, or that of its directory.
     pub catalog: Catalog<'a>,
-    /// What that lists, newest first: the backups and those whose deletion failed.
+    /// The catalog's entries, newest first: backups and those whose deletion failed.
     pub known: Vec<Entry>,
-    /// Its entry.
     pub entry: Entry,
-    /// What whoever asked for `latest` should know of newer ones.
+    /// On newer backups, for `latest`.
     pub note: Option<String>,
-    /// See [`Source::only_claims`]; never of what was named.
+    /// See [`Source::only_claims`]; only for `latest`.
     pub claimed: bool,
-    /// See [`Source::doubts`]; never of what was named.
+    /// See [`Source::doubts`]; only for `latest`.
     pub doubted: bool,
 }
 
@@ -55,24 +56,19 @@ impl<'a> Found<'a> {
         Self { catalog, known, entry, note: None, claimed: false, doubted: false }
     }
 
-    /// The same as what `source` has for `latest`.
+    /// Adds the results for `latest`.
     fn latest(self, note: Option<String>, source: Option<&Source>) -> Self {
         let claimed = source.is_some_and(|source| source.only_claims(&self.entry));
         let doubted = source.is_some_and(|source| source.doubts(&self.entry));
         Self { note, claimed, doubted, ..self }
     }
 
-    /// It, to read its artifact.
     pub fn backup(&self) -> Backup<'_> {
         Backup { catalog: &self.catalog, known: &self.known, entry: &self.entry, staged: None }
     }
 }
 
-/// Finds the backup that `words` mean; `targets` are directories in which it may be rebuilt.
-///
-/// # Errors
-///
-/// No such backup, a directory without a catalog, or one that cannot be read.
+/// Finds the backup `words`; `targets` are directories in which it may be rebuilt.
 pub fn backup<'a>(
     caller: &Caller,
     live: &'a LiveFiles,
@@ -111,7 +107,7 @@ fn latest<'a>(caller: &Caller, live: &'a LiveFiles, dir: Option<&str>, watch: &m
         Some(_) => Vec::new(),
     };
     let source = Source::of(caller, watch)?.among(elsewhere::made(entries, &pointers))?;
-    // Who stands for nobody may have what is of one source alone.
+    // A caller without a source may use backups that are all of one source.
     let source = Some(source).filter(|source| source.is_known() || source::only(entries).is_none());
     let own = |made: Made<'_>| source.as_ref().is_none_or(|source| source.owns(made));
     let newest = newest(entries.iter().filter(|entry| own(Made::from(*entry))));
@@ -145,7 +141,7 @@ fn latest<'a>(caller: &Caller, live: &'a LiveFiles, dir: Option<&str>, watch: &m
 const ONLY_SAVED: &str = "this directory holds no other backup of the database than what was saved before a restore; one that lies elsewhere is \
                           meant by its path, or by {\"dir\": …}";
 
-/// What was saved before a restore counts only where there is nothing else: a second restore is not meant to undo the first.
+/// A safety backup only if there is no other: a second restore should not undo the first.
 fn newest<'e>(mut own: impl Iterator<Item = &'e Entry> + Clone) -> Option<&'e Entry> {
     own.clone().find(|entry| entry.name.as_deref() != Some(BEFORE_RESTORE)).or_else(|| own.next())
 }
@@ -155,11 +151,8 @@ fn told_of(lost: &[String]) -> Option<String> {
     (!lost.is_empty()).then(|| format!("newer backups were put elsewhere and are not there: {several}"))
 }
 
-/// The backups of the caller's own source in its default directory that were verified.
-///
-/// # Errors
-///
-/// A directory or a catalog that cannot be read, or a copy that has the name of its original.
+/// The verified backups of the caller's own source in its default directory. Fails for a copy with its
+/// original's name.
 pub fn verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
     if caller.file().is_none() {
         return Ok(Vec::new());
@@ -175,7 +168,7 @@ pub fn verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
     Ok(entries.into_iter().filter(sound).collect())
 }
 
-/// Whether the backup with this id is in the caller's default directory, or was put elsewhere, and its file is there.
+/// Whether the backup with this id is in the caller's default directory or elsewhere, and its file exists.
 pub fn is_there(caller: &Caller, id: &str) -> Result<bool> {
     let mut watch = Watch::new(caller, None);
     let directory = directory::default_directory(caller, &mut watch)?;
@@ -196,7 +189,7 @@ fn no_backup(path: &Path) -> Error {
     Error::usage(format!("'{}' is not a backup; pass the path of one, its id, or 'latest'", path.display()))
 }
 
-/// The backup at a path.
+/// Finds the backup at a path.
 pub fn by_path<'a>(live: &'a LiveFiles, path: &Path, targets: &[&Path], watch: &mut Watch<'_>) -> Result<Found<'a>> {
     live.refuse(path)?;
     let name = match path.file_name().and_then(|name| name.to_str()) {

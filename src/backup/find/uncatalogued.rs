@@ -1,14 +1,14 @@
-//! Backups that no catalog lists: files of other tools, or of ours that came without their catalog.
+//! Describes backups that no catalog lists: other tools' files, or ours without their catalog.
 //!
 //! # Promise
 //!
-//! - A path that holds a whole SQLite database, plain or in gzip or zstd frames, can be verified and restored although nothing is
-//!   recorded of it: then only its own soundness can be judged (`quick_check`), not whether it is what was written. If its hash file
-//!   lies beside it, that says what was written, and counts.
-//! - A delta says nothing without the backups that it builds on, so without a catalog it is refused: by its hash file, or by what it holds
-//!   itself (see [`recognize`](crate::backup::artifact::recognize)).
-//! - A file that this process has open is refused where that can be known (Linux): it may be a live database, and closing a second
-//!   descriptor of one drops its locks.
+//! - A file with a complete SQLite database, plain or in gzip or zstd frames, can be verified and restored
+//!   although nothing is recorded of it: then only its own soundness can be judged (`quick_check`), not
+//!   whether it is what was written. If its hash file is beside it, that has what was written, and counts.
+//! - A delta is useless without the backups that it builds on, so without a catalog it is refused: by its
+//!   hash file or by its content (see [`recognize`](crate::backup::artifact::recognize)).
+//! - A file that this process has open is refused if that can be detected (Linux): it may be a live database,
+//!   and closing a second descriptor of one drops its locks.
 
 use std::fs::File;
 use std::io::Read;
@@ -32,11 +32,8 @@ const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Bytes of a database's header (<https://www.sqlite.org/fileformat.html>, section 1.3).
 const HEADER: usize = 100;
 
-/// What can be said of the artifact at `path`, which may be rebuilt in one of the directories `targets`.
-///
-/// # Errors
-///
-/// Anything that is no database, or a file that must not be opened.
+/// Describes the artifact at `path`, which may be rebuilt in one of the directories `targets`. Fails if it is
+/// no database.
 pub fn describe(catalog: &Catalog<'_>, path: &Path, targets: &[&Path], watch: &mut Watch<'_>) -> Result<Entry> {
     if files::open_in_this_process(path) {
         return Err(Error::usage(format!(
@@ -86,7 +83,7 @@ pub fn describe(catalog: &Catalog<'_>, path: &Path, targets: &[&Path], watch: &m
     Ok(entry)
 }
 
-/// The catalog object in the hash file beside it, unless it builds on something.
+/// The catalog object in the hash file beside it; refuses an incremental.
 fn beside(catalog: &Catalog<'_>, path: &Path) -> Result<Option<Entry>> {
     let hash_path = hash_file::path_of(path);
     let Some(file) = catalog.open_file(&hash_path)? else { return Ok(None) };
@@ -99,10 +96,10 @@ fn beside(catalog: &Catalog<'_>, path: &Path) -> Result<Option<Entry>> {
             path.display()
         )));
     }
-    // The catalog may list the original of this copy: what is done to the one must not be taken for the other.
+    // The catalog may list the original of this copy; operations on one must not affect the other.
     entry.id.clear();
     entry.unmark();
-    // It may have been renamed on its way.
+    // It may have been renamed.
     entry.backup_path = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     entry.seal();
     Ok(Some(entry))
@@ -147,7 +144,8 @@ fn page_size_of(file: &mut File, compression: Compression, path: &Path) -> Resul
     }
 }
 
-/// The length of the plain content. A bomb is found out by the space that it would take, wherever it could be rebuilt.
+/// The length of the plain content. A decompression bomb is detected by the space that it would take wherever
+/// it could be rebuilt.
 fn plain_length(
     file: &mut File,
     compression: Compression,

@@ -1,4 +1,4 @@
-//! What the caller's database says of itself, as it was committed.
+//! Reads the caller's database in its committed state.
 
 use rusqlite::{Connection, ffi};
 
@@ -8,12 +8,12 @@ use crate::host::Transaction;
 use crate::progress::Watch;
 use crate::settings::Settings;
 
-/// The settings as they were committed.
+/// The committed settings.
 pub fn settings(caller: &Caller, watch: &mut Watch<'_>) -> Result<Settings> {
     read(caller, watch, Settings::of)
 }
 
-/// Reads something as it was committed, through a sidecar: the caller's own busy handler could not be interrupted.
+/// Reads committed state through a sidecar: a wait by the caller's own busy handler could not be interrupted.
 pub fn read<T>(caller: &Caller, watch: &mut Watch<'_>, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let mut standing = caller.standing()?;
     let own = caller.file().is_none() || standing.excludes_others() || standing.transaction == Transaction::Read;
@@ -23,7 +23,7 @@ pub fn read<T>(caller: &Caller, watch: &mut Watch<'_>, read: impl FnOnce(&Connec
     let writes = standing.transaction == Transaction::Write;
     let sidecar = Sidecar::open_reader(caller, &standing)?;
     match sidecar.begin_read(caller, &mut standing, watch) {
-        // The caller itself keeps the sidecar out; what it has changed without a commit must do then.
+        // The caller itself locks the sidecar out; use its uncommitted state.
         Err(error) if writes && error.primary_code() == ffi::SQLITE_BUSY => read(caller.connection()),
         outcome => outcome.and_then(|()| read(sidecar.connection())),
     }

@@ -1,4 +1,4 @@
-//! The sources that a catalog has backups of, for those who have to choose.
+//! Lists a catalog's sources, for errors.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,26 +7,24 @@ use crate::backup::catalog::entry::Entry;
 use crate::backup::find::source::{Made, Source};
 use crate::error::Error;
 
-/// How many sources an error lists.
+/// Sources listed in an error.
 const MOST_LISTED: usize = 8;
 
-/// The source that a backup is of, by its own words.
+/// A backup's source, as recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key<'a> {
-    /// The queue of that name.
+    /// A queue's name.
     Named(&'a str),
-    /// The database at that path.
+    /// A database's path.
     At(&'a str),
 }
 
 impl<'a> Key<'a> {
-    /// The source of what was made so.
     pub fn of(backup: impl Into<Made<'a>>) -> Self {
         let made = backup.into();
         made.name.map_or(Self::At(made.path), Self::Named)
     }
 
-    /// The name or the path.
     pub fn text(self) -> &'a str {
         match self {
             Self::Named(text) | Self::At(text) => text,
@@ -42,13 +40,13 @@ impl<'a> Key<'a> {
     }
 }
 
-/// The only source that these backups are of, if there is only one.
+/// The source, if all backups are of one.
 pub fn only(entries: &[Entry]) -> Option<Key<'_>> {
     let first = Key::of(entries.first()?);
     entries.iter().all(|entry| Key::of(entry) == first).then_some(first)
 }
 
-/// The error of who finds no backup of its own, but others'. `entries` are newest first.
+/// The error for a caller who has no backup, but others do. `entries` are newest first.
 pub fn none_of(source: &Source, directory: &Path, entries: &[Entry]) -> Error {
     let there = listed(entries);
     if !source.is_known() {
@@ -67,7 +65,7 @@ pub fn none_of(source: &Source, directory: &Path, entries: &[Entry]) -> Error {
     ))
 }
 
-/// The sources that there are, in words.
+/// Describes the sources.
 fn listed(entries: &[Entry]) -> String {
     let mut order: Vec<Key<'_>> = Vec::new();
     let mut found: HashMap<Key<'_>, (usize, &str)> = HashMap::new();

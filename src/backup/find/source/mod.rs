@@ -1,34 +1,36 @@
-//! Sources: which of the backups in a catalog are of the caller's database.
+//! Sources: decides which backups in a catalog are of the caller's database.
 //!
 //! # Promise
 //!
-//! - A **source** is the setting `queue_name` where a database has one, else the database's canonical path. Every plan, `latest`,
-//!   parent and age is of one source. Nothing is guessed: who finds nothing of its own gets an error that lists the sources that
-//!   are there ([`none_of`]).
-//! - A backup that bears the caller's name is its own, wherever it was made. A backup without a name (version 0.1.0 wrote no
-//!   others) is the caller's own if it was made of the file at the caller's path, at another path that leads to the very same
-//!   file (a bind mount, a hard link), or at one of `former_paths` at which nothing lies any more. So a queue that gets a name keeps its earlier
-//!   backups. A backup with a name is never taken by its path alone.
-//! - **A copy has the name of its original.** If the newest backup of the caller's name was made at another path, and something
-//!   else than the caller's own file still lies there, the call is refused: else two databases would take each other's backups.
-//!   If nothing lies there the database has moved (a container's path does not exist on its host), and goes on. A path in
-//!   `former_paths` is not asked about: something else may lie there by now. But settings are rows, and whoever writes them could claim
-//!   another database's name and path: what was made of a path at which another file lies now is
-//!   [in doubt](Source::doubts), and neither deleted by rotation nor pushed. Nor does root restore by `latest` what a database
-//!   [only claims](Source::only_claims), unless its owner could take it as well.
-//! - A database without a file and without a name has **no source** ([`Source::is_known`]): it stands for nobody.
+//! - A **source** is a database's setting `queue_name`, else its canonical path. Every plan, `latest`, parent
+//!   and age is of one source. Nothing is guessed: a caller without own backups gets an error that lists the
+//!   existing sources ([`none_of`]).
+//! - A backup with the caller's name is its own, wherever it was made. A backup without a name (version 0.1.0
+//!   wrote no others) is the caller's own if it was made at the caller's path, at another path of the same
+//!   file (a bind mount, a hard link), or at one of `former_paths` where no file exists any more. So a queue
+//!   that gets a name keeps its earlier backups. A backup with a name is never assigned by its path alone.
+//! - **A copy has the name of its original.** If the newest backup with the caller's name was made at another
+//!   path, and another file exists there, the call is refused: else two databases would use each other's
+//!   backups. If no file exists there, the database has moved (a container's path does not exist on its
+//!   host), and the call proceeds. A path in `former_paths` is not checked: another file may be there by now.
+//!   But settings are rows, and whoever writes them could claim another database's name and path. So backups
+//!   from a path with another file are [in doubt](Source::doubts), and rotation does not delete them, nor are
+//!   they pushed. Nor does root restore by `latest` what a database [only claims](Source::only_claims),
+//!   unless its owner could read it as well.
+//! - A database without a file and a name has **no source** ([`Source::is_known`]).
 //!
-//! # Who asks
+//! # Who checks
 //!
-//! Backup, `latest` (restore, verify, delete), rotation and its plan, and the age of the newest backup refuse a copy: each would
-//! mix its backups with those of the original, or take them. What names a backup by path or id asks nothing, nor does the table of all
-//! backups. A restore saves what a copy holds under its path alone: the order to restore was clear, and must not fail for it.
+//! Backup, `latest` (restore, verify, delete), rotation and its plan, and the age of the newest backup refuse
+//! a copy: each would mix its backups with the original's, or use them. Operations on a path or id do not
+//! check, nor does the table of all backups. A restore saves a copy's content under its path alone: the
+//! restore was requested, and must not fail because of it.
 //!
 //! # How
 //!
-//! [`Source::of`] reads the settings, and [`Source::among`] looks with `stat` at the paths that a catalog names; other databases are never
-//! opened. A database that is too broken for its settings to be read has the name that the newest backup of its path has: an older one
-//! may be of another queue, which lay there before.
+//! [`Source::of`] reads the settings, and [`Source::among`] calls `stat` on the paths in a catalog; other
+//! databases are never opened. If a database is too broken to read its settings, its name is that of the
+//! newest backup of its path: an older one may be of another queue that had this path before.
 
 mod committed;
 mod listing;
@@ -46,19 +48,19 @@ use crate::files;
 use crate::progress::Watch;
 use crate::settings;
 
-/// The source that a database is.
+/// The identity of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     name: Name,
-    /// The database's path; empty without a file.
+    /// Empty without a file.
     path: String,
     /// The paths whose unnamed backups are its own.
     paths: HashSet<String>,
     /// The setting `former_paths`.
     former: HashSet<String>,
-    /// Those of `paths` that are its own because `former_paths` says so.
+    /// Those of `paths` that come from `former_paths`.
     claimed: HashSet<String>,
-    /// Paths at which other files lie.
+    /// Paths of other files.
     others: HashSet<String>,
 }
 
@@ -66,27 +68,26 @@ pub struct Source {
 enum Name {
     None,
     Given(String),
-    /// The database is too broken to say.
+    /// The database is too broken to read it.
     Unread,
 }
 
-/// What lies at a path that a catalog names.
+/// The file at a path in a catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum There {
-    /// Nothing.
+    /// Does not exist.
     Nothing,
-    /// The caller's own file.
     Itself,
-    /// Another file, or something that cannot be looked at.
+    /// Another file, or one whose metadata cannot be read.
     Another,
 }
 
-/// What a backup was made of.
+/// The source recorded for a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Made<'a> {
-    /// The name of the queue, if it had one.
+    /// The queue's name, if any.
     pub name: Option<&'a str>,
-    /// The path of the database.
+    /// The database's path.
     pub path: &'a str,
 }
 
@@ -96,11 +97,11 @@ impl<'a> From<&'a Entry> for Made<'a> {
     }
 }
 
-/// The path by which a database is known: without links where that can be said, empty without a file.
+/// The path that identifies a database: canonical if possible, empty without a file.
 pub fn path_of(file: Option<&Path>) -> String {
     let Some(file) = file else { return String::new() };
-    // On Windows the canonical spelling is one that nobody writes, and SQLite's own is absolute. Where others may give the name to another
-    // file, it leads to this one no longer for sure: SQLite has resolved it when it opened the database.
+    // On Windows the canonical form is unusual, and SQLite's own path is absolute. If others can rename the
+    // file, the path may lead to another one by now; SQLite resolved it when it opened the database.
     let by_name = cfg!(windows) || files::others_rename(file);
     let canonical = if by_name { None } else { std::fs::canonicalize(file).ok() };
     files::text_of(&canonical.unwrap_or_else(|| file.to_path_buf()))
@@ -125,7 +126,7 @@ impl Source {
 
     fn at(file: Option<&Path>) -> Self {
         let path = path_of(file);
-        // As SQLite calls it, too: so did version 0.1.0.
+        // SQLite's path, too, as version 0.1.0 recorded it.
         let called = file.map_or_else(String::new, files::text_of);
         let paths = HashSet::from([path.clone(), called]);
         Self {
@@ -138,19 +139,16 @@ impl Source {
         }
     }
 
-    /// The same, when this catalog has been looked at; `entries` are newest first.
-    ///
-    /// # Errors
-    ///
-    /// A copy that has the name of its original.
+    /// Resolves the source within a catalog; `made` is newest first. Fails for a copy with its original's
+    /// name.
     pub fn among<'e>(self, made: impl Iterator<Item = Made<'e>> + Clone) -> Result<Self> {
         let own = PathBuf::from(&self.path);
-        // Where others may give the name to another file, that it leads to the same one says nothing.
+        // If others can rename the file, it is no proof that a path leads to the same one.
         let own = Some(own).filter(|own| !files::others_rename(own));
         self.among_with(made, |path| look(path, own.as_deref()))
     }
 
-    /// As [`Source::among`], with what lies at a path as an argument.
+    /// As [`Source::among`], with the look-up as an argument.
     fn among_with<'e>(
         mut self,
         made: impl Iterator<Item = Made<'e>> + Clone,
@@ -205,7 +203,7 @@ impl Source {
         Err(self.nameless(format!("backups of several: {}", names.join(", "))))
     }
 
-    /// The error of a database that cannot say who it is, where its path has this.
+    /// The error for a database that is too broken to read its name, if its path has several.
     fn nameless(&self, has: String) -> Error {
         Error::usage(format!(
             "'{}' is too damaged to say its queue_name, and its path has {has}; pass the path or the id of a backup",
@@ -213,19 +211,18 @@ impl Source {
         ))
     }
 
-    /// The database by its path alone, whatever its name.
+    /// Identifies the database by its path alone.
     #[must_use]
     pub fn unnamed(mut self) -> Self {
         self.name = Name::None;
         self
     }
 
-    /// Whether it is one at all.
+    /// Whether there is a source.
     pub fn is_known(&self) -> bool {
         self.name().is_some() || !self.path.is_empty()
     }
 
-    /// Its name, if it has one.
     pub fn name(&self) -> Option<&str> {
         match &self.name {
             Name::Given(name) => Some(name),
@@ -233,28 +230,27 @@ impl Source {
         }
     }
 
-    /// The path of its database; empty without a file.
+    /// Empty without a file.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What it is called: its name, else its path.
+    /// The name, else the path.
     pub fn label(&self) -> &str {
         self.name().unwrap_or(&self.path)
     }
 
-    /// Whether a backup that is its own may be of another database, which lies where it was made.
+    /// Whether an own backup may be of another database, which exists at the recorded path.
     pub fn doubts<'e>(&self, backup: impl Into<Made<'e>>) -> bool {
         self.others.contains(backup.into().path)
     }
 
-    /// Whether a backup that is its own was made elsewhere, so that only the rows of its settings say that it is.
+    /// Whether an own backup was made elsewhere, so that only the settings' rows claim it.
     pub fn only_claims<'e>(&self, backup: impl Into<Made<'e>>) -> bool {
         let path = backup.into().path;
         !self.paths.contains(path) || self.claimed.contains(path)
     }
 
-    /// Whether a backup is its own.
     pub fn owns<'e>(&self, backup: impl Into<Made<'e>>) -> bool {
         let made = backup.into();
         match made.name {
@@ -264,7 +260,7 @@ impl Source {
     }
 }
 
-/// What lies at a path that was written as text, perhaps because it is no UTF-8.
+/// Looks up a path that was recorded as text, perhaps lossily because it is not UTF-8.
 fn look(path: &Path, own: Option<&Path>) -> There {
     let found = files::paths_of_text(path).into_iter().map(|path| look_at(&path, own));
     found.reduce(|one, other| if one == There::Nothing { other } else { one }).unwrap_or(There::Nothing)

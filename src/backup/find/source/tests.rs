@@ -21,7 +21,7 @@ fn source(name: Option<&str>, path: &str, former: &[&str]) -> Source {
     }
 }
 
-/// What lies where, by the paths' first letters.
+/// The look-up, by the paths' first letters.
 fn there(path: &Path) -> There {
     match path.to_string_lossy().get(..2) {
         Some("/g") => There::Nothing,
@@ -50,7 +50,7 @@ fn without_a_name_the_path_decides() {
         entries.iter().map(|entry| source.owns(entry)).collect()
     };
     assert_eq!(owns(&[]), [true, true, false, false, false, false, false]);
-    // Where another database lies by now, its path says that they are its own.
+    // With another database at the path, `former_paths` claims its backups.
     assert_eq!(owns(&["/gone", "/other"]), [true, true, true, false, false, false, false]);
 }
 
@@ -115,7 +115,7 @@ fn the_name_of_a_queue_that_lay_there_before_is_not_taken() {
     let entries = [entry_of(Some("n"), "/other"), entry_of(None, "/own"), entry_of(Some("n"), "/own")];
     let source = settled(unread.clone(), &entries).unwrap();
     assert_eq!(entries.iter().map(|entry| source.owns(entry)).collect::<Vec<_>>(), [false, true, false]);
-    // One that got its name later keeps what it had before.
+    // A name set later keeps the earlier backups.
     let entries = [entry_of(Some("n"), "/own"), entry_of(None, "/own")];
     let source = settled(unread, &entries).unwrap();
     assert_eq!(entries.iter().map(|entry| source.owns(entry)).collect::<Vec<_>>(), [true, true]);
