@@ -384,7 +384,7 @@ MUTANTS = (
         5,
         "root pushes what only rows claim of another user",
         "python/src/queuekeeper/offsite/push.py",
-        "return found.st_uid != heir or likeness.is_kept_from_readers(found, database)",
+        "return found.st_uid != heir or ownership.is_kept_from_readers(found, database)",
         "return found.st_uid == -2",
         "hostile/test_owners.py -k pushes_nothing",
     ),

@@ -236,7 +236,7 @@ def test_the_packages_files_are_the_owners_too(place: Place) -> None:
     code = f"""
 from pathlib import Path
 from types import SimpleNamespace
-from queuekeeper._likeness import beside
+from queuekeeper._ownership import beside
 from queuekeeper._lock import locked
 path = Path({str(path)!r})
 queuekeeper.prismq.QueueBackup(SimpleNamespace(db_path=path), path.parent / "made" / "backups")
@@ -312,9 +312,9 @@ def test_root_asks_who_may_replace_a_database_that_is_roots_at_the_moment(
     assert f"belongs to user {BOB.uid}" in message
     assert whose in message
     code = f"""
-from queuekeeper import _likeness
+from queuekeeper import _ownership
 from pathlib import Path
-answers.append(_likeness.heir(Path({str(path)!r})))
+answers.append(_ownership.heir(Path({str(path)!r})))
 """
     modules = (str(Path(__file__).parents[2] / "python" / "src"),)
     assert users.run(place, path, ROOT, [], code, modules) == [-1 if around is ROOT else ALICE.uid]
@@ -498,9 +498,9 @@ with queuekeeper.open({str(path)!r}) as queue, Offsite(queue, {remote!r}) as cop
 def heir_of(place: Place, path: Path) -> int | None:
     """Who gets what root passes on for a database, as the package sees it."""
     code = f"""
-from queuekeeper import _likeness
+from queuekeeper import _ownership
 from pathlib import Path
-answers.append(_likeness.heir(Path({str(path)!r})))
+answers.append(_ownership.heir(Path({str(path)!r})))
 """
     found: list[int | None] = users.run(place, path, ROOT, [], code, MODULES)
     return found[0]
@@ -583,7 +583,7 @@ def test_what_root_gives_away_is_the_directory_that_it_made(place: Place) -> Non
     link.symlink_to(way)
     code = f"""
 from pathlib import Path
-from queuekeeper import _likeness as likeness
+from queuekeeper import _ownership as ownership
 link, way, outside = map(Path, {[str(link), str(way), str(outside)]!r})
 made = turns = 0
 def turn(target):
@@ -602,7 +602,7 @@ def heard(event, arguments):
         made = 3
         turn(way)
 sys.addaudithook(heard)
-likeness.make_directories(link / "made", likeness.of(Path({str(path)!r})))
+ownership.make_directories(link / "made", ownership.of(Path({str(path)!r})))
 answers.append(turns)
 """
     assert users.run(place, path, ROOT, [], code, modules) == [2]

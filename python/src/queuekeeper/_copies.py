@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Callable
 from queuekeeper import _news as news
 from queuekeeper._arguments import Now
 from queuekeeper._data import Detail
-from queuekeeper._likeness import beside
 from queuekeeper._lock import locked
 from queuekeeper._log import RUNNING, record
+from queuekeeper._ownership import beside
 from queuekeeper._queue import Queue
 from queuekeeper.configuration import Configuration
 from queuekeeper.errors import SQLITE_BUSY, BusyError, Error, InterruptError

@@ -20,7 +20,7 @@ from typing import Any
 from queuekeeper._bounds import LOCK_BYTES
 from queuekeeper._data import loaded
 from queuekeeper._files import opened
-from queuekeeper._likeness import Likeness, make_lock
+from queuekeeper._ownership import Ownership, make_lock
 
 ATTEMPTS = 16
 
@@ -49,7 +49,7 @@ class Held:
 
 
 @contextlib.contextmanager
-def locked(path: Path, like: Likeness | None = None) -> Iterator[Held | None]:
+def locked(path: Path, like: Ownership | None = None) -> Iterator[Held | None]:
     """Holds the lock; None if another process does. A file that is made is like `like`."""
     descriptor = _open(path, like)
     try:
@@ -58,7 +58,7 @@ def locked(path: Path, like: Likeness | None = None) -> Iterator[Held | None]:
         os.close(descriptor)
 
 
-def _open(path: Path, like: Likeness | None) -> int:
+def _open(path: Path, like: Ownership | None) -> int:
     flags = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
     # Somebody else may make it, or delete it, between the two.
     for _ in range(ATTEMPTS):

@@ -32,9 +32,9 @@ from queuekeeper import _news as news
 from queuekeeper import _queue as queues
 from queuekeeper._arguments import Now
 from queuekeeper._data import plain
-from queuekeeper._likeness import beside
 from queuekeeper._lock import Held, locked
 from queuekeeper._log import RUNNING, record
+from queuekeeper._ownership import beside
 from queuekeeper._queue import Queue
 from queuekeeper.configuration import Configuration
 from queuekeeper.errors import BusyError, Error, InterruptError

@@ -35,7 +35,7 @@ from types import TracebackType
 from queuekeeper import configuration
 from queuekeeper._arguments import Keep, PathLike
 from queuekeeper._calls import Progress
-from queuekeeper._likeness import umask_of
+from queuekeeper._ownership import umask_of
 from queuekeeper._queue import Queue
 from queuekeeper.offsite.catalog import RemoteCatalog, newest_first
 from queuekeeper.offsite.check import check

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import queuekeeper
-from queuekeeper import _likeness as likeness
+from queuekeeper import _ownership as ownership
 from queuekeeper._arguments import Keep, PathLike
 from queuekeeper._lock import Held, locked
 from queuekeeper._queue import Queue
@@ -142,7 +142,7 @@ def setting(queue: Queue, name: str) -> str | None:
 def _held(stack: contextlib.ExitStack, path: Path, database: Path | None) -> Held | None:
     """The lock, until the stack is closed; None if another process has it."""
     try:
-        likeness.make_directories(path.parent, likeness.of(database))
-        return stack.enter_context(locked(path, likeness.of_writers(path.parent)))
+        ownership.make_directories(path.parent, ownership.of(database))
+        return stack.enter_context(locked(path, ownership.of_writers(path.parent)))
     except OSError as error:
         raise missing(f"cannot make the lock file '{path}': {error.strerror}") from None

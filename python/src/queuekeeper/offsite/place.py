@@ -27,7 +27,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from queuekeeper import _likeness as likeness
+from queuekeeper import _ownership as ownership
 from queuekeeper._files import NO_FOLLOW, opened
 from queuekeeper.errors import SQLITE_FULL
 from queuekeeper.offsite.errors import OffsiteError, usage
@@ -43,7 +43,7 @@ def staging(directory: Path) -> Iterator[Path]:
         _remove(old)
     made = Path(tempfile.mkdtemp(prefix=STAGING, dir=directory))
     try:
-        with likeness.opened_own(made) as descriptor:
+        with ownership.opened_own(made) as descriptor:
             way = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
             yield way if way.is_dir() else made
     finally:
@@ -52,10 +52,10 @@ def staging(directory: Path) -> Iterator[Path]:
 
 def _remove(directory: Path) -> None:
     """Removes a directory of ours. It has only files: one with directories in it stays."""
-    if not likeness.POSIX:
+    if not ownership.POSIX:
         shutil.rmtree(directory, ignore_errors=True)
         return
-    with contextlib.suppress(OSError), likeness.opened_to_list(directory) as descriptor:
+    with contextlib.suppress(OSError), ownership.opened_to_list(directory) as descriptor:
         for name in os.listdir(descriptor):  # noqa: PTH208 - by the descriptor, not by a name
             with contextlib.suppress(OSError):
                 os.unlink(name, dir_fd=descriptor)
@@ -66,7 +66,7 @@ def _remove(directory: Path) -> None:
 @contextlib.contextmanager
 def to_send(directory: Path) -> Iterator[Callable[[str], Path]]:
     """The way to a file of the backup directory by its name, on which no link is met."""
-    if not likeness.others_rename(directory):
+    if not ownership.others_rename(directory):
         yield lambda name: directory / name
         return
     with staging(directory) as staged:
@@ -107,7 +107,7 @@ def put(staged: Path, target: Path, like: Path | None) -> os.stat_result:
     with _place_of(target) as (parent, name):
         descriptor = os.open(staged, os.O_RDWR | getattr(os, "O_BINARY", 0) | NO_FOLLOW)
         try:
-            found = likeness.of(like) or likeness.private(target.parent)
+            found = ownership.of(like) or ownership.private(target.parent)
             if found is not None and parent is not None:
                 found.give(descriptor, os.fstat(parent))
             os.fsync(descriptor)
@@ -134,10 +134,10 @@ def take_back(target: Path, made: os.stat_result) -> None:
 @contextlib.contextmanager
 def _place_of(target: Path) -> Iterator[tuple[int | None, str]]:
     """The descriptor of a file's directory, and its name in that."""
-    if not likeness.POSIX:
+    if not ownership.POSIX:
         yield None, str(target)
         return
-    with likeness.opened(target.parent) as parent:
+    with ownership.opened(target.parent) as parent:
         yield parent, target.name
 
 
@@ -149,7 +149,7 @@ def _name(staged: Path, name: str, parent: int | None) -> None:
         raise
     except OSError:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-        os.close(os.open(name, flags, likeness.PRIVATE, dir_fd=parent))
+        os.close(os.open(name, flags, ownership.PRIVATE, dir_fd=parent))
         os.replace(staged, name, dst_dir_fd=parent)
 
 

@@ -28,7 +28,7 @@ import os
 import time
 from pathlib import Path
 
-from queuekeeper import _likeness as likeness
+from queuekeeper import _ownership as ownership
 from queuekeeper._arguments import Keep
 from queuekeeper._calls import Progress
 from queuekeeper.offsite import place
@@ -185,11 +185,11 @@ class _Push:
 
     def _is_anothers(self, entry: Entry, file: Path) -> bool:
         database = self.local.database
-        heir = likeness.heir(database)
+        heir = ownership.heir(database)
         if database is None or heir is None or entry["source_path"] in self.local.names():
             return False
         found = os.lstat(file)
-        return found.st_uid != heir or likeness.is_kept_from_readers(found, database)
+        return found.st_uid != heir or ownership.is_kept_from_readers(found, database)
 
     def _put(self, file: Stored, way: Path) -> None:
         """Pushes one file, unless it has arrived before."""

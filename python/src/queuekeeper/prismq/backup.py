@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import queuekeeper
-from queuekeeper import _likeness as likeness
+from queuekeeper import _ownership as ownership
 from queuekeeper._arguments import PathLike
 from queuekeeper.prismq.errors import QueueBackupError, made, translated
 
@@ -47,7 +47,7 @@ class QueueBackup:
         default = Path(db.db_path).absolute().parent / "backups"
         self.backup_dir = default if backup_dir is None else Path(backup_dir)
         with self._translated("Cannot make the backup directory"):
-            likeness.make_directories(self.backup_dir, likeness.of(Path(db.db_path)))
+            ownership.make_directories(self.backup_dir, ownership.of(Path(db.db_path)))
 
     def create_backup(self, name: str | None = None) -> Path:
         """Backs up the database; the new file."""

@@ -1,6 +1,6 @@
 """Whose the files are that are made for a database, and who may read and write them.
 
-The rules are the library's (`src/files/likeness/mod.rs`). A file has the permission bits of its
+The rules are the library's (`src/files/ownership/mod.rs`). A file has the permission bits of its
 database. Root gives it to the database's owner too, as SQLite does with `-wal`, but only to an
 owner who may write the directory anyway. A lock or a directory is closed to others only where it
 is the owner's. Only what was just made is given away, by its descriptor, and judged by that of the
@@ -36,7 +36,7 @@ def _is_root() -> bool:
 
 
 @dataclass(frozen=True)
-class Likeness:
+class Ownership:
     """What files that are made for a database have in common with it."""
 
     mode: int
@@ -76,7 +76,7 @@ class Likeness:
         return found.st_uid == self.owner and (not grouped or found.st_gid == self.group)
 
 
-def of(database: Path | None) -> Likeness | None:
+def of(database: Path | None) -> Ownership | None:
     """That of a database, which is only looked at."""
     if database is None:
         return None
@@ -84,7 +84,7 @@ def of(database: Path | None) -> Likeness | None:
         found = database.stat()
     except OSError:
         return None
-    return Likeness(found.st_mode & READ_AND_WRITE, found.st_uid, found.st_gid)
+    return Ownership(found.st_mode & READ_AND_WRITE, found.st_uid, found.st_gid)
 
 
 def heir(database: Path | None) -> int | None:
@@ -150,28 +150,28 @@ def umask_of(database: Path | None) -> int:
     return 0o027 if like.mode & stat.S_IRGRP else 0o077
 
 
-def beside(database: Path) -> Likeness | None:
+def beside(database: Path) -> Ownership | None:
     """The same for a file that belongs beside its database, wherever that lies."""
     like = of(database)
-    return like and Likeness(like.mode, like.owner, like.group, anywhere=True)
+    return like and Ownership(like.mode, like.owner, like.group, anywhere=True)
 
 
-def of_writers(directory: Path) -> Likeness | None:
+def of_writers(directory: Path) -> Ownership | None:
     """For a file that all who may write a directory share."""
     like = of(directory)
     if like is None:
         return None
     writable = like.mode & 0o222
-    return Likeness(writable | writable << 1, like.owner, like.group)
+    return Ownership(writable | writable << 1, like.owner, like.group)
 
 
-def private(directory: Path) -> Likeness | None:
+def private(directory: Path) -> Ownership | None:
     """For a file in a directory whose database is not there: its owner's alone."""
     like = of(directory)
-    return like and Likeness(PRIVATE, like.owner, like.group)
+    return like and Ownership(PRIVATE, like.owner, like.group)
 
 
-def make_lock(path: Path, like: Likeness | None, flags: int) -> int:
+def make_lock(path: Path, like: Ownership | None, flags: int) -> int:
     """Makes a lock file, where there is nothing of that name; its descriptor."""
     flags |= os.O_CREAT | os.O_EXCL
     if not POSIX:
@@ -186,7 +186,7 @@ def make_lock(path: Path, like: Likeness | None, flags: int) -> int:
         return descriptor
 
 
-def make_directories(directory: Path, like: Likeness | None) -> None:
+def make_directories(directory: Path, like: Ownership | None) -> None:
     """Makes a directory, and what is missing above it, for the owner of a database."""
     missing = [place for place in (directory, *directory.parents) if not place.exists()]
     if not POSIX or not missing:
@@ -202,7 +202,7 @@ def make_directories(directory: Path, like: Likeness | None) -> None:
                 raise OSError(error.errno, error.strerror, str(place)) from None
 
 
-def _make_directory(name: str, like: Likeness | None, parent: int) -> None:
+def _make_directory(name: str, like: Ownership | None, parent: int) -> None:
     """Makes a directory in one that is open, and gives it away by its own descriptor."""
     around = os.fstat(parent)
     given = like is not None and _is_root() and like.may_be_given(around)
@@ -214,7 +214,7 @@ def _make_directory(name: str, like: Likeness | None, parent: int) -> None:
                 _give_directory(name, like, parent, around)
 
 
-def _give_directory(name: str, like: Likeness, parent: int, around: os.stat_result) -> None:
+def _give_directory(name: str, like: Ownership, parent: int, around: os.stat_result) -> None:
     with opened_to_list(name, parent) as descriptor:
         found = os.fstat(descriptor)
         # Nothing that somebody put in its place is given away.
