@@ -1,11 +1,11 @@
-//! From a backup back to a database file: decompressing, following the chain, comparing digests.
+//! Rebuilds a backup's database: decompresses, applies the chain, compares digests.
 //!
 //! # Promise
 //!
-//! What comes out is a plain database file, under a temporary name, whose pages are exactly those of the snapshot: each
-//! artifact of the chain had the checksum that the catalog says, each delta built on the one before it, and the result has
-//! the `content_digest` of the backup. Anything else is an error that names the file, before anybody could use the result.
-//! A file that expands to more than its catalog entry says is given up at that size.
+//! The result is a plain database under a temporary name, whose pages are exactly the snapshot's: each
+//! artifact of the chain has the checksum in the catalog, each delta builds on the one before, and the result
+//! has the backup's `content_digest`. Anything else is an error that names the file, before anyone could use
+//! the result. Expanding stops at the size in the catalog entry.
 
 pub mod scratch;
 
@@ -28,11 +28,11 @@ use crate::memory;
 use crate::progress::Watch;
 
 const BUFFER: usize = 1 << 20;
-/// What a delta may hold beside its pages: for each page, and in all.
+/// Limits of a delta's size beyond its pages: per page, and in all.
 const DELTA_EXTRA_A_PAGE: u64 = 8192;
 const DELTA_EXTRA: u64 = 1 << 20;
 
-/// Rebuilds the database of a backup in `directory`.
+/// Rebuilds a backup's database in `directory`.
 pub fn rebuild(backup: &Backup<'_>, directory: &Directory, watch: &mut Watch<'_>) -> Result<Staged> {
     let job = Job { backup, directory };
     let mut links = backup.chain()?.into_iter().rev();
@@ -51,11 +51,8 @@ pub fn rebuild(backup: &Backup<'_>, directory: &Directory, watch: &mut Watch<'_>
     Ok(rebuilt)
 }
 
-/// About as many bytes as [`rebuild`] writes at a time: the database as large as it ever is in its chain, and one expanded delta.
-///
-/// # Errors
-///
-/// A chain that is not whole, or an entry without the shape of its database.
+/// Roughly the space that [`rebuild`] uses at once: the largest database of the chain, and one expanded
+/// delta. Fails for an incomplete chain, or an entry without geometry.
 pub fn space_for(entries: &[Entry], entry: &Entry) -> Result<u64> {
     let (mut database, mut delta) = (0, 0);
     for link in chain(entries, entry).map_err(Error::corrupt)? {
@@ -68,9 +65,9 @@ pub fn space_for(entries: &[Entry], entry: &Entry) -> Result<u64> {
     Ok(database.saturating_add(delta))
 }
 
-/// About as many bytes as the plain file of an incremental has.
+/// Roughly the size of an incremental's plain file.
 fn expanded_delta(link: &Entry, geometry: Geometry) -> u64 {
-    /// Of a page of a delta, what its cells may use, and what each needs besides the page that it holds.
+    /// The bytes of a delta's page for cells, and each cell's overhead.
     const ROOM: u64 = 65_500;
     const CELL: u64 = 16;
     if !link.compressed {
@@ -80,11 +77,7 @@ fn expanded_delta(link: &Entry, geometry: Geometry) -> u64 {
     u64::from(link.pages_stored.unwrap_or_default()).saturating_mul(a_page).saturating_add(DELTA_EXTRA)
 }
 
-/// The shape of the database of a backup, as the catalog has it.
-///
-/// # Errors
-///
-/// An entry without it.
+/// The geometry in a catalog entry.
 pub fn geometry_of(entry: &Entry) -> Result<Geometry> {
     match (entry.page_size, entry.page_count) {
         (Some(page_size), Some(page_count)) if page_size.is_power_of_two() && (512..=65536).contains(&page_size) => {
@@ -103,7 +96,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// The plain content of an artifact, in a temporary file.
+    /// Expands an artifact to a temporary file.
     fn expand(&self, entry: &Entry, limit: u64, watch: &mut Watch<'_>) -> Result<Staged> {
         let (path, file) = self.open(entry)?;
         let path = path.as_path();
@@ -135,7 +128,7 @@ impl Job<'_> {
         }
         let page_size = u64::from(geometry.page_size);
         let limit = if link.compressed {
-            // A blob that does not fit its page beside others takes up to twice its size.
+            // A blob that does not fit into the page of another takes up to twice its size.
             let pages = u64::from(link.pages_stored.unwrap_or_default());
             pages.saturating_mul(2 * page_size + DELTA_EXTRA_A_PAGE).saturating_add(DELTA_EXTRA)
         } else {
@@ -147,7 +140,7 @@ impl Job<'_> {
             .map_err(|error| error.context(format!("cannot apply '{}'", path.display())))
     }
 
-    /// An artifact, from its beginning, and what errors call it.
+    /// Opens an artifact at its beginning, with its path for errors.
     fn open(&self, link: &Entry) -> Result<(PathBuf, File)> {
         let path = self.backup.path_of(link);
         let file = self.backup.open(link)?.ok_or_else(|| {
@@ -159,7 +152,7 @@ impl Job<'_> {
 
     fn compare(&self, entry: &Entry, staged: &Staged, watch: &mut Watch<'_>) -> Result<()> {
         if entry.content_digest.is_none() {
-            // Nobody recorded what a foreign backup should be.
+            // Nothing is recorded of a foreign backup.
             return Ok(());
         }
         let geometry = geometry_of(entry)?;
@@ -171,7 +164,7 @@ impl Job<'_> {
     }
 }
 
-/// Counts and digests what is read.
+/// Counts and hashes what is read.
 struct Checked {
     inner: File,
     digest: Sha256,
@@ -188,7 +181,7 @@ impl Read for Checked {
 }
 
 impl Checked {
-    /// Reads what the decoder has left; the length and the SHA-256 of the file, which lies at `path`.
+    /// Reads what the decoder left; returns the file's length and SHA-256.
     fn finish(mut self, path: &Path, watch: &mut Watch<'_>) -> Result<(u64, String)> {
         let failed = |error: io::Error| Error::io("read", path, &error);
         let mut rest = memory::zeros(BUFFER).map_err(failed)?;
@@ -199,11 +192,7 @@ impl Checked {
     }
 }
 
-/// Writes the plain content of an artifact, which lies at `path`, if that is no longer than `limit`.
-///
-/// # Errors
-///
-/// One that is longer or damaged, or what the disk says.
+/// Writes an artifact's plain content. Fails if it is longer than `limit` or damaged. `path` is for errors.
 pub(crate) fn copy(
     from: impl Read,
     compression: Compression,

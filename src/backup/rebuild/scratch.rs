@@ -1,10 +1,10 @@
-//! Where a backup is rebuilt that is only to be looked at.
+//! Chooses where a backup is rebuilt for checking.
 //!
 //! # Promise
 //!
-//! In the backup's own directory, or, if that cannot be written to or has no space, in SQLite's directory for temporary files. If neither has
-//! the space, the error is `SQLITE_FULL` and names both: a lack of space says nothing of the backup. A compressed file that no catalog lists
-//! leaves a margin of the disk.
+//! In the backup's own directory, else, if that is not writable or full, in SQLite's directory for temporary
+//! files. If both lack space, the error is `SQLITE_FULL` and names both: it says nothing about the backup. A
+//! compressed file that no catalog lists must leave a margin on the disk.
 
 use std::path::Path;
 
@@ -15,11 +15,8 @@ use crate::backup::catalog::entry::Entry;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory};
 
-/// The directory in which the `needed` bytes of the backup of `entry` can be written, preferably the catalog's. What crashed runs left there is swept.
-///
-/// # Errors
-///
-/// `SQLITE_FULL` if there is none.
+/// A directory with space for the `needed` bytes of the backup, preferably the catalog's. Sweeps the
+/// leftovers of crashed runs. Fails with `SQLITE_FULL`.
 pub fn directory(catalog: &Catalog<'_>, needed: u64, entry: &Entry) -> Result<Directory> {
     let own = catalog.directory();
     let temporary = files::sqlite_directory(None);
@@ -45,17 +42,19 @@ pub fn directory(catalog: &Catalog<'_>, needed: u64, entry: &Entry) -> Result<Di
     ))
 }
 
-/// Whether anything but the file itself says how large the backup of an entry is: a catalog, or that it is not compressed.
+/// Whether the size does not depend on the file's word alone: it is in a catalog, or the file is not
+/// compressed.
 pub fn is_vouched_for(entry: &Entry) -> bool {
     !entry.id.is_empty() || !entry.compressed
 }
 
-/// How much space there is for the backup of an entry.
+/// The function that returns the space available for the backup.
 fn room_for(entry: &Entry) -> fn(&Path) -> Result<u64> {
     if is_vouched_for(entry) { files::free_space } else { files::spare_space }
 }
 
-/// The most bytes that a file of unknown length may take in any of the places where the backup at `path` may be rebuilt, these among them.
+/// The largest size for a file of unknown length in any directory where the backup at `path` may be rebuilt,
+/// including `targets`.
 pub fn most_room(path: &Path, targets: &[&Path]) -> Result<u64> {
     let temporary = files::sqlite_directory(None);
     let own = files::spare_space(files::parent_of(path));
