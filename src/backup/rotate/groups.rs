@@ -1,11 +1,11 @@
-//! Which backups are planned together: those of one source.
+//! Groups backups that are planned together: those of one source.
 //!
 //! # Promise
 //!
-//! - With a source of the caller's own there is one group: its backups. Without, each source in the catalog is a group.
-//! - Nobody knows whose an adopted file is. It is planned with the backups of the only source that there is; among several
-//!   sources adopted files are a group of their own, so that they take nobody's place.
-//! - What a backup outside of a group builds on stays: for the plan of the group it counts as one that is not to be touched.
+//! - If the caller has a source, there is one group: its backups. Else each source in the catalog is a group.
+//! - An adopted file's source is unknown. It is planned with the backups of the only source; among several
+//!   sources, adopted files are a group of their own, so that they use no one's slots.
+//! - The parent of a backup outside a group stays: the group's plan treats it as untouchable.
 
 use std::collections::HashMap;
 
@@ -18,17 +18,15 @@ use crate::retention::item::Item;
 use crate::retention::plan::{self, Decision};
 use crate::retention::policy::Policy;
 
-/// Backups that are planned together.
 pub struct Group {
-    /// What their source is called; empty for adopted files alone.
+    /// The source's label; empty for adopted files alone.
     pub label: String,
-    /// Their places in the catalog.
+    /// Their indexes in the catalog.
     places: Vec<usize>,
-    /// The places of others that build directly on one of them.
+    /// The indexes of others that build directly on one of them.
     dependants: Vec<usize>,
 }
 
-/// The groups in a catalog.
 pub fn groups(entries: &[Entry], source: &Source) -> Vec<Group> {
     let (adopted, own): (Vec<usize>, Vec<usize>) =
         (0..entries.len()).partition(|&place| entries[place].backup_type == ADOPTED);
@@ -81,7 +79,7 @@ fn with_dependants(entries: &[Entry], found: Vec<(String, Vec<usize>)>) -> Vec<G
 }
 
 impl Group {
-    /// What becomes of each, by its place in the catalog.
+    /// The decision for each, by its index in the catalog.
     pub fn plan(&self, items: &[Item], now: DateTime<Utc>, policy: &Policy) -> Vec<(usize, Decision)> {
         let own = self.places.iter().map(|&place| items[place].clone());
         let others = self

@@ -1,23 +1,24 @@
-//! Rotation: deleting the backups that a retention policy does not keep.
+//! Rotation: deletes the backups that a retention policy does not keep.
 //!
 //! # Promise
 //!
-//! - [`planned`] says what [`rotate`] would do; both go through the same [`plan`], on the same view of the catalog.
-//!   `planned` writes nothing and takes no lock.
-//! - `planned` also plans for a catalog that is a file of its own, and whose artifacts lie elsewhere: an off-site copy's. Then
-//!   it goes by the word of the catalog alone. `rotate` refuses such a file: there is nothing here that it could delete.
-//! - A plan is of one [`source`](super::find::source): the caller's own. Who has none, such as a database in memory, plans for each source
-//!   that there is, apart ([`groups`]). Backups of other sources are neither counted nor shown nor deleted, nor is one deleted that may
-//!   be another's ([`Source::doubts`]).
-//! - Only artifacts that the directory's catalog lists are ever deleted, and never one that [`plan`] protects. Deleting
-//!   is crash-safe (see [`catalog`](super::catalog)).
-//! - What the caller has just made is not deleted, whatever others have made since.
-//! - What is not as the catalog says does not count, and is not deleted on its word: an entry that somebody changed or
-//!   doubled, a file that is live, missing, or not as long as it was. So backups that were lost to something else never
-//!   push the remaining ones out.
-//! - What resists its deletion (an immutable file) is no backup any more: it takes no slot and is not adopted. [`rotate`] tells of it, as an
-//!   error, each time until it is gone; then it counts among those that were deleted. All else is deleted nevertheless.
-//! - A default directory that does not exist yet holds no backups, so nothing is deleted and nothing is made.
+//! - [`planned`] returns what [`rotate`] would do; both use the same [`plan`](crate::retention::plan) and the
+//!   same view of the catalog. `planned` writes nothing and takes no lock.
+//! - `planned` also accepts a catalog that is a file, whose artifacts are elsewhere, such as an off-site
+//!   copy's. It then relies on the catalog alone. `rotate` refuses such a file: its artifacts are not here.
+//! - A plan is of one [`source`](super::find::source): the caller's own. A caller without one, such as a
+//!   database in memory, gets a plan for each source ([`groups()`]). Backups of other sources are neither
+//!   counted nor shown nor deleted, nor are those deleted that may be another's ([`Source::doubts`]).
+//! - Only artifacts in the directory's catalog are ever deleted, and never one that the plan protects.
+//!   Deleting is crash-safe (see [`catalog`]).
+//! - The caller's latest backup is not deleted, whatever others have made since.
+//! - What contradicts the catalog does not count, and is not deleted: an entry that was modified or
+//!   duplicated, a file that is live, missing, or of another length. So lost backups never displace the
+//!   remaining ones.
+//! - A backup whose deletion fails (an immutable file) counts no more: it uses no slot and is not adopted.
+//!   [`rotate`] reports it as an error each time until it is gone; then it is counted as deleted. Everything
+//!   else is deleted nevertheless.
+//! - A default directory that does not exist has no backups, so nothing is deleted and nothing is created.
 
 mod groups;
 
@@ -45,27 +46,26 @@ use crate::progress::Watch;
 use crate::retention::item::{Item, Tasks};
 use crate::retention::policy::Policy;
 
-/// What becomes of one backup.
+/// The plan for one backup.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
-    /// The backup, as results show it.
+    /// As in results.
     pub entry: Entry,
-    /// Whether it stays.
     pub keep: bool,
-    /// Why; never empty.
+    /// Never empty.
     pub reasons: Vec<String>,
-    /// Whether its time is known to be wrong from now on.
+    /// Whether the plan found its time to be wrong.
     wrong_clock: bool,
-    /// The source by whose plan; none for an adopted file.
+    /// The source whose plan it is; none for an adopted file.
     pub source: Option<String>,
 }
 
-/// What the plan for an entry takes beside its names: the entry as it is shown, what retention knows of it, its reasons, and places in maps.
+/// Memory of an entry's plan besides its names: the shown entry, retention's item, reasons, and map keys.
 const PLAN_OF_AN_ENTRY: usize = 4096;
-/// How often a plan holds the names of an entry.
+/// How often a plan stores an entry's names.
 const COPIES_OF_A_NAME: usize = 8;
 
-/// What a plan is made for.
+/// The input of a plan.
 struct Wish<'a> {
     policy: &'a Policy,
     source: Source,
@@ -74,11 +74,7 @@ struct Wish<'a> {
     just_made: Option<&'a str>,
 }
 
-/// What [`rotate`] would do now, newest first.
-///
-/// # Errors
-///
-/// A series name that none can have, a directory that does not exist, or a manifest that is none.
+/// Returns what [`rotate`] would do now, newest first.
 pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Result<Vec<Planned>> {
     check(policy)?;
     let live = caller.live_files()?;
@@ -102,7 +98,7 @@ pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Res
     Ok(planned)
 }
 
-/// What is planned for a backup whose deletion failed.
+/// The plan for a backup whose deletion failed.
 fn tried_again(entry: &Entry, directory: &Path) -> Planned {
     let why = entry.deletion_error().unwrap_or_default();
     Planned {
@@ -118,7 +114,8 @@ fn source_among(caller: &Caller, entries: &[Entry], watch: &mut Watch<'_>) -> Re
     Source::of(caller, watch)?.among(entries.iter().map(Made::from))
 }
 
-/// Deletes what `policy` does not keep, but for the backup that the caller has `just_made`; the number of backups that are gone.
+/// Deletes what `policy` does not keep, except the backup that the caller has `just_made`; returns the count
+/// of deleted backups.
 pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_made: Option<&str>) -> Result<usize> {
     check(policy)?;
     let mut watch = Watch::new(caller, None);
@@ -131,7 +128,7 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_ma
     if let Ok(directory) = catalog.opened() {
         files::sweep(directory, &live);
     }
-    // Where nothing is, there is nothing to lock, and no lock file to leave.
+    // Avoids creating a lock file in an unused directory.
     let nothing_adopted = !policy.adopted || Listing::default().adopted(&catalog)?.is_empty();
     if nothing_adopted && catalog.is_untouched() {
         return Ok(0);
@@ -156,7 +153,7 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_ma
 }
 
 fn delete_adopted(directory: &Directory, entry: &Entry, live: &LiveFiles) -> Result<()> {
-    // Its id is its name; its path is text that results show.
+    // An adopted file's id is its exact name; its path is text for results.
     let path = directory.path().join(&entry.id);
     match recognize::artifact(directory, &path, live, "its name")? {
         Some(file) => directory.remove_file(&path, &file),
@@ -168,7 +165,7 @@ fn check(policy: &Policy) -> Result<()> {
     policy.name.as_deref().map_or(Ok(()), names::check_series)
 }
 
-/// Decides on the backups of a directory, and on the files in it that could be adopted.
+/// Decides on a directory's backups and adoptable files.
 fn decide_here(listing: Listing, catalog: &Catalog<'_>, live: &LiveFiles, wish: &Wish<'_>) -> Result<Vec<Planned>> {
     let adopted = listing.adopted(catalog)?;
     let mut entries = listing.backups;
@@ -214,13 +211,13 @@ fn decide(
     Ok(planned.into_iter().map(|(_, one)| one).collect())
 }
 
-/// What occurs more than once.
+/// The keys that occur more than once.
 pub(super) fn repeated<'a>(keys: impl Iterator<Item = &'a str>) -> HashSet<&'a str> {
     let mut seen = HashSet::new();
     keys.filter(|key| !seen.insert(*key)).collect()
 }
 
-/// Why an entry is not to be believed, if so.
+/// Why an entry is not trusted, if so.
 fn untrue(entry: &Entry) -> Option<&'static str> {
     if entry.backup_type != ADOPTED && !entry.is_intact() {
         return Some("its catalog entry was changed by somebody else");
@@ -231,7 +228,7 @@ fn untrue(entry: &Entry) -> Option<&'static str> {
     None
 }
 
-/// Why an entry is not to be believed or its file not to be touched, if so.
+/// Why an entry is not trusted or its file must not be touched, if so.
 fn unfit(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'static str> {
     if let Some(untrue) = untrue(entry) {
         return Some(untrue);
@@ -259,7 +256,7 @@ fn unfit(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'sta
     }
 }
 
-/// What is known of a backup's tasks: a catalog object without counts is of a database without a task table.
+/// What is known of a backup's tasks: a catalog object without counts means a database without a task table.
 fn tasks_of(entry: &Entry) -> Tasks {
     match (&entry.task_counts, entry.backup_type == ADOPTED) {
         (_, true) => Tasks::Unknown,
@@ -273,7 +270,7 @@ fn item(entry: &Entry, untouchable: Option<&'static str>) -> Item {
         id: entry.id.clone(),
         label: entry.backup_path.clone(),
         made: entry.made(),
-        // One that cannot be read is untouchable; any time will do.
+        // An unparsable time makes it untouchable, so any value will do.
         created_at: clock::parse_rfc3339(&entry.created_at).unwrap_or_default(),
         size_bytes: entry.size_bytes,
         name: entry.name.clone(),
