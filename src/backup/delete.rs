@@ -1,11 +1,11 @@
-//! Deleting one backup by order.
+//! Deletes one named backup.
 //!
 //! # Promise
 //!
-//! A backup that others build on is refused, with their names, unless `dependants` is true: then the whole of what builds on it
-//! goes with it, in one step. What resists is an error, counts as no backup any more, and is tried again by every writer. A live
-//! database is never deleted. Rotation's other protections are about plans, not orders: what
-//! somebody names is deleted, the newest verified backup included.
+//! A backup that others build on is refused, with their names, unless `dependants` is true: then all its
+//! dependants are deleted with it, in one step. A failed deletion is an error; the backup counts no more, and
+//! every writer tries again. A live database is never deleted. Rotation's other protections do not apply: a
+//! named backup is deleted even if it is the newest verified one.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -21,7 +21,6 @@ use crate::error::{Error, Result, UNCHANGED};
 use crate::files::LiveFiles;
 use crate::progress::Watch;
 
-/// The options of a deletion.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object such as {\"dependants\": true}")]
 pub struct Options {
@@ -29,22 +28,17 @@ pub struct Options {
     dependants: Option<bool>,
 }
 
-/// What was deleted.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    /// How many backups.
+    /// The count of deleted backups.
     pub deleted: usize,
-    /// Their ids, the one that was named first.
+    /// The named one first.
     pub ids: Vec<String>,
-    /// Their artifacts.
+    /// Of the artifacts.
     pub backup_paths: Vec<String>,
 }
 
-/// Deletes the backup that `words` mean.
-///
-/// # Errors
-///
-/// No such backup, one that others build on, a live database, or what the file system says.
+/// Deletes the backup `words`.
 pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result<Outcome> {
     let live = caller.live_files()?;
     let mut watch = Watch::new(caller, None);
@@ -61,7 +55,7 @@ pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result
     delete_from(&catalog, &named, options, &live, &mut watch)
 }
 
-/// Deletes the backup that lies at `place`.
+/// Deletes the backup at `place`.
 pub fn at(caller: &Caller, place: &Path) -> Result<Outcome> {
     let live = caller.live_files()?;
     let mut watch = Watch::new(caller, None);
@@ -135,7 +129,7 @@ fn delete_from(
     Ok(Outcome { deleted, ids, backup_paths })
 }
 
-/// `first` and everything that builds on it, however far.
+/// `first` and its transitive dependants.
 fn with_dependants<'a>(entries: &'a [Entry], first: &'a Entry) -> Vec<&'a Entry> {
     let mut children: HashMap<&str, Vec<&Entry>> = HashMap::new();
     for entry in entries {
@@ -174,7 +168,7 @@ mod tests {
         assert_eq!(ids(4), ["other"]);
         let circle = [child("x", "y"), child("y", "x")];
         assert_eq!(with_dependants(&circle, &circle[0]).len(), 2);
-        // Each is looked at once, however many there are.
+        // Linear in the count of entries.
         let most = crate::bounds::CATALOG_ENTRIES / 5;
         let long: Vec<Entry> = (0..most).map(|id| child(&id.to_string(), &(id + 1).to_string())).collect();
         assert_eq!(with_dependants(&long, &long[most - 1]).len(), most);
