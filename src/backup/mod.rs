@@ -1,4 +1,4 @@
-//! Backups: taking a snapshot, storing it as an artifact, recording it in a catalog.
+//! Backups: takes snapshots, stores them as artifacts, and lists them in a catalog.
 
 pub mod artifact;
 pub mod catalog;

@@ -1,11 +1,14 @@
-//! What should be gone and is still there: backups whose deletion failed, temporary files that nobody could sweep.
+//! Finds files that should be gone: backups whose deletion failed, and temporary files that could not be
+//! swept.
 //!
 //! # Promise
 //!
-//! - Looked at are the caller's default directory and those into which its newest other backups were put. Backups of other sources are
-//!   not counted.
-//! - A temporary file counts if no living run holds its lock and a writer came after it: every writer sweeps first.
-//! - Nothing is written. A directory elsewhere that cannot be looked at holds nothing; of the default one that is an error.
+//! - It searches the caller's default directory and those of its newest backups elsewhere. Backups of other
+//!   sources are not counted.
+//! - A temporary file counts if no running process holds its lock and a writer came later: every writer
+//!   sweeps first.
+//! - Nothing is written. Another directory that cannot be read counts as empty; for the default one that is
+//!   an error.
 
 use std::path::{Path, PathBuf};
 
@@ -18,20 +21,14 @@ use crate::error::Result;
 use crate::files::{self, Directory, LiveFiles};
 use crate::progress::Watch;
 
-/// A file that should be gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
-    /// Where it lies.
     pub path: PathBuf,
-    /// Why it is there, in words.
+    /// The reason, as a sentence.
     pub why: String,
 }
 
-/// The leftovers of the caller's own source.
-///
-/// # Errors
-///
-/// A default directory or catalog that cannot be read, or a copy that has the name of its original.
+/// The leftovers of the caller's own source. Fails for a copy with its original's name.
 pub fn of(caller: &Caller) -> Result<Vec<Leftover>> {
     let mut watch = Watch::new(caller, None);
     if caller.file().is_none() {

@@ -1,18 +1,20 @@
-//! Tasks that were there and are not any more: whether a backup, or the database, is one of nothing.
+//! Warns of lost tasks: a backup, or the database, may have nothing in it.
 //!
 //! # Promise
 //!
-//! A queue that was cut to nothing, and a path that leads to the wrong database, make sound backups. So it is a warning if
+//! A truncated queue, or a path to the wrong database, yields sound backups. So there is a warning if
 //!
-//! - the task table is missing, though an earlier backup of this database had one, or a setting names one; where only the schedule
-//!   says that this is a queue, the first backup warns, and no other: databases without tasks may be backed up, too;
-//! - there is no task, though the newest earlier backup that counted them had some. A queue that was emptied on purpose
-//!   warns with its first backup only.
+//! - the task table is missing, although an earlier backup of this database had one, or a setting names one.
+//!   If only the schedule indicates a queue, only the first backup warns: databases without tasks may be
+//!   backed up, too;
+//! - there is no task, although the newest earlier backup with a count had some. A queue that was emptied on
+//!   purpose warns only with its first backup.
 //!
 //! # How
 //!
-//! [`judge`] is pure; the catalog's `task_counts` are the memory. A backup made of the same path counts whatever name the queue had
-//! then: with the file's content its name is gone, too.
+//! [`judge`] is pure; the earlier counts are the catalog's `task_counts`. A backup of the same path counts
+//! whatever the queue's name was: if the
+//! content is lost, so is the name.
 
 use rusqlite::Connection;
 
@@ -28,13 +30,12 @@ use crate::queue::counts::Counts;
 use crate::schema;
 use crate::settings::{Settings, registry as setting};
 
-/// What earlier backups had, newest first: how many tasks, if that was counted.
+/// The task counts of earlier backups, newest first; `None` if not counted.
 pub type Earlier = Vec<Option<u64>>;
 
-/// What says that a database has a queue.
+/// What indicates that a database has a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
-    /// Nothing does.
     None,
     /// Jobs were run in it.
     Schedule,
@@ -42,7 +43,7 @@ pub enum Sign {
     Setting,
 }
 
-/// The task table now.
+/// The current task table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     name: String,
@@ -50,12 +51,11 @@ pub struct Table {
     sign: Sign,
 }
 
-/// What is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
-    /// The task table; how many tasks it had, if that is known.
+    /// The task table, with its last count of tasks, if known.
     Table(Option<u64>),
-    /// All of so many tasks.
+    /// All tasks, with their last count.
     Tasks(u64),
 }
 
@@ -73,7 +73,7 @@ impl Table {
     }
 }
 
-/// What earlier backups of the same queue, or of the same path, had; `entries` are newest first.
+/// Task counts of earlier backups of the same queue or path; `entries` are newest first.
 pub fn earlier(entries: &[Entry], source: &Source) -> Earlier {
     let own = entries
         .iter()
@@ -81,12 +81,12 @@ pub fn earlier(entries: &[Entry], source: &Source) -> Earlier {
     own.map(|entry| entry.task_counts.as_ref().map(|counts| total(&counts.fields()))).collect()
 }
 
-/// How many tasks there are of all statuses.
+/// The tasks of all statuses.
 pub fn total(counts: &Counts) -> u64 {
     counts.values().filter_map(serde_json::Value::as_u64).sum()
 }
 
-/// What is missing where there are so many tasks (`None`: not counted).
+/// Compares the current count (`None`: not counted) with earlier ones.
 fn judge(there: bool, tasks: Option<u64>, sign: Sign, earlier: &[Option<u64>]) -> Option<Missing> {
     let had = earlier.iter().flatten().next().copied();
     if !there {
@@ -99,31 +99,28 @@ fn judge(there: bool, tasks: Option<u64>, sign: Sign, earlier: &[Option<u64>]) -
     }
 }
 
-/// What to tell about a backup with these counts, if anything; what cannot be read is told by others.
+/// The warning for a backup with these counts, if any. Errors are ignored: others report them.
 pub fn warning(caller: &Caller, counts: Option<&Counts>, earlier: &Earlier, watch: &mut Watch<'_>) -> Option<String> {
     let table = source::read(caller, watch, Table::read).ok()?;
     let there = table.there || counts.is_some();
     judge(there, counts.map(total), table.sign, earlier).map(|missing| missing.words(&table.name))
 }
 
-/// What is missing in the caller's database now, and what to tell about it; `None` as its first part where no queue is expected.
-///
-/// # Errors
-///
-/// What SQLite says, or a catalog that cannot be read.
+/// The lost tasks of the caller's database, with the warning; the first part is `None` if no queue is
+/// expected.
 pub fn now(caller: &Caller) -> Result<(Option<u64>, Option<String>)> {
     let conn = caller.connection();
     let table = Table::read(conn)?;
     let earlier = by_default_catalog(caller)?;
     let missing = if table.there {
         let sql = format!("SELECT 1 FROM main.{} LIMIT 1", schema::quoted(&table.name));
-        // Only once that state was backed up: between two backups a queue may well be empty.
+        // Only if that state was backed up: between two backups a queue may well be empty.
         match (conn.prepare(&sql)?.exists([])?, earlier.split_first()) {
             (false, Some((Some(0), before))) => judge(true, Some(0), table.sign, before),
             _ => None,
         }
     } else {
-        // The schedule's word counts here however many backups there are.
+        // The schedule counts here however many backups there are.
         let sign = if table.sign == Sign::Schedule { Sign::Setting } else { table.sign };
         judge(false, None, sign, &earlier)
     };

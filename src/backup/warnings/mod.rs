@@ -1,4 +1,4 @@
-//! What a user should be told of backups and did not ask for.
+//! Warnings about backups.
 
 pub mod leftovers;
 pub mod lost_tasks;
