@@ -38,7 +38,7 @@ pub struct Outcome {
     pub backup_paths: Vec<String>,
 }
 
-/// Deletes the backup `words`.
+/// Deletes the backup that `words` means: a path, an id or `latest`.
 pub fn delete(caller: &Caller, words: Option<&str>, options: &Options) -> Result<Outcome> {
     let live = caller.live_files()?;
     let mut watch = Watch::new(caller, None);

@@ -183,10 +183,10 @@ impl Entry {
         self.sequence.filter(|&sequence| sequence < LARGEST_SEQUENCE).unwrap_or_else(|| self.created_milliseconds())
     }
 
-    /// Sorts it behind `others`.
+    /// Sets the sequence behind those of `others`.
     pub fn follow(&mut self, others: &[Self]) {
         let greatest = others.iter().map(|other| other.made() + 1).max().unwrap_or(0);
-        // Capped: the largest sequence is still valid.
+        // Of several with the largest sequence the last in the catalog is the newest.
         self.sequence = Some(greatest.max(self.created_milliseconds()).min(LARGEST_SEQUENCE - 1));
     }
 

@@ -79,7 +79,8 @@ impl<'a> Catalog<'a> {
         self.heir = heir;
     }
 
-    /// Marks results as going to a caller who named this path.
+    /// Extends [`Catalog::check`] by [`Catalog::refuse_redirected`]: the content goes to a caller who named
+    /// the path.
     pub fn pass_on(&mut self) {
         self.is_passed_on = true;
     }

@@ -68,7 +68,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Finds the backup `words`; `targets` are directories in which it may be rebuilt.
+/// Finds the backup that `words` means; `targets` are directories in which it may be rebuilt.
 pub fn backup<'a>(
     caller: &Caller,
     live: &'a LiveFiles,

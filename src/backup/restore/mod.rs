@@ -94,7 +94,7 @@ impl Outcome {
     }
 }
 
-/// Restores the backup `words` into `target`, or into the caller's own database.
+/// Restores the backup that `words` means into `target`, or into the caller's own database.
 pub fn restore<'a>(
     caller: &'a Caller,
     words: Option<&str>,

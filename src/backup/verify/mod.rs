@@ -46,8 +46,8 @@ pub struct Outcome {
     pub note: Option<String>,
 }
 
-/// Verifies the backup `words` at a level, `quick` by default. Fails if there is no such backup or level, or
-/// it cannot be checked.
+/// Verifies the backup that `words` means at a level, `quick` by default. Fails if there is no such backup or
+/// level, or it cannot be checked.
 pub fn check<'a>(
     caller: &'a Caller,
     words: Option<&str>,

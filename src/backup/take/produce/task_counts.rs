@@ -46,7 +46,7 @@ impl Counting {
         Some(Self { answer, interrupt, thread: Some(thread.ok()??) })
     }
 
-    /// Waits for the count. Only an interrupt fails; a failed count is the inner error.
+    /// Waits for the count. Fails if interrupted; a failed count is the inner error.
     pub fn finish(self, watch: &mut Watch<'_>) -> Result<Result<Counts>> {
         threads::wait_for(&self.answer, watch)
     }
