@@ -101,6 +101,73 @@ assert "PRISMQ_QUEUE_DB_PATH" in call("offsite", "push", status=64)
     )
 
 
+def test_rclones_variables_count_in_the_env_file(own: Package, queue: Queue) -> None:
+    run(
+        own,
+        queue,
+        """
+here = os.path.dirname(path)
+os.chdir(here)
+def file(name, *lines):
+    with open(os.path.join(here, name), "w") as written:
+        written.write("\\n".join(lines))
+    return os.path.join(here, name)
+def due(env_file, hour, status=0):
+    now = f"2030-01-01 {hour:02}:30:00"
+    output, errors = both("run-due", "--env-file", env_file, "--now", now, "--json", status=status)
+    return {each["job"]: each for each in json.loads(output)}.get("offsite"), errors
+def stored(directory):
+    return {name for name in os.listdir(directory) if name.endswith(".db")}
+os.mkdir(remote)
+conf = file("the rclone.conf", "[nas]", "type = alias", f"remote = {remote}")
+rclone = os.environ.pop("QUEUEKEEPER_RCLONE")
+lines = [f"RCLONE_CONFIG='{conf}'", "QUEUEKEEPER_REMOTE=nas:copies", f"QUEUEKEEPER_RCLONE={rclone}"]
+named = file("named.env", *lines)
+# What another file says counts for nothing.
+file(".env", "QUEUEKEEPER_RCLONE=/nowhere/rclone", "QUEUEKEEPER_REMOTE_KEEP=nonsense")
+ran, _ = due(named, 1)
+assert ran["status"] == "ok" and len(stored(remote + "/copies")) > 0, ran
+os.environ["QUEUEKEEPER_ENV_FILE"] = named
+assert told("offsite", "check")["findings"] == [] and told("offsite", "push")["present"] > 0
+assert told("backup", "--name", "more")["offsite"]["pushed"] != []
+# Remotes that variables alone make, too; their secrets are not shown.
+secret = file("secret.env", "RCLONE_CONFIG_TWO_TYPE=alias", f"RCLONE_CONFIG_TWO_REMOTE={remote}",
+              "QUEUEKEEPER_REMOTE=two:copies", f"QUEUEKEEPER_RCLONE={rclone}",
+              "RCLONE_CONFIG_TWO_TOKEN=hidden")
+os.environ["QUEUEKEEPER_ENV_FILE"] = secret
+assert len(told("offsite", "list")) > 0
+assert '("***")' in call("offsite", "list", "--remote", "hidden:", status=3)
+# The environment goes first.
+os.environ["QUEUEKEEPER_ENV_FILE"] = named
+os.environ["RCLONE_CONFIG"] = other = os.path.join(here, "other.conf")
+error = call("offsite", "push", status=3)
+assert f"'{other}', which is not there" in error and "no remote of that name" in error, error
+""",
+    )
+
+
+def test_an_error_about_a_remote_names_the_configuration_that_was_read(
+    own: Package, queue: Queue
+) -> None:
+    run(
+        own,
+        queue,
+        """
+def refused(address):
+    return call("offsite", "list", "--remote", address, status=3)
+assert "rclone's configuration is none: RCLONE_CONFIG is empty" in refused("nas:")
+conf = os.path.join(os.path.dirname(path), "rclone.conf")
+with open(conf, "w") as file:
+    file.write("[nas]\\ntype = webdav\\nurl = http://127.0.0.1:9\\n")
+os.environ["RCLONE_CONFIG"] = conf
+assert f"cannot look at 'nope:' (rclone's configuration is '{conf}'): " in refused("nope:")
+assert f"'{conf}')" in refused("nas:") and "cannot be reached" in refused("nas:")
+# A remote that is in no configuration was not looked for there.
+assert conf not in refused(":webdav,url='http://127.0.0.1:9':")
+""",
+    )
+
+
 def test_a_manual_backup_and_its_steps(own: Package, queue: Queue) -> None:
     run(
         own,

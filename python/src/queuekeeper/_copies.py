@@ -174,7 +174,7 @@ class _Copying:
         from queuekeeper.offsite import Offsite
 
         if self._opened is None:
-            self._opened = Offsite(self._queue, self._configuration.text("remote"))
+            self._opened = Offsite(self._queue, found=self._configuration)
         return self._opened
 
     def _push(self, offsite: Offsite) -> dict[str, Any]:

@@ -8,6 +8,7 @@
   which must then exist, else the file `.env` in the current directory, if there is one. It is never
   searched for in directories above. It changes nothing in the process's own environment. One that
   another user owns or may write is refused.
+- rclone's own variables count in the file, too: `rclone_environment()` is what rclone runs in.
 - A remote that the database names is a path or a name of rclone's configuration; see `_remotes`.
 - An empty value in the environment or the file counts as none. An empty flag is a choice: there
   shall be no value, whatever the other places say.
@@ -34,6 +35,8 @@ Settings = Callable[[], Mapping[str, Any]]
 Flag = Union[str, bool, Iterable[str], None]
 
 ENV_FILE = "QUEUEKEEPER_ENV_FILE"
+#: How the variables begin that are rclone's own, or name it.
+RCLONE = ("RCLONE_", "QUEUEKEEPER_RCLONE")
 #: What stands in the place of a secret.
 HIDDEN = "****"
 #: Shorter words occur by chance, and hiding them would make a text unreadable.
@@ -126,6 +129,15 @@ class Configuration:
             where = " or ".join(KNOWN[name].variables)
             raise Error(f"{where} must be 1 (yes) or 0 (no), but is '{word}'")
         return word in YES
+
+    def rclone_environment(self) -> dict[str, str]:
+        """The environment, and what the `.env` file adds of rclone's variables."""
+        added = {
+            name: value
+            for name, value in self._file.items()
+            if name.upper().startswith(RCLONE) and not self._environment.get(name)
+        }
+        return {**os.environ, **self._environment, **added}
 
     def secrets(self) -> list[str]:
         """All values that may carry a secret, whole."""

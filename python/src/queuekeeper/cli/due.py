@@ -26,7 +26,8 @@ Exit status:
 
 Each option may also be an environment variable, in the file .env, too: QUEUEKEEPER_NOTIFY,
 QUEUEKEEPER_QUIET, QUEUEKEEPER_HEARTBEAT, QUEUEKEEPER_REMOTE, QUEUEKEEPER_REMOTE_KEEP. Those about
-remotes may be settings of the database.
+remotes may be settings of the database. rclone's own variables, such as RCLONE_CONFIG, count in the
+file, too.
 """
 
 

@@ -37,12 +37,14 @@ from queuekeeper._arguments import Keep, PathLike
 from queuekeeper._calls import Progress
 from queuekeeper._ownership import umask_of
 from queuekeeper._queue import Queue
+from queuekeeper.configuration import Configuration
 from queuekeeper.offsite.catalog import RemoteCatalog, newest_first
 from queuekeeper.offsite.check import check
 from queuekeeper.offsite.errors import OffsiteError, usage
 from queuekeeper.offsite.local import Local
 from queuekeeper.offsite.pull import LATEST, meant, pull
 from queuekeeper.offsite.push import push
+from queuekeeper.offsite.rclone import VARIABLE as RCLONE
 from queuekeeper.offsite.remote import Remote
 from queuekeeper.offsite.results import Checked, Finding, Pulled, Pushed, Rotated, Skipped
 from queuekeeper.offsite.rotate import rotate
@@ -68,6 +70,7 @@ class Offsite:
 
     `queue` is an open queue, the path of its database, which may have died with its disk, or None.
     `directory` is the backup directory, by default the queue's own. `rclone` names the program.
+    `found` says what the environment and the `.env` file have; by default it is looked for.
     `progress`, where it is taken, is called with the bytes done and the bytes in all, and ends the
     call by returning something true.
 
@@ -82,17 +85,22 @@ class Offsite:
         *,
         directory: PathLike | None = None,
         rclone: PathLike | None = None,
+        found: Configuration | None = None,
     ) -> None:
         self._local = Local(queue, directory)
         try:
-            address = remote or configured_remote(self._local.queue)
+            self._configuration = found or configuration.of_queue(self._local.queue)
+            address = remote or self._configuration.text("remote")
             if address is None:
                 raise usage(
                     f"no remote: name it with --remote, set {VARIABLE}, or store it with "
                     "queue_set('remote', …)"
                 )
             self._refuse_itself(address)
-            self._remote = Remote(address, rclone, umask_of(self._local.database))
+            environment = self._configuration.rclone_environment()
+            if rclone is not None:
+                environment[RCLONE] = os.fspath(rclone)
+            self._remote = Remote(address, environment, umask_of(self._local.database))
         except BaseException:
             self._local.close()
             raise
@@ -124,7 +132,7 @@ class Offsite:
     @property
     def policy(self) -> str | None:
         """The policy for the remote: `QUEUEKEEPER_REMOTE_KEEP`, else the setting `remote_keep`."""
-        return configuration.of_queue(self._local.queue).text("remote_keep")
+        return self._configuration.text("remote_keep")
 
     def push(self, *, policy: Keep | None = None, progress: Progress | None = None) -> Pushed:
         """Pushes what the local catalog lists of this queue and the remote lacks.

