@@ -178,6 +178,48 @@ assert failed[0]["status"] == "failed", failed
     )
 
 
+def test_the_history_and_what_is_chosen_of_it(own: Package, queue: Queue) -> None:
+    own.run(
+        CALL
+        + """
+os.environ["PRISMQ_QUEUE_DB_PATH"] = path
+assert call("history") == "no history\\n"
+for job in ("weekly", "monthly"):
+    call("set", f"cron_{job}", "off")
+call("run-due", "--now", "2030-01-01 02:30:00")
+call("set", "backup_dir", path)
+call("run-due", "--now", "2030-01-02 02:30:00", status=1)
+lines = call("history").splitlines()
+everything = told("history")
+assert len(lines) == 1 + len(everything) and lines[0].split()[0] == "status", lines
+# The error comes before what it kept from being done, whole, whenever the step began.
+failed = [each for each in everything if each["status"] == "failed"]
+assert [(each["job"], each["step"]) for each in failed] == [("daily", "backup")], failed
+assert lines[1].split() == ["failed", "2030-01-02", "02:30:00", "daily", "backup",
+                            *failed[0]["detail"].split()], lines
+assert [line.split()[0] for line in lines[2:7]] == ["ok", "ok", "ok", "skipped", "skipped"]
+assert any("…" in line for line in lines), "the object of a backup is not shown whole"
+columns = {"job", "step", "started_utc", "finished_utc", "status", "detail"}
+assert all(set(each) == columns for each in everything), everything
+# What is chosen is the same in both.
+assert told("history", "--failed") == failed and call("history", "--failed").count("\\n") == 2
+assert told("history", "--limit", 3) == everything[:3]
+assert {each["job"] for each in told("history", "--job", "hourly")} == {"hourly"}
+for time in ("2030-01-02", "2030-01-02 00:00", "2030-01-02T02:00+02:00", "2030-01-02 02:30:00"):
+    found = told("history", "--since", time)
+    assert found == [each for each in everything if each["started_utc"] > "2030-01-02"], time
+assert told("history", "--since", "2030-01-02 02:30:01") == []
+assert told("history", "--since", "90min") == told("history", "--since", "7d") == everything
+chosen = ["--since", "2030-01-02", "--job", "daily", "--limit", "2"]
+assert told("history", *chosen) == [each for each in everything if each["job"] == "daily"][:2]
+assert call("history", "--job", "none") == "no such entries in the history\\n"
+for wrong in (["--limit", "0"], ["--since", "yesterday"], ["--since", "9" * 20 + "d"]):
+    assert wrong[0] in call("history", *wrong, status=64)
+""",
+        queue.path,
+    )
+
+
 def test_healths_exit_status_is_the_worst_level(own: Package, queue: Queue) -> None:
     own.run(
         CALL

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from conftest import MakeQueue
+from rich.cells import cell_len
 
 from support.eventually import until_writing
 from support.package import LIMIT_SECONDS, Package
@@ -98,6 +99,29 @@ def test_on_a_terminal_there_are_colours_and_a_bar(
     assert max(map(len, re.sub("\033.*?m", "", table).splitlines())) <= 80
     coloured = run("verify")
     assert ("\033[32mok" in coloured) != plain
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals like these")
+def test_the_history_can_be_read_on_a_terminal(own: Package, queue: Queue) -> None:
+    own.cli("set", "backup_dir", queue.path, "--db", queue.path)
+    assert own.cli("run-due", queue.path).returncode == 1
+    with queue.connect() as connection:
+        connection.execute(
+            "UPDATE queuekeeper_log SET detail = detail || ? WHERE status = 'failed'",
+            ("; 盘" + 60 * "满" + "\033[2J [bold] " + 90 * "/long",),
+        )
+    entries = json.loads(own.cli("history", queue.path, "--json").stdout)
+    command = [sys.executable, "-c", ON_A_TERMINAL, str(own.command), "history", str(queue.path)]
+    done = subprocess.run(command, capture_output=True, timeout=LIMIT_SECONDS, check=False)
+    lines = re.sub("\033.*?m", "", done.stdout.decode()).splitlines()
+    assert done.returncode == 0
+    assert max(cell_len(line) for line in lines) <= 80
+    (error,) = {each["detail"] for each in entries if each["status"] == "failed"}
+    words = error.replace("\033", "\\x1b").replace(" ", "")
+    shown = "".join("".join(lines).split())
+    assert shown.count(words) == sum(each["status"] == "failed" for each in entries) > 1
+    # A line for each step, and one for the head, besides those of the errors.
+    assert sum(not line.startswith(" ") for line in lines) == 1 + len(entries)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import click
 
-from queuekeeper.cli import backups, config, due, offsite, upkeep
+from queuekeeper.cli import backups, config, due, history, offsite, upkeep
 from queuekeeper.cli.shared import FAILED, INTERRUPTED, USAGE, VARIABLE, Finding, complain
 from queuekeeper.errors import Error, InterruptError
 
@@ -48,7 +48,7 @@ def main(context: click.Context, db: str | None) -> None:
         raise Finding(USAGE)
 
 
-GROUPS = (backups, offsite, upkeep, config, due)
+GROUPS = (backups, offsite, upkeep, config, history, due)
 for command in (command for group in GROUPS for command in group.COMMANDS):
     main.add_command(command)
 

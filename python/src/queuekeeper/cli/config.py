@@ -1,4 +1,4 @@
-"""set, settings, schedule, history."""
+"""set, settings, schedule."""
 
 from __future__ import annotations
 
@@ -57,27 +57,4 @@ def schedule(queue: Queue, as_json: bool) -> None:
     show.listing(queue.schedule(), columns, "no jobs", json_asked=as_json)
 
 
-def detail(status: str, text: str | None) -> str | None:
-    """What a step came to, in brief; an error is shown whole."""
-    return text if status == "failed" else show.shortened(text)
-
-
-@click.command()
-@with_named_queue
-def history(queue: Queue, as_json: bool) -> None:
-    """List what the jobs have done, the newest first.
-
-    Long details are shortened; --json has them whole.
-    """
-    columns: list[show.Column] = [
-        ("started (UTC)", lambda each: each.started_utc),
-        ("finished (UTC)", lambda each: each.finished_utc),
-        ("job", lambda each: each.job),
-        ("step", lambda each: each.step),
-        ("status", lambda each: each.status),
-        ("detail", lambda each: detail(each.status, each.detail)),
-    ]
-    show.listing(queue.history(), columns, "no history", json_asked=as_json)
-
-
-COMMANDS = (set_, settings, schedule, history)
+COMMANDS = (set_, settings, schedule)

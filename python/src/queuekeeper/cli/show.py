@@ -24,8 +24,11 @@ COLOURS = {
     "critical": "red",
     "corrupted": "red",
     "failed": "red",
+    "interrupted": "red",
 }
 BYTES = 1024.0
+#: Of a detail that nobody asked for.
+BRIEF = 60
 #: The columns that give way where the terminal is too narrow for all.
 LONG = ("file", "reasons", "steps", "detail", "value", "default", "meaning")
 
@@ -104,7 +107,7 @@ def plain(value: Any) -> Any:
     return None if value is None else str(value)
 
 
-def shortened(text: Any, longest: int = 60) -> Any:
+def shortened(text: Any, longest: int = BRIEF) -> Any:
     """A text, or its beginning."""
     return text if text is None or len(text) <= longest else text[: longest - 1] + "…"
 
