@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from queuekeeper import Backup, Queue
 from queuekeeper.cli import show
+from queuekeeper.cli.lost import looking
 from queuekeeper.cli.offsite import REMOTE, restore_from
 from queuekeeper.cli.shared import (
     FOUND,
@@ -114,8 +114,11 @@ def verify(
     BACKUP is a path, an id, or latest (the default). The exit status is 1 if it is not sound.
     """
     aside = MEMORY if names_file(backup) else None
-    with open_queue(db or aside) as queue, progress("Verifying") as bar:
-        found = queue.verify(backup, level, progress=bar, dir=directory)
+    with (
+        looking(db or aside, directory, needed=not directory) as look,
+        progress("Verifying") as bar,
+    ):
+        found = look.queue.verify(look.named(backup), level, progress=bar, dir=look.directory)
     if as_json:
         show.as_json(found)
     else:
@@ -149,23 +152,22 @@ def restore(
     """Restore a backup, live or into a file.
 
     BACKUP is a path, an id, or latest: the newest of this queue. It is checked first. What the
-    queue holds now is saved as a backup named before_restore. With --from-remote it comes from the
-    remote, with all that it builds on; then neither the database nor its backup directory need
-    exist any more.
+    queue holds now is saved as a backup named before_restore. A database that is gone is made. With
+    --from-remote the backup comes from the remote, with all that it builds on; then its backup
+    directory need not exist any more, either.
     """
     if from_remote or remote:
         backup = restore_from(db, remote, directory, backup)
-        if db and not Path(db).exists():
-            target, db = target or db, MEMORY
     aside = MEMORY if target and names_file(backup) else None
-    with open_queue(db or aside) as queue, progress("Restoring") as bar:
-        done = queue.restore(
-            backup,
-            target,
+    needed = not (target and directory)
+    with looking(db or aside, directory, needed=needed) as look, progress("Restoring") as bar:
+        done = look.queue.restore(
+            look.named(backup),
+            target or look.made,
             progress=bar,
             overwrite=overwrite or None,
             requeue_leases=requeue_leases or None,
-            dir=directory,
+            dir=look.directory,
         )
     if as_json:
         show.as_json(done)
@@ -185,13 +187,14 @@ def restore(
 
 @click.command()
 @click.argument("directory", required=False)
-@with_queue
-def backups(queue: Queue, directory: str | None, as_json: bool) -> None:
+@common
+def backups(db: str | None, directory: str | None, as_json: bool) -> None:
     """List the backups, the newest first.
 
-    DIRECTORY is by default the queue's own backup directory.
+    DIRECTORY is by default the queue's own backup directory. The database itself may be gone.
     """
-    found = queue.backups(directory)
+    with looking(db, directory, needed=not directory) as look:
+        found = look.queue.backups(look.directory)
     if as_json:
         show.as_json(found)
         return
@@ -217,21 +220,26 @@ def summary(found: list[Backup]) -> str:
 @click.argument("keep")
 @click.argument("directory", required=False)
 @click.option("--dry-run", is_flag=True, help="Show what would be done and why; delete nothing.")
-@with_queue
-def rotate(queue: Queue, keep: str, directory: str | None, dry_run: bool, as_json: bool) -> None:
+@common
+def rotate(db: str | None, keep: str, directory: str | None, dry_run: bool, as_json: bool) -> None:
     """Delete what a policy does not keep.
 
     KEEP is a count such as 7, daily/weekly/monthly such as 7/4/12, or a JSON object such as
     '{"keep_daily": 14, "max_age_days": 90}'. DIRECTORY is by default the queue's own.
     """
     if not dry_run:
-        deleted = queue.rotate(policy(keep), directory)
+        with open_queue(db) as queue:
+            deleted = queue.rotate(policy(keep), directory)
         if as_json:
             show.as_json({"deleted": deleted})
         else:
             click.echo(f"{show.counted(deleted)} deleted")
         return
-    plan = queue.rotation(policy(keep), directory)
+    with looking(db, directory) as look:
+        plan = look.queue.rotation(policy(keep), look.directory)
+        if look.lost is not None:
+            own = {each["backup_path"] for each in look.lost.own()}
+            plan = [each for each in plan if each.backup_path in own]
     if as_json:
         show.as_json(plan)
         return

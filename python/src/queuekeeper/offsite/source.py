@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from queuekeeper.errors import CorruptError, Error
 from queuekeeper.offsite.catalog import Entry, newest_first
@@ -40,7 +41,7 @@ def own(local: Local, entries: Iterable[Entry]) -> list[Entry]:
             raise
         except Error as error:
             raise OffsiteError(str(error), error.code) from error
-    found = _by_path(local, entries)
+    found = [] if local.database is None else of_path(local.database, entries)
     if found or local.is_live or not entries:
         return found
     if len({_source(each) for each in entries}) > 1:
@@ -85,10 +86,10 @@ def _by_library(local: Local, entries: list[Entry]) -> list[Entry]:
     return [each for each in entries if each["backup_path"] in names]
 
 
-def _by_path(local: Local, entries: list[Entry]) -> list[Entry]:
-    if local.database is None:
-        return []
-    paths = {str(local.database), os.path.realpath(local.database)}
+def of_path(database: Path, entries: Iterable[Entry]) -> list[Entry]:
+    """The backups of a database that cannot say itself which are its own, the newest first."""
+    entries = list(entries)
+    paths = {str(database), os.path.realpath(database)}
     there = newest_first(each for each in entries if each.get("source_path") in paths)
     name = there[0].get("queue_name") if there else None
     if name is None:
@@ -100,7 +101,7 @@ def _by_path(local: Local, entries: list[Entry]) -> list[Entry]:
     strangers = {each.get("queue_name") for each in there} - {None, name}
     if strangers or next(each for each in found if each.get("queue_name") == name) != there[0]:
         raise usage(
-            f"nobody can tell which of these was '{local.database}': {listed(found)}; pass the id "
+            f"nobody can tell which of these was '{database}': {listed(found)}; pass the id "
             "of a backup"
         )
     return found
