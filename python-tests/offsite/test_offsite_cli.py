@@ -229,6 +229,11 @@ target = path + "-copy"
 done = told("restore", made[0]["id"], "--from-remote", "--target", target, "--requeue-leases")
 assert done["target_path"] == target and done["requeued"] == 12, done
 assert "lists no backup" in call("restore", "nonsense", "--from-remote", status=3)
+# A URL may name what is to be made.
+del os.environ["PRISMQ_QUEUE_DB_PATH"]
+os.environ["DATABASE_URL"] = f"sqlite:///{path}"
+os.remove(path)
+assert told("restore", "latest", "--from-remote")["target_path"] == path
 """,
     )
     assert queue.snapshot() == before
