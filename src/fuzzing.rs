@@ -87,12 +87,12 @@ pub fn entry(text: &[u8]) {
     assert_eq!(sealed.is_intact(), sealed.object_digest.is_some());
     let mut marked = sealed.clone();
     marked.mark_deleting();
-    assert!(marked.is_going() && marked.is_intact() == sealed.is_intact());
+    assert!(marked.is_deleting() && marked.is_intact() == sealed.is_intact());
     reads_back(&marked);
     marked.unmark();
-    assert!(!marked.is_going() && !marked.is_replacing());
+    assert!(!marked.is_deleting() && !marked.is_replacing());
     let mut next = entry.clone();
-    next.follow(std::slice::from_ref(&entry));
+    next.rank_after(std::slice::from_ref(&entry));
     assert!(next.made() > entry.made() || next.made() == LARGEST_SEQUENCE - 1);
 }
 

@@ -336,8 +336,8 @@ MUTANTS = (
         5,
         "a copy that has the name of its original goes on",
         "src/backup/find/source/mod.rs",
-        "Some(path) if asked.get(path) == Some(&There::Another)",
-        "Some(path) if asked.get(path) == Some(&There::Another) && name.is_empty()",
+        "Some(path) if asked.get(path) == Some(&FileAt::Another)",
+        "Some(path) if asked.get(path) == Some(&FileAt::Another) && name.is_empty()",
         "backup/test_sources.py -k copy",
     ),
     Mutant(

@@ -84,7 +84,7 @@ fn delete_from(
         )));
     };
     let doomed = with_dependants(&entries, named);
-    let others = doomed.iter().skip(1).filter(|entry| !entry.is_going());
+    let others = doomed.iter().skip(1).filter(|entry| !entry.is_deleting());
     let names: Vec<&str> = others.map(|entry| entry.backup_path.as_str()).collect();
     if !names.is_empty() && !options.dependants.unwrap_or(false) {
         return Err(Error::usage(format!(

@@ -27,7 +27,7 @@ pub fn verify<'a>(caller: &'a Caller, arguments: &Arguments, listener: Option<Li
     let backup = arguments.text(0, "backup")?;
     let level = arguments.text(1, "level")?;
     let options = arguments.options(2)?;
-    json(&crate::backup::verify::check(caller, backup, level, &options, listener)?)
+    json(&crate::backup::verify::verify(caller, backup, level, &options, listener)?)
 }
 
 /// `queue_delete_backup(backup [, options])`

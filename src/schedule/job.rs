@@ -160,7 +160,7 @@ fn object(taken: take::Taken) -> Result<Value> {
 }
 
 fn verify(caller: &Caller, backup: Option<&str>) -> Result<Value> {
-    let outcome = verify::check(caller, backup, None, &verify::Options::default(), None)?;
+    let outcome = verify::verify(caller, backup, None, &verify::Options::default(), None)?;
     match outcome.details.first() {
         None => shown(&outcome),
         Some(first) => Err(Error::corrupt(format!("the backup '{}' is corrupted: {first}", outcome.backup_path))),

@@ -67,16 +67,16 @@ impl FullWriter {
         let form = match compression {
             Compression::None => {
                 let digest = expected.as_deref().map(DigestThread::start).transpose()?.flatten();
-                Form::Plain { file, digest }
+                Output::Plain { file, digest }
             }
             _ => {
                 memory::require(BUFFER)?;
                 let out = Sha256Writer::new(BufWriter::with_capacity(BUFFER, file));
-                Form::Framed { out, compressor: Box::new(Compressor::new(compression, level)?), compression }
+                Output::Framed { out, compressor: Box::new(Compressor::new(compression, level)?), compression }
             }
         };
         let (path, page_one, hashes) = (path.to_path_buf(), Vec::new(), HashList::default());
-        let pipeline = Pipeline::start(Writing { form, early, path, position: 0, expected, page_one, hashes })?;
+        let pipeline = Pipeline::start(FullWorker { form, early, path, position: 0, expected, page_one, hashes })?;
         Ok(Self { pipeline, file: shared, complete: false })
     }
 
@@ -111,14 +111,14 @@ impl PageVisitor for FullWriter {
     }
 }
 
-enum Form {
+enum Output {
     Plain { file: File, digest: Option<DigestThread> },
     Framed { out: Sha256Writer<BufWriter<File>>, compressor: Box<Compressor>, compression: Compression },
 }
 
 /// The worker's state.
-struct Writing {
-    form: Form,
+struct FullWorker {
+    form: Output,
     early: EarlySync,
     path: PathBuf,
     /// Offset of the next page in the plain content.
@@ -128,7 +128,7 @@ struct Writing {
     hashes: HashList,
 }
 
-impl Worker for Writing {
+impl Worker for FullWorker {
     type Outcome = Written;
 
     fn work(&mut self, batch: Batch, back: &Return) -> Result<()> {
@@ -145,7 +145,7 @@ impl Worker for Writing {
         let offset = u64::from(batch.first - 1) * batch.page_size as u64;
         self.put(offset, batch.bytes()).map_err(|error| self.failed(&error))?;
         match &self.form {
-            Form::Plain { digest: Some(digest), .. } => digest.take(offset, batch, back),
+            Output::Plain { digest: Some(digest), .. } => digest.take(offset, batch, back),
             _ => {
                 let _ = back.send(batch);
                 Ok(())
@@ -158,15 +158,15 @@ impl Worker for Writing {
         let as_expected = self.expected.as_ref() == Some(&self.page_one);
         self.complete(size, as_expected).map_err(|error| self.failed(&error))?;
         let fingerprint = match self.form {
-            Form::Plain { digest: Some(digest), .. } if as_expected => Some(digest.finish(size)?),
-            Form::Framed { out, .. } if as_expected => Some(out.fingerprint()),
+            Output::Plain { digest: Some(digest), .. } if as_expected => Some(digest.finish(size)?),
+            Output::Framed { out, .. } if as_expected => Some(out.fingerprint()),
             _ => None,
         };
         Ok(Written { hashes: self.hashes.finish(geometry.page_count), fingerprint })
     }
 }
 
-impl Writing {
+impl FullWorker {
     /// Writes the expected page 1, or zeros in its place.
     fn begin(&mut self, page_size: usize) -> io::Result<()> {
         if self.position > 0 {
@@ -177,25 +177,27 @@ impl Writing {
         let first = expected.clone().unwrap_or_else(|| vec![0; page_size]);
         self.expected = expected;
         match &mut self.form {
-            Form::Plain { file, .. } => file.write_all(&first),
-            Form::Framed { out, compression, .. } => out.write_all(&compression::stored_frame(*compression, &first)),
+            Output::Plain { file, .. } => file.write_all(&first),
+            Output::Framed { out, compression, .. } => {
+                out.write_all(&compression::stored_frame(*compression, &first))
+            }
         }
     }
 
     fn put(&mut self, offset: u64, content: &[u8]) -> io::Result<()> {
         match &mut self.form {
-            Form::Plain { file, .. } => {
+            Output::Plain { file, .. } => {
                 if offset != self.position {
                     file.seek(SeekFrom::Start(offset))?;
                 }
                 file.write_all(content)?;
-                self.early.wrote(content.len() as u64);
+                self.early.record(content.len() as u64);
             }
-            Form::Framed { out, compressor, .. } => {
+            Output::Framed { out, compressor, .. } => {
                 let before = out.length();
                 zeros(offset - self.position, compressor, out)?;
                 compressor.write(content, out)?;
-                self.early.wrote(out.length() - before);
+                self.early.record(out.length() - before);
             }
         }
         self.position = offset + content.len() as u64;
@@ -206,8 +208,8 @@ impl Writing {
     fn complete(&mut self, size: u64, as_expected: bool) -> io::Result<()> {
         self.begin(self.page_one.len())?;
         let compression = match &mut self.form {
-            Form::Plain { .. } => Compression::None,
-            Form::Framed { out, compressor, compression } => {
+            Output::Plain { .. } => Compression::None,
+            Output::Framed { out, compressor, compression } => {
                 zeros(size.saturating_sub(self.position), compressor, out)?;
                 compressor.finish(out)?;
                 out.flush()?;
@@ -215,8 +217,8 @@ impl Writing {
             }
         };
         let file = match &mut self.form {
-            Form::Plain { file, .. } => file,
-            Form::Framed { out, .. } => out.inner.get_mut(),
+            Output::Plain { file, .. } => file,
+            Output::Framed { out, .. } => out.inner.get_mut(),
         };
         if !as_expected {
             file.rewind()?;

@@ -83,7 +83,7 @@ pub fn fingerprint(file: &mut File, path: &Path, watch: &mut Watch<'_>) -> Resul
 /// damaged.
 pub fn plain_beginning(file: File, compression: Compression, path: &Path) -> Result<Vec<u8>> {
     const LARGEST_PAGE: u64 = 65_536;
-    let failed = |error: std::io::Error| Error::io("read", path, &compression::told(error));
+    let failed = |error: std::io::Error| Error::io("read", path, &compression::as_io_error(error));
     let mut beginning = Vec::new();
     let plain = compression::reader(file.take(bounds::BEGINNING), compression).map_err(failed)?;
     match plain.take(LARGEST_PAGE).read_to_end(&mut beginning) {

@@ -44,7 +44,7 @@ impl Deletions {
     /// The count of deleted backups; an error, with that count, if any resisted.
     pub fn count(self) -> Result<usize> {
         let gone = self.gone.len();
-        match told(gone, self.resisted.into_iter().map(|(_, error)| error)) {
+        match combined(gone, self.resisted.into_iter().map(|(_, error)| error)) {
             Some(error) => Err(error),
             None => Ok(gone),
         }
@@ -52,7 +52,7 @@ impl Deletions {
 }
 
 /// Combines a deletion's errors into one; `gone` is the count of deleted backups.
-pub fn told(gone: usize, errors: impl IntoIterator<Item = Error>) -> Option<Error> {
+pub fn combined(gone: usize, errors: impl IntoIterator<Item = Error>) -> Option<Error> {
     let mut errors = errors.into_iter();
     let first = errors.next()?;
     let first = match errors.count() {
@@ -238,10 +238,10 @@ mod tests {
     #[test]
     fn the_error_says_how_many_are_gone_and_how_many_are_not() {
         let error = |name: &str| Error::new(1, format!("cannot delete '{name}'"));
-        assert!(told(3, Vec::new()).is_none());
-        let one = told(0, vec![error("a")]).unwrap();
+        assert!(combined(3, Vec::new()).is_none());
+        let one = combined(0, vec![error("a")]).unwrap();
         assert!(one.message().starts_with("cannot delete 'a'; no other backup was deleted; "), "{one}");
-        let three = told(2, vec![error("a"), error("b"), error("c")]).unwrap();
+        let three = combined(2, vec![error("a"), error("b"), error("c")]).unwrap();
         assert!(
             three.message().starts_with("cannot delete 'a'; 2 more resisted, too; 2 other backups were"),
             "{three}"

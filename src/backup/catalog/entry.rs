@@ -148,7 +148,7 @@ const DAMAGED: &str = "damaged_at";
 
 impl Entry {
     /// Whether its deletion has begun.
-    pub fn is_going(&self) -> bool {
+    pub fn is_deleting(&self) -> bool {
         self.others.get(DELETING) == Some(Value::Bool(true))
     }
 
@@ -184,7 +184,7 @@ impl Entry {
     }
 
     /// Sets the sequence behind those of `others`.
-    pub fn follow(&mut self, others: &[Self]) {
+    pub fn rank_after(&mut self, others: &[Self]) {
         let greatest = others.iter().map(|other| other.made() + 1).max().unwrap_or(0);
         // Of several with the largest sequence the last in the catalog is the newest.
         self.sequence = Some(greatest.max(self.created_milliseconds()).min(LARGEST_SEQUENCE - 1));
@@ -240,14 +240,14 @@ impl Entry {
     }
 
     /// Marks it as one whose deletion failed.
-    pub fn mark_resisting(&mut self, error: &str) {
+    pub fn mark_deletion_failed(&mut self, error: &str) {
         self.others.insert(DELETION_ERROR, &Value::String(error.into()));
         self.seal();
     }
 
     /// The error of its failed deletion.
     pub fn deletion_error(&self) -> Option<String> {
-        match self.others.get(DELETION_ERROR).filter(|_| self.is_going()) {
+        match self.others.get(DELETION_ERROR).filter(|_| self.is_deleting()) {
             Some(Value::String(error)) => Some(error),
             _ => None,
         }

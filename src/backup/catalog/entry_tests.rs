@@ -20,12 +20,12 @@ fn a_new_entry_follows_all_others_whatever_the_clock_shows() {
     let mut last = vec![made_by_0_1_0];
     for (name, clock) in [("ahead", "2040"), ("right", "2026"), ("behind", "2000"), ("before 1970", "1960")] {
         let mut next = entry(name, &format!("{clock}-01-01T00:00:00.000Z"));
-        next.follow(&last);
+        next.rank_after(&last);
         assert!(last.iter().all(|other| other.made() < next.made()), "{name}");
         last.push(next);
     }
     let mut alone = entry("a.db", "2026-01-01T00:00:00.000Z");
-    alone.follow(&[]);
+    alone.rank_after(&[]);
     assert_eq!(alone.sequence, Some(1_767_225_600_000));
     alone.sequence = Some(u64::MAX);
     assert_eq!(alone.made(), 1_767_225_600_000, "no number of ours");

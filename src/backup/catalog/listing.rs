@@ -25,7 +25,7 @@ pub struct Listing {
 impl Listing {
     /// Sorts entries in a catalog's order.
     pub fn of(entries: Vec<Entry>) -> Self {
-        let (going, backups) = ordered(entries).into_iter().partition(Entry::is_going);
+        let (going, backups) = ordered(entries).into_iter().partition(Entry::is_deleting);
         Self { backups, going }
     }
 
@@ -73,7 +73,7 @@ mod tests {
             (1..=4).map(|day| entry(&format!("{day}.db"), &format!("2026-01-0{day}T00:00:00.000Z"))).collect();
         entries[1].mark_deleting();
         entries[2].mark_deleting();
-        entries[2].mark_resisting("no");
+        entries[2].mark_deletion_failed("no");
         let names = |entries: &[Entry]| entries.iter().map(|entry| entry.id.clone()).collect::<Vec<_>>();
         let listing = Listing::of(entries);
         assert_eq!(names(&listing.backups), ["4.db", "1.db"]);
@@ -99,9 +99,9 @@ mod tests {
         use super::super::entry::LARGEST_SEQUENCE;
         let last = Entry { sequence: Some(LARGEST_SEQUENCE - 1), ..entry("last", "2026-01-01T00:00:00.000Z") };
         let mut next = entry("next", "2026-01-02T00:00:00.000Z");
-        next.follow(std::slice::from_ref(&last));
+        next.rank_after(std::slice::from_ref(&last));
         let mut third = entry("third", "2026-01-03T00:00:00.000Z");
-        third.follow(&[last.clone(), next.clone()]);
+        third.rank_after(&[last.clone(), next.clone()]);
         let entries = ordered(vec![last, next, third]);
         let names: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
         assert_eq!(names, ["third", "next", "last"]);

@@ -40,7 +40,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Directory, DirectoryLock, Found, Heir, LiveFiles, Ownership, Users};
 use crate::progress::{RETRY, Watch};
 pub use backup::Backup;
-pub use deletion::told as told_of_deletions;
+pub use deletion::combined as combined_errors;
 pub use listing::{Listing, newest_first};
 pub use writer::Writer;
 
@@ -108,14 +108,14 @@ impl<'a> Catalog<'a> {
     }
 
     /// The metadata of a file in the directory, if it exists.
-    pub fn look(&self, path: &Path) -> Result<Option<Found>> {
+    pub fn metadata_of(&self, path: &Path) -> Result<Option<Found>> {
         self.opened.as_ref().map_or(Ok(None), |directory| directory.metadata_of(path))
     }
 
     /// The non-empty journal of a file in the directory, if there is one: the file is in use as a database.
     pub fn journal_of(&self, path: &Path) -> Result<Option<PathBuf>> {
         for companion in ["-wal", "-journal"].map(|companion| files::with_suffix(path, companion)) {
-            if self.look(&companion)?.is_some_and(|found| found.length() > 0) {
+            if self.metadata_of(&companion)?.is_some_and(|found| found.length() > 0) {
                 return Ok(Some(companion));
             }
         }
@@ -142,7 +142,7 @@ impl<'a> Catalog<'a> {
     pub fn listing(&self, watch: &mut Watch<'_>) -> Result<Listing> {
         let mut listing = self.read()?;
         if let Some(directory) = &self.opened {
-            recover::look(directory, self.live, &mut listing.backups, watch)?;
+            recover::settled_in_memory(directory, self.live, &mut listing.backups, watch)?;
         }
         Ok(listing)
     }

@@ -25,12 +25,12 @@ use crate::memory;
 use crate::progress::Watch;
 
 /// A hash file whose artifact the catalog does not list.
-struct Stray {
+struct UnlistedHashFile {
     path: PathBuf,
     entry: Entry,
 }
 
-impl Stray {
+impl UnlistedHashFile {
     /// The artifact's path and length, if it exists.
     fn artifact(&self, directory: &Directory) -> Result<Option<(PathBuf, u64)>> {
         let path = self.entry.place(directory.path());
@@ -96,7 +96,7 @@ pub fn settle(
     entries: &mut [Entry],
     watch: &mut Watch<'_>,
 ) -> Result<Option<Vec<String>>> {
-    let stale = look(directory, live, entries, watch)?;
+    let stale = settled_in_memory(directory, live, entries, watch)?;
     if stale.is_empty() {
         return Ok(None);
     }
@@ -107,7 +107,7 @@ pub fn settle(
 
 /// Like [`settle`], for readers: changes no file. For each such entry, returns the hash file without an
 /// artifact, if any.
-pub fn look(
+pub fn settled_in_memory(
     directory: &Directory,
     live: &LiveFiles,
     entries: &mut [Entry],
@@ -165,7 +165,7 @@ fn open_trusted(directory: &Directory, path: &Path, live: &LiveFiles) -> Result<
     Ok(if files::stranger(&file, directory, path)?.is_none() { Some(file) } else { None })
 }
 
-fn strays(directory: &Directory, live: &LiveFiles, entries: &[Entry]) -> Result<Vec<Stray>> {
+fn strays(directory: &Directory, live: &LiveFiles, entries: &[Entry]) -> Result<Vec<UnlistedHashFile>> {
     let known: HashSet<&str> = entries.iter().map(|entry| entry.backup_path.as_str()).collect();
     let ids: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
     let (mut strays, mut bytes) = (Vec::new(), 0);
@@ -188,7 +188,7 @@ fn strays(directory: &Directory, live: &LiveFiles, entries: &[Entry]) -> Result<
             if strays.len() >= bounds::CATALOG_ENTRIES || bytes > bounds::CATALOG_BYTES {
                 return Err(too_many(directory.path()));
             }
-            memory::push(&mut strays, Stray { path, entry })?;
+            memory::push(&mut strays, UnlistedHashFile { path, entry })?;
         }
     }
     memory::check()?;

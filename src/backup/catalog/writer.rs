@@ -43,7 +43,7 @@ impl<'a> Writer<'a> {
 
     /// Whether an unfinished deletion exists.
     pub(super) fn has_deletions(&self) -> bool {
-        self.entries.iter().any(Entry::is_going)
+        self.entries.iter().any(Entry::is_deleting)
     }
 
     pub fn directory(&self) -> &Directory {
@@ -101,7 +101,7 @@ impl<'a> Writer<'a> {
         let mut marked = false;
         for entry in &mut self.entries {
             // A modified entry must not cause a deletion.
-            if doomed.contains(entry.id.as_str()) && entry.is_intact() && !entry.is_going() {
+            if doomed.contains(entry.id.as_str()) && entry.is_intact() && !entry.is_deleting() {
                 entry.mark_deleting();
                 marked = true;
             }
@@ -127,12 +127,12 @@ impl<'a> Writer<'a> {
     /// error.
     pub(super) fn complete_deletions(&mut self) -> Result<()> {
         let (going, mut kept): (Vec<Entry>, Vec<Entry>) =
-            self.entries.drain(..).partition(|entry| entry.is_going() && entry.is_intact());
+            self.entries.drain(..).partition(|entry| entry.is_deleting() && entry.is_intact());
         let mut done = deletion::remove(going, self.directory, self.catalog.live);
         let mut changed = !done.gone.is_empty();
         for (entry, error) in &mut done.resisted {
             if entry.deletion_error().as_deref() != Some(error.message()) {
-                entry.mark_resisting(error.message());
+                entry.mark_deletion_failed(error.message());
                 changed = true;
             }
             kept.push(entry.clone());
@@ -149,7 +149,7 @@ impl<'a> Writer<'a> {
 
     /// Marks the entry of an artifact that is about to be replaced, if there is one. Committing the new entry
     /// removes it; after a crash the next writer checks which of the two artifacts exists.
-    pub fn announce_replacement(&mut self, backup_path: &str) -> Result<()> {
+    pub fn mark_replacing(&mut self, backup_path: &str) -> Result<()> {
         let mut announced = false;
         for entry in self.entries.iter_mut().filter(|entry| entry.backup_path == backup_path && entry.is_intact()) {
             entry.mark_replacing(true);
@@ -185,7 +185,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes a file beside the manifest, named with `suffix`, replacing an older one.
-    pub fn put_beside(&self, suffix: &str, text: &[u8]) -> Result<()> {
+    pub fn write_companion(&self, suffix: &str, text: &[u8]) -> Result<()> {
         let path = files::with_suffix(&self.catalog.manifest(), suffix);
         let like = Ownership::of_replaced(self.directory, &self.catalog.manifest());
         match self.staged(&path, text, like)?.place(&path, true)? {

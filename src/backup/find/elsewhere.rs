@@ -92,7 +92,7 @@ impl Pointer {
         let Some(entry) = listed.filter(|entry| entry.is_intact()).cloned() else {
             return Err(Error::usage("the catalog there does not list it (any more)"));
         };
-        match catalog.look(path)? {
+        match catalog.metadata_of(path)? {
             Some(found) if found.is_file() && found.length() == entry.size_bytes => {
                 Ok(Found::named(catalog, listing.known(), entry))
             }
@@ -130,7 +130,7 @@ pub(crate) fn parse(text: &[u8]) -> Vec<Pointer> {
 
 /// Adds a pointer to a backup, if it is elsewhere; returns a note if that fails. `entry` is as in results,
 /// `place` the artifact's path.
-pub fn leave(
+pub fn add_pointer(
     caller: &Caller,
     entry: &Entry,
     place: &Path,
@@ -154,7 +154,7 @@ fn leave_pointer(
     let directory = directory::default_directory(caller, watch)?;
     let there = files::parent_of(place);
     let catalog = Catalog::of(&directory, live)?;
-    let has_catalog = catalog.look(Path::new(MANIFEST))?.is_some();
+    let has_catalog = catalog.metadata_of(Path::new(MANIFEST))?.is_some();
     if !has_catalog || files::same_file(&directory, there) {
         return Ok(());
     }
@@ -170,11 +170,11 @@ fn leave_pointer(
     let writer = catalog.open(watch)?;
     let entries = writer.backups();
     let mut known = pointers(&catalog);
-    Source::of(caller, watch)?.among(made(&entries, &known))?;
+    Source::of(caller, watch)?.resolved_in(made(&entries, &known))?;
     known.retain(|pointer| pointer.backup_path != backup_path);
     // Ranks it as if it were added to this catalog.
     let mut placed = entry.clone();
-    placed.follow(&entries);
+    placed.rank_after(&entries);
     let sequence = after(placed.made(), &known);
     known.insert(
         0,
@@ -190,7 +190,7 @@ fn leave_pointer(
     let mut kept = newest_of_each(known);
     kept.reverse();
     let text = json::pretty(&kept)?;
-    writer.put_beside(SUFFIX, &text)
+    writer.write_companion(SUFFIX, &text)
 }
 
 /// The sequence, or the first one after all pointers.

@@ -47,7 +47,7 @@ pub struct Found<'a> {
     pub note: Option<String>,
     /// See [`Source::only_claims`]; only for `latest`.
     pub claimed: bool,
-    /// See [`Source::doubts`]; only for `latest`.
+    /// See [`Source::may_be_anothers`]; only for `latest`.
     pub doubted: bool,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Found<'a> {
     /// Adds the results for `latest`.
     fn latest(self, note: Option<String>, source: Option<&Source>) -> Self {
         let claimed = source.is_some_and(|source| source.only_claims(&self.entry));
-        let doubted = source.is_some_and(|source| source.doubts(&self.entry));
+        let doubted = source.is_some_and(|source| source.may_be_anothers(&self.entry));
         Self { note, claimed, doubted, ..self }
     }
 
@@ -106,7 +106,7 @@ fn latest<'a>(caller: &Caller, live: &'a LiveFiles, dir: Option<&str>, watch: &m
         None => elsewhere::pointers(&catalog),
         Some(_) => Vec::new(),
     };
-    let source = Source::of(caller, watch)?.among(elsewhere::made(entries, &pointers))?;
+    let source = Source::of(caller, watch)?.resolved_in(elsewhere::made(entries, &pointers))?;
     // A caller without a source may use backups that are all of one source.
     let source = Some(source).filter(|source| source.is_known() || source::only(entries).is_none());
     let own = |made: Made<'_>| source.as_ref().is_none_or(|source| source.owns(made));
@@ -129,7 +129,7 @@ fn latest<'a>(caller: &Caller, live: &'a LiveFiles, dir: Option<&str>, watch: &m
             let note = told_of(&lost).into_iter().chain(saved).reduce(|first, second| format!("{first}; {second}"));
             Ok(Found::named(catalog, listing.known(), entry).latest(note, source.as_ref()))
         }
-        (None, Some(source)) if !entries.is_empty() => Err(source::none_of(&source, catalog.directory(), entries)),
+        (None, Some(source)) if !entries.is_empty() => Err(source::no_own_backup(&source, catalog.directory(), entries)),
         (None, _) => Err(Error::usage(format!(
             "'{}' holds no backups; make one with queue_backup(), or say in which directory they are: {{\"dir\": \"…\"}}",
             catalog.directory().display()
@@ -163,7 +163,7 @@ pub fn verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
     }
     let live = caller.live_files()?;
     let entries = Catalog::of(&directory, &live)?.read()?.backups;
-    let source = Source::of(caller, watch)?.among(entries.iter().map(Made::from))?;
+    let source = Source::of(caller, watch)?.resolved_in(entries.iter().map(Made::from))?;
     let sound = |entry: &Entry| source.owns(entry) && entry.verified_at.is_some() && !entry.is_damaged();
     Ok(entries.into_iter().filter(sound).collect())
 }
@@ -178,7 +178,7 @@ pub fn is_there(caller: &Caller, id: &str) -> Result<bool> {
     let live = caller.live_files()?;
     match by_id(Catalog::of(&directory, &live)?, id, &live, &mut watch) {
         Ok(Found { catalog, entry, .. }) => {
-            Ok(!entry.is_going() && catalog.look(&entry.place(catalog.directory()))?.is_some())
+            Ok(!entry.is_deleting() && catalog.metadata_of(&entry.place(catalog.directory()))?.is_some())
         }
         Err(error) if error.primary_code() == ffi::SQLITE_ERROR => Ok(false),
         Err(error) => Err(error),

@@ -128,7 +128,7 @@ fn page_size_of(file: &mut File, compression: Compression, path: &Path) -> Resul
     };
     match read {
         Err(error) if compression::is_no_damage(&error) => {
-            return Err(Error::io("read", path, &compression::told(error)));
+            return Err(Error::io("read", path, &compression::as_io_error(error)));
         }
         Err(_) => return Err(not_one()),
         Ok(()) => {}
@@ -153,7 +153,7 @@ fn plain_length(
     targets: &[&Path],
     watch: &mut Watch<'_>,
 ) -> Result<u64> {
-    let limit = scratch::most_room(path, targets)?;
+    let limit = scratch::largest_expandable(path, targets)?;
     artifact::read_at_start(file, &mut [], path)?;
     let mut length = 0;
     compression::expand(file, compression, path, watch, |piece| {

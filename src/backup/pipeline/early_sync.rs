@@ -43,7 +43,7 @@ impl EarlySync {
     }
 
     /// Records `bytes` written and requests a sync every 16 MiB.
-    pub fn wrote(&mut self, bytes: u64) {
+    pub fn record(&mut self, bytes: u64) {
         self.unsynced += bytes;
         if self.unsynced < EVERY {
             return;
@@ -96,12 +96,12 @@ mod tests {
     #[test]
     fn a_file_that_was_finished_keeps_its_content_and_one_that_was_given_up_is_emptied() {
         let (mut sync, file) = early();
-        sync.wrote(EVERY);
+        sync.record(EVERY);
         sync.finish().unwrap();
         drop(sync);
         assert_eq!(file.metadata().unwrap().len(), 4096);
         let (mut sync, file) = early();
-        sync.wrote(EVERY);
+        sync.record(EVERY);
         drop(sync);
         assert_eq!(file.metadata().unwrap().len(), 0);
     }

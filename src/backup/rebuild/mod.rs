@@ -104,7 +104,7 @@ impl Job<'_> {
             Error::usage(format!("'{}' has the unknown compression {}", path.display(), entry.compression))
         })?;
         let staged = Staged::new(self.directory)?;
-        let mut digesting = Checked { inner: file, digest: Sha256::new(), size: 0 };
+        let mut digesting = HashingReader { inner: file, digest: Sha256::new(), size: 0 };
         copy(&mut digesting, compression, &staged.handle()?, limit, path, watch)?;
         let found = digesting.finish(path, watch)?;
         if found != (entry.size_bytes, entry.checksum.clone()) {
@@ -165,13 +165,13 @@ impl Job<'_> {
 }
 
 /// Counts and hashes what is read.
-struct Checked {
+struct HashingReader {
     inner: File,
     digest: Sha256,
     size: u64,
 }
 
-impl Read for Checked {
+impl Read for HashingReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.inner.read(buffer)?;
         self.digest.update(&buffer[..length]);
@@ -180,7 +180,7 @@ impl Read for Checked {
     }
 }
 
-impl Checked {
+impl HashingReader {
     /// Reads what the decoder left; returns the file's length and SHA-256.
     fn finish(mut self, path: &Path, watch: &mut Watch<'_>) -> Result<(u64, String)> {
         let failed = |error: io::Error| Error::io("read", path, &error);

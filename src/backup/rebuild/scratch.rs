@@ -22,7 +22,7 @@ pub fn directory(catalog: &Catalog<'_>, needed: u64, entry: &Entry) -> Result<Di
     let temporary = files::sqlite_directory(None);
     let mut refused = Vec::new();
     for place in [Some(own.to_path_buf()), temporary].into_iter().flatten() {
-        match refusal(&place, needed, room_for(entry)) {
+        match refusal(&place, needed, space_function(entry)) {
             None if place == own => return Ok(catalog.opened()?.clone()),
             None => {
                 let directory = Directory::open(&place)?;
@@ -49,13 +49,13 @@ pub fn is_vouched_for(entry: &Entry) -> bool {
 }
 
 /// The function that returns the space available for the backup.
-fn room_for(entry: &Entry) -> fn(&Path) -> Result<u64> {
+fn space_function(entry: &Entry) -> fn(&Path) -> Result<u64> {
     if is_vouched_for(entry) { files::free_space } else { files::spare_space }
 }
 
 /// The largest size for a file of unknown length in any directory where the backup at `path` may be rebuilt,
 /// including `targets`.
-pub fn most_room(path: &Path, targets: &[&Path]) -> Result<u64> {
+pub fn largest_expandable(path: &Path, targets: &[&Path]) -> Result<u64> {
     let temporary = files::sqlite_directory(None);
     let own = files::spare_space(files::parent_of(path));
     let others =
@@ -89,6 +89,6 @@ mod tests {
         assert_eq!(refusal(&directory.path().join("none"), 1, files::free_space).unwrap(), "cannot be written to");
         let free = files::free_space(directory.path()).unwrap();
         assert!(files::spare_space(directory.path()).unwrap() < free);
-        assert!(most_room(&directory.path().join("x.db"), &[]).unwrap() > 0);
+        assert!(largest_expandable(&directory.path().join("x.db"), &[]).unwrap() > 0);
     }
 }

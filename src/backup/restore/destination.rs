@@ -84,7 +84,7 @@ fn refuse_backup(path: &Path, live: &LiveFiles) -> Result<()> {
 }
 
 /// Advice for errors after a target was moved aside.
-pub fn whereabouts(aside: &Path) -> String {
+pub fn moved_aside_advice(aside: &Path) -> String {
     format!("what was there lies at '{}' now", aside.display())
 }
 
@@ -112,7 +112,7 @@ pub fn move_aside(
             // Whoever opened it between the check and the move would use files that are to be abandoned.
             let Some(holder) = files::holder(&set(aside.path()), !own) else {
                 let place = aside.path().to_path_buf();
-                aside.sync().map_err(|error| error.advice(whereabouts(&place)))?;
+                aside.sync().map_err(|error| error.advice(moved_aside_advice(&place)))?;
                 return Ok(place);
             };
             aside.put_back()?;

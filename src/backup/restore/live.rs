@@ -109,7 +109,12 @@ impl<'a> Target<'a> {
 
     /// Saves the database's content, then replaces it by that of the plain database `source`; returns the
     /// safety backup's path. Adds to `notes`. A failure leaves the old content.
-    pub fn receive(mut self, source: &Staged, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<PathBuf> {
+    pub fn replace_content(
+        mut self,
+        source: &Staged,
+        notes: &mut Vec<String>,
+        watch: &mut Watch<'_>,
+    ) -> Result<PathBuf> {
         let source = artifact::open_immutable(source.handle()?, source.path())?;
         let saved = match self.state.wal {
             true => self.receive_wal(&source, watch)?,

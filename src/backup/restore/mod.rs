@@ -143,7 +143,7 @@ impl Job<'_> {
                 space::for_new(directory.path(), self.entry)?;
                 let rebuilt = self.rebuilt(directory, &mut outcome, watch)?;
                 self.requeue(&rebuilt, &mut outcome, watch)?;
-                self.put(rebuilt, path, self.ownership())?;
+                self.place_new(rebuilt, path, self.ownership())?;
             }
             Place::Existing(path) => self.replace(path, directory, &mut outcome, watch)?,
         }
@@ -170,7 +170,9 @@ impl Job<'_> {
             let aside = destination::move_aside(self.caller, directory, path, seen, watch)?;
             outcome.moved_aside = Some(files::text_of(&aside));
             let like = Ownership::of_replaced(directory, &aside).or_else(|| self.ownership());
-            return self.put(rebuilt, path, like).map_err(|error| error.advice(destination::whereabouts(&aside)));
+            return self
+                .place_new(rebuilt, path, like)
+                .map_err(|error| error.advice(destination::moved_aside_advice(&aside)));
         };
         target.refuse_encoding(&rebuilt, self.entry)?;
         if outcome.page_count == 1 {
@@ -183,7 +185,7 @@ impl Job<'_> {
             outcome.page_size = page_size;
         }
         let mut notes = Vec::from_iter(identity::change(target.state.name.as_ref(), &rebuilt));
-        outcome.safety_backup = Some(files::text_of(&target.receive(&rebuilt, &mut notes, watch)?));
+        outcome.safety_backup = Some(files::text_of(&target.replace_content(&rebuilt, &mut notes, watch)?));
         notes.into_iter().for_each(|note| outcome.add_note(note));
         Ok(())
     }
@@ -218,7 +220,7 @@ impl Job<'_> {
     }
 
     /// Renames the rebuilt database to a new target.
-    fn put(&self, rebuilt: Staged, path: &Path, like: Option<Ownership>) -> Result<()> {
+    fn place_new(&self, rebuilt: Staged, path: &Path, like: Option<Ownership>) -> Result<()> {
         if let Some(like) = like {
             rebuilt.permit(&like)?;
         }
@@ -234,7 +236,7 @@ impl Job<'_> {
 
     /// The owner and permissions for a new target: the caller's database's, else the backup's.
     fn ownership(&self) -> Option<Ownership> {
-        let of_backup = || self.backup.catalog.look(&self.backup.path_of(self.entry)).ok().flatten();
+        let of_backup = || self.backup.catalog.metadata_of(&self.backup.path_of(self.entry)).ok().flatten();
         self.caller.ownership().or_else(|| of_backup().as_ref().map(Ownership::of_backup))
     }
 

@@ -27,13 +27,13 @@ pub fn size_of(geometry: Geometry) -> u64 {
 /// Checks the space in `directory` for a new target, or for one whose broken predecessor is moved aside.
 /// Fails with `SQLITE_FULL`.
 pub fn for_new(directory: &Path, entry: &Entry) -> Result<()> {
-    let (what, margin) = sparing(directory, entry)?;
+    let (what, margin) = margin_for(directory, entry)?;
     let bytes = size_of(rebuild::geometry_of(entry)?).saturating_add(margin);
     files::require_space(directory, bytes, what, ADVICE)
 }
 
 /// The operation's name, and the margin that it leaves.
-fn sparing(directory: &Path, entry: &Entry) -> Result<(&'static str, u64)> {
+fn margin_for(directory: &Path, entry: &Entry) -> Result<(&'static str, u64)> {
     Ok(if scratch::is_vouched_for(entry) { ("restore", 0) } else { (SPARING, files::margin_of(directory)?) })
 }
 
@@ -44,7 +44,7 @@ pub fn for_live(directory: &Path, entry: &Entry, target: &Target<'_>, safety: &P
     let (new, old) = (size_of(geometry), target.size());
     // A WAL holds all new pages; a journal holds the old ones, and the file grows.
     let log = if target.is_wal() { new } else { old.saturating_add(new.saturating_sub(old)) };
-    let (what, margin) = sparing(directory, entry)?;
+    let (what, margin) = margin_for(directory, entry)?;
     let mut needs = vec![(directory.to_path_buf(), what, new.saturating_add(log).saturating_add(margin))];
     needs.push((existing(safety)?, "backup of what the target holds", old));
     if target.page_size() != geometry.page_size {

@@ -8,7 +8,7 @@
 //!   copy's. It then relies on the catalog alone. `rotate` refuses such a file: its artifacts are not here.
 //! - A plan is of one [`source`](super::find::source): the caller's own. A caller without one, such as a
 //!   database in memory, gets a plan for each source ([`groups()`]). Backups of other sources are neither
-//!   counted nor shown nor deleted, nor are those deleted that may be another's ([`Source::doubts`]).
+//!   counted nor shown nor deleted, nor are those deleted that may be another's ([`Source::may_be_anothers`]).
 //! - Only artifacts in the directory's catalog are ever deleted, and never one that the plan protects.
 //!   Deleting is crash-safe (see [`catalog`]).
 //! - The caller's latest backup is not deleted, whatever others have made since.
@@ -66,7 +66,7 @@ const PLAN_OF_AN_ENTRY: usize = 4096;
 const COPIES_OF_A_NAME: usize = 8;
 
 /// The input of a plan.
-struct Wish<'a> {
+struct PlanInput<'a> {
     policy: &'a Policy,
     source: Source,
     now: DateTime<Utc>,
@@ -82,8 +82,8 @@ pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Res
     if let Some(file) = directory.map(Path::new).filter(|path| path.is_file()) {
         let entries = catalog::elsewhere(file, &live)?;
         let source = source_among(caller, &entries, &mut watch)?;
-        let wish = Wish { policy, source, now: caller.now(), just_made: None };
-        return decide(entries, untrue, Entry::clone, &wish);
+        let wish = PlanInput { policy, source, now: caller.now(), just_made: None };
+        return decide(entries, why_untrusted, Entry::clone, &wish);
     }
     let place = directory::directory(caller, directory, &mut watch)?;
     let catalog = Catalog::of(&place, &live)?;
@@ -91,7 +91,7 @@ pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Res
     let source = source_among(caller, &listing.backups, &mut watch)?;
     let resisting: Vec<Entry> =
         listing.resisting().filter(|entry| !source.is_known() || source.owns(*entry)).cloned().collect();
-    let wish = Wish { policy, source, now: caller.now(), just_made: None };
+    let wish = PlanInput { policy, source, now: caller.now(), just_made: None };
     let mut planned = decide_here(listing, &catalog, &live, &wish)?;
     planned.extend(resisting.iter().map(|entry| tried_again(entry, catalog.directory())));
     planned.sort_by_key(|one| Reverse(one.entry.made()));
@@ -111,7 +111,7 @@ fn tried_again(entry: &Entry, directory: &Path) -> Planned {
 }
 
 fn source_among(caller: &Caller, entries: &[Entry], watch: &mut Watch<'_>) -> Result<Source> {
-    Source::of(caller, watch)?.among(entries.iter().map(Made::from))
+    Source::of(caller, watch)?.resolved_in(entries.iter().map(Made::from))
 }
 
 /// Deletes what `policy` does not keep, except the backup that the caller has `just_made`; returns the count
@@ -136,7 +136,7 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_ma
     let mut writer = catalog.open(&mut watch).map_err(|error| error.if_interrupted(UNCHANGED))?;
     let listing = writer.listing();
     let source = source_among(caller, &listing.backups, &mut watch)?;
-    let wish = Wish { policy, source, now: caller.now(), just_made };
+    let wish = PlanInput { policy, source, now: caller.now(), just_made };
     let planned = decide_here(listing, &catalog, &live, &wish)?;
     let wrong = planned.iter().filter(|one| one.wrong_clock && !one.entry.has_wrong_clock());
     writer.mark_wrong_clocks(&wrong.map(|one| one.entry.id.clone()).collect::<HashSet<_>>())?;
@@ -149,7 +149,7 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_ma
     let (gone, errors): (Vec<_>, Vec<_>) = adopted.partition(|outcome: &Result<()>| outcome.is_ok());
     let gone = done.gone.len() + gone.len();
     let errors = done.resisted.into_iter().map(|(_, error)| error).chain(errors.into_iter().filter_map(Result::err));
-    catalog::told_of_deletions(gone, errors).map_or(Ok(gone), Err)
+    catalog::combined_errors(gone, errors).map_or(Ok(gone), Err)
 }
 
 fn delete_adopted(directory: &Directory, entry: &Entry, live: &LiveFiles) -> Result<()> {
@@ -166,19 +166,24 @@ fn check(policy: &Policy) -> Result<()> {
 }
 
 /// Decides on a directory's backups and adoptable files.
-fn decide_here(listing: Listing, catalog: &Catalog<'_>, live: &LiveFiles, wish: &Wish<'_>) -> Result<Vec<Planned>> {
+fn decide_here(
+    listing: Listing,
+    catalog: &Catalog<'_>,
+    live: &LiveFiles,
+    wish: &PlanInput<'_>,
+) -> Result<Vec<Planned>> {
     let adopted = listing.adopted(catalog)?;
     let mut entries = listing.backups;
     entries.extend(adopted);
     newest_first(&mut entries);
-    decide(entries, |entry| unfit(entry, catalog, live), |entry| entry.shown(catalog.directory()), wish)
+    decide(entries, |entry| why_untouchable(entry, catalog, live), |entry| entry.shown(catalog.directory()), wish)
 }
 
 fn decide(
     entries: Vec<Entry>,
     unfit: impl Fn(&Entry) -> Option<&'static str>,
     shown: impl Fn(&Entry) -> Entry,
-    wish: &Wish<'_>,
+    wish: &PlanInput<'_>,
 ) -> Result<Vec<Planned>> {
     let names: usize = entries.iter().map(|entry| entry.id.len() + entry.backup_path.len()).sum();
     memory::require(entries.len() * PLAN_OF_AN_ENTRY + names * COPIES_OF_A_NAME)?;
@@ -186,7 +191,8 @@ fn decide(
     let files = repeated(entries.iter().map(|entry| entry.backup_path.as_str()));
     let item = |entry: &Entry| {
         let doubled = ids.contains(entry.id.as_str()) || files.contains(entry.backup_path.as_str());
-        let doubt = || wish.source.doubts(entry).then_some("made of a path at which another database lies now");
+        let doubt =
+            || wish.source.may_be_anothers(entry).then_some("made of a path at which another database lies now");
         let item =
             item(entry, if doubled { Some("listed twice in the catalog") } else { unfit(entry).or_else(doubt) });
         Item { just_made: wish.just_made == Some(entry.id.as_str()), ..item }
@@ -218,7 +224,7 @@ pub(super) fn repeated<'a>(keys: impl Iterator<Item = &'a str>) -> HashSet<&'a s
 }
 
 /// Why an entry is not trusted, if so.
-fn untrue(entry: &Entry) -> Option<&'static str> {
+fn why_untrusted(entry: &Entry) -> Option<&'static str> {
     if entry.backup_type != ADOPTED && !entry.is_intact() {
         return Some("its catalog entry was changed by somebody else");
     }
@@ -229,8 +235,8 @@ fn untrue(entry: &Entry) -> Option<&'static str> {
 }
 
 /// Why an entry is not trusted or its file must not be touched, if so.
-fn unfit(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'static str> {
-    if let Some(untrue) = untrue(entry) {
+fn why_untouchable(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'static str> {
+    if let Some(untrue) = why_untrusted(entry) {
         return Some(untrue);
     }
     let path = entry.place(catalog.directory());
@@ -241,13 +247,13 @@ fn unfit(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Option<&'sta
         return Some("another user's than who may have put the link there that leads to it");
     }
     for companion in ["-wal", "-journal"] {
-        match catalog.look(&files::with_suffix(&path, companion)) {
+        match catalog.metadata_of(&files::with_suffix(&path, companion)) {
             Ok(None) => {}
             Ok(Some(_)) => return Some("in use as a database: a journal lies beside it"),
             Err(_) => return Some("what lies beside its file cannot be looked at"),
         }
     }
-    match catalog.look(&path) {
+    match catalog.metadata_of(&path) {
         Ok(Some(found)) if !found.is_file() => Some("no regular file"),
         Ok(Some(found)) if found.length() != entry.size_bytes => Some("its file is not as long as the catalog says"),
         Ok(Some(_)) => None,

@@ -46,10 +46,10 @@ impl DirectReader {
     /// The reader for the snapshot of `conn`, with pages of this size; `wal` is the journal mode. `None` if
     /// SQLite must read it.
     pub fn find(conn: &Connection, wal: bool, page_size: u32) -> Result<Option<Self>> {
-        if !reader_vfs::is_watched(conn) {
+        if !reader_vfs::uses_reader_vfs(conn) {
             return Ok(None);
         }
-        let frames = match (wal, reader_vfs::held(conn)) {
+        let frames = match (wal, reader_vfs::held_snapshot(conn)) {
             (false, _) => Frames::default(),
             (true, None) => return Ok(None),
             (true, Some(held)) if held.without_wal => Frames::default(),

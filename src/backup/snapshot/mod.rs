@@ -166,12 +166,12 @@ impl<'c> Snapshot<'c> {
     /// Passes every page to `visitor`. Fails with `SQLITE_FULL` if the WAL exceeds its budget.
     pub fn walk(&self, visitor: Box<dyn PageVisitor>, watch: &mut Watch<'_>) -> Result<Geometry> {
         match &self.straight {
-            Some(straight) => self.walk_straight(straight, visitor, watch),
+            Some(straight) => self.walk_direct(straight, visitor, watch),
             None => self.walk_sqlite(visitor, watch),
         }
     }
 
-    fn walk_straight(
+    fn walk_direct(
         &self,
         straight: &DirectReader,
         mut visitor: Box<dyn PageVisitor>,
@@ -271,7 +271,7 @@ impl<'c> Snapshot<'c> {
 
 /// Opens a sidecar, on the reader VFS if possible.
 fn open(caller: &Caller, standing: &CallerState) -> Result<Sidecar> {
-    match reader_vfs::over(caller.connection()) {
+    match reader_vfs::name_over(caller.connection()) {
         Some(reader) => Sidecar::open_reader_on(caller, standing, Some(reader)),
         None => Sidecar::open_reader(caller, standing),
     }

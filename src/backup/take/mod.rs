@@ -32,7 +32,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use self::destination::Target;
-use self::options::{Options, Wish};
+use self::options::{Options, ResolvedOptions};
 use self::produce::Produced;
 use super::artifact::kind::Kind;
 use super::catalog::entry::Entry;
@@ -83,7 +83,7 @@ impl Taken {
 pub struct Job<'a> {
     /// Its main database is the source.
     caller: &'a Caller,
-    wish: Wish,
+    wish: ResolvedOptions,
     target: Target,
     catalog: &'a Catalog<'a>,
     /// The entries before the lock was taken.
@@ -126,7 +126,7 @@ pub fn backup<'a>(
         (job.wish.kind, job.instead) = (Kind::Full, Some(PARENT_WENT));
     };
     made.keep();
-    taken.notes.extend(elsewhere::leave(caller, &taken.entry, &taken.place, &live, &mut watch));
+    taken.notes.extend(elsewhere::add_pointer(caller, &taken.entry, &taken.place, &live, &mut watch));
     if !options.is_of_a_restore() {
         let counts = taken.entry.task_counts.as_ref().map(Object::fields);
         let earlier = lost_tasks::earlier(&job.listed, &job.source);
@@ -138,7 +138,7 @@ pub fn backup<'a>(
 /// The database's identity in this catalog. A copy that a restore saves is identified by its path.
 fn source_among(caller: &Caller, options: &Options, listed: &[Entry], watch: &mut Watch<'_>) -> Result<Source> {
     let source = Source::of(caller, watch)?;
-    match source.clone().among(listed.iter().map(Made::from)) {
+    match source.clone().resolved_in(listed.iter().map(Made::from)) {
         Err(_) if options.is_of_a_restore() => Ok(source.unnamed()),
         settled => settled,
     }
@@ -158,7 +158,7 @@ impl Job<'_> {
         let Some(level) = self.wish.verify else { return Ok(()) };
         let Produced { staged, entry, notes, .. } = produced;
         let backup = Backup { catalog: self.catalog, known: &self.listed, entry, staged: Some(staged) };
-        let found = findings::findings(&backup, level, watch)?.soundness;
+        let found = findings::check_backup(&backup, level, watch)?.soundness;
         notes.extend(found.verification_note());
         let Some((first, others)) = found.findings.split_first() else {
             let now = clock::rfc3339(self.caller.now());

@@ -24,7 +24,7 @@ pub struct Options {
 
 /// The resolved options.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct ResolvedOptions {
     /// The option `name`.
     pub name: Option<String>,
     pub kind: Kind,
@@ -46,7 +46,7 @@ impl Options {
     }
 
     /// Resolves the options for a backup into `file_name`, or into a generated name.
-    pub fn wish(&self, file_name: Option<&str>) -> Result<Wish> {
+    pub fn wish(&self, file_name: Option<&str>) -> Result<ResolvedOptions> {
         if let Some(name) = &self.name {
             names::check_series(name)?;
         }
@@ -54,7 +54,7 @@ impl Options {
         let kind = choice("type", self.kind.as_deref(), &kinds)?.and_then(Kind::from_word).unwrap_or(Kind::Full);
         let levels = ["none", "checksum", "quick", "full"];
         let verify = choice("verify", self.verify.as_deref(), &levels)?.and_then(Level::from_word);
-        Ok(Wish {
+        Ok(ResolvedOptions {
             name: self.name.clone(),
             kind,
             compression: self.compression(file_name)?,
@@ -108,7 +108,7 @@ fn choice<'a>(option: &str, given: Option<&'a str>, words: &[&str]) -> Result<Op
 mod tests {
     use super::*;
 
-    fn wish(options: &str, file_name: Option<&str>) -> Result<Wish> {
+    fn wish(options: &str, file_name: Option<&str>) -> Result<ResolvedOptions> {
         serde_json::from_str::<Options>(options).unwrap().wish(file_name)
     }
 

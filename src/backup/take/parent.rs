@@ -36,7 +36,8 @@ pub fn find(job: &Job<'_>, page_size: u32, full_every: u64) -> Result<std::resul
         return Ok(Err(format!("the chain has {} backups, as many as full_every allows", chain.len())));
     }
     for entry in &chain {
-        let length = catalog.look(&entry.place(catalog.directory())).ok().flatten().map(|found| found.length());
+        let length =
+            catalog.metadata_of(&entry.place(catalog.directory())).ok().flatten().map(|found| found.length());
         if entry.is_damaged() || length != Some(entry.size_bytes) {
             return Ok(Err(format!("the earlier backup '{}' is missing or damaged", entry.backup_path)));
         }

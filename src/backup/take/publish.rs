@@ -33,12 +33,12 @@ impl Job<'_> {
         notes.extend(writer.set_orphans_aside(self.caller.now()));
         let entries = writer.listing().known();
         if let Some(parent) = &entry.parent_id
-            && !entries.iter().any(|other| other.id == *parent && !other.is_going())
+            && !entries.iter().any(|other| other.id == *parent && !other.is_deleting())
         {
             return Ok(None);
         }
         entry.backup_path = self.free_name(&entry, &entries)?;
-        entry.follow(&entries);
+        entry.rank_after(&entries);
         let pointers = elsewhere::pointers(self.catalog);
         entry.sequence = entry.sequence.map(|sequence| elsewhere::after(sequence, &pointers));
         let replaces = entries.iter().any(|other| other.backup_path == entry.backup_path);
@@ -51,7 +51,7 @@ impl Job<'_> {
         let hashes = self.stage_hashes(writer.directory(), &hashes, &mut entry, &path)?;
         let staged = writer.stage(&entry, self.caller.ownership())?;
         let hash_path = hash_file::path_of(&path);
-        writer.announce_replacement(&entry.backup_path)?;
+        writer.mark_replacing(&entry.backup_path)?;
         self.place_hashes(hashes, &path, replaces && self.overwrites(), &mut notes)?;
         let refused = match artifact.place(&path, self.overwrites()) {
             Ok(Placed::Durable) => None,
@@ -159,8 +159,8 @@ impl Job<'_> {
             let listed = entries.iter().any(|entry| entry.backup_path == name);
             let path = directory.join(&name);
             // A hash file may wait for its artifact.
-            let free =
-                self.catalog.look(&path)?.is_none() && self.catalog.look(&hash_file::path_of(&path))?.is_none();
+            let free = self.catalog.metadata_of(&path)?.is_none()
+                && self.catalog.metadata_of(&hash_file::path_of(&path))?.is_none();
             if !listed && free {
                 return Ok(name);
             }
@@ -171,7 +171,7 @@ impl Job<'_> {
 
 fn check_free(catalog: &Catalog<'_>, path: &Path, entries: &[Entry], overwrite: bool) -> Result<()> {
     if !overwrite {
-        return match catalog.look(path)? {
+        return match catalog.metadata_of(path)? {
             Some(_) => Err(names::taken(path)),
             None => Ok(()),
         };

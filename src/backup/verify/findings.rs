@@ -74,7 +74,7 @@ impl From<Error> for Verdict {
 
 /// Checks a backup. Fails if it cannot be checked: an unreadable file, a full disk, an interrupt, a schema of
 /// another SQLite.
-pub fn findings(backup: &Backup<'_>, level: Level, watch: &mut Watch<'_>) -> Result<Verdict> {
+pub fn check_backup(backup: &Backup<'_>, level: Level, watch: &mut Watch<'_>) -> Result<Verdict> {
     let entry = backup.entry;
     let plain = entry.compression == Compression::None.word() && entry.backup_type != Kind::Incremental.word();
     let proved = if level == Level::Checksum {

@@ -48,7 +48,7 @@ pub struct Outcome {
 
 /// Verifies the backup that `words` means at a level, `quick` by default. Fails if there is no such backup or
 /// level, or it cannot be checked.
-pub fn check<'a>(
+pub fn verify<'a>(
     caller: &'a Caller,
     words: Option<&str>,
     level: Option<&str>,
@@ -65,7 +65,8 @@ pub fn check<'a>(
     let mut watch = Watch::new(caller, listener);
     let backup = find::backup(caller, &live, words, options.dir.as_deref(), &[], &mut watch)?;
     let findings::Verdict { soundness: found, by_older } =
-        findings::findings(&backup.backup(), level, &mut watch).map_err(|error| error.if_interrupted(UNCHANGED))?;
+        findings::check_backup(&backup.backup(), level, &mut watch)
+            .map_err(|error| error.if_interrupted(UNCHANGED))?;
     let Found { entry, .. } = &backup;
     let (level, unjudged) = (found.level(level), Vec::from_iter(found.verification_note()));
     let mut details = found.findings;

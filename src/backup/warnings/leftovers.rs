@@ -42,7 +42,7 @@ pub fn of(caller: &Caller) -> Result<Vec<Leftover>> {
     let catalog = Catalog::of(&directory, &live)?;
     let listing = catalog.listing(&mut watch)?;
     let pointers = elsewhere::pointers(&catalog);
-    let source = Source::of(caller, &mut watch)?.among(elsewhere::made(&listing.backups, &pointers))?;
+    let source = Source::of(caller, &mut watch)?.resolved_in(elsewhere::made(&listing.backups, &pointers))?;
     let mut found = resisting(&listing, &catalog, &source);
     found.extend(abandoned(catalog.opened()?, &live));
     let mut others: Vec<&Path> = pointers

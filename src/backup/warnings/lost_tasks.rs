@@ -144,7 +144,7 @@ fn by_default_catalog(caller: &Caller) -> Result<Earlier> {
     }
     let live = caller.live_files()?;
     let entries = Catalog::of(&directory, &live)?.read()?.backups;
-    let source = Source::of(caller, &mut watch)?.among(entries.iter().map(Made::from))?;
+    let source = Source::of(caller, &mut watch)?.resolved_in(entries.iter().map(Made::from))?;
     Ok(earlier(&entries, &source))
 }
 

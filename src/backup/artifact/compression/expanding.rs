@@ -42,7 +42,7 @@ fn pieces(
             Ok(0) => return Ok(()),
             Ok(length) => take(&buffer[..length])?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if super::is_no_damage(&error) => return Err(unreadable(super::told(error))),
+            Err(error) if super::is_no_damage(&error) => return Err(unreadable(super::as_io_error(error))),
             Err(error) => return Err(Error::corrupt(format!("'{}' is damaged ({error})", path.display()))),
         }
     }

@@ -100,7 +100,7 @@ pub fn is_no_damage(error: &io::Error) -> bool {
 }
 
 /// Turns zstd's out-of-memory error into an [`io::Error`] of that kind.
-pub fn told(error: io::Error) -> io::Error {
+pub fn as_io_error(error: io::Error) -> io::Error {
     match error.to_string().contains(NO_MEMORY) {
         true => io::ErrorKind::OutOfMemory.into(),
         false => error,

@@ -12,7 +12,7 @@ use crate::bounds;
 pub fn reader<R: Read>(file: R) -> io::Result<impl Read> {
     let mut context = DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
     // Limits the memory, which each frame's header declares.
-    told(context.set_parameter(DParameter::WindowLogMax(bounds::ZSTD_WINDOW_LOG)))?;
+    translated(context.set_parameter(DParameter::WindowLogMax(bounds::ZSTD_WINDOW_LOG)))?;
     Ok(zio::Reader::new(BufReader::with_capacity(DCtx::in_size(), file), Decoding(context)))
 }
 
@@ -24,11 +24,11 @@ impl Operation for Decoding {
         input: &mut InBuffer<'_>,
         output: &mut OutBuffer<'_, C>,
     ) -> io::Result<usize> {
-        told(self.0.decompress_stream(output, input))
+        translated(self.0.decompress_stream(output, input))
     }
 
     fn reinit(&mut self) -> io::Result<()> {
-        told(self.0.reset(ResetDirective::SessionOnly)).map(drop)
+        translated(self.0.reset(ResetDirective::SessionOnly)).map(drop)
     }
 
     fn finish<C: WriteBuf + ?Sized>(&mut self, _: &mut OutBuffer<'_, C>, complete: bool) -> io::Result<usize> {
@@ -42,17 +42,17 @@ pub struct Encoder(CCtx<'static>);
 impl Encoder {
     pub fn new(level: i32) -> io::Result<Self> {
         let mut context = CCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
-        told(context.set_parameter(CParameter::CompressionLevel(level)))?;
-        told(context.set_parameter(CParameter::ChecksumFlag(true)))?;
+        translated(context.set_parameter(CParameter::CompressionLevel(level)))?;
+        translated(context.set_parameter(CParameter::ChecksumFlag(true)))?;
         Ok(Self(context))
     }
 
     /// Compresses a piece into an empty buffer with enough capacity.
     pub fn compress(&mut self, piece: &[u8], frame: &mut Vec<u8>) -> io::Result<usize> {
-        told(self.0.compress2(frame, piece))
+        translated(self.0.compress2(frame, piece))
     }
 }
 
-fn told(result: SafeResult) -> io::Result<usize> {
-    result.map_err(|code| super::told(io::Error::other(get_error_name(code))))
+fn translated(result: SafeResult) -> io::Result<usize> {
+    result.map_err(|code| super::as_io_error(io::Error::other(get_error_name(code))))
 }

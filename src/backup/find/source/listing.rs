@@ -47,7 +47,7 @@ pub fn only(entries: &[Entry]) -> Option<Key<'_>> {
 }
 
 /// The error for a caller who has no backup, but others do. `entries` are newest first.
-pub fn none_of(source: &Source, directory: &Path, entries: &[Entry]) -> Error {
+pub fn no_own_backup(source: &Source, directory: &Path, entries: &[Entry]) -> Error {
     let there = listed(entries);
     if !source.is_known() {
         return Error::usage(format!(

@@ -4,7 +4,7 @@
 //!
 //! - A **source** is a database's setting `queue_name`, else its canonical path. Every plan, `latest`, parent
 //!   and age is of one source. Nothing is guessed: a caller without own backups gets an error that lists the
-//!   existing sources ([`none_of`]).
+//!   existing sources ([`no_own_backup`]).
 //! - A backup with the caller's name is its own, wherever it was made. A backup without a name (version 0.1.0
 //!   wrote no others) is the caller's own if it was made at the caller's path, at another path of the same
 //!   file (a bind mount, a hard link), or at one of `former_paths` where no file exists any more. So a queue
@@ -14,7 +14,7 @@
 //!   backups. If no file exists there, the database has moved (a container's path does not exist on its
 //!   host), and the call proceeds. A path in `former_paths` is not checked: another file may be there by now.
 //!   But settings are rows, and whoever writes them could claim another database's name and path. So backups
-//!   from a path with another file are [in doubt](Source::doubts), and rotation does not delete them, nor are
+//!   from a path with another file are [in doubt](Source::may_be_anothers), and rotation does not delete them, nor are
 //!   they pushed. Nor does root restore by `latest` what a database [only claims](Source::only_claims),
 //!   unless its owner could read it as well.
 //! - A database without a file and a name has **no source** ([`Source::is_known`]).
@@ -28,7 +28,7 @@
 //!
 //! # How
 //!
-//! [`Source::of`] reads the settings, and [`Source::among`] calls `stat` on the paths in a catalog; other
+//! [`Source::of`] reads the settings, and [`Source::resolved_in`] calls `stat` on the paths in a catalog; other
 //! databases are never opened. If a database is too broken to read its settings, its name is that of the
 //! newest backup of its path: an older one may be of another queue that had this path before.
 
@@ -39,7 +39,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 pub use committed::{read, settings};
-pub use listing::{Key, none_of, only};
+pub use listing::{Key, no_own_backup, only};
 
 use crate::backup::catalog::entry::Entry;
 use crate::connection::Caller;
@@ -74,7 +74,7 @@ enum Name {
 
 /// The file at a path in a catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum There {
+pub enum FileAt {
     /// Does not exist.
     Nothing,
     Itself,
@@ -141,39 +141,39 @@ impl Source {
 
     /// Resolves the source within a catalog; `made` is newest first. Fails for a copy with its original's
     /// name.
-    pub fn among<'e>(self, made: impl Iterator<Item = Made<'e>> + Clone) -> Result<Self> {
+    pub fn resolved_in<'e>(self, made: impl Iterator<Item = Made<'e>> + Clone) -> Result<Self> {
         let own = PathBuf::from(&self.path);
         // If others can rename the file, it is no proof that a path leads to the same one.
         let own = Some(own).filter(|own| !files::others_rename(own));
-        self.among_with(made, |path| look(path, own.as_deref()))
+        self.among_with(made, |path| file_at(path, own.as_deref()))
     }
 
-    /// As [`Source::among`], with the look-up as an argument.
+    /// As [`Source::resolved_in`], with the look-up as an argument.
     fn among_with<'e>(
         mut self,
         made: impl Iterator<Item = Made<'e>> + Clone,
-        there: impl Fn(&Path) -> There,
+        there: impl Fn(&Path) -> FileAt,
     ) -> Result<Self> {
         if self.path.is_empty() && self.name == Name::None {
             return Ok(self);
         }
-        let mut asked: HashMap<&str, There> = HashMap::new();
+        let mut asked: HashMap<&str, FileAt> = HashMap::new();
         for path in made.clone().map(|one| one.path) {
             if !path.is_empty() && !self.paths.contains(path) && !asked.contains_key(path) {
                 asked.insert(path, there(Path::new(path)));
             }
         }
         for (path, there) in &asked {
-            let claimed = *there == There::Nothing && self.former.contains(*path);
+            let claimed = *there == FileAt::Nothing && self.former.contains(*path);
             if claimed {
                 self.claimed.insert((*path).to_owned());
             }
-            if claimed || *there == There::Itself {
+            if claimed || *there == FileAt::Itself {
                 self.paths.insert((*path).to_owned());
             }
         }
         self.others =
-            asked.iter().filter(|(_, there)| **there == There::Another).map(|(path, _)| (*path).into()).collect();
+            asked.iter().filter(|(_, there)| **there == FileAt::Another).map(|(path, _)| (*path).into()).collect();
         let unread = self.name == Name::Unread;
         if unread {
             self.name = self.name_among(made.clone())?;
@@ -181,7 +181,7 @@ impl Source {
         let Name::Given(name) = &self.name else { return Ok(self) };
         let newest = made.clone().find(|one| one.name == Some(name.as_str()));
         match newest.map(|one| one.path) {
-            Some(path) if asked.get(path) == Some(&There::Another) && !self.former.contains(path) => {
+            Some(path) if asked.get(path) == Some(&FileAt::Another) && !self.former.contains(path) => {
                 Err(match unread {
                     true => self.nameless(format!("the queue '{name}', whose newest backup was made of '{path}'")),
                     false => a_copy(name, &self.path, path),
@@ -241,7 +241,7 @@ impl Source {
     }
 
     /// Whether an own backup may be of another database, which exists at the recorded path.
-    pub fn doubts<'e>(&self, backup: impl Into<Made<'e>>) -> bool {
+    pub fn may_be_anothers<'e>(&self, backup: impl Into<Made<'e>>) -> bool {
         self.others.contains(backup.into().path)
     }
 
@@ -261,16 +261,16 @@ impl Source {
 }
 
 /// Looks up a path that was recorded as text, perhaps lossily because it is not UTF-8.
-fn look(path: &Path, own: Option<&Path>) -> There {
+fn file_at(path: &Path, own: Option<&Path>) -> FileAt {
     let found = files::paths_of_text(path).into_iter().map(|path| look_at(&path, own));
-    found.reduce(|one, other| if one == There::Nothing { other } else { one }).unwrap_or(There::Nothing)
+    found.reduce(|one, other| if one == FileAt::Nothing { other } else { one }).unwrap_or(FileAt::Nothing)
 }
 
-fn look_at(path: &Path, own: Option<&Path>) -> There {
+fn look_at(path: &Path, own: Option<&Path>) -> FileAt {
     match files::is_directory(path).and_then(|directory| Ok(!directory && files::exists(path)?)) {
-        Ok(false) => There::Nothing,
-        _ if own.is_some_and(|own| files::same_file(path, own)) => There::Itself,
-        _ => There::Another,
+        Ok(false) => FileAt::Nothing,
+        _ if own.is_some_and(|own| files::same_file(path, own)) => FileAt::Itself,
+        _ => FileAt::Another,
     }
 }
 

@@ -22,11 +22,11 @@ fn source(name: Option<&str>, path: &str, former: &[&str]) -> Source {
 }
 
 /// The look-up, by the paths' first letters.
-fn there(path: &Path) -> There {
+fn there(path: &Path) -> FileAt {
     match path.to_string_lossy().get(..2) {
-        Some("/g") => There::Nothing,
-        Some("/m") => There::Itself,
-        _ => There::Another,
+        Some("/g") => FileAt::Nothing,
+        Some("/m") => FileAt::Itself,
+        _ => FileAt::Another,
     }
 }
 
@@ -60,7 +60,7 @@ fn what_was_made_where_another_file_lies_is_in_doubt_though_it_is_ones_own() {
     let entries: Vec<Entry> = paths.iter().map(|path| entry_of(Some("n"), path)).collect();
     for former in [&["/other", "/gone"][..], &[]] {
         let source = settled(source(Some("n"), "/own", former), &entries).unwrap();
-        let found = |entry| (source.owns(entry), source.doubts(entry));
+        let found = |entry| (source.owns(entry), source.may_be_anothers(entry));
         let expected = [(true, false), (true, false), (true, false), (true, true)];
         assert_eq!(entries.iter().map(found).collect::<Vec<_>>(), expected, "{former:?}");
     }
@@ -141,7 +141,7 @@ fn those_who_have_to_choose_are_told_what_there_is() {
     let mut entries: Vec<Entry> = (0..20).map(|number| entry_of(None, &format!("/{number}"))).collect();
     entries.insert(0, entry_of(Some("n"), "/x"));
     entries.insert(1, entry_of(Some("n"), "/y"));
-    let error = none_of(&source(None, "/own", &[]), Path::new("/b"), &entries);
+    let error = no_own_backup(&source(None, "/own", &[]), Path::new("/b"), &entries);
     for part in ["no backups of '/own'", "the queue 'n' (2 backups, the newest made 2026", "13 more", "former_paths"]
     {
         assert!(error.message().contains(part), "{part}: {error}");

@@ -2,7 +2,7 @@
 //!
 //! # Promise
 //!
-//! All calls go to the file below. While a read transaction of a WAL database is open, [`held`] returns the
+//! All calls go to the file below. While a read transaction of a WAL database is open, [`held_snapshot`] returns the
 //! snapshot's header of the WAL index, and [`read`] reads from the file that SQLite has open, without
 //! affecting its locks. Nothing is memory-mapped, so an I/O error stays an error.
 //!
@@ -202,19 +202,19 @@ fn with_file<T>(conn: &Connection, which: Which, look: impl FnOnce(*mut ffi::sql
     }
 }
 
-pub fn is_watched(conn: &Connection) -> bool {
+pub fn uses_reader_vfs(conn: &Connection) -> bool {
     with_file(conn, Which::Database, |_| ()).is_some()
 }
 
 /// What the connection's read transaction holds in WAL mode, if known.
-pub fn held(conn: &Connection) -> Option<Held> {
+pub fn held_snapshot(conn: &Connection) -> Option<Held> {
     // SAFETY: the file is open.
     with_file(conn, Which::Database, |file| unsafe { wal(file).held })?
 }
 
 /// Whether both connections hold the same snapshot of a WAL database.
 pub fn same_snapshot(one: &Connection, other: &Connection) -> bool {
-    match (held(one), held(other)) {
+    match (held_snapshot(one), held_snapshot(other)) {
         (Some(one), Some(other)) => one.header == other.header,
         _ => false,
     }

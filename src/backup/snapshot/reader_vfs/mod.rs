@@ -21,7 +21,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::{Connection, ffi};
 
-pub use self::file::{Which, held, is_watched, read, same_snapshot};
+pub use self::file::{Which, held_snapshot, read, same_snapshot, uses_reader_vfs};
 use self::layout::ReaderFile;
 use crate::host;
 use crate::host::forks;
@@ -128,7 +128,7 @@ fn known() -> MutexGuard<'static, Vec<Known>> {
 
 /// The name of the reader VFS over the VFS of `conn`, registered on the first call for the life of the
 /// process. `None` if that VFS is not one of SQLite's own, or memory is short.
-pub fn over(conn: &Connection) -> Option<&'static CStr> {
+pub fn name_over(conn: &Connection) -> Option<&'static CStr> {
     let base_name = host::vfs_name(conn)?;
     if !PLAIN.contains(&base_name.as_c_str()) {
         return None;

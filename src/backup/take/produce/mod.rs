@@ -115,7 +115,7 @@ impl Job<'_> {
     }
 
     /// Syncs the file and hashes it at the same time.
-    fn settle(&self, staged: &Staged, watch: &mut Watch<'_>) -> Result<Fingerprint> {
+    fn sync_and_hash(&self, staged: &Staged, watch: &mut Watch<'_>) -> Result<Fingerprint> {
         self.permit(staged)?;
         let mut file = staged.handle()?;
         std::thread::scope(|scope| {

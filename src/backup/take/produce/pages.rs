@@ -57,7 +57,7 @@ impl Job<'_> {
         drop(writer);
         let fingerprint = match written.fingerprint {
             Some(fingerprint) => staged.sync().map(|()| fingerprint)?,
-            None => self.settle(&staged, watch)?,
+            None => self.sync_and_hash(&staged, watch)?,
         };
         let digest = artifact::content_digest(geometry, &written.hashes);
         let entry = self.entry(Kind::Full, &noted, geometry, digest, fingerprint);
@@ -81,7 +81,7 @@ impl Job<'_> {
         let compared = lock(&writer).finish(geometry)?;
         drop(writer);
         let staged = self.compressed(plain, watch)?;
-        let fingerprint = self.settle(&staged, watch)?;
+        let fingerprint = self.sync_and_hash(&staged, watch)?;
         let entry = self.entry(Kind::Incremental, &noted, geometry, compared.content_digest, fingerprint);
         let entry = Entry { parent_id, pages_stored: Some(compared.pages_stored), ..entry };
         Ok(Produced { staged, entry, hashes: compared.hashes, blocked_ms: noted.blocked_ms, notes })

@@ -48,7 +48,7 @@ impl Job<'_> {
         let page_count = u32::try_from(hashes.len()).unwrap_or(u32::MAX);
         let geometry = Geometry { page_size, page_count };
         let staged = self.compressed(plain, watch)?;
-        let fingerprint = self.settle(&staged, watch)?;
+        let fingerprint = self.sync_and_hash(&staged, watch)?;
         let digest = artifact::content_digest(geometry, &hashes);
         let entry = self.entry(Kind::Snapshot, &noted, geometry, digest, fingerprint);
         Ok(Produced { staged, entry, hashes, blocked_ms, notes })
