@@ -212,6 +212,10 @@ def test_latest_is_what_it_was(call: CommandLine, queue: Queue, tmp_path: Path) 
     lose(queue)
     assert told(call, "restore", "latest", "--db", queue.path)["id"] == made["id"]
     assert queue.snapshot() == newest
+    # But not of a directory that is named.
+    lose(queue)
+    found = told(call, "restore", "latest", "--dir", queue.backups, "--db", queue.path)
+    assert found["id"] != made["id"]
     # Unless it is not there any more, or a newer one was made.
     for change in ("gone", "damaged", "newer"):
         if change == "newer":
@@ -221,10 +225,12 @@ def test_latest_is_what_it_was(call: CommandLine, queue: Queue, tmp_path: Path) 
         else:
             (tmp_path / "away").rename(elsewhere)
             pointers = queue.backups / "backup_manifest.json.elsewhere"
-            pointers.write_text('[1, {"id": [], "source_path": "' + str(queue.path) + '"}]')
+            odd = {"id": "", "source_path": str(queue.path), "backup_path": 7, "sequence": {}}
+            pointers.write_text(json.dumps([1, {"id": []}, odd]))
         lose(queue)
-        found = told(call, "restore", "latest", "--db", queue.path)
-        assert (found["id"] == made["id"]) == (change == "newer")
+        done = call("restore", "latest", "--json", "--db", queue.path)
+        assert (json.loads(done.output)["id"] == made["id"]) == (change == "newer"), done
+        assert (f"is not there: '{made['backup_path']}'" in done.errors) == (change == "gone")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")

@@ -14,15 +14,17 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 import queuekeeper
 from queuekeeper import Queue
 from queuekeeper._data import loaded
+from queuekeeper.cli import show
 from queuekeeper.cli.shared import MEMORY, database_of
 from queuekeeper.configuration import Configuration
 from queuekeeper.errors import Error
@@ -33,6 +35,7 @@ from queuekeeper.offsite.local import DEFAULT_DIRECTORY
 LATEST = "latest"
 #: The catalog's pointers to what was put into other directories.
 POINTERS = MANIFEST + ".elsewhere"
+TEXTS = ("id", "source_path", "backup_path", "created_at")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Lost:
     queue: Queue
     directory: str
     database: Path
+    #: Whether that is the directory where the queue's backups are by default.
+    is_default: bool
 
     def own(self) -> list[Entry]:
         """Its backups, the newest first."""
@@ -50,8 +55,15 @@ class Lost:
     def latest(self) -> str:
         """The path of its newest backup."""
         own = [each for each in self.own() if self._is_source_of(each)]
-        regular = [each for each in own if each.get("name") != BEFORE_RESTORE]
-        found = newest_first([*itertools.islice(self._elsewhere(), 1), *regular]) or own
+        found = [each for each in own if each.get("name") != BEFORE_RESTORE] or own
+        for pointer in newest_first(self._pointers()):
+            if found and newest_first([found[0], pointer])[0] is not pointer:
+                break
+            if self._leads_to_one(pointer):
+                return str(pointer["backup_path"])
+            shown = show.cell(pointer["backup_path"])
+            message = f"a newer backup was put elsewhere and is not there: '{shown}'"
+            click.echo(f"queuekeeper: warning: {message}", err=True)
         if found:
             return str(found[0]["backup_path"])
         others = self._listed(self.directory)
@@ -69,27 +81,33 @@ class Lost:
         listed = self.queue.backups(directory)
         return [dict(each.raw) for each in listed if each.is_kept and each.backup_type != "adopted"]
 
-    def _elsewhere(self) -> Iterator[Entry]:
-        """Its backups that were put into other directories and are there, the newest first."""
-        for pointer in newest_first(filter(self._is_source_of, self._pointers())):
-            path = Path(pointer["backup_path"])
-            for each in self._listed(str(path.parent)) if path.is_file() else []:
-                if each["id"] == pointer["id"] and self._is_source_of(each):
-                    # Its place is the one in the order of this directory.
-                    yield {**each, "sequence": pointer["sequence"]}
+    def _leads_to_one(self, pointer: Entry) -> bool:
+        """Whether the catalog beside the file has it as the backup that the pointer means."""
+        path = Path(pointer["backup_path"])
+        try:
+            listed = self._listed(str(path.parent)) if path.is_file() else []
+        except Error:
+            return False
+        return any(each["id"] == pointer["id"] and self._is_source_of(each) for each in listed)
 
     def _pointers(self) -> list[Entry]:
-        """The hints that the catalog has; none where they are damaged."""
+        """Where its backups were put besides the default directory; none if that cannot be read."""
         path = Path(self.directory) / POINTERS
+        if not self.is_default:
+            return []
         try:
             content = bounds.read(path, f"'{path}'")
             bounds.check(content, f"'{path}'")
             found = loaded(content)
         except (OSError, Error, ValueError):
             return []
-        whole = {"id", "source_path", "backup_path", "created_at", "sequence"}
-        listed = found if isinstance(found, list) else []
-        return [each for each in listed if isinstance(each, dict) and whole <= each.keys()]
+        return [
+            each
+            for each in (found if isinstance(found, list) else [])
+            if isinstance(each, dict)
+            and all(isinstance(each.get(name), str) for name in TEXTS)
+            and self._is_source_of(each)
+        ]
 
 
 @dataclass(frozen=True)
@@ -120,11 +138,11 @@ def looking(db: str | None, directory: str | None, *, needed: bool = True) -> It
         with queuekeeper.open(path) as queue:
             yield Look(queue, directory)
         return
-    # As SQLite would call it: the catalog has its name without links.
-    lost = Path(os.path.realpath(path))
+    # As the catalog calls it: without links, except on Windows.
+    lost = Path(os.path.abspath(path) if os.name == "nt" else os.path.realpath(path))  # noqa: PTH100
     place = directory or str(lost.parent / DEFAULT_DIRECTORY)
     with queuekeeper.open(MEMORY) as queue:
-        yield Look(queue, place, Lost(queue, place, lost))
+        yield Look(queue, place, Lost(queue, place, lost, directory is None))
 
 
 def is_gone(path: str) -> bool:
