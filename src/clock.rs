@@ -2,7 +2,7 @@
 //!
 //! # Promise
 //!
-//! All times are UTC, whatever the machine's zone. Only this module reads the system clock. Pure code takes a
+//! All times are UTC, whatever the machine's zone. Only this module reads the system clock for decisions. Pure code takes a
 //! [`DateTime<Utc>`], so it can be tested with any time. Work for a caller uses
 //! [`Caller::now`](crate::connection::Caller::now), as a run of the schedule may be given another time. There
 //! are three spellings: RFC 3339 with milliseconds and `Z` in the catalog, `YYYYMMDD_HHMMSS` in file names,

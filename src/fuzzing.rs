@@ -10,7 +10,7 @@
 //!
 //! Compiled only for the fuzzers in `fuzz/`, and for the tests, which run the seeds in `fuzz/seeds`. A new
 //! target needs a function in [`TARGETS`], a file in `fuzz/fuzz_targets`, its name in `fuzz/Cargo.toml`, and
-//! seeds (`scripts/fuzz_seeds.py`).
+//! seeds (`fuzz/make_seeds.py`).
 
 use std::fs::{self, File};
 use std::io::Read;

@@ -14,20 +14,21 @@
 //! | `backup` | snapshot, artifacts, catalog; takes, verifies, restores, rotates and deletes backups |
 //! | `retention` | policies and plans: which backups to keep; pure |
 //! | `schedule` | which jobs are due, running them, and the log |
-//! | `upkeep` | health, integrity, VACUUM, ANALYZE |
+//! | `upkeep` | health, statistics, integrity, VACUUM, ANALYZE |
 //! | `checkpoint` | checkpoints that race no commit |
 //! | `cron` | cron expressions; pure |
 //! | `queue` | the queue's tables, leases and depth |
-//! | `host` | the binding to the process's one SQLite |
+//! | `host` | the process's one SQLite: binding, allocator, threads, forks, a VFS |
 //! | `connection` | the caller's connection and the sidecar |
-//! | `files` | files, locks, temporary names; everything platform-specific |
+//! | `files` | directories, locks, temporary names, owners of files |
 //! | `settings` | users' settings, stored in the database |
 //! | `sqlite_checks` | SQLite's integrity checks |
 //! | `bounds` | bounds on reading data that others may write |
 //! | `sql_tokens` | a tokenizer for SQL |
+//! | `fuzzing` | what the fuzzers call; compiled for them and for tests alone |
 //! | `schema`, `clock`, `json`, `memory`, `progress`, `error` | shared basics |
 //!
-//! The core knows neither SQL functions nor C. Only `host`, `backup::snapshot`, `extension` and `ffi` contain
+//! The core knows neither SQL functions nor C. Only `host`, `backup::snapshot::reader_vfs`, `extension` and `ffi` contain
 //! `unsafe`; the compiler refuses it elsewhere.
 
 mod backup;

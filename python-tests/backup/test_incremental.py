@@ -16,6 +16,7 @@ from conftest import MakeQueue, OpenPython
 from hosts.python_host import PythonSession
 from support.artifacts import CATALOG
 from support.artifacts.kinds import back_up, change, hashes_of, make_chain
+from support.package import Package
 from support.queues import Queue, Shape, grow
 from support.queues.content import content_of_file, content_of_live
 
@@ -221,6 +222,29 @@ def test_only_changed_pages_are_stored(make: MakeQueue, open_python: OpenPython)
     assert 90 < made["pages_stored"] < 400
     assert made["size_bytes"] < made["pages_stored"] * 4200 + 10_000
     assert back_up(session, type="incremental")["pages_stored"] == 0
+
+
+@pytest.mark.parametrize("verify", ["none", "checksum", "quick", "full"])
+def test_a_parent_that_is_deleted_meanwhile_makes_it_a_full_backup(
+    verify: str, package: Package, queue: Queue
+) -> None:
+    backup_type, note, ok = package.run(
+        """
+        with queuekeeper.open(sys.argv[1]) as queue, queuekeeper.open(sys.argv[1]) as other:
+            parent = queue.backup()
+            deleted = []
+            def progress(done, total):
+                if not deleted:
+                    deleted.append(other.delete_backup(parent.id))
+            made = queue.backup(type="incremental", verify=sys.argv[2], progress=progress)
+            assert deleted
+            print(json.dumps([made.backup_type, made.note, queue.verify(made.id).ok]))
+        """,
+        queue.path,
+        verify,
+    )
+    assert (backup_type, ok) == ("full", True)
+    assert "was deleted in the meantime" in note
 
 
 def test_the_catalog_lists_a_chain_as_it_is(queue: Queue, open_python: OpenPython) -> None:

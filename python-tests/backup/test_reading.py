@@ -63,7 +63,7 @@ def test_a_full_backup_reads_the_database_once(
     [
         ("SELECT queue_backup()", 2),
         ("""SELECT queue_backup(NULL, '{"verify": "quick"}')""", 2),
-        ("""SELECT queue_backup(NULL, '{"type": "incremental", "verify": "full"}')""", 2),
+        ("""SELECT queue_backup(NULL, '{"type": "incremental", "verify": "full"}')""", 3),
         ("""SELECT queue_backup(NULL, '{"compression": "zstd", "verify": "quick"}')""", 2),
         ("SELECT queue_verify('latest')", 2),
         ("SELECT queue_verify({id}, 'full')", 2),
@@ -77,7 +77,9 @@ def test_a_full_backup_reads_the_database_once(
 def test_a_call_reads_the_catalog_once_and_again_only_under_its_lock(
     sql: str, expected: int, queue: Queue, open_python: OpenPython, tmp_path: Path
 ) -> None:
-    """A restore into a live database makes a backup, too."""
+    """A restore into a live database makes a backup, too. An incremental looks for its parent once its
+    snapshot has begun, so it reads once more.
+    """
     session = open_python(queue.path)
     back_up(session)
     back_up(session, type="incremental", compression="zstd")

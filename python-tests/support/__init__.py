@@ -9,4 +9,6 @@
 - package: the Python package in environments of its own, its command line, and PrismQ's backend
 - servers: what listens on loopback for notifications and off-site copies
 - documents: what the documents and the declaration say
+- compiling, eventually, memory, schedules, states: C programs; waiting; directories without a disk;
+  runs of the schedule; the states a caller can be in
 """

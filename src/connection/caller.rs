@@ -213,7 +213,8 @@ impl Caller {
         }
     }
 
-    /// The same in milliseconds, as the connection has it.
+    /// The caller's `busy_timeout` in milliseconds, 0 if it set none; the default during
+    /// [`Caller::with_stoppable_waits`], which waits in SQLite's place.
     pub fn busy_timeout(&self) -> Result<i64> {
         if self.attended.get() {
             return Ok(i64::try_from(DEFAULT_PATIENCE.as_millis()).unwrap_or(i64::MAX));

@@ -27,7 +27,7 @@ impl CallerState {
         self.journal.eq_ignore_ascii_case("wal")
     }
 
-    /// A note for results of backups on the caller's own transaction.
+    /// The note for a backup's result that the caller's uncommitted changes are not in it.
     pub fn note(&self) -> Option<&'static str> {
         (self.transaction == Transaction::Write)
             .then_some("taken at the last commit: the uncommitted changes of this connection are not in it")

@@ -16,6 +16,7 @@
 //! | [`handle`] | opens, closes and interrupts handles |
 //! | [`operations`] | the functions, whose comments are the header's; generated from `src/calls/operations.toml` |
 //! | [`boundary`] | wraps each call: handle, panic guard, message, result code |
+//! | [`messages`] | the error messages, per handle and per thread |
 //! | [`registry`] | the open handles, and which thread may use each |
 //! | [`pointers`] | reads and writes through C's pointers |
 //! | [`texts`] | the texts handed to C and not freed yet |

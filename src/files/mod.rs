@@ -1,14 +1,14 @@
-//! Everything that touches files or differs between platforms.
+//! Directories, locks, temporary names, owners of files, and how file systems differ between platforms.
 //!
 //! # Promise
 //!
-//! - **Live databases are never opened here** (rule 2). On POSIX systems, closing any descriptor of a file
+//! - **Live databases are never opened here.** On POSIX systems, closing any descriptor of a file
 //!   drops all of the process's locks on it. So each file is compared with [`LiveFiles`] before it is opened,
 //!   replaced or deleted: every attached database and its `-wal`, `-shm` and `-journal`, by name and by
 //!   device and inode, which also catches links. Comparing takes `stat` only.
-//! - **Nothing half-written is ever visible** (rule 4). A [`Staged`] file has a temporary name in its
-//!   target's directory. [`Staged::place`] syncs it, renames it without replacing another file (unless told
-//!   to), and syncs the name.
+//! - **Nothing half-written is ever visible.** A [`Staged`] file has a temporary name in its
+//!   target's directory. The caller syncs it ([`Staged::sync`]). [`Staged::place`] renames it without
+//!   replacing another file (unless told to), and syncs the directory.
 //! - **What a crash leaves is swept**: temporary files that no living process has locked ([`sweep`]).
 //!
 //! # How

@@ -139,8 +139,8 @@ impl Mapping {
         Ok(self.actual(role)?.map_or_else(|| "NULL".into(), |column| format!("task.{}", quoted(&column.name))))
     }
 
-    /// The columns that identify a row: the rowid; the primary key if there is none or columns hide it; else
-    /// the id.
+    /// The columns that identify a row: the rowid; without one, or if columns hide all its names, the primary
+    /// key; without that, the id.
     pub fn row_key(&self, conn: &Connection) -> Result<Vec<String>> {
         let free = ["rowid", "_rowid_", "oid"].into_iter().find(|name| self.find_column(name).is_none());
         let usable = |name: &&str| conn.prepare(&format!("SELECT {name} FROM {}", self.table())).is_ok();

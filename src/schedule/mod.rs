@@ -5,6 +5,7 @@
 //! | [`due`] | whether a job is due; pure |
 //! | [`job`] | the jobs and their steps |
 //! | [`run`] | runs what is due |
+//! | [`lock`] | one call at a time, and the error if it is held too long |
 //! | [`external`] | records others' steps, such as the off-site copy |
 //! | [`log`] | what ran, with results, in tables of the database |
 //!

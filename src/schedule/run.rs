@@ -12,7 +12,7 @@
 //! - A job with an invalid cron expression (somebody edited the settings by hand) is an error of the call,
 //!   after all other due jobs have run.
 //! - A call with nothing due writes nothing to the database and takes no lock in it, so it can be made every
-//!   minute.
+//!   minute. The exception is once after a process died or the clock was set back: the log is corrected.
 //!
 //! # How
 //!

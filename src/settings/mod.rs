@@ -11,9 +11,10 @@
 //!
 //! # How
 //!
-//! [`registry`] lists the settings, [`kind`] checks values, [`name`] checks queue names, [`presets`] has
+//! [`registry`] lists the settings, [`kind`] checks values, [`name`] checks names of queues and of backup series, [`presets`] has
 //! defaults for queue libraries, [`remote`] decides which off-site remotes may be stored, [`statuses`]
-//! refuses ambiguous statuses, [`table`] reads and writes the rows, [`exclusive`] recognizes databases that
+//! refuses ambiguous statuses ([`status_list`] parses them), [`value`] converts values, [`fixed`] has those of a
+//! call, [`table`] reads and writes the rows, [`exclusive`] recognizes databases that
 //! must not have them. All rows are read at once: they are few, and an operation sees one consistent state.
 
 pub mod exclusive;

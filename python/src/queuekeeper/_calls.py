@@ -3,7 +3,8 @@
 # Promise
 
 An exception of the progress function, or of a signal handler while the call runs, ends the call
-within a fraction of a second; it undoes what it has begun, and then the exception goes on. A
+within a fraction of a second; it undoes what it has begun (done batches and steps stay), and then
+the exception goes on. A
 progress function that returns something true ends the call with an InterruptError.
 
 # How

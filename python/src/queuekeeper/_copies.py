@@ -90,7 +90,7 @@ def _listed(queue: Queue) -> list[Backup]:
 
 
 def _mark(backups: Sequence[Backup]) -> str:
-    """A word that is another one when the catalog lists others."""
+    """A fingerprint of the listed ids."""
     ids = ",".join(sorted(each.id for each in backups))
     return hashlib.sha256(ids.encode()).hexdigest()[:16]
 

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Callable
 
-#: A telephone is small.
+#: A notification is read on a phone.
 LONGEST_TEXT = 800
 #: What is counted fits into SQLite's integers.
 LARGEST = 1 << 63
@@ -37,7 +37,7 @@ def plain(text: Any, longest: int = LONGEST_TEXT) -> str:
 
 
 class Detail:
-    """An object; what of it was asked for, is there and has another type, is one of the faults."""
+    """A JSON object; `faults` names the fields that have another type."""
 
     def __init__(self, values: Mapping[str, Any] | None) -> None:
         self._values = values or {}
@@ -65,7 +65,7 @@ class Detail:
         return None if found is None else plain(found)
 
     def number(self, name: str) -> float | None:
-        """A number from 0 that is one."""
+        """A finite number, at least 0."""
         found = self._value(name, _is_number)
         return None if found is None else float(found)
 

@@ -3,10 +3,10 @@
 # Promise
 
 A file that another user owns, or may write, is refused: it names the programs' arguments, and the
-current directory may be anybody's. root may own it, as root may do anything. The file that was
-looked at is the one that is read. So is a link that another user made: it could lead to a file of
-ours that others put words into, such as a mailbox. What became a pipe meanwhile is not waited for,
-and what is longer than any such file is not read.
+current directory may be anybody's. root may own it, as root may do anything. A link that another
+user made is refused, too: it could lead to a file of ours that others put words into, such as a
+mailbox. The file that was looked at is the one that is read. What became a pipe meanwhile is not
+waited for, and what is longer than any such file is not read.
 """
 
 from __future__ import annotations

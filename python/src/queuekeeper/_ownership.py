@@ -20,7 +20,7 @@ from pathlib import Path
 
 #: More would make a program of a file, or let it run as another user.
 READ_AND_WRITE = 0o666
-#: Who may read the queue may read its backups; where there is no queue, its owner may.
+#: The mode of a file without a database whose mode it could take: its owner's alone.
 PRIVATE = 0o600
 ROOT = 0
 #: More are a circle, as for the system.

@@ -20,7 +20,8 @@ class Queue:
     arguments, the same results, as docs/reference.md describes them. `progress` is called with the
     pages done and the pages in all, about 50 times a second; what it raises ends the call and goes
     on to the caller, and if it returns something true, the call ends with an InterruptError. So
-    does Ctrl-C, with a KeyboardInterrupt. The work then undoes what it has begun.
+    does Ctrl-C, with a KeyboardInterrupt. The work then undoes what it has begun; batches of
+    `requeue_stale` and steps of `run_due` that were done before stay done.
 
     Any thread may use a queue; calls run one at a time. Closing it twice is allowed.
     """

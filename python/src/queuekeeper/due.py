@@ -41,7 +41,7 @@ from queuekeeper.errors import BusyError, Error, InterruptError
 from queuekeeper.notifications import Address, Delivery
 from queuekeeper.results import HistoryEntry, JobRun
 
-#: Under which the log has that not all jobs could be run.
+#: The job and step under which the log records that not all jobs could be run.
 JOB, RUN = "schedule", "run"
 LOCK = "-run-due"
 NOT_USABLE = "Nothing is backed up until that is corrected. It is tried again at each call."

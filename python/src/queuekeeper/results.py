@@ -141,7 +141,8 @@ class Restoration(Result):
     #: How old it is, in seconds; less than 0 of one from the future.
     age_seconds: int | None
     target_path: str
-    #: What the target held before, as a backup; None when that could not be saved.
+    #: What the target held before, as a backup; None for a new target and for a broken one, which
+    #: is moved aside.
     safety_backup: str | None
     #: Where a broken target was moved.
     moved_aside: str | None

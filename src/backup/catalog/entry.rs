@@ -82,7 +82,7 @@ pub struct Entry {
     /// Pages in the artifact.
     #[serde(default)]
     pub pages_stored: Option<u32>,
-    /// Tasks by status in the snapshot; absent without a task table.
+    /// Tasks by status in the snapshot; absent without a task table, or if they could not be counted.
     #[serde(default)]
     pub task_counts: Option<Object>,
     #[serde(default)]

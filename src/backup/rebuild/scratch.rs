@@ -15,8 +15,8 @@ use crate::backup::catalog::entry::Entry;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory};
 
-/// A directory with space for the `needed` bytes of the backup, preferably the catalog's. Sweeps the
-/// leftovers of crashed runs. Fails with `SQLITE_FULL`.
+/// A directory with space for the `needed` bytes of the backup, preferably the catalog's; else SQLite's
+/// temporary directory, where it sweeps the leftovers of crashed runs. Fails with `SQLITE_FULL`.
 pub fn directory(catalog: &Catalog<'_>, needed: u64, entry: &Entry) -> Result<Directory> {
     let own = catalog.directory();
     let temporary = files::sqlite_directory(None);

@@ -91,7 +91,7 @@ pub fn moved_aside_advice(aside: &Path) -> String {
 /// Moves a file that is no longer a database aside, with its companions; returns its new path. `seen`
 /// identifies the file that was found broken. Waits up to the caller's busy timeout while anyone else is
 /// known to have one of the files open or locked, then fails with `SQLITE_BUSY`. A failure leaves all files
-/// in place.
+/// in place, or says where they are.
 pub fn move_aside(
     caller: &Caller,
     directory: &Directory,

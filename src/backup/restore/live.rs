@@ -161,7 +161,7 @@ impl<'a> Target<'a> {
                 self.writer.connection().execute_batch("ROLLBACK")?;
             }
             let saved = save(self.caller, &self.path);
-            // Still under the lock: others may commit between it and the copy.
+            // Still under the lock, unless `alone`: others may commit between it and the copy.
             if let Some(outdated) = outdated.take_if(|_| saved.is_ok()) {
                 notes.extend(discard(self.caller, &outdated));
             }

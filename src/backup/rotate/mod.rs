@@ -262,7 +262,8 @@ fn why_untouchable(entry: &Entry, catalog: &Catalog<'_>, live: &LiveFiles) -> Op
     }
 }
 
-/// What is known of a backup's tasks: a catalog object without counts means a database without a task table.
+/// What is known of a backup's tasks: without counts, there was no task table
+/// or they could not be counted; both count as no tasks.
 fn tasks_of(entry: &Entry) -> Tasks {
     match (&entry.task_counts, entry.backup_type == ADOPTED) {
         (_, true) => Tasks::Unknown,

@@ -15,8 +15,8 @@
 //!
 //! A sidecar begins a read transaction, which pins the snapshot. Its pages are read directly from the files
 //! that SQLite has open (see [`direct`] for why that is safe). If that is not possible, the sidecar is the
-//! source of SQLite's backup API, with a [`Sink`] as the destination. Databases without a file, and those in
-//! `locking_mode=EXCLUSIVE`, are read through the caller's own connection: during our function its mutex is
+//! source of SQLite's backup API, with a [`Sink`] as the destination. Databases without a file, without
+//! locks (`nolock`), and those in `locking_mode=EXCLUSIVE`, are read through the caller's own connection: during our function its mutex is
 //! held, so no one else can use it.
 //!
 //! Both ways deliver the same pages: page 1 comes last, as SQLite's backup API would write it.

@@ -29,6 +29,7 @@ pub mod publish;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use rusqlite::ffi;
 use serde_json::json;
 
 use self::destination::Target;
@@ -148,7 +149,14 @@ impl Job<'_> {
     /// Takes the backup; `None` if it must be a full one.
     fn attempt(&self, watch: &mut Watch<'_>) -> Result<Option<Taken>> {
         let mut produced = self.produce(watch)?;
-        self.verify(&mut produced, watch)?;
+        if let Err(error) = self.verify(&mut produced, watch) {
+            // Without its parent it can be neither verified nor published.
+            let is_interrupt = error.primary_code() == ffi::SQLITE_INTERRUPT;
+            if is_interrupt || !parent::is_gone(&produced.entry, &self.catalog.read()?.backups) {
+                return Err(error);
+            }
+            return Ok(None);
+        }
         produced.notes.extend(self.instead.map(str::to_owned));
         self.publish(produced, watch)
     }
@@ -156,8 +164,8 @@ impl Job<'_> {
     /// Verifies the staged artifact, if requested.
     fn verify(&self, produced: &mut Produced, watch: &mut Watch<'_>) -> Result<()> {
         let Some(level) = self.wish.verify else { return Ok(()) };
-        let Produced { staged, entry, notes, .. } = produced;
-        let backup = Backup { catalog: self.catalog, known: &self.listed, entry, staged: Some(staged) };
+        let Produced { staged, entry, notes, known, .. } = produced;
+        let backup = Backup { catalog: self.catalog, known, entry, staged: Some(staged) };
         let found = findings::check_backup(&backup, level, watch)?.soundness;
         notes.extend(found.verification_note());
         let Some((first, others)) = found.findings.split_first() else {

@@ -16,8 +16,14 @@ use crate::backup::catalog::hash_file;
 use crate::backup::take::Job;
 use crate::error::Result;
 
-pub fn find(job: &Job<'_>, page_size: u32, full_every: u64) -> Result<std::result::Result<Parent, String>> {
-    let (catalog, entries) = (job.catalog, &job.listed);
+/// Looks among `entries`.
+pub fn find(
+    job: &Job<'_>,
+    entries: &[Entry],
+    page_size: u32,
+    full_every: u64,
+) -> Result<std::result::Result<Parent, String>> {
+    let catalog = job.catalog;
     let kinds = [Kind::Full.word(), Kind::Incremental.word()];
     let newest = entries.iter().find(|entry| {
         job.source.owns(*entry)
@@ -46,6 +52,12 @@ pub fn find(job: &Job<'_>, page_size: u32, full_every: u64) -> Result<std::resul
         return Ok(Err("the page size has changed since the last backup".into()));
     }
     read_hashes(catalog, newest)
+}
+
+/// Whether the entry's parent was deleted since.
+pub fn is_gone(entry: &Entry, entries: &[Entry]) -> bool {
+    let is_parent = |other: &Entry| Some(&other.id) == entry.parent_id.as_ref() && !other.is_deleting();
+    entry.parent_id.is_some() && !entries.iter().any(is_parent)
 }
 
 fn read_hashes(catalog: &Catalog<'_>, newest: &Entry) -> Result<std::result::Result<Parent, String>> {

@@ -11,7 +11,7 @@
 use std::path::Path;
 
 use super::produce::Produced;
-use super::{Job, Taken, names};
+use super::{Job, Taken, names, parent};
 use crate::backup::artifact::PageHash;
 use crate::backup::artifact::kind::Kind;
 use crate::backup::catalog::Catalog;
@@ -28,13 +28,11 @@ impl Job<'_> {
     /// Publishes the artifact; `None` if it must be a full one because its parent is gone or would be
     /// replaced. A failure leaves nothing behind.
     pub(super) fn publish(&self, produced: Produced, watch: &mut Watch<'_>) -> Result<Option<Taken>> {
-        let Produced { staged: artifact, mut entry, hashes, blocked_ms, mut notes } = produced;
+        let Produced { staged: artifact, mut entry, hashes, blocked_ms, mut notes, .. } = produced;
         let mut writer = self.catalog.open(watch)?;
         notes.extend(writer.set_orphans_aside(self.caller.now()));
         let entries = writer.listing().known();
-        if let Some(parent) = &entry.parent_id
-            && !entries.iter().any(|other| other.id == *parent && !other.is_deleting())
-        {
+        if parent::is_gone(&entry, &entries) {
             return Ok(None);
         }
         entry.backup_path = self.free_name(&entry, &entries)?;

@@ -4,7 +4,8 @@
 //!
 //! Three levels, each including the ones before:
 //!
-//! - `checksum`: the artifacts of the chain are byte for byte what was written (length and SHA-256);
+//! - `checksum`: the artifacts of the chain are byte for byte what was written (length and SHA-256), and their
+//!   hash files where they exist (from `quick` on, of a compressed or incremental backup only its own);
 //! - `quick`: the pages are those of the snapshot (`content_digest`), and `PRAGMA quick_check` finds nothing;
 //! - `full`: `PRAGMA integrity_check` and `PRAGMA foreign_key_check` find nothing, and the tasks by status
 //!   are those counted in the snapshot.

@@ -3,7 +3,8 @@
 //! # Promise
 //!
 //! The result has `status` `ok` or `corrupted`, and `details` with the findings. A pass is recorded in the
-//! catalog as `verified_at` and `verified_level`. A failure clears them and sets `damaged_at`: no incremental
+//! catalog as `verified_at` and `verified_level`, unless an earlier one was more thorough because this one
+//! could not judge everything. A failure clears them and sets `damaged_at`: no incremental
 //! builds on such a backup. If its files and pages are as written, and only a SQLite older than the one that
 //! made it has findings, nothing is recorded. If the catalog cannot be written (a read-only directory), the
 //! verification still succeeds, and a note says that it was not recorded.

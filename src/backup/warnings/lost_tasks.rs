@@ -13,8 +13,7 @@
 //! # How
 //!
 //! [`judge`] is pure; the earlier counts are the catalog's `task_counts`. A backup of the same path counts
-//! whatever the queue's name was: if the
-//! content is lost, so is the name.
+//! whatever the queue's name was: if the content is lost, so is the name.
 
 use rusqlite::Connection;
 

@@ -12,7 +12,8 @@
 //! holds its locks, which are the parent's. Connections that the child opens to that file would go without
 //! locks, so they are refused.
 //!
-//! Only on Linux, from `/proc/self`; the database is only examined by `stat`. Not noticed is another copy
+//! The search for another SQLite works only on Linux, from `/proc/self`; the check after a fork, on every
+//! Unix. The database is only examined by `stat`. Not noticed is another copy
 //! that opens the file during a call. Windows needs none of this: locks belong to handles there.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,7 +91,7 @@ pub fn refuse_other(path: &Path) -> Result<()> {
     if super::process::is_told() { Ok(()) } else { refuse_shared(path, super::anchor()) }
 }
 
-/// Fails if the file is open in this process although it contains no known SQLite.
+/// Fails if this process has the file open although no SQLite is found in the process.
 pub fn refuse_open(path: &Path) -> Result<()> {
     let open = id_of(path).is_some_and(is_open);
     if open { Err(refusal(path, "through no SQLite that queuekeeper can find")) } else { Ok(()) }

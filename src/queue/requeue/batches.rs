@@ -36,7 +36,7 @@ impl<'c> Work<'c> {
         Self { conn, rows, width: width.max(1), outcome: Outcome::default() }
     }
 
-    /// What is done and committed.
+    /// What is done; committed, unless it was done inside the caller's transaction.
     pub fn outcome(self) -> Outcome {
         self.outcome
     }

@@ -10,7 +10,8 @@
 //! - A task without attempts left becomes dead rather than queued, but counts as requeued.
 //! - Inside the caller's transaction, the work is part of it. No blocked task ends that transaction: if the
 //!   schema could ([`conflicts`]), the call is refused before anything is changed. Otherwise the work runs in
-//!   batches, each a short transaction of its own, so that other writers get their turn in between.
+//!   batches, each a short transaction of its own, so that other writers get their turn in between; while the
+//!   caller reads, it is one transaction.
 //! - An error or interrupt says how many tasks were put back before.
 //! - With an index that the status leads, the cost follows the number of leases; without one, all tasks are
 //!   read once. A blocked task costs about as much as another.

@@ -5,7 +5,7 @@
 //! `plan(now, items, policy)` decides on every backup exactly once, newest first, with reasons. Rotation and
 //! its dry run both use it, so they cannot disagree.
 //!
-//! Whatever the policy, these are kept (rule 5):
+//! Whatever the policy, these are kept (promise 5 of docs/guarantees.md):
 //!
 //! - the newest verified backup;
 //! - the newest backup, verified or not: nobody means to delete the last one;

@@ -19,7 +19,7 @@ package shows a secret.
 | `catalog` | what a remote says that it holds |
 | `source` | which backups of a catalog are this queue's own |
 | `local` | the local directory, and the lock |
-| `place` | how a pulled file gets its name |
+| `place` | how a pulled file gets its name; how a file to push is opened |
 | `planning` | which backups a policy keeps |
 | `push`, `pull`, `check`, `rotate` | the operations |
 | `results` | what they return |

@@ -1,10 +1,10 @@
-"""Putting a file that was pulled into the backup directory: whole, durable, over nothing.
+"""Putting a pulled file into the backup directory: whole, durable, over nothing; opening one to send.
 
 # Promise
 
-Whoever owns the backup directory can rename everything in it at any time, and put links there. What
-rclone writes or reads by a name is no such name: nothing is written outside of the directory, and
-no other file is sent.
+Whoever owns the backup directory can rename everything in it at any time, and put links there. So
+rclone never works on a path that the owner can redirect: nothing is written outside of the
+directory, and no other file is sent.
 
 # How
 

@@ -46,6 +46,8 @@ pub struct Produced {
     /// For how long writers may have been blocked.
     pub blocked_ms: u64,
     pub notes: Vec<String>,
+    /// The entries among which its chain is; empty if it builds on none.
+    pub known: Vec<Entry>,
 }
 
 /// What is read from the snapshot before it is closed.

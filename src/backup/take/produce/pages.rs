@@ -32,8 +32,13 @@ impl Job<'_> {
         let mut notes: Vec<String> = snapshot.note().into_iter().map(str::to_owned).collect();
         if self.wish.kind == Kind::Incremental {
             let full_every = Settings::of(snapshot.connection())?.positive(&settings::FULL_EVERY)?;
-            match parent::find(self, snapshot.page_size, full_every)? {
-                Ok(parent) => return self.walk_delta(snapshot, parent, notes, watch),
+            // Read again: others may have backed up or deleted before the snapshot.
+            let listed = self.catalog.read()?.backups;
+            match parent::find(self, &listed, snapshot.page_size, full_every)? {
+                Ok(parent) => {
+                    let produced = self.walk_delta(snapshot, parent, notes, watch)?;
+                    return Ok(Produced { known: listed, ..produced });
+                }
                 Err(reason) => notes.push(format!("a full backup instead of an incremental: {reason}")),
             }
         }
@@ -61,7 +66,7 @@ impl Job<'_> {
         };
         let digest = artifact::content_digest(geometry, &written.hashes);
         let entry = self.entry(Kind::Full, &noted, geometry, digest, fingerprint);
-        Ok(Produced { staged, entry, hashes: written.hashes, blocked_ms: noted.blocked_ms, notes })
+        Ok(Produced { staged, entry, hashes: written.hashes, blocked_ms: noted.blocked_ms, notes, known: Vec::new() })
     }
 
     fn walk_delta(
@@ -84,7 +89,14 @@ impl Job<'_> {
         let fingerprint = self.sync_and_hash(&staged, watch)?;
         let entry = self.entry(Kind::Incremental, &noted, geometry, compared.content_digest, fingerprint);
         let entry = Entry { parent_id, pages_stored: Some(compared.pages_stored), ..entry };
-        Ok(Produced { staged, entry, hashes: compared.hashes, blocked_ms: noted.blocked_ms, notes })
+        Ok(Produced {
+            staged,
+            entry,
+            hashes: compared.hashes,
+            blocked_ms: noted.blocked_ms,
+            notes,
+            known: Vec::new(),
+        })
     }
 
     /// Starts counting in parallel, if that is possible and worth a thread.

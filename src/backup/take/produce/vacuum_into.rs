@@ -51,7 +51,7 @@ impl Job<'_> {
         let fingerprint = self.sync_and_hash(&staged, watch)?;
         let digest = artifact::content_digest(geometry, &hashes);
         let entry = self.entry(Kind::Snapshot, &noted, geometry, digest, fingerprint);
-        Ok(Produced { staged, entry, hashes, blocked_ms, notes })
+        Ok(Produced { staged, entry, hashes, blocked_ms, notes, known: Vec::new() })
     }
 }
 
