@@ -62,28 +62,28 @@ pub fn checkpoint<'a>(caller: &'a Caller, mode: Option<&str>, listener: Option<L
     };
     let mut watch = Watch::new(caller, listener);
     caller.check_in_place()?;
-    let mut standing = caller.standing()?;
-    if standing.readonly {
+    let mut caller_state = caller.state()?;
+    if caller_state.readonly {
         return Err(CallerState::read_only("checkpoint"));
     }
-    if !standing.journal.is_empty() && !standing.wal() {
-        return Ok(mode.no_wal(&standing));
+    if !caller_state.journal.is_empty() && !caller_state.wal() {
+        return Ok(mode.no_wal(&caller_state));
     }
-    if standing.unlocked {
-        return alone(caller, &standing, mode);
+    if caller_state.unlocked {
+        return alone(caller, &caller_state, mode);
     }
     let worker = Sidecar::open_writer(caller, &file)?;
-    match worker.begin_read(caller, &mut standing, &mut watch) {
+    match worker.begin_read(caller, &mut caller_state, &mut watch) {
         Ok(()) => worker.connection().execute_batch("COMMIT")?,
-        Err(error) if standing.exclusive && error.primary_code() == ffi::SQLITE_BUSY => {
-            return alone(caller, &standing, mode);
+        Err(error) if caller_state.exclusive && error.primary_code() == ffi::SQLITE_BUSY => {
+            return alone(caller, &caller_state, mode);
         }
         Err(error) => return Err(error),
     }
-    if !standing.wal() {
-        return Ok(mode.no_wal(&standing));
+    if !caller_state.wal() {
+        return Ok(mode.no_wal(&caller_state));
     }
-    Work::new(caller, &file, worker, standing.transaction, caller.patience())?
+    Work::new(caller, &file, worker, caller_state.transaction, caller.patience())?
         .run(mode, &mut watch)
         .map_err(|error| error.if_interrupted("a part of the WAL may have been copied, call again for the rest"))
 }
@@ -102,9 +102,9 @@ pub fn afterwards(
 }
 
 /// Checkpoints on the caller's own connection, which has exclusive access.
-fn alone(caller: &Caller, standing: &CallerState, mode: Mode) -> Result<Outcome> {
-    if standing.transaction != Transaction::None {
-        return Err(Error::busy(standing.in_the_way().unwrap_or_default()));
+fn alone(caller: &Caller, caller_state: &CallerState, mode: Mode) -> Result<Outcome> {
+    if caller_state.transaction != Transaction::None {
+        return Err(Error::busy(caller_state.in_the_way().unwrap_or_default()));
     }
     let counts = pragma(caller.connection(), mode)?;
     Ok(counts.outcome(mode, counts.busy, None))

@@ -93,8 +93,8 @@ impl Mode {
         NOTHING.outcome(self, 0, Some(why.into()))
     }
 
-    pub(super) fn no_wal(self, standing: &CallerState) -> Outcome {
-        self.nothing(format!("there is no WAL to copy: the journal mode is {}", standing.journal))
+    pub(super) fn no_wal(self, caller_state: &CallerState) -> Outcome {
+        self.nothing(format!("there is no WAL to copy: the journal mode is {}", caller_state.journal))
     }
 }
 

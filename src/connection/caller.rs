@@ -143,9 +143,9 @@ impl Caller {
 
     /// Fails with `SQLITE_READONLY` if the connection may not write (`what` is a verb), also by `PRAGMA
     /// query_only`.
-    pub fn check_writable(&self, standing: &CallerState, what: &str) -> Result<()> {
+    pub fn check_writable(&self, caller_state: &CallerState, what: &str) -> Result<()> {
         let query_only: i64 = self.pragma("query_only")?;
-        if standing.readonly || query_only != 0 { Err(CallerState::read_only(what)) } else { Ok(()) }
+        if caller_state.readonly || query_only != 0 { Err(CallerState::read_only(what)) } else { Ok(()) }
     }
 
     pub fn schemas(&self) -> Result<Vec<std::ffi::CString>> {
@@ -192,7 +192,7 @@ impl Caller {
     }
 
     /// The caller's locks and modes at this moment.
-    pub fn standing(&self) -> Result<CallerState> {
+    pub fn state(&self) -> Result<CallerState> {
         let locking: String = self.pragma("locking_mode")?;
         let readonly = self.conn.is_readonly(host::MAIN)?;
         let exclusive = locking.eq_ignore_ascii_case("exclusive");

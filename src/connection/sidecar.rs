@@ -95,12 +95,12 @@ impl Drop for Sidecar {
 
 impl Sidecar {
     /// Opens a sidecar for reading the caller's main database. Fails if that is in memory or encrypted.
-    pub fn open_reader(caller: &Caller, standing: &CallerState) -> Result<Self> {
-        Self::open_reader_on(caller, standing, host::vfs_name(caller.connection()).as_deref())
+    pub fn open_reader(caller: &Caller, caller_state: &CallerState) -> Result<Self> {
+        Self::open_reader_on(caller, caller_state, host::vfs_name(caller.connection()).as_deref())
     }
 
     /// The same through a VFS that wraps the caller's.
-    pub fn open_reader_on(caller: &Caller, standing: &CallerState, vfs: Option<&CStr>) -> Result<Self> {
+    pub fn open_reader_on(caller: &Caller, caller_state: &CallerState, vfs: Option<&CStr>) -> Result<Self> {
         let Some(file) = caller.file() else {
             return Err(Error::usage(
                 "an in-memory or temporary database has no file that a second connection could open",
@@ -109,7 +109,7 @@ impl Sidecar {
         encrypted::refuse(caller)?;
         // A reader needs write access to roll back a crashed writer's journal and to set up the WAL index.
         let access =
-            if standing.readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
+            if caller_state.readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
         let sidecar = Self { conn: connect(caller, vfs, &file, access)?, disk: caller.disk() };
         sidecar.conn.execute_batch("PRAGMA query_only=ON")?;
         Ok(sidecar)
@@ -159,14 +159,14 @@ impl Sidecar {
         self.conn.execute_batch(BEGIN_READ).is_ok()
     }
 
-    /// Opens a read transaction on one snapshot, and sets the journal mode in `standing`. Fails with
+    /// Opens a read transaction on one snapshot, and sets the journal mode in `caller_state`. Fails with
     /// `SQLITE_BUSY`, at once if the caller is in the way, after its timeout if others are.
-    pub fn begin_read(&self, caller: &Caller, standing: &mut CallerState, watch: &mut Watch<'_>) -> Result<()> {
+    pub fn begin_read(&self, caller: &Caller, caller_state: &mut CallerState, watch: &mut Watch<'_>) -> Result<()> {
         let deadline = Instant::now() + caller.patience();
         loop {
             let attempt = self.conn.execute_batch(BEGIN_READ).map_err(Error::from);
             let Err(error) = attempt else {
-                standing.journal = read_pragma(&self.conn, "journal_mode")?;
+                caller_state.journal = read_pragma(&self.conn, "journal_mode")?;
                 return Ok(());
             };
             if !self.conn.is_autocommit() {
@@ -175,7 +175,7 @@ impl Sidecar {
             if error.primary_code() != ffi::SQLITE_BUSY {
                 return Err(self.unreadable(error));
             }
-            if let Some(reason) = standing.in_the_way() {
+            if let Some(reason) = caller_state.in_the_way() {
                 return Err(Error::new(error.code(), format!("the database is locked: {reason}")));
             }
             if Instant::now() >= deadline {

@@ -9,18 +9,18 @@ use super::{Directory, LiveFiles, Ownership, open_own};
 use crate::error::{Error, Result};
 
 /// An OS lock, held until dropped. The lock file stays: deleting it would let two holders in.
-pub struct DirectoryLock {
+pub struct FileLock {
     file: File,
 }
 
-impl Drop for DirectoryLock {
+impl Drop for FileLock {
     fn drop(&mut self) {
         // Closing is not enough: a forked child shares the open file and would keep the lock.
         let _ = self.file.unlock();
     }
 }
 
-impl DirectoryLock {
+impl FileLock {
     /// Takes the lock if it is free. A new lock file gets the owner and bits of `like`.
     pub fn take_if_free(
         directory: &Directory,

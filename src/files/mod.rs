@@ -37,7 +37,7 @@ pub use aside::SetAside;
 pub use directory::Directory;
 pub use holders::holder;
 pub use live::{COMPANIONS, Identity, LiveFiles, identity, open_in_this_process, open_own, same_file, same_name};
-pub use lock::DirectoryLock;
+pub use lock::FileLock;
 pub use metadata::Found;
 pub use ownership::Ownership;
 pub use staged::{Placed, Staged, abandoned, sweep};

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::settings::registry as setting;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
+pub enum DefaultGrace {
     /// There is no task table.
     NoQueue,
     /// Leases have no end, and `stale_secs` is not set.
@@ -34,27 +34,27 @@ pub enum Patience {
 pub const UNKNOWN: &str = "the time of a lease is when the claim began, so how long a task may take must be said: \
                            queue_set('stale_secs', …) with more seconds than the longest task takes";
 
-pub fn of(conn: &Connection) -> Result<Patience> {
-    let Some(mapping) = Mapping::find(conn)? else { return Ok(Patience::NoQueue) };
+pub fn of(conn: &Connection) -> Result<DefaultGrace> {
+    let Some(mapping) = Mapping::find(conn)? else { return Ok(DefaultGrace::NoQueue) };
     let settings = mapping.settings();
     let value = settings.value(&setting::STALE_SECS)?;
     let by_hand = settings.stored(&setting::STALE_SECS).is_some();
     let by_heartbeat = settings.whole(&setting::STALE_NEEDS_DEAD_WORKER)? != 0;
     match value {
         Value::Integer(seconds) if by_hand || by_heartbeat || !is_of_the_claim(&mapping)? => {
-            Ok(Patience::Seconds(seconds))
+            Ok(DefaultGrace::Seconds(seconds))
         }
-        _ => Ok(Patience::Unknown),
+        _ => Ok(DefaultGrace::Unknown),
     }
 }
 
 /// The given seconds, else the default.
 pub fn seconds(conn: &Connection, given: Option<i64>) -> Result<i64> {
-    match (given, given.map_or_else(|| of(conn), |_| Ok(Patience::NoQueue))?) {
-        (Some(seconds), _) | (None, Patience::Seconds(seconds)) => Ok(seconds),
-        (None, Patience::Unknown) => Err(Error::usage(format!("secs is required: {UNKNOWN}, or pass secs"))),
+    match (given, given.map_or_else(|| of(conn), |_| Ok(DefaultGrace::NoQueue))?) {
+        (Some(seconds), _) | (None, DefaultGrace::Seconds(seconds)) => Ok(seconds),
+        (None, DefaultGrace::Unknown) => Err(Error::usage(format!("secs is required: {UNKNOWN}, or pass secs"))),
         // The next step reports that there is no queue.
-        (None, Patience::NoQueue) => Ok(0),
+        (None, DefaultGrace::NoQueue) => Ok(0),
     }
 }
 

@@ -43,13 +43,13 @@ pub fn record(caller: &Caller, done: Done<'_>, now: Option<DateTime<Utc>>) -> Re
     check(done)?;
     let file = run::check(caller)?;
     caller.by_clock(now.map(Clock::showing).unwrap_or_default(), || {
-        let ledger = LogWriter::open(caller, &file)?;
+        let log = LogWriter::open(caller, &file)?;
         let now = caller.now();
         if done.status == BEGUN {
-            return ledger.begin_of_others(done.job, done.step, now);
+            return log.begin_of_others(done.job, done.step, now);
         }
-        let number = ledger.end_of_others(done.job, done.step, done.status, done.detail.unwrap_or_default(), now)?;
-        ledger.trim(Settings::of(caller.connection())?.positive(&setting::HISTORY_ROWS)?)?;
+        let number = log.end_of_others(done.job, done.step, done.status, done.detail.unwrap_or_default(), now)?;
+        log.trim(Settings::of(caller.connection())?.positive(&setting::HISTORY_ROWS)?)?;
         Ok(number)
     })
 }

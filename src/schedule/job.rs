@@ -16,7 +16,7 @@ use crate::backup::{find, rotate, take, verify};
 use crate::checkpoint;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::queue::default_grace::{self, Patience};
+use crate::queue::default_grace::{self, DefaultGrace};
 use crate::queue::requeue;
 use crate::retention::policy::Policy;
 use crate::settings::registry as setting;
@@ -148,8 +148,9 @@ fn back_up(caller: &Caller, job: &Job, settings: &Settings) -> Result<Value> {
 }
 
 fn back_up_as(caller: &Caller, job: &Job, settings: &Settings, kind: &str) -> Result<take::Taken> {
-    let wish = json!({ "name": job.name, "type": kind, "compression": settings.text(&setting::JOB_COMPRESSION)? });
-    let options: options::Options = serde_json::from_value(wish)
+    let requested =
+        json!({ "name": job.name, "type": kind, "compression": settings.text(&setting::JOB_COMPRESSION)? });
+    let options: options::Options = serde_json::from_value(requested)
         .map_err(|error| Error::internal(format!("the options of the job's backup are not understood ({error})")))?;
     take::backup(caller, None, &options, None)
 }
@@ -170,9 +171,9 @@ fn verify(caller: &Caller, backup: Option<&str>) -> Result<Value> {
 fn rescue(caller: &Caller) -> Result<Value> {
     let left_out = |note: &str| Ok(json!({ "requeued": 0, "note": note }));
     let seconds = match default_grace::of(caller.connection())? {
-        Patience::NoQueue => return left_out("the database has no task table"),
-        Patience::Unknown => return left_out(&format!("left out: {}", default_grace::UNKNOWN)),
-        Patience::Seconds(seconds) => seconds,
+        DefaultGrace::NoQueue => return left_out("the database has no task table"),
+        DefaultGrace::Unknown => return left_out(&format!("left out: {}", default_grace::UNKNOWN)),
+        DefaultGrace::Seconds(seconds) => seconds,
     };
     let outcome = requeue::requeue(caller, seconds, caller.now()).map_err(Error::explained)?;
     let mut detail = json!({ "requeued": outcome.requeued });

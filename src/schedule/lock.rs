@@ -23,7 +23,7 @@ use super::log::read::job_record;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, DirectoryLock, Ownership};
+use crate::files::{self, Directory, FileLock, Ownership};
 use crate::progress::{RETRY, Watch};
 
 /// Longer than any job: enough for a backup, a check and a VACUUM of a terabyte.
@@ -33,7 +33,7 @@ const MOMENT: u32 = 20;
 
 /// Takes the lock of the schedule of `file`; `None` while another process works. Fails with `SQLITE_PROTOCOL`
 /// if it has been held for too long.
-pub fn take(caller: &Caller, file: &Path) -> Result<Option<DirectoryLock>> {
+pub fn take(caller: &Caller, file: &Path) -> Result<Option<FileLock>> {
     let live = caller.live_files()?;
     let directory = Directory::open(files::parent_of(file))?;
     // Whoever may use the database may take the lock, and nobody else.
@@ -41,7 +41,7 @@ pub fn take(caller: &Caller, file: &Path) -> Result<Option<DirectoryLock>> {
     let path = files::with_suffix(file, "-schedule");
     let mut watch = Watch::new(caller, None);
     for _ in 0..MOMENT {
-        if let Some(lock) = DirectoryLock::take_if_free(&directory, &path, &live, like.as_ref())? {
+        if let Some(lock) = FileLock::take_if_free(&directory, &path, &live, like.as_ref())? {
             lock.set_time(&path);
             return Ok(Some(lock));
         }
@@ -60,9 +60,9 @@ fn is_at_work(conn: &Connection, path: &Path) -> Result<bool> {
         return Ok(true);
     }
     for job in &JOBS {
-        let memory = job_record(conn, job.name)?;
-        let begun = memory.last_run.as_deref().and_then(clock::parse);
-        if memory.last_status.as_deref() == Some("running") && begun.is_some_and(is_recent) {
+        let record = job_record(conn, job.name)?;
+        let begun = record.last_run.as_deref().and_then(clock::parse);
+        if record.last_status.as_deref() == Some("running") && begun.is_some_and(is_recent) {
             return Ok(true);
         }
     }

@@ -45,8 +45,8 @@ pub fn schedule(caller: &Caller) -> Result<Vec<Planned>> {
     let zone = run::zone(&settings)?;
     let planned = job::JOBS.iter().map(|job| {
         let cron = run::cron(&settings, job.cron);
-        let memory = log::read::job_record(conn, job.name)?;
-        let next = match cron.as_ref().map(|cron| judge(cron, zone, &memory.past, caller.now())) {
+        let record = log::read::job_record(conn, job.name)?;
+        let next = match cron.as_ref().map(|cron| judge(cron, zone, &record.past, caller.now())) {
             Ok(Verdict::Due { due, .. }) => Some(due),
             Ok(Verdict::Waits { until, .. }) => until,
             Err(_) => None,
@@ -54,9 +54,9 @@ pub fn schedule(caller: &Caller) -> Result<Vec<Planned>> {
         Ok(Planned {
             job: job.name,
             cron: cron.map_or_else(|_| unusable(&settings, job.cron), |cron| cron.text().to_owned()),
-            last_run: memory.last_run,
+            last_run: record.last_run,
             next_due: next.map(clock::sqlite_text),
-            last_status: memory.last_status,
+            last_status: record.last_status,
         })
     });
     planned.collect()

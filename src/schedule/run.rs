@@ -95,12 +95,12 @@ pub fn check(caller: &Caller) -> Result<std::path::PathBuf> {
     let Some(file) = caller.file() else {
         return Err(Error::usage("an in-memory or temporary database has no schedule"));
     };
-    let standing = caller.standing()?;
-    if standing.excludes_others() {
-        let reason = standing.in_the_way().unwrap_or_default();
+    let caller_state = caller.state()?;
+    if caller_state.excludes_others() {
+        let reason = caller_state.in_the_way().unwrap_or_default();
         return Err(Error::busy(format!("jobs cannot run: {reason}")));
     }
-    caller.check_writable(&standing, "run the schedule")?;
+    caller.check_writable(&caller_state, "run the schedule")?;
     caller.check_in_place()?;
     // A statement that writes elsewhere (CREATE TEMP TABLE … AS SELECT) holds no lock here yet, but keeps any
     // that it takes: after the first read, the jobs' commits would be blocked by it.
@@ -136,7 +136,7 @@ fn run_all(caller: &Caller, file: &Path) -> Result<Vec<Ran>> {
 
 fn run_each(caller: &Caller, file: &Path, ran: &mut Vec<Ran>) -> Result<()> {
     let conn = caller.connection();
-    let mut ledger = None;
+    let mut log = None;
     let mut faults = Vec::new();
     for job in &JOBS {
         // Anew for each job: the one before may have taken long.
@@ -149,27 +149,27 @@ fn run_each(caller: &Caller, file: &Path, ran: &mut Vec<Ran>) -> Result<()> {
                 continue;
             }
         };
-        let memory = job_record(conn, job.name)?;
-        if memory.last_status.as_deref() == Some("running") {
-            opened(&mut ledger, caller, file)?;
+        let record = job_record(conn, job.name)?;
+        if record.last_status.as_deref() == Some("running") {
+            opened(&mut log, caller, file)?;
         }
         let now = caller.now();
-        match judge(&cron, zone, &memory.past, now) {
+        match judge(&cron, zone, &record.past, now) {
             Verdict::Waits { forget_beyond: Some(done), .. } => {
-                opened(&mut ledger, caller, file)?.done(job.name, None, done, &memory.past)?;
+                opened(&mut log, caller, file)?.done(job.name, None, done, &record.past)?;
             }
             Verdict::Waits { .. } => {}
             Verdict::Due { due, attempt } => {
                 let slot = Slot { job: job.name, due, attempt };
-                let ledger = opened(&mut ledger, caller, file)?;
-                let run = Run { caller, ledger, job, slot, now, past: &memory.past };
+                let log = opened(&mut log, caller, file)?;
+                let run = Run { caller, log, job, slot, now, past: &record.past };
                 ran.push(run.run()?);
             }
         }
     }
-    if let Some(ledger) = &ledger {
+    if let Some(log) = &log {
         match Settings::of(conn)?.positive(&setting::HISTORY_ROWS) {
-            Ok(most) => ledger.trim(most)?,
+            Ok(most) => log.trim(most)?,
             Err(error) => faults.push(error.message().to_owned()),
         }
     }
@@ -179,24 +179,20 @@ fn run_each(caller: &Caller, file: &Path, ran: &mut Vec<Ran>) -> Result<()> {
     Err(Error::usage(format!("{}; everything else that was due was run, see queue_history()", faults.join("; "))))
 }
 
-fn opened<'s, 'a>(
-    ledger: &'s mut Option<LogWriter<'a>>,
-    caller: &'a Caller,
-    file: &Path,
-) -> Result<&'s LogWriter<'a>> {
-    match ledger {
-        Some(ledger) => Ok(ledger),
+fn opened<'s, 'a>(log: &'s mut Option<LogWriter<'a>>, caller: &'a Caller, file: &Path) -> Result<&'s LogWriter<'a>> {
+    match log {
+        Some(log) => Ok(log),
         none => {
-            let ledger = LogWriter::open(caller, file)?;
-            ledger.mark_interrupted()?;
-            Ok(none.insert(ledger))
+            let log = LogWriter::open(caller, file)?;
+            log.mark_interrupted()?;
+            Ok(none.insert(log))
         }
     }
 }
 
 struct Run<'a> {
     caller: &'a Caller,
-    ledger: &'a LogWriter<'a>,
+    log: &'a LogWriter<'a>,
     job: &'static Job,
     slot: Slot<'static>,
     /// When the job was found to be due.
@@ -207,7 +203,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn run(&self) -> Result<Ran> {
         let started = self.caller.now();
-        self.ledger.begin(self.slot, started)?;
+        self.log.begin(self.slot, started)?;
         let mut steps: Vec<StepRan> = Vec::new();
         for &step in self.job.steps {
             let ran = self.step(step, &steps);
@@ -218,9 +214,9 @@ impl Run<'_> {
         // Done until now, not only until the due time: else a changed cron expression would make the job due
         // for a time in the past that the old one did not have.
         if fine {
-            self.ledger.done(self.job.name, Some(status), self.now, self.past)?;
+            self.log.done(self.job.name, Some(status), self.now, self.past)?;
         } else {
-            self.ledger.fail(self.job.name, status)?;
+            self.log.fail(self.job.name, status)?;
         }
         Ok(Ran {
             job: self.job.name,
@@ -235,7 +231,7 @@ impl Run<'_> {
 
     /// Ends the job with an error of the call. If that cannot be recorded either, the next call records it.
     fn ended(&self, error: Error, step: Step, done: &[StepRan]) -> Error {
-        let _ = self.ledger.after_interrupt(LogWriter::mark_interrupted);
+        let _ = self.log.after_interrupt(LogWriter::mark_interrupted);
         let done: Vec<&str> = done.iter().map(|step| step.step).collect();
         let done = if done.is_empty() { "no step".into() } else { done.join(", ") };
         error.context(format!(
@@ -247,13 +243,13 @@ impl Run<'_> {
 
     fn step(&self, step: Step, before: &[StepRan]) -> Result<StepRan> {
         let name = step.name();
-        if let Some(detail) = self.ledger.read(|conn| done_before(conn, self.slot, name))? {
+        if let Some(detail) = self.log.read(|conn| done_before(conn, self.slot, name))? {
             let detail = serde_json::from_str(&detail).unwrap_or(Value::String(detail));
             if step.stands(self.caller, &detail)? {
                 return Ok(StepRan { step: name, status: "ok", detail });
             }
         }
-        let number = self.ledger.begin_step(self.slot, name, self.caller.now())?;
+        let number = self.log.begin_step(self.slot, name, self.caller.now())?;
         let of = |needed: Step| before.iter().find(|ran| ran.step == needed.name());
         let lacking = step.needs().iter().find(|&&needed| of(needed).is_none_or(|ran| ran.status != "ok"));
         let (status, detail) = match lacking {
@@ -264,9 +260,8 @@ impl Run<'_> {
                     Ok(detail) => ("ok", detail),
                     Err(error) if error.primary_code() == ffi::SQLITE_INTERRUPT => {
                         let now = self.caller.now();
-                        let _ = self
-                            .ledger
-                            .after_interrupt(|ledger| ledger.end_step(number, "interrupted", error.message(), now));
+                        let _ =
+                            self.log.after_interrupt(|log| log.end_step(number, "interrupted", error.message(), now));
                         return Err(error);
                     }
                     Err(error) => ("failed", Value::String(error.message().into())),
@@ -274,7 +269,7 @@ impl Run<'_> {
             }
         };
         let text = detail.as_str().map_or_else(|| detail.to_string(), str::to_owned);
-        self.ledger.end_step(number, status, &text, self.caller.now())?;
+        self.log.end_step(number, status, &text, self.caller.now())?;
         Ok(StepRan { step: name, status, detail })
     }
 }

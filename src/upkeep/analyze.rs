@@ -62,10 +62,10 @@ const ON_THE_CALLER: &str = "written through this connection, as part of its tra
 pub fn analyze<'a>(caller: &'a Caller, name: Option<&str>, listener: Option<Listener<'a>>) -> Result<Outcome> {
     let started = Instant::now();
     caller.check_in_place()?;
-    let standing = caller.standing()?;
-    caller.check_writable(&standing, "analyze")?;
+    let caller_state = caller.state()?;
+    caller.check_writable(&caller_state, "analyze")?;
     let mut watch = Watch::new(caller, listener);
-    let free = is_free(caller, &standing)?;
+    let free = is_free(caller, &caller_state)?;
     let mut beside_it =
         |partly| beside(caller, name, partly, &mut watch).map_err(|error| error.if_interrupted(AS_BEFORE));
     let done = if free { beside_it(false)? } else { None };
@@ -86,8 +86,9 @@ pub fn analyze<'a>(caller: &'a Caller, name: Option<&str>, listener: Option<List
 }
 
 /// Whether a second connection can do it without waiting for the caller.
-fn is_free(caller: &Caller, standing: &CallerState) -> Result<bool> {
-    let apart = standing.transaction == Transaction::None && standing.autocommit && !standing.excludes_others();
+fn is_free(caller: &Caller, caller_state: &CallerState) -> Result<bool> {
+    let apart =
+        caller_state.transaction == Transaction::None && caller_state.autocommit && !caller_state.excludes_others();
     Ok(caller.file().is_some() && apart && !encrypted::is_encrypted(caller)?)
 }
 
@@ -153,8 +154,8 @@ fn explain(caller: &Caller, error: Error) -> Error {
     if error.primary_code() != ffi::SQLITE_BUSY {
         return error;
     }
-    match caller.standing() {
-        Ok(standing) if standing.wal() && standing.transaction == Transaction::Read => error.advice(
+    match caller.state() {
+        Ok(caller_state) if caller_state.wal() && caller_state.transaction == Transaction::Read => error.advice(
             "another connection is writing, or has committed since this one began to read; finish its open statements or \
              transaction and call again",
         ),

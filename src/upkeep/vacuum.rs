@@ -67,20 +67,20 @@ pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<
         ));
     };
     caller.check_in_place()?;
-    let mut standing = caller.standing()?;
-    caller.check_writable(&standing, "vacuum")?;
-    refuse_own(&standing)?;
+    let mut caller_state = caller.state()?;
+    caller.check_writable(&caller_state, "vacuum")?;
+    refuse_own(&caller_state)?;
     let mut watch = Watch::new(caller, listener);
     let sidecar = Sidecar::open_writer(caller, &file)?;
     let conn = sidecar.connection();
-    sidecar.begin_read(caller, &mut standing, &mut watch)?;
+    sidecar.begin_read(caller, &mut caller_state, &mut watch)?;
     let before = Size::of(conn)?;
     let renumbered = schema::tables_without_own_rowid(conn)?;
     auto_extensions::refuse_shadowed(conn)?;
     conn.execute_batch("COMMIT")?;
-    refuse_own(&standing)?;
+    refuse_own(&caller_state)?;
     let temporary = temporary_directory(caller, conn)?;
-    before.require_space(files::parent_of(&file), temporary.as_deref(), standing.wal())?;
+    before.require_space(files::parent_of(&file), temporary.as_deref(), caller_state.wal())?;
     let deadline = Instant::now() + caller.patience();
     let vacuumed = watch.run_with_lock(conn, deadline, || conn.execute_batch("VACUUM"));
     vacuumed
@@ -88,7 +88,7 @@ pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<
         .map_err(|error| error.if_interrupted("the database is as it was, call again to start over"))?;
     // With a rollback journal the next writer may already be committing, and this connection has no timeout.
     let after = sidecar
-        .begin_read(caller, &mut standing, &mut watch)
+        .begin_read(caller, &mut caller_state, &mut watch)
         .and_then(|()| Size::of(conn))
         .map_err(|error| error.context("the VACUUM is done, but its outcome cannot be read"))?;
     drop(sidecar);
@@ -99,7 +99,7 @@ pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<
             renumbered.join(", ")
         ));
     }
-    let checkpoint = shrink(caller, &file, &standing, &mut notes, &mut watch);
+    let checkpoint = shrink(caller, &file, &caller_state, &mut notes, &mut watch);
     Ok(Outcome {
         size_before_bytes: before.bytes(),
         size_after_bytes: after.bytes(),
@@ -115,13 +115,13 @@ pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<
 }
 
 /// Fails if the sidecar would have to wait for the caller.
-fn refuse_own(standing: &CallerState) -> Result<()> {
-    if standing.excludes_others() {
-        return Err(Error::busy(format!("cannot vacuum: {}", standing.in_the_way().unwrap_or_default())));
+fn refuse_own(caller_state: &CallerState) -> Result<()> {
+    if caller_state.excludes_others() {
+        return Err(Error::busy(format!("cannot vacuum: {}", caller_state.in_the_way().unwrap_or_default())));
     }
-    let what = match standing.transaction {
+    let what = match caller_state.transaction {
         Transaction::Write => "write transaction (INSERT … SELECT opens one, too)",
-        Transaction::Read if !standing.journal.is_empty() && !standing.wal() => {
+        Transaction::Read if !caller_state.journal.is_empty() && !caller_state.wal() => {
             "read (SELECT … FROM a table is one, too)"
         }
         _ => return Ok(()),
@@ -137,14 +137,14 @@ fn refuse_own(standing: &CallerState) -> Result<()> {
 fn shrink(
     caller: &Caller,
     file: &Path,
-    standing: &CallerState,
+    caller_state: &CallerState,
     notes: &mut Vec<String>,
     watch: &mut Watch<'_>,
 ) -> Option<checkpoint::Outcome> {
-    if !standing.wal() {
+    if !caller_state.wal() {
         return None;
     }
-    match checkpoint::afterwards(caller, file, Mode::Truncate, standing.transaction, watch) {
+    match checkpoint::afterwards(caller, file, Mode::Truncate, caller_state.transaction, watch) {
         Ok(outcome) => {
             if outcome.busy != 0 {
                 notes.push(

@@ -37,7 +37,7 @@ use std::time::Duration;
 use self::entry::Entry;
 use self::manifest::{Manifest, read};
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, DirectoryLock, Found, Heir, LiveFiles, Ownership, Users};
+use crate::files::{self, Directory, FileLock, Found, Heir, LiveFiles, Ownership, Users};
 use crate::progress::{RETRY, Watch};
 pub use backup::Backup;
 pub use deletion::combined as combined_errors;
@@ -162,7 +162,7 @@ impl<'a> Catalog<'a> {
         // Not the database's: other databases' backups may share the directory.
         let like = Ownership::of_writers(directory);
         let mut pause = || watch.pause(RETRY);
-        let lock = DirectoryLock::take(directory, &lock_path, self.live, like.as_ref(), PATIENCE, &mut pause)?;
+        let lock = FileLock::take(directory, &lock_path, self.live, like.as_ref(), PATIENCE, &mut pause)?;
         files::sweep(directory, self.live);
         let manifest = read(directory, &self.manifest(), self.live)?;
         let foreign = matches!(manifest, Manifest::Foreign);

@@ -13,7 +13,7 @@ use super::recover;
 use super::{Catalog, Listing};
 use crate::backup::catalog::bounded;
 use crate::error::{Error, Result};
-use crate::files::{self, Directory, DirectoryLock, Ownership, Placed, Staged};
+use crate::files::{self, Directory, FileLock, Ownership, Placed, Staged};
 use crate::json;
 
 /// A catalog whose lock is held.
@@ -26,7 +26,7 @@ pub struct Writer<'a> {
     notes: Vec<String>,
     /// The owner of an untrusted catalog, which cannot cause deletions.
     stranger: Option<u32>,
-    _lock: DirectoryLock,
+    _lock: FileLock,
 }
 
 impl<'a> Writer<'a> {
@@ -35,7 +35,7 @@ impl<'a> Writer<'a> {
         directory: &'a Directory,
         entries: Vec<Entry>,
         notes: Vec<String>,
-        lock: DirectoryLock,
+        lock: FileLock,
         stranger: Option<u32>,
     ) -> Self {
         Self { catalog, directory, entries, deletions: Deletions::default(), notes, stranger, _lock: lock }

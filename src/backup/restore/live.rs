@@ -206,16 +206,16 @@ fn refuse_perhaps_encrypted(caller: &Caller, path: &Path) -> Result<()> {
 
 /// Fails if the caller holds locks that the restore would wait for.
 fn check_caller(caller: &Caller) -> Result<()> {
-    let standing = match caller.standing() {
-        Ok(standing) => standing,
+    let caller_state = match caller.state() {
+        Ok(caller_state) => caller_state,
         // The target is broken, which `open` detects again and handles.
         Err(error) if error.is_damage() => return Ok(()),
         Err(error) => return Err(error),
     };
-    caller.check_writable(&standing, "restore")?;
-    let reads_in_rollback = standing.transaction == Transaction::Read && !standing.wal();
-    if standing.exclusive || standing.transaction == Transaction::Write || reads_in_rollback {
-        let reason = standing.in_the_way().unwrap_or_else(|| {
+    caller.check_writable(&caller_state, "restore")?;
+    let reads_in_rollback = caller_state.transaction == Transaction::Read && !caller_state.wal();
+    if caller_state.exclusive || caller_state.transaction == Transaction::Write || reads_in_rollback {
+        let reason = caller_state.in_the_way().unwrap_or_else(|| {
             "this connection's own open write transaction is in the way; COMMIT or ROLLBACK it and call again".into()
         });
         return Err(Error::busy(format!("cannot restore into this connection's own database: {reason}")));

@@ -82,8 +82,8 @@ pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Res
     if let Some(file) = directory.map(Path::new).filter(|path| path.is_file()) {
         let entries = catalog::elsewhere(file, &live)?;
         let source = source_among(caller, &entries, &mut watch)?;
-        let wish = PlanInput { policy, source, now: caller.now(), just_made: None };
-        return decide(entries, why_untrusted, Entry::clone, &wish);
+        let input = PlanInput { policy, source, now: caller.now(), just_made: None };
+        return decide(entries, why_untrusted, Entry::clone, &input);
     }
     let place = directory::directory(caller, directory, &mut watch)?;
     let catalog = Catalog::of(&place, &live)?;
@@ -91,8 +91,8 @@ pub fn planned(caller: &Caller, policy: &Policy, directory: Option<&str>) -> Res
     let source = source_among(caller, &listing.backups, &mut watch)?;
     let resisting: Vec<Entry> =
         listing.resisting().filter(|entry| !source.is_known() || source.owns(*entry)).cloned().collect();
-    let wish = PlanInput { policy, source, now: caller.now(), just_made: None };
-    let mut planned = decide_here(listing, &catalog, &live, &wish)?;
+    let input = PlanInput { policy, source, now: caller.now(), just_made: None };
+    let mut planned = decide_here(listing, &catalog, &live, &input)?;
     planned.extend(resisting.iter().map(|entry| tried_again(entry, catalog.directory())));
     planned.sort_by_key(|one| Reverse(one.entry.made()));
     Ok(planned)
@@ -136,15 +136,15 @@ pub fn rotate(caller: &Caller, policy: &Policy, directory: Option<&str>, just_ma
     let mut writer = catalog.open(&mut watch).map_err(|error| error.if_interrupted(UNCHANGED))?;
     let listing = writer.listing();
     let source = source_among(caller, &listing.backups, &mut watch)?;
-    let wish = PlanInput { policy, source, now: caller.now(), just_made };
-    let planned = decide_here(listing, &catalog, &live, &wish)?;
+    let input = PlanInput { policy, source, now: caller.now(), just_made };
+    let planned = decide_here(listing, &catalog, &live, &input)?;
     let wrong = planned.iter().filter(|one| one.wrong_clock && !one.entry.has_wrong_clock());
     writer.mark_wrong_clocks(&wrong.map(|one| one.entry.id.clone()).collect::<HashSet<_>>())?;
     let (adopted, catalogued): (Vec<Planned>, Vec<Planned>) =
         planned.into_iter().filter(|one| !one.keep).partition(|one| one.entry.backup_type == ADOPTED);
     let doomed: Vec<String> = catalogued.into_iter().map(|one| one.entry.id).collect();
     writer.delete(&doomed)?;
-    let done = writer.deletions().among(|entry| !wish.source.is_known() || wish.source.owns(entry));
+    let done = writer.deletions().among(|entry| !input.source.is_known() || input.source.owns(entry));
     let adopted = adopted.iter().map(|one| delete_adopted(writer.directory(), &one.entry, &live));
     let (gone, errors): (Vec<_>, Vec<_>) = adopted.partition(|outcome: &Result<()>| outcome.is_ok());
     let gone = done.gone.len() + gone.len();
@@ -170,20 +170,20 @@ fn decide_here(
     listing: Listing,
     catalog: &Catalog<'_>,
     live: &LiveFiles,
-    wish: &PlanInput<'_>,
+    input: &PlanInput<'_>,
 ) -> Result<Vec<Planned>> {
     let adopted = listing.adopted(catalog)?;
     let mut entries = listing.backups;
     entries.extend(adopted);
     newest_first(&mut entries);
-    decide(entries, |entry| why_untouchable(entry, catalog, live), |entry| entry.shown(catalog.directory()), wish)
+    decide(entries, |entry| why_untouchable(entry, catalog, live), |entry| entry.shown(catalog.directory()), input)
 }
 
 fn decide(
     entries: Vec<Entry>,
     unfit: impl Fn(&Entry) -> Option<&'static str>,
     shown: impl Fn(&Entry) -> Entry,
-    wish: &PlanInput<'_>,
+    input: &PlanInput<'_>,
 ) -> Result<Vec<Planned>> {
     let names: usize = entries.iter().map(|entry| entry.id.len() + entry.backup_path.len()).sum();
     memory::require(entries.len() * PLAN_OF_AN_ENTRY + names * COPIES_OF_A_NAME)?;
@@ -192,15 +192,15 @@ fn decide(
     let item = |entry: &Entry| {
         let doubled = ids.contains(entry.id.as_str()) || files.contains(entry.backup_path.as_str());
         let doubt =
-            || wish.source.may_be_anothers(entry).then_some("made of a path at which another database lies now");
+            || input.source.may_be_anothers(entry).then_some("made of a path at which another database lies now");
         let item =
             item(entry, if doubled { Some("listed twice in the catalog") } else { unfit(entry).or_else(doubt) });
-        Item { just_made: wish.just_made == Some(entry.id.as_str()), ..item }
+        Item { just_made: input.just_made == Some(entry.id.as_str()), ..item }
     };
     let items: Vec<Item> = entries.iter().map(item).collect();
     let mut planned: Vec<(usize, Planned)> = Vec::new();
-    for group in groups(&entries, &wish.source) {
-        for (place, decision) in group.plan(&items, wish.now, wish.policy) {
+    for group in groups(&entries, &input.source) {
+        for (place, decision) in group.plan(&items, input.now, input.policy) {
             let entry = &entries[place];
             let source = (entry.backup_type != ADOPTED).then(|| group.label.clone());
             let one = Planned {

@@ -63,7 +63,7 @@ pub struct Snapshot<'c> {
     wal: Option<WalBudget>,
     pub taken_at: DateTime<Utc>,
     /// The caller's state at that time.
-    pub standing: CallerState,
+    pub caller_state: CallerState,
     /// In bytes.
     pub page_size: u32,
     pub page_count: u32,
@@ -94,14 +94,14 @@ impl<'c> Snapshot<'c> {
     /// Takes a snapshot of the caller's main database. Fails with `SQLITE_BUSY` if the caller blocks itself,
     /// or others block it for longer than its busy timeout.
     pub fn take(caller: &'c Caller, watch: &mut Watch<'_>) -> Result<Self> {
-        let mut standing = caller.standing()?;
+        let mut caller_state = caller.state()?;
         let file = caller.file();
         let own = file.is_none()
-            || (standing.excludes_others() && standing.transaction != Transaction::Write)
-            || standing.unlocked;
+            || (caller_state.excludes_others() && caller_state.transaction != Transaction::Write)
+            || caller_state.unlocked;
         let source = if own {
-            if standing.transaction == Transaction::Write {
-                let reason = standing.in_the_way().filter(|_| file.is_some());
+            if caller_state.transaction == Transaction::Write {
+                let reason = caller_state.in_the_way().filter(|_| file.is_some());
                 return Err(Error::busy(reason.unwrap_or_else(|| {
                     "this in-memory database has an open write transaction; COMMIT or ROLLBACK it and call again"
                         .into()
@@ -111,23 +111,23 @@ impl<'c> Snapshot<'c> {
             caller.refuse_unseen()?;
             Source::Caller(caller.connection())
         } else {
-            let sidecar = open(caller, &standing)?;
-            sidecar.begin_read(caller, &mut standing, watch)?;
+            let sidecar = open(caller, &caller_state)?;
+            sidecar.begin_read(caller, &mut caller_state, watch)?;
             Source::Sidecar(sidecar)
         };
         let taken_at = caller.now();
         let conn = source.connection();
         let wal_budget_mb = Settings::of(conn)?.positive(&settings::WAL_BUDGET_MB)?;
-        let wal = file.filter(|_| standing.wal()).map(|file| WalBudget::of(&file, wal_budget_mb)).transpose()?;
+        let wal = file.filter(|_| caller_state.wal()).map(|file| WalBudget::of(&file, wal_budget_mb)).transpose()?;
         let page_size = read_pragma(conn, "page_size")?;
         let page_count = read_pragma(conn, "page_count")?;
         let straight = match &source {
             Source::Sidecar(sidecar) if page_count > 0 => {
-                DirectReader::find(sidecar.connection(), standing.wal(), page_size)?
+                DirectReader::find(sidecar.connection(), caller_state.wal(), page_size)?
             }
             _ => None,
         };
-        Ok(Self { page_size, page_count, source, straight, wal, taken_at, standing, since: Instant::now() })
+        Ok(Self { page_size, page_count, source, straight, wal, taken_at, caller_state, since: Instant::now() })
     }
 
     /// A connection that sees the snapshot, for reading other data to be recorded.
@@ -154,12 +154,12 @@ impl<'c> Snapshot<'c> {
         if self.straight.is_none() || !threads::allowed() {
             return None;
         }
-        let twin = open(caller, &self.standing).ok()?;
+        let twin = open(caller, &self.caller_state).ok()?;
         if !twin.try_begin_read() {
             return None;
         }
         // With a rollback journal, this snapshot's lock has kept writers out.
-        let same = !self.standing.wal() || reader_vfs::same_snapshot(sidecar.connection(), twin.connection());
+        let same = !self.caller_state.wal() || reader_vfs::same_snapshot(sidecar.connection(), twin.connection());
         same.then_some(twin)
     }
 
@@ -260,20 +260,20 @@ impl<'c> Snapshot<'c> {
     /// Releases the snapshot; returns for how long writers may have been blocked (zero in WAL mode).
     pub fn release(self) -> Duration {
         let held = self.since.elapsed();
-        if self.standing.wal() || matches!(self.source, Source::Caller(_)) { Duration::ZERO } else { held }
+        if self.caller_state.wal() || matches!(self.source, Source::Caller(_)) { Duration::ZERO } else { held }
     }
 
     /// A note on the snapshot for the result.
     pub fn note(&self) -> Option<&'static str> {
-        self.standing.note()
+        self.caller_state.note()
     }
 }
 
 /// Opens a sidecar, on the reader VFS if possible.
-fn open(caller: &Caller, standing: &CallerState) -> Result<Sidecar> {
+fn open(caller: &Caller, caller_state: &CallerState) -> Result<Sidecar> {
     match reader_vfs::name_over(caller.connection()) {
-        Some(reader) => Sidecar::open_reader_on(caller, standing, Some(reader)),
-        None => Sidecar::open_reader(caller, standing),
+        Some(reader) => Sidecar::open_reader_on(caller, caller_state, Some(reader)),
+        None => Sidecar::open_reader(caller, caller_state),
     }
 }
 

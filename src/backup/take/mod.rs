@@ -84,7 +84,7 @@ impl Taken {
 pub struct Job<'a> {
     /// Its main database is the source.
     caller: &'a Caller,
-    wish: ResolvedOptions,
+    options: ResolvedOptions,
     target: Target,
     catalog: &'a Catalog<'a>,
     /// The entries before the lock was taken.
@@ -109,9 +109,9 @@ pub fn backup<'a>(
     let started = Instant::now();
     let mut watch = Watch::new(caller, listener);
     let target = Target::resolve(caller, path, &mut watch)?;
-    let wish = options.wish(target.file_name.as_deref())?;
+    let resolved = options.resolve(target.file_name.as_deref())?;
     let live = caller.live_files()?;
-    target.check(&live, wish.overwrite)?;
+    target.check(&live, resolved.overwrite)?;
     let made = MadeDirectories::make(&target.directory, caller.ownership().as_ref())?;
     let catalog = Catalog::of(&target.directory, &live)?;
     // Fail early on an unusable manifest.
@@ -119,12 +119,13 @@ pub fn backup<'a>(
     let source = source_among(caller, options, &listed, &mut watch)?;
     // A crash's leftovers may be what fills the disk.
     files::sweep(catalog.opened()?, &live);
-    let mut job = Job { caller, wish, target, catalog: &catalog, listed, source, started, instead: None };
+    let mut job =
+        Job { caller, options: resolved, target, catalog: &catalog, listed, source, started, instead: None };
     let mut taken = loop {
         if let Some(taken) = job.attempt(&mut watch).map_err(|error| error.if_interrupted(UNMADE))? {
             break taken;
         }
-        (job.wish.kind, job.instead) = (Kind::Full, Some(PARENT_WENT));
+        (job.options.kind, job.instead) = (Kind::Full, Some(PARENT_WENT));
     };
     made.keep();
     taken.notes.extend(elsewhere::add_pointer(caller, &taken.entry, &taken.place, &live, &mut watch));
@@ -163,7 +164,7 @@ impl Job<'_> {
 
     /// Verifies the staged artifact, if requested.
     fn verify(&self, produced: &mut Produced, watch: &mut Watch<'_>) -> Result<()> {
-        let Some(level) = self.wish.verify else { return Ok(()) };
+        let Some(level) = self.options.verify else { return Ok(()) };
         let Produced { staged, entry, notes, known, .. } = produced;
         let backup = Backup { catalog: self.catalog, known, entry, staged: Some(staged) };
         let found = findings::check_backup(&backup, level, watch)?.soundness;

@@ -46,7 +46,7 @@ impl Options {
     }
 
     /// Resolves the options for a backup into `file_name`, or into a generated name.
-    pub fn wish(&self, file_name: Option<&str>) -> Result<ResolvedOptions> {
+    pub fn resolve(&self, file_name: Option<&str>) -> Result<ResolvedOptions> {
         if let Some(name) = &self.name {
             names::check_series(name)?;
         }
@@ -108,13 +108,13 @@ fn choice<'a>(option: &str, given: Option<&'a str>, words: &[&str]) -> Result<Op
 mod tests {
     use super::*;
 
-    fn wish(options: &str, file_name: Option<&str>) -> Result<ResolvedOptions> {
-        serde_json::from_str::<Options>(options).unwrap().wish(file_name)
+    fn resolved(options: &str, file_name: Option<&str>) -> Result<ResolvedOptions> {
+        serde_json::from_str::<Options>(options).unwrap().resolve(file_name)
     }
 
     #[test]
     fn the_name_and_the_option_decide_the_compression_together() {
-        let compression = |options: &str, name| wish(options, name).map(|wish| wish.compression);
+        let compression = |options: &str, name| resolved(options, name).map(|resolved| resolved.compression);
         assert_eq!(compression("{}", None).unwrap(), (Compression::None, 0));
         assert_eq!(compression("{}", Some("a.db.zst")).unwrap(), (Compression::Zstd, 3));
         assert_eq!(compression("{\"compression\":\"gzip\"}", None).unwrap(), (Compression::Gzip, 6));
@@ -131,8 +131,8 @@ mod tests {
     #[test]
     fn unknown_words_are_refused_with_the_known_ones() {
         for options in ["{\"type\":\"delta\"}", "{\"verify\":\"yes\"}", "{\"compression\":\"xz\"}"] {
-            assert!(wish(options, None).unwrap_err().message().contains("it can be"), "{options}");
+            assert!(resolved(options, None).unwrap_err().message().contains("it can be"), "{options}");
         }
-        assert!(wish("{\"name\":\"a/b\"}", None).is_err());
+        assert!(resolved("{\"name\":\"a/b\"}", None).is_err());
     }
 }

@@ -27,7 +27,7 @@ pub fn find(
     let kinds = [Kind::Full.word(), Kind::Incremental.word()];
     let newest = entries.iter().find(|entry| {
         job.source.owns(*entry)
-            && entry.name == job.wish.name
+            && entry.name == job.options.name
             && kinds.contains(&entry.backup_type.as_str())
             && entry.is_intact()
     });

@@ -97,7 +97,7 @@ impl Job<'_> {
     }
 
     fn overwrites(&self) -> bool {
-        self.wish.overwrite && self.target.file_name.is_some()
+        self.options.overwrite && self.target.file_name.is_some()
     }
 
     fn stage_hashes(
@@ -145,8 +145,8 @@ impl Job<'_> {
     /// it.
     fn free_name(&self, new: &Entry, entries: &[Entry]) -> Result<String> {
         let directory = self.catalog.directory();
-        let kind = Kind::from_word(&new.backup_type).unwrap_or(self.wish.kind);
-        let ending = format!("{}{}", kind.ending(), self.wish.compression.0.suffix());
+        let kind = Kind::from_word(&new.backup_type).unwrap_or(self.options.kind);
+        let ending = format!("{}{}", kind.ending(), self.options.compression.0.suffix());
         if let Some(name) = &self.target.file_name {
             let path = directory.join(name);
             check_free(self.catalog, &path, entries, self.overwrites())?;

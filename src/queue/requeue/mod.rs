@@ -99,8 +99,8 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<Outcom
     let mapping = leases::require(conn)?;
     let statements =
         Statements::new(conn, &mapping, &StaleSql::of(conn, &mapping, limit)?.stale, &changes::of_stale(&mapping)?)?;
-    let footing = TransactionUse::of(conn)?;
-    if let (true, Some(name)) = (footing.is_the_callers(), conflicts::found(conn)?) {
+    let transaction_use = TransactionUse::of(conn)?;
+    if let (true, Some(name)) = (transaction_use.is_the_callers(), conflicts::found(conn)?) {
         return Err(Error::usage(format!(
             "cannot requeue inside a transaction: {name} may roll it back, with all that was done in it (RAISE(ROLLBACK) or ON \
              CONFLICT ROLLBACK); COMMIT first, and call SELECT queue_requeue_stale(…) on its own"
@@ -108,18 +108,19 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<Outcom
     }
     let present = mapping.time()?.write(now);
     let prepared = || -> Result<(Vec<Key>, Rows<'_>)> {
-        let rows = Rows::prepare(conn, &statements.row, limit, &present, footing != TransactionUse::Statement)?;
+        let rows =
+            Rows::prepare(conn, &statements.row, limit, &present, transaction_use != TransactionUse::Statement)?;
         Ok((statements.keys(conn, limit)?, rows))
     };
     let (keys, rows) = prepared().map_err(|error| explain(caller, error))?;
     let (mut work, mut watch) = (Work::new(conn, rows, statements.width), Watch::new(caller, None));
-    let done = match footing {
+    let done = match transaction_use {
         TransactionUse::Free => work.in_batches(&keys, &mut watch),
         TransactionUse::Reading => work.in_one(&keys, Some(&mut watch)),
         TransactionUse::Transaction | TransactionUse::Statement => work.inside(&keys, &mut watch),
     };
     let mut outcome = work.outcome();
-    done.map_err(|error| footing.stopped(conn, explain(caller, error), outcome.requeued))?;
+    done.map_err(|error| transaction_use.stopped(conn, explain(caller, error), outcome.requeued))?;
     outcome.unremembered = remember(conn, &mapping, &outcome.tasks, now).err();
     Ok(outcome)
 }
@@ -272,15 +273,15 @@ fn explain(caller: &Caller, error: Error) -> Error {
         ffi::SQLITE_READONLY => return error.advice("open the database for writing"),
         _ => return error,
     }
-    let Ok(standing) = caller.standing() else { return error };
-    if standing.wal() && standing.transaction == Transaction::Read {
+    let Ok(caller_state) = caller.state() else { return error };
+    if caller_state.wal() && caller_state.transaction == Transaction::Read {
         return error.advice(
             "another connection has committed since this one began to read; finish its open statements or transaction and call \
              again",
         );
     }
     error.advice(
-        standing
+        caller_state
             .in_the_way()
             .unwrap_or_else(|| "another connection is writing; try again, or raise PRAGMA busy_timeout".into()),
     )

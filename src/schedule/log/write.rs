@@ -45,33 +45,33 @@ pub struct LogWriter<'a> {
 impl<'a> LogWriter<'a> {
     /// Opens the log of the caller's main database, and creates the tables if needed.
     pub fn open(caller: &'a Caller, file: &std::path::Path) -> Result<Self> {
-        let ledger = Self { caller, sidecar: Sidecar::open_writer(caller, file)?, deaf: Cell::new(false) };
-        ledger.sidecar.connection().set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-        let complete = ledger.read(|conn| {
+        let log = Self { caller, sidecar: Sidecar::open_writer(caller, file)?, deaf: Cell::new(false) };
+        log.sidecar.connection().set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        let complete = log.read(|conn| {
             for table in [JOBS, LOG] {
                 schema::refuse_impostor(conn, table, "the schedule has no memory")?;
             }
             Ok(schema::has_table(conn, JOBS)? && schema::has_table(conn, LOG)?)
         })?;
         if !complete {
-            ledger.read(|conn| exclusive::refuse(conn, "the schedule"))?;
-            ledger.write(
+            log.read(|conn| exclusive::refuse(conn, "the schedule"))?;
+            log.write(
                 "CREATE TABLE IF NOT EXISTS main.queuekeeper_jobs(job TEXT PRIMARY KEY NOT NULL, done_utc TEXT, due_utc TEXT,
                  attempts INTEGER NOT NULL DEFAULT 0, began_behind INTEGER NOT NULL DEFAULT 0, last_run_utc TEXT,
                  last_status TEXT, done_earlier_utc TEXT) WITHOUT ROWID",
                 [],
             )?;
-            ledger.write(
+            log.write(
                 "CREATE TABLE IF NOT EXISTS main.queuekeeper_log(id INTEGER PRIMARY KEY, job TEXT NOT NULL, step TEXT NOT NULL,
                  due_utc TEXT NOT NULL, started_utc TEXT NOT NULL, finished_utc TEXT, status TEXT NOT NULL, detail TEXT)",
                 [],
             )?;
         }
-        if !ledger.read(has_earlier)? {
+        if !log.read(has_earlier)? {
             // Made by version 0.1.0, which also works with the added column.
-            ledger.write("ALTER TABLE main.queuekeeper_jobs ADD COLUMN done_earlier_utc TEXT", [])?;
+            log.write("ALTER TABLE main.queuekeeper_jobs ADD COLUMN done_earlier_utc TEXT", [])?;
         }
-        Ok(ledger)
+        Ok(log)
     }
 
     /// Marks what dead processes left of the schedule's own jobs. Only under the schedule's lock, which

@@ -8,7 +8,7 @@ use super::{Level, Metric, level};
 use crate::backup::warnings::lost_tasks;
 use crate::connection::Caller;
 use crate::error::Result;
-use crate::queue::default_grace::{self, Patience};
+use crate::queue::default_grace::{self, DefaultGrace};
 use crate::queue::{leases, unknown_statuses, unreadable};
 use crate::settings::registry as setting;
 use crate::settings::{Settings, exclusive, kind};
@@ -74,12 +74,12 @@ fn stale(caller: &Caller, settings: &Settings) -> Result<Metric> {
     let conn = caller.connection();
     let unmeasured = Metric { warning: Some(thresholds.0), critical: thresholds.1, ..empty("stale_leases") };
     let seconds = match default_grace::of(conn)? {
-        Patience::Seconds(seconds) => seconds,
+        DefaultGrace::Seconds(seconds) => seconds,
         // A database that cannot store settings needs no advice to set one.
-        Patience::Unknown if exclusive::preset(conn)?.is_none() => {
+        DefaultGrace::Unknown if exclusive::preset(conn)?.is_none() => {
             return Ok(Metric { level: Level::Warning, action: Some(default_grace::UNKNOWN.into()), ..unmeasured });
         }
-        Patience::Unknown | Patience::NoQueue => return Ok(unmeasured),
+        DefaultGrace::Unknown | DefaultGrace::NoQueue => return Ok(unmeasured),
     };
     Ok(counted("stale_leases", leases::count(conn, seconds, caller.now())?, thresholds, || {
         format!(
@@ -132,10 +132,10 @@ fn blocked_leases(caller: &Caller, settings: &Settings) -> Result<Metric> {
         (settings.real(&setting::BLOCKED_LEASES_WARNING)?, Some(settings.real(&setting::BLOCKED_LEASES_CRITICAL)?));
     let conn = caller.connection();
     let seconds = match default_grace::of(conn)? {
-        Patience::Seconds(seconds) => seconds,
+        DefaultGrace::Seconds(seconds) => seconds,
         // Then only a requeue with an explicit grace can have blocked a task.
-        Patience::Unknown => 0,
-        Patience::NoQueue => {
+        DefaultGrace::Unknown => 0,
+        DefaultGrace::NoQueue => {
             return Ok(Metric { warning: Some(thresholds.0), critical: thresholds.1, ..empty("blocked_leases") });
         }
     };

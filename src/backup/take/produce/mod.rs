@@ -60,7 +60,7 @@ struct Noted {
 impl Job<'_> {
     /// Produces the artifact. A failure leaves nothing behind.
     pub(super) fn produce(&self, watch: &mut Watch<'_>) -> Result<Produced> {
-        match self.wish.kind {
+        match self.options.kind {
             Kind::Snapshot => self.vacuum_into(watch),
             Kind::Full | Kind::Incremental => self.walk(watch),
         }
@@ -68,11 +68,11 @@ impl Job<'_> {
 
     /// The entry of an artifact with all pages.
     fn entry(&self, kind: Kind, noted: &Noted, geometry: Geometry, digest: String, file: Fingerprint) -> Entry {
-        let compression = self.wish.compression.0;
+        let compression = self.options.compression.0;
         Entry {
             id: uuid::Uuid::new_v4().to_string(),
             backup_type: kind.word().into(),
-            name: self.wish.name.clone(),
+            name: self.options.name.clone(),
             queue_name: self.source.name().map(str::to_owned),
             source_path: self.source.path().to_owned(),
             created_at: clock::rfc3339(noted.taken_at),
@@ -92,14 +92,14 @@ impl Job<'_> {
 
     /// Compresses the file, if requested.
     fn compressed(&self, plain: Staged, watch: &mut Watch<'_>) -> Result<Staged> {
-        if self.wish.compression.0 == Compression::None {
+        if self.options.compression.0 == Compression::None {
             return Ok(plain);
         }
         let staged = Staged::new(self.catalog.opened()?)?;
         compression::compress_file(
             &plain.handle()?,
             &staged.handle()?,
-            self.wish.compression,
+            self.options.compression,
             &self.target.shown,
             watch,
         )?;

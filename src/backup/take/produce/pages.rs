@@ -30,7 +30,7 @@ impl Job<'_> {
     pub(super) fn walk(&self, watch: &mut Watch<'_>) -> Result<Produced> {
         let snapshot = Snapshot::take(self.caller, watch)?;
         let mut notes: Vec<String> = snapshot.note().into_iter().map(str::to_owned).collect();
-        if self.wish.kind == Kind::Incremental {
+        if self.options.kind == Kind::Incremental {
             let full_every = Settings::of(snapshot.connection())?.positive(&settings::FULL_EVERY)?;
             // Read again: others may have backed up or deleted before the snapshot.
             let listed = self.catalog.read()?.backups;
@@ -46,12 +46,12 @@ impl Job<'_> {
     }
 
     fn walk_full(&self, snapshot: Snapshot<'_>, mut notes: Vec<String>, watch: &mut Watch<'_>) -> Result<Produced> {
-        if self.wish.compression.0 == Compression::None {
+        if self.options.compression.0 == Compression::None {
             self.check_space(snapshot.bytes())?;
         }
         let staged = Staged::new(self.catalog.opened()?)?;
         let expected = snapshot.expected_page_one()?;
-        let writer = FullWriter::start(staged.handle()?, &self.target.shown, self.wish.compression, expected)?;
+        let writer = FullWriter::start(staged.handle()?, &self.target.shown, self.options.compression, expected)?;
         let writer = Arc::new(Mutex::new(writer));
         let counting = self.count(&snapshot);
         let geometry = snapshot.walk(Box::new(Arc::clone(&writer)), watch)?;

@@ -20,24 +20,24 @@ use crate::schema;
 
 impl Job<'_> {
     pub(super) fn vacuum_into(&self, watch: &mut Watch<'_>) -> Result<Produced> {
-        let mut standing = self.caller.standing()?;
-        if standing.excludes_others() {
-            let reason = standing.in_the_way().unwrap_or_default();
+        let mut caller_state = self.caller.state()?;
+        if caller_state.excludes_others() {
+            let reason = caller_state.in_the_way().unwrap_or_default();
             return Err(Error::busy(format!("type snapshot needs a second connection: {reason}; or use type full")));
         }
-        let sidecar = Sidecar::open_reader(self.caller, &standing)?;
-        sidecar.begin_read(self.caller, &mut standing, watch)?;
+        let sidecar = Sidecar::open_reader(self.caller, &caller_state)?;
+        sidecar.begin_read(self.caller, &mut caller_state, watch)?;
         let conn = sidecar.connection();
         let size = read_pragma::<i64>(conn, "page_count")? * read_pragma::<i64>(conn, "page_size")?;
         self.check_space(size.unsigned_abs())?;
-        let mut notes: Vec<String> = standing.note().into_iter().map(str::to_owned).collect();
+        let mut notes: Vec<String> = caller_state.note().into_iter().map(str::to_owned).collect();
         notes.extend(renumbered(conn)?);
         // VACUUM opens its own read transaction and fails inside another.
         conn.execute_batch("COMMIT; PRAGMA query_only=OFF")?;
         let plain = Staged::new(self.catalog.opened()?)?;
         let (taken_at, since) = (self.caller.now(), Instant::now());
         sidecar.vacuum_into(self.caller, plain.handle()?, plain.path(), watch)?;
-        let held = if standing.wal() { Duration::ZERO } else { since.elapsed() };
+        let held = if caller_state.wal() { Duration::ZERO } else { since.elapsed() };
         let blocked_ms = clock::milliseconds(held);
         drop(sidecar);
         let copy = artifact::open_immutable(plain.handle()?, plain.path())?;
