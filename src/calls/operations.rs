@@ -144,7 +144,7 @@ pub static HISTORY: Spec = Spec {
     rows: super::rows::schedule::history_rows,
 };
 
-/// `queue_record(job, step, status [, detail [, now]])`
+/// `qk_record(job, step, status [, detail [, now]])`
 pub fn record(caller: &Caller, arguments: &Arguments) -> Result<Output> {
     super::functions::record(caller, arguments)
 }
