@@ -77,8 +77,9 @@ def test_a_full_backup_reads_the_database_once(
 def test_a_call_reads_the_catalog_once_and_again_only_under_its_lock(
     sql: str, expected: int, queue: Queue, open_python: OpenPython, tmp_path: Path
 ) -> None:
-    """A restore into a live database makes a backup, too. An incremental looks for its parent once its
-    snapshot has begun, so it reads once more.
+    """A restore into a live database makes a backup, too.
+
+    An incremental looks for its parent once its snapshot has begun, so it reads once more.
     """
     session = open_python(queue.path)
     back_up(session)

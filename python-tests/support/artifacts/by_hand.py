@@ -1,6 +1,7 @@
 """The commands that restore each kind of artifact without the library: docs/restore-by-hand.md.
 
-In the commands, `backup` stands for the artifact's name without its endings, and `queue.db` is the database that comes out.
+In the commands, `backup` stands for the artifact's name without its endings, and `queue.db` is the
+database that comes out.
 """
 
 from __future__ import annotations

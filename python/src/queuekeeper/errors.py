@@ -47,7 +47,7 @@ class ReadOnlyError(Error):
 
 
 class InterruptError(Error):
-    """The work was asked to end; the message says what stays done, if anything (SQLITE_INTERRUPT)."""
+    """The work was asked to end; the message says what stays done (SQLITE_INTERRUPT)."""
 
 
 class CorruptError(Error):

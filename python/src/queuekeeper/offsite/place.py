@@ -1,4 +1,4 @@
-"""Putting a pulled file into the backup directory: whole, durable, over nothing; opening one to send.
+"""Puts a pulled file into the backup directory: whole, durable, over nothing; opens one to send.
 
 # Promise
 
