@@ -151,12 +151,11 @@ impl Job<'_> {
     fn attempt(&self, watch: &mut Watch<'_>) -> Result<Option<Taken>> {
         let mut produced = self.produce(watch)?;
         if let Err(error) = self.verify(&mut produced, watch) {
+            let may_lack_parent = produced.entry.parent_id.is_some() && error.primary_code() != ffi::SQLITE_INTERRUPT;
             // Without its parent it can be neither verified nor published.
-            let is_interrupt = error.primary_code() == ffi::SQLITE_INTERRUPT;
-            if is_interrupt || !parent::is_gone(&produced.entry, &self.catalog.read()?.backups) {
-                return Err(error);
-            }
-            return Ok(None);
+            let lacks_parent = may_lack_parent
+                && self.catalog.read().is_ok_and(|listing| parent::is_gone(&produced.entry, &listing.backups));
+            return if lacks_parent { Ok(None) } else { Err(error) };
         }
         produced.notes.extend(self.instead.map(str::to_owned));
         self.publish(produced, watch)

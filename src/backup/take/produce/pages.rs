@@ -35,10 +35,7 @@ impl Job<'_> {
             // Read again: others may have backed up or deleted before the snapshot.
             let listed = self.catalog.read()?.backups;
             match parent::find(self, &listed, snapshot.page_size, full_every)? {
-                Ok(parent) => {
-                    let produced = self.walk_delta(snapshot, parent, notes, watch)?;
-                    return Ok(Produced { known: listed, ..produced });
-                }
+                Ok(parent) => return self.walk_delta(snapshot, parent, listed, notes, watch),
                 Err(reason) => notes.push(format!("a full backup instead of an incremental: {reason}")),
             }
         }
@@ -73,6 +70,7 @@ impl Job<'_> {
         &self,
         snapshot: Snapshot<'_>,
         parent: Parent,
+        known: Vec<Entry>,
         mut notes: Vec<String>,
         watch: &mut Watch<'_>,
     ) -> Result<Produced> {
@@ -89,14 +87,7 @@ impl Job<'_> {
         let fingerprint = self.sync_and_hash(&staged, watch)?;
         let entry = self.entry(Kind::Incremental, &noted, geometry, compared.content_digest, fingerprint);
         let entry = Entry { parent_id, pages_stored: Some(compared.pages_stored), ..entry };
-        Ok(Produced {
-            staged,
-            entry,
-            hashes: compared.hashes,
-            blocked_ms: noted.blocked_ms,
-            notes,
-            known: Vec::new(),
-        })
+        Ok(Produced { staged, entry, hashes: compared.hashes, blocked_ms: noted.blocked_ms, notes, known })
     }
 
     /// Starts counting in parallel, if that is possible and worth a thread.
