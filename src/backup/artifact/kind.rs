@@ -3,6 +3,9 @@
 /// The name of the backup that a restore takes of its target.
 pub const BEFORE_RESTORE: &str = "before_restore";
 
+/// The beginning of a database file (<https://www.sqlite.org/fileformat.html>, section 1.3).
+pub const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
 /// The kind of an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

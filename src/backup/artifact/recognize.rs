@@ -20,8 +20,8 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::compression::Compression;
+use super::kind::SQLITE_MAGIC;
 use crate::backup::artifact;
-use crate::backup::verify::newer_sqlite::SQLITE_MAGIC;
 use crate::bounds;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, LiveFiles};

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use crate::backup::artifact;
 use crate::backup::artifact::compression::{self, Compression};
-use crate::backup::artifact::kind::Kind;
+use crate::backup::artifact::kind::{Kind, SQLITE_MAGIC};
 use crate::backup::catalog::Catalog;
 use crate::backup::catalog::entry::Entry;
 use crate::backup::catalog::hash_file;
@@ -28,7 +28,6 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::progress::Watch;
 
-const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Bytes of a database's header (<https://www.sqlite.org/fileformat.html>, section 1.3).
 const HEADER: usize = 100;
 

@@ -30,11 +30,10 @@ use rusqlite::{Connection, ffi};
 
 use super::reader_vfs::{self, Which};
 use super::wal_frames::{Frames, Index};
+use crate::backup::artifact::kind::SQLITE_MAGIC;
 use crate::connection::encrypted;
 use crate::error::{Error, Result};
 use crate::host::disk_errors;
-
-const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// Reads one snapshot directly.
 pub struct DirectReader {
@@ -62,7 +61,7 @@ impl DirectReader {
         };
         let straight = Self { page_size, frames };
         let first = straight.page_one(conn)?;
-        let as_declared = first.starts_with(MAGIC) && declared_size(&first) == Some(page_size);
+        let as_declared = first.starts_with(SQLITE_MAGIC) && declared_size(&first) == Some(page_size);
         // Encrypted pages are not recognizable in the files alone.
         Ok((as_declared && !encrypted::host_encrypts(conn)?).then_some(straight))
     }

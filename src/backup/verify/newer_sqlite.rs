@@ -27,11 +27,11 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ffi};
 
+use crate::backup::artifact::kind::SQLITE_MAGIC;
 use crate::backup::catalog::entry::Entry;
 use crate::error::{Error, Result};
 use crate::host;
 
-pub const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// The file format version of WAL mode.
 const NEWEST_FORMAT: u8 = 2;
 
