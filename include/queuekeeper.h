@@ -53,7 +53,7 @@
  *
  * THREADS. Any thread may use any handle. Calls on one handle run one at a time: a second thread waits until the
  * first call is done. Calls on different handles run side by side. A progress callback runs in the thread that
- * made the call. It must not use that call's handle (SQLITE_MISUSE), except for `qk_interrupt`, nor wait for a
+ * made the call. It must not use that call's handle (SQLITE_MISUSE), except for `qk_interrupt` and `qk_phase`, nor wait for a
  * thread that does. It does not wait for other handles either: one that another thread is using is SQLITE_BUSY there.
  * An auto-extension of the program's that runs because a call opens a connection is such a callback, too.
  * To end a long call: a progress callback that returns something other than 0, or `qk_interrupt` from another thread.
@@ -117,10 +117,11 @@ typedef struct qk_queue qk_queue;
  Hears how far a call is: `pages_done` of `pages_total` pages. Returns 0 to go on, anything else to stop; the call then
  undoes what it has begun and returns `SQLITE_INTERRUPT`.
 
- It is called in the thread that made the call, as long as the call lasts, about every 20 ms, and once more at the end of
- each pass over the pages; a call may make several passes (a restore checks the backup, saves the present database, and
- copies), and `pages_done` then begins again. While nothing can be counted, as during a wait for a lock, it is called with
- the numbers of last time, or 0 and 0. It may use other handles, unless another thread is using them (`SQLITE_BUSY`), but not
+ It is called in the thread that made the call, as long as the call lasts, about every 20 ms, and once more at the beginning
+ and at the end of each phase (`qk_phase`; a restore rebuilds and checks the backup, saves the present database, and writes).
+ In each phase `pages_done` begins at 0 and never falls, and `pages_total` stays as it is; a phase that reads a file counts
+ its bytes, divided by the database's page size. What cannot be counted has 0 and 0. During a wait, as for a lock, it is
+ called with the numbers of last time. It may use other handles, unless another thread is using them (`SQLITE_BUSY`), but not
  this one. It must return, in the process that it was called in: no `longjmp`, no C++ exception, and a child that it forks ends
  by `_exit` or `exec`.
  */
@@ -204,6 +205,16 @@ int qk_close(qk_queue *queue);
  callback, but not from a signal handler.
  */
 int qk_interrupt(qk_queue *queue);
+
+/*
+ What the call that is running on this handle is doing: `"copying"`, `"compressing"`, `"syncing"`, `"reading"`, `"rebuilding"`,
+ `"comparing"`, `"checking"`, `"saving"` (the present database, before a restore), `"writing"`, `"compacting"`, `"analyzing"`;
+ further ones may come. NULL when no call is running, before its first phase, and for what is no open handle.
+
+ A static string, not to be freed. May be called from any thread, and from a progress callback: it is called as each phase
+ begins, and its numbers are of that phase.
+ */
+const char *qk_phase(qk_queue *queue);
 
 /*
  The message of the last call on this handle that failed: what failed, on which path, and what to do. For NULL, and for

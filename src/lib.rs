@@ -47,6 +47,7 @@ pub mod fuzzing;
 mod host;
 mod json;
 mod memory;
+mod phase;
 mod progress;
 mod queue;
 mod retention;

@@ -6,6 +6,9 @@
 //! fraction of a second, with `SQLITE_INTERRUPT` and the usual cleanup. The watch also reports progress to a
 //! listener, which may answer "stop".
 //!
+//! Progress is counted within a [`Phase`], in pages of the database. Each phase counts from 0; within it the
+//! count never falls, and the total never changes. What cannot be counted has the total 0.
+//!
 //! # How
 //!
 //! `sqlite3_is_interrupted()` came with 3.41, after the oldest host, so SQLite is tested: while the caller's
@@ -21,6 +24,7 @@ use rusqlite::Connection;
 use crate::error::{Error, Result};
 use crate::host;
 use crate::memory;
+use crate::phase::Phase;
 
 /// Between two attempts at a lock.
 pub const RETRY: Duration = Duration::from_millis(10);
@@ -38,24 +42,55 @@ pub trait Interruptible {
 
     /// Fails with `SQLITE_INTERRUPT` if the caller's statement was interrupted.
     fn check_interrupt(&self) -> Result<()>;
+
+    /// Shows other threads what the call is doing.
+    fn enter(&self, phase: Phase);
 }
 
 pub struct Watch<'a> {
     caller: &'a dyn Interruptible,
     listener: Option<Listener<'a>>,
     asked: Instant,
-    reached: (u64, u64),
+    /// Of the phase, in bytes.
+    reached: u64,
+    /// In bytes.
+    total: u64,
+    page_size: u32,
 }
 
 impl<'a> Watch<'a> {
     pub fn new(caller: &'a dyn Interruptible, listener: Option<Listener<'a>>) -> Self {
-        Self { caller, listener, asked: Instant::now(), reached: (0, 0) }
+        Self { caller, listener, asked: Instant::now(), reached: 0, total: 0, page_size: 1 }
     }
 
-    /// Reports progress; fails with `SQLITE_INTERRUPT` if the caller or the listener stops.
-    pub fn progress(&mut self, done: u64, total: u64) -> Result<()> {
-        self.reached = (done, total);
-        if done >= total { self.ask() } else { self.check() }
+    /// Begins a phase of `bytes`, to be counted in pages, and tells the listener. Fails with
+    /// `SQLITE_INTERRUPT` if the caller or the listener stops; so does all below.
+    pub fn begin(&mut self, phase: Phase, bytes: u64, page_size: u32) -> Result<()> {
+        self.caller.enter(phase);
+        (self.reached, self.total, self.page_size) = (0, bytes, page_size.max(1));
+        self.ask()
+    }
+
+    /// Begins a phase that cannot be counted.
+    pub fn begin_uncounted(&mut self, phase: Phase) -> Result<()> {
+        self.begin(phase, 0, 1)
+    }
+
+    /// Reports that so many more bytes of the phase are done.
+    pub fn advance(&mut self, bytes: u64) -> Result<()> {
+        self.reach(self.reached.saturating_add(bytes))
+    }
+
+    /// Reports that so many bytes of the phase are done.
+    pub fn reach(&mut self, bytes: u64) -> Result<()> {
+        let before = self.reached;
+        self.reached = bytes.min(self.total).max(before);
+        if before < self.total && self.reached == self.total { self.ask() } else { self.check() }
+    }
+
+    /// Reports that the phase is done.
+    pub fn finish(&mut self) -> Result<()> {
+        self.reach(self.total)
     }
 
     /// Fails with `SQLITE_INTERRUPT` if the caller or the listener stops.
@@ -66,7 +101,8 @@ impl<'a> Watch<'a> {
 
     fn ask(&mut self) -> Result<()> {
         self.asked = Instant::now();
-        let (done, total) = self.reached;
+        let pages = |bytes: u64| bytes.div_ceil(self.page_size.into());
+        let (done, total) = (pages(self.reached), pages(self.total));
         if let Some(listener) = self.listener.as_mut()
             && !listener(done, total)
         {

@@ -18,7 +18,7 @@ from support.queues import Queue, Shape
 pytestmark = pytest.mark.rule(6)
 
 # What the header has besides the functions and tables of SQL.
-FURTHER = {"bind", "close", "errmsg", "free", "interrupt", "open", "record", "wrap"}
+FURTHER = {"bind", "close", "errmsg", "free", "interrupt", "open", "phase", "record", "wrap"}
 LEASES = Shape(stale_leased=5, stale_processing=3, live_leases=4)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -52,13 +54,13 @@ def test_progress_is_told_in_the_callers_thread(
 def body():
     told, idents = [], set()
     def progress(done, total):
-        told.append((done, total))
+        told.append((queue.phase, done, total))
         idents.add(threading.get_ident())
     with queuekeeper.open(sys.argv[1]) as queue:
         made = queue.backup(progress=progress)
         queue.delete_backup(made.id)
     assert idents == {threading.get_ident()}
-    assert told[-1] == (made.page_count, made.page_count), told[-1]
+    assert told[-1] == ("syncing", made.page_count, made.page_count), told[-1]
     print(json.dumps(told))
 run_it(body)
 """,
@@ -66,7 +68,7 @@ run_it(body)
         thread,
     )
     assert len(told) > 2
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told == sorted(told)
 
 
 @THREADS
@@ -178,3 +180,94 @@ def test_ten_threads_on_one_queue(package: Package, queue: Queue) -> None:
         """,
         queue.path,
     )
+
+
+# Each call with the phases that it went through; [phase, done, total] as they were told.
+PHASES = """
+import pathlib
+told = {}
+with queuekeeper.open(sys.argv[1]) as queue:
+    target = str(pathlib.Path(sys.argv[1]).with_name("restored.db"))
+    def watched(name, call, *arguments, **options):
+        heard = told[name] = []
+        def progress(done, total):
+            heard.append((queue.phase, done, total))
+        result = call(*arguments, progress=progress, **options)
+        assert queue.phase is None
+        return result
+    assert queue.phase is None
+    full = watched("full", queue.backup, compression="zstd", verify="quick")
+    watched("snapshot", queue.backup, type="snapshot", compression="gzip")
+    delta = watched("incremental", queue.backup, type="incremental", compression="gzip")
+    watched("plain", queue.backup, verify="full")
+    watched("checksum", queue.verify, delta.id, "checksum")
+    watched("verify", queue.verify, delta.id, "full")
+    watched("live", queue.restore, delta.id)
+    watched("new", queue.restore, delta.id, target)
+    watched("vacuum", queue.vacuum)
+    watched("optimize", queue.optimize, True)
+assert queue.phase is None
+print(json.dumps(told))
+"""
+
+THROUGH = {
+    "full": "copying syncing rebuilding comparing checking",
+    "snapshot": "copying reading compressing syncing",
+    "incremental": "copying compressing syncing",
+    "plain": "copying syncing reading comparing checking",
+    "checksum": "reading",
+    "verify": "rebuilding comparing checking",
+    "live": "rebuilding comparing checking saving syncing writing",
+    "new": "rebuilding comparing checking syncing",
+    "vacuum": "compacting",
+    "optimize": "compacting analyzing",
+}
+UNCOUNTED = {"checking", "compacting", "analyzing"}
+
+
+@pytest.mark.parametrize("shape", [Shape(tasks=300), Shape(tasks=300, journal_mode="delete")])
+def test_each_phase_has_a_name_and_counts_its_own_pages(
+    shape: Shape, package: Package, tmp_path: Path
+) -> None:
+    queue = make_queue(tmp_path / "queue.db", shape)
+    grow(queue, 20)
+    told = package.run(PHASES, queue.path)
+    for call, words in THROUGH.items():
+        passes = [
+            (phase, [(done, total) for _, done, total in heard])
+            for phase, heard in itertools.groupby(told[call], key=lambda each: each[0])
+        ]
+        assert [phase for phase, _ in passes] == words.split(), call
+        for phase, counted in passes:
+            where = f"{call}, {phase}: {counted}"
+            totals = {total for _, total in counted}
+            assert len(totals) == 1, where
+            assert counted == sorted(counted), where
+            assert counted[0][0] == 0, where
+            uncounted = phase in UNCOUNTED or (call, phase) == ("snapshot", "copying")
+            assert (totals == {0}) == uncounted, where
+            assert counted[-1][0] == counted[-1][1], where
+
+
+def test_another_thread_sees_the_phase(package: Package, large: Queue) -> None:
+    seen = package.run(
+        """
+seen = set()
+with queuekeeper.open(sys.argv[1]) as queue:
+    over = threading.Event()
+    def look():
+        while not over.wait(0.001):
+            seen.add(queue.phase)
+    thread = threading.Thread(target=look)
+    thread.start()
+    made = queue.backup(verify="full")
+    queue.delete_backup(made.id)
+    queue.integrity()
+    over.set()
+    thread.join()
+    assert queue.phase is None
+print(json.dumps(sorted(filter(None, seen))))
+""",
+        large.path,
+    )
+    assert {"copying", "reading", "comparing", "checking"} <= set(seen)

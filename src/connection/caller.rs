@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::files::{self, LiveFiles, Ownership};
 use crate::host::{self, Transaction, disk_errors};
+use crate::phase::{CurrentPhase, Phase};
 use crate::progress::{Interruptible, RETRY};
 
 /// The wait for locks if the caller has set no `busy_timeout`.
@@ -30,17 +31,26 @@ pub struct Caller {
     own: bool,
     /// The disk error of connections beside this one.
     disk: Arc<DiskError>,
+    phase: CurrentPhase,
 }
 
 impl Caller {
     /// Wraps somebody else's connection, made by `Connection::from_handle`.
     pub fn new(conn: Connection) -> Self {
-        Self { conn, clock: Cell::default(), attended: Cell::default(), own: false, disk: Arc::default() }
+        Self {
+            conn,
+            clock: Cell::default(),
+            attended: Cell::default(),
+            own: false,
+            disk: Arc::default(),
+            phase: CurrentPhase::default(),
+        }
     }
 
     /// Runs `work`. Errors get the database's path, and apparent damage that is due to a disk error becomes
     /// that error.
     pub fn serve<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        self.phase.leave();
         disk_errors::forget(&self.conn);
         self.disk.forget();
         work(self).map_err(|error| self.located(self.blame_disk(error)))
@@ -54,6 +64,11 @@ impl Caller {
     /// Where connections beside this one report disk errors.
     pub(super) fn disk(&self) -> Arc<DiskError> {
         Arc::clone(&self.disk)
+    }
+
+    /// What the current work is at.
+    pub fn phase(&self) -> &CurrentPhase {
+        &self.phase
     }
 
     /// The time for the current work.
@@ -96,7 +111,7 @@ impl Caller {
     pub fn beside(&self, file: &Path) -> Result<Self> {
         let conn = connect_writer(self, file)?;
         conn.busy_timeout(self.patience())?;
-        Ok(Self { clock: self.clock.clone(), own: true, ..Self::new(conn) })
+        Ok(Self { clock: self.clock.clone(), own: true, phase: self.phase.clone(), ..Self::new(conn) })
     }
 
     /// The main database's file; `None` for in-memory and temporary databases.
@@ -244,6 +259,10 @@ impl Caller {
 }
 
 impl Interruptible for Caller {
+    fn enter(&self, phase: Phase) {
+        self.phase.enter(phase);
+    }
+
     fn is_hosts(&self, conn: &Connection) -> bool {
         !self.own && host::is_same(&self.conn, conn)
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::path::{self, Path};
+use std::ptr;
 
 use rusqlite::{Connection, ffi};
 
@@ -157,6 +158,18 @@ pub extern "C" fn qk_interrupt(queue: *mut QkQueue) -> c_int {
         registry::find(queue.addr())?.interrupt();
         Ok(())
     })
+}
+
+/// What the call that is running on this handle is doing: `"copying"`, `"compressing"`, `"syncing"`, `"reading"`, `"rebuilding"`,
+/// `"comparing"`, `"checking"`, `"saving"` (the present database, before a restore), `"writing"`, `"compacting"`, `"analyzing"`;
+/// further ones may come. NULL when no call is running, before its first phase, and for what is no open handle.
+///
+/// A static string, not to be freed. May be called from any thread, and from a progress callback: it is called as each phase
+/// begins, and its numbers are of that phase.
+#[unsafe(no_mangle)]
+pub extern "C" fn qk_phase(queue: *mut QkQueue) -> *const c_char {
+    let phase = registry::find(queue.addr()).ok().and_then(|handle| handle.phase());
+    phase.map_or(ptr::null(), |phase| phase.word().as_ptr())
 }
 
 /// The message of the last call on this handle that failed: what failed, on which path, and what to do. For NULL, and for

@@ -19,10 +19,11 @@ pub struct QkQueue {
 /// Hears how far a call is: `pages_done` of `pages_total` pages. Returns 0 to go on, anything else to stop; the call then
 /// undoes what it has begun and returns `SQLITE_INTERRUPT`.
 ///
-/// It is called in the thread that made the call, as long as the call lasts, about every 20 ms, and once more at the end of
-/// each pass over the pages; a call may make several passes (a restore checks the backup, saves the present database, and
-/// copies), and `pages_done` then begins again. While nothing can be counted, as during a wait for a lock, it is called with
-/// the numbers of last time, or 0 and 0. It may use other handles, unless another thread is using them (`SQLITE_BUSY`), but not
+/// It is called in the thread that made the call, as long as the call lasts, about every 20 ms, and once more at the beginning
+/// and at the end of each phase (`qk_phase`; a restore rebuilds and checks the backup, saves the present database, and writes).
+/// In each phase `pages_done` begins at 0 and never falls, and `pages_total` stays as it is; a phase that reads a file counts
+/// its bytes, divided by the database's page size. What cannot be counted has 0 and 0. During a wait, as for a lock, it is
+/// called with the numbers of last time. It may use other handles, unless another thread is using them (`SQLITE_BUSY`), but not
 /// this one. It must return, in the process that it was called in: no `longjmp`, no C++ exception, and a child that it forks ends
 /// by `_exit` or `exec`.
 pub type QkProgress = Option<unsafe extern "C" fn(context: *mut c_void, pages_done: u64, pages_total: u64) -> c_int>;

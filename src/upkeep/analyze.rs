@@ -34,6 +34,7 @@ use crate::connection::{Caller, CallerState, Sidecar, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::host::Transaction;
 use crate::memory;
+use crate::phase::Phase;
 use crate::progress::{Listener, Watch};
 use crate::schema::{quoted, text};
 
@@ -65,6 +66,7 @@ pub fn analyze<'a>(caller: &'a Caller, name: Option<&str>, listener: Option<List
     let caller_state = caller.state()?;
     caller.check_writable(&caller_state, "analyze")?;
     let mut watch = Watch::new(caller, listener);
+    watch.begin_uncounted(Phase::Analyzing)?;
     let free = is_free(caller, &caller_state)?;
     let mut beside_it =
         |partly| beside(caller, name, partly, &mut watch).map_err(|error| error.if_interrupted(AS_BEFORE));

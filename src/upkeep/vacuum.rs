@@ -34,6 +34,7 @@ use crate::connection::{Caller, CallerState, Sidecar, read_pragma};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::host::{Transaction, auto_extensions};
+use crate::phase::Phase;
 use crate::progress::{Listener, Watch};
 use crate::schema;
 
@@ -82,6 +83,7 @@ pub fn vacuum<'a>(caller: &'a Caller, listener: Option<Listener<'a>>) -> Result<
     let temporary = temporary_directory(caller, conn)?;
     before.require_space(files::parent_of(&file), temporary.as_deref(), caller_state.wal())?;
     let deadline = Instant::now() + caller.patience();
+    watch.begin_uncounted(Phase::Compacting)?;
     let vacuumed = watch.run_with_lock(conn, deadline, || conn.execute_batch("VACUUM"));
     vacuumed
         .and_then(|done| done.map_err(|error| explain(error.into())))

@@ -21,6 +21,7 @@ static int use_the_same(void *context, uint64_t pages_done, uint64_t pages_total
     struct nest *nest = (struct nest *)context;
     (void)pages_done;
     (void)pages_total;
+    CHECK(qk_phase(nest->same) != NULL);
     if (nest->called++ == 0) {
         every_operation(nest->same, MISUSE);
         CHECK(contains(qk_errmsg(NULL), "callback"));
@@ -50,6 +51,7 @@ static void the_same_handle(qk_queue *queue)
     CHECK(qk_vacuum(queue, use_the_same, &nest, NULL) == OK);
     CHECK(qk_optimize(queue, 1, use_the_same, &nest, NULL) == OK);
     CHECK(qk_stats(queue, NULL) == OK);
+    CHECK(qk_phase(queue) == NULL);
 }
 
 static int use_another(void *context, uint64_t pages_done, uint64_t pages_total)
@@ -113,6 +115,7 @@ static void use_busy(void *context)
     every_operation(busy, BUSY);
     CHECK(contains(qk_errmsg(NULL), "callback"));
     CHECK(qk_close(busy) == BUSY);
+    CHECK(strcmp(qk_phase(busy), "copying") == 0);
     CHECK(qk_interrupt(busy) == OK);
 }
 

@@ -7,7 +7,7 @@
 
 #include <inttypes.h>
 
-/* What a progress callback saw. */
+/* What a progress callback saw last that could be counted. */
 struct seen {
     uint64_t calls;
     uint64_t done;
@@ -18,8 +18,10 @@ static int look(void *context, uint64_t pages_done, uint64_t pages_total)
 {
     struct seen *seen = (struct seen *)context;
     seen->calls++;
-    seen->done = pages_done;
-    seen->total = pages_total;
+    if (pages_total > 0) {
+        seen->done = pages_done;
+        seen->total = pages_total;
+    }
     return 0;
 }
 
@@ -104,6 +106,7 @@ int main(int count, char **arguments)
         return 1;
     }
     CHECK(strcmp(qk_errmsg(queue), "") == 0);
+    CHECK(qk_phase(queue) == NULL);
     wrong_use(queue, arguments[1], arguments[2]);
     queue_itself(queue);
     upkeep(queue);

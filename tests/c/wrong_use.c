@@ -19,6 +19,8 @@ void before_anything(void)
     every_function((qk_queue *)(void *)((char *)something + 1), MISUSE);
     CHECK(qk_close((qk_queue *)(void *)something) == MISUSE);
     CHECK(qk_close(NULL) == OK);
+    CHECK(qk_phase(NULL) == NULL);
+    CHECK(qk_phase((qk_queue *)(void *)something) == NULL);
     qk_free(NULL);
 
     CHECK(qk_bind(NULL) == MISUSE);

@@ -75,6 +75,12 @@ class Abi:
         """Asks the call that runs on a handle in another thread to end."""
         self._function("qk_interrupt", [ctypes.c_void_p])(handle)
 
+    def phase(self, handle: int) -> str | None:
+        """What the call that runs on a handle is doing."""
+        function = self._function("qk_phase", [ctypes.c_void_p], restype=ctypes.c_char_p)
+        word: bytes | None = function(handle)
+        return None if word is None else word.decode()
+
     def has(self, name: str) -> bool:
         """Whether the library has that function."""
         return hasattr(self._library, name)

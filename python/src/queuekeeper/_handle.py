@@ -58,6 +58,11 @@ class Handle:
         """Whether it was closed."""
         return not self._end.alive
 
+    @property
+    def phase(self) -> str | None:
+        """What the running call is doing."""
+        return None if self.closed else self._abi.phase(self._number)
+
     def close(self) -> None:
         """Closes it; a second time does nothing."""
         self._refuse_nested("close()")

@@ -18,8 +18,9 @@ class Queue:
 
     Each method is the SQL function or table of its name, with `queue_` in front: the same
     arguments, the same results, as docs/reference.md describes them. `progress` is called with the
-    pages done and the pages in all, about 50 times a second; what it raises ends the call and goes
-    on to the caller, and if it returns something true, the call ends with an InterruptError. So
+    pages done and the pages in all of the present `phase`, about 50 times a second and as each
+    phase begins and ends; what it raises ends the call and goes on to the caller, and if it
+    returns something true, the call ends with an InterruptError. So
     does Ctrl-C, with a KeyboardInterrupt. The work then undoes what it has begun; batches of
     `requeue_stale` and steps of `run_due` that were done before stay done.
 
@@ -47,6 +48,16 @@ class Queue:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def phase(self) -> str | None:
+        """What the call that is running is doing; None when there is none, or it just began.
+
+        It is `copying`, `saving` (the present database, before a restore), `compressing`,
+        `syncing`, `reading`, `rebuilding`, `comparing`, `checking`, `writing`, `compacting` or
+        `analyzing`; further ones may come. Any thread may ask, and so may a progress function.
+        """
+        return self._handle.phase
 
     def close(self) -> None:
         """Closes the database."""

@@ -75,7 +75,7 @@ pub fn fingerprint(file: &mut File, path: &Path, watch: &mut Watch<'_>) -> Resul
         }
         digest.update(&buffer[..length]);
         size += length as u64;
-        watch.check()?;
+        watch.advance(length as u64)?;
     }
 }
 
@@ -103,8 +103,6 @@ pub fn page_hashes(file: &mut File, path: &Path, page_size: u32, watch: &mut Wat
     let mut hashes = Vec::new();
     let mut page = vec![0; page_size as usize];
     rewind(file, path)?;
-    let bytes = file.metadata().map_err(|error| Error::io("read", path, &error))?.len();
-    let total = bytes.div_ceil(u64::from(page_size.max(1)));
     memory::require(BUFFER)?;
     let mut input = std::io::BufReader::with_capacity(BUFFER, file);
     let mut number = 0;
@@ -116,7 +114,7 @@ pub fn page_hashes(file: &mut File, path: &Path, page_size: u32, watch: &mut Wat
         number += 1;
         grow(&mut hashes, number as usize)?;
         hashes.push(page_hash(number, &page[..length]));
-        watch.progress(u64::from(number), total)?;
+        watch.advance(length as u64)?;
     }
 }
 

@@ -26,6 +26,7 @@ use crate::bounds;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::phase::Phase;
 use crate::progress::Watch;
 
 /// Bytes of a database's header (<https://www.sqlite.org/fileformat.html>, section 1.3).
@@ -57,6 +58,7 @@ pub fn describe(catalog: &Catalog<'_>, path: &Path, targets: &[&Path], watch: &m
             format!("there is no backup '{}'; queue_backups() lists those that there are", path.display()),
         ));
     };
+    watch.begin_uncounted(Phase::Reading)?;
     let compression = compression_of(&mut file, path)?;
     let fingerprint = artifact::fingerprint(&mut file, path, watch)?;
     let page_size = page_size_of(&mut file, compression, path)?;

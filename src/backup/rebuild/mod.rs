@@ -25,6 +25,7 @@ use super::catalog::entry::Entry;
 use crate::error::{Error, Result};
 use crate::files::{Directory, Staged};
 use crate::memory;
+use crate::phase::Phase;
 use crate::progress::Watch;
 
 const BUFFER: usize = 1 << 20;
@@ -35,18 +36,22 @@ const DELTA_EXTRA: u64 = 1 << 20;
 /// Rebuilds a backup's database in `directory`.
 pub fn rebuild(backup: &Backup<'_>, directory: &Directory, watch: &mut Watch<'_>) -> Result<Staged> {
     let job = Job { backup, directory };
-    let mut links = backup.chain()?.into_iter().rev();
+    let chain = backup.chain()?;
+    let stored = chain.iter().map(|link| link.size_bytes).fold(0, u64::saturating_add);
+    let mut links = chain.into_iter().rev();
     let Some(first) = links.next() else {
         return Err(Error::internal("a chain of no backups"));
     };
     let geometry = geometry_of(first)?;
     let size = u64::from(geometry.page_size) * u64::from(geometry.page_count);
+    watch.begin(Phase::Rebuilding, stored, geometry.page_size)?;
     let rebuilt = job.expand(first, size, watch)?;
     let mut parent = first;
     for link in links {
         job.apply(link, parent, &rebuilt, watch)?;
         parent = link;
     }
+    watch.finish()?;
     job.compare(backup.entry, &rebuilt, watch)?;
     Ok(rebuilt)
 }
@@ -156,6 +161,7 @@ impl Job<'_> {
             return Ok(());
         }
         let geometry = geometry_of(entry)?;
+        watch.begin(Phase::Comparing, staged.length()?, geometry.page_size)?;
         let hashes = artifact::page_hashes(&mut staged.handle()?, staged.path(), geometry.page_size, watch)?;
         if Some(artifact::content_digest(geometry, &hashes)) == entry.content_digest {
             return Ok(());

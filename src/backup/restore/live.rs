@@ -17,6 +17,7 @@ use crate::connection::{Caller, Sidecar, encrypted, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
 use crate::host::{self, Transaction, disk_errors};
+use crate::phase::Phase;
 use crate::progress::{RETRY, Watch};
 
 /// How often to repeat the safety backup when others commit before the content is replaced.
@@ -138,8 +139,8 @@ impl<'a> Target<'a> {
         if step(&backup, 1, deadline, watch)? {
             return Err(Error::internal("a copy of one page was committed before the target was saved"));
         }
-        let saved = save(self.caller, &self.path)?;
-        pour(&backup, Instant::now() + self.caller.patience(), watch)?;
+        let saved = save(self.caller, &self.path, watch)?;
+        pour(&backup, self.state.page_size, Instant::now() + self.caller.patience(), watch)?;
         Ok(saved)
     }
 
@@ -160,7 +161,7 @@ impl<'a> Target<'a> {
                 // Our own lock would block the backup's reads.
                 self.writer.connection().execute_batch("ROLLBACK")?;
             }
-            let saved = save(self.caller, &self.path);
+            let saved = save(self.caller, &self.path, watch);
             // Still under the lock, unless `alone`: others may commit between it and the copy.
             if let Some(outdated) = outdated.take_if(|_| saved.is_ok()) {
                 notes.extend(discard(self.caller, &outdated));
@@ -179,7 +180,7 @@ impl<'a> Target<'a> {
             }
             self.writer.connection().busy_timeout(Duration::ZERO)?;
             if host::data_version(self.writer.connection()) == version {
-                pour(&backup, Instant::now() + self.caller.patience(), watch)?;
+                pour(&backup, self.state.page_size, Instant::now() + self.caller.patience(), watch)?;
                 return Ok(saved);
             }
             outdated = Some(saved);
@@ -232,9 +233,9 @@ fn as_caller<T>(caller: &Caller, path: &Path, work: impl FnOnce(&Caller) -> Resu
 }
 
 /// Takes the backup `before_restore` of the database at `path`; returns its path.
-fn save(caller: &Caller, path: &Path) -> Result<PathBuf> {
+fn save(caller: &Caller, path: &Path, watch: &mut Watch<'_>) -> Result<PathBuf> {
     let options = Options::of_restore();
-    let taken = as_caller(caller, path, |holder| take::backup(holder, None, &options, None))
+    let taken = as_caller(caller, path, |holder| take::watched(holder, None, &options, watch))
         .map_err(|error| error.context("cannot save the present content first, so nothing was restored"))?;
     Ok(taken.place)
 }
@@ -245,14 +246,19 @@ fn discard(caller: &Caller, place: &Path) -> Option<String> {
     Some(format!("an outdated safety backup could not be deleted: {error}"))
 }
 
-fn pour(backup: &Backup<'_, '_>, deadline: Instant, watch: &mut Watch<'_>) -> Result<()> {
-    while !step(backup, STEP, deadline, watch)? {
-        let progress = backup.progress();
-        let total = u64::try_from(progress.pagecount).unwrap_or_default();
-        let left = u64::try_from(progress.remaining).unwrap_or_default();
-        watch.progress(total.saturating_sub(left), total)?;
+fn pour(backup: &Backup<'_, '_>, page_size: u32, deadline: Instant, watch: &mut Watch<'_>) -> Result<()> {
+    let pages = |count| u64::try_from(count).unwrap_or_default();
+    let (total, page) = (pages(backup.progress().pagecount), u64::from(page_size));
+    watch.begin(Phase::Writing, total * page, page_size)?;
+    loop {
+        let left = pages(backup.progress().remaining);
+        // The last step commits, after which nothing can be undone.
+        let done = if left <= STEP.unsigned_abs().into() { total } else { total.saturating_sub(left) };
+        watch.reach(done * page)?;
+        if step(backup, STEP, deadline, watch)? {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 /// Copies one step; returns whether the copy is committed. Waits for locks here, since the backup API's busy

@@ -48,6 +48,7 @@ use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::files::{self, Directory, Ownership, Placed, Staged};
+use crate::phase::Phase;
 use crate::progress::{Listener, Watch};
 use crate::queue::requeue;
 use destination::Place;
@@ -143,6 +144,7 @@ impl Job<'_> {
                 space::for_new(directory.path(), self.entry)?;
                 let rebuilt = self.rebuilt(directory, &mut outcome, watch)?;
                 self.requeue(&rebuilt, &mut outcome, watch)?;
+                self.sync(&rebuilt, watch)?;
                 self.place_new(rebuilt, path, self.ownership())?;
             }
             Place::Existing(path) => self.replace(path, directory, &mut outcome, watch)?,
@@ -166,7 +168,7 @@ impl Job<'_> {
         let rebuilt = self.rebuilt(directory, outcome, watch)?;
         self.requeue(&rebuilt, outcome, watch)?;
         let Some(target) = target else {
-            rebuilt.sync()?;
+            self.sync(&rebuilt, watch)?;
             let aside = destination::move_aside(self.caller, directory, path, seen, watch)?;
             outcome.moved_aside = Some(files::text_of(&aside));
             let like = Ownership::of_replaced(directory, &aside).or_else(|| self.ownership());
@@ -217,6 +219,12 @@ impl Job<'_> {
             }
         }
         Ok(())
+    }
+
+    fn sync(&self, rebuilt: &Staged, watch: &mut Watch<'_>) -> Result<()> {
+        watch.begin(Phase::Syncing, rebuilt.length()?, rebuild::geometry_of(self.entry)?.page_size)?;
+        rebuilt.sync()?;
+        watch.finish()
     }
 
     /// Renames the rebuilt database to a new target.

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::files::Staged;
 use crate::host::unnamed_files::{self, Access};
 use crate::host::{auto_extensions, disk_errors};
+use crate::phase::Phase;
 use crate::progress::Watch;
 use crate::schema;
 
@@ -30,6 +31,7 @@ pub fn change<T>(rebuilt: &Staged, watch: &mut Watch<'_>, work: impl FnOnce(&Con
 
 /// Converts the rebuilt copy to another page size; returns a note on rows that may have new rowids.
 pub fn convert(rebuilt: &Staged, page_size: u32, watch: &mut Watch<'_>) -> Result<String> {
+    watch.begin_uncounted(Phase::Compacting)?;
     let (tables, reached) = change(rebuilt, watch, |conn| {
         let tables = schema::tables_without_own_rowid(conn)?;
         auto_extensions::refuse_shadowed(conn)?;

@@ -188,7 +188,7 @@ impl<'c> Snapshot<'c> {
             let end = if next < lock_byte_page { self.page_count.min(lock_byte_page - 1) } else { self.page_count };
             let mut fill = |first, buffer: &mut [u8]| straight.read(conn, first, buffer);
             next += visitor.run(next, end - next + 1, self.page_size as usize, &mut fill)?;
-            watch.progress(u64::from(next - 1), self.page_count.into())?;
+            watch.reach(u64::from(next - 1) * u64::from(self.page_size))?;
             self.check_wal()?;
         }
         let first = straight.page_one(conn)?;
@@ -233,8 +233,8 @@ impl<'c> Snapshot<'c> {
             let total = u64::try_from(progress.pagecount).unwrap_or_default();
             let left = u64::try_from(progress.remaining).unwrap_or_default();
             match step {
-                StepResult::Done => return watch.progress(total, total),
-                StepResult::More => watch.progress(total.saturating_sub(left), total)?,
+                StepResult::Done => return watch.finish(),
+                StepResult::More => watch.reach(total.saturating_sub(left) * u64::from(self.page_size))?,
                 _ => return Err(Error::busy("the database is locked although a snapshot of it is held")),
             }
             self.check_wal()?;

@@ -91,6 +91,8 @@ pub struct Job<'a> {
     listed: Vec<Entry>,
     source: Source,
     started: Instant,
+    /// Whether it saves a database before a restore.
+    of_restore: bool,
     /// Why a full backup replaces an incremental.
     instead: Option<&'static str>,
 }
@@ -106,9 +108,13 @@ pub fn backup<'a>(
     options: &Options,
     listener: Option<Listener<'a>>,
 ) -> Result<Taken> {
+    watched(caller, path, options, &mut Watch::new(caller, listener))
+}
+
+/// The same as part of another operation. The watch's caller may be another one.
+pub fn watched(caller: &Caller, path: Option<&str>, options: &Options, watch: &mut Watch<'_>) -> Result<Taken> {
     let started = Instant::now();
-    let mut watch = Watch::new(caller, listener);
-    let target = Target::resolve(caller, path, &mut watch)?;
+    let target = Target::resolve(caller, path, watch)?;
     let resolved = options.resolve(target.file_name.as_deref())?;
     let live = caller.live_files()?;
     target.check(&live, resolved.overwrite)?;
@@ -116,23 +122,33 @@ pub fn backup<'a>(
     let catalog = Catalog::of(&target.directory, &live)?;
     // Fail early on an unusable manifest.
     let listed = catalog.read()?.backups;
-    let source = source_among(caller, options, &listed, &mut watch)?;
+    let source = source_among(caller, options, &listed, watch)?;
     // A crash's leftovers may be what fills the disk.
     files::sweep(catalog.opened()?, &live);
-    let mut job =
-        Job { caller, options: resolved, target, catalog: &catalog, listed, source, started, instead: None };
+    let of_restore = options.is_of_a_restore();
+    let mut job = Job {
+        caller,
+        options: resolved,
+        target,
+        catalog: &catalog,
+        listed,
+        source,
+        started,
+        of_restore,
+        instead: None,
+    };
     let mut taken = loop {
-        if let Some(taken) = job.attempt(&mut watch).map_err(|error| error.if_interrupted(UNMADE))? {
+        if let Some(taken) = job.attempt(watch).map_err(|error| error.if_interrupted(UNMADE))? {
             break taken;
         }
         (job.options.kind, job.instead) = (Kind::Full, Some(PARENT_WENT));
     };
     made.keep();
-    taken.notes.extend(elsewhere::add_pointer(caller, &taken.entry, &taken.place, &live, &mut watch));
-    if !options.is_of_a_restore() {
+    taken.notes.extend(elsewhere::add_pointer(caller, &taken.entry, &taken.place, &live, watch));
+    if !of_restore {
         let counts = taken.entry.task_counts.as_ref().map(Object::fields);
         let earlier = lost_tasks::earlier(&job.listed, &job.source);
-        taken.warning = lost_tasks::warning(caller, counts.as_ref(), &earlier, &mut watch);
+        taken.warning = lost_tasks::warning(caller, counts.as_ref(), &earlier, watch);
     }
     Ok(taken)
 }

@@ -24,6 +24,7 @@ use crate::files;
 use crate::host::disk_errors;
 use crate::json::canonical;
 use crate::json::object::Object;
+use crate::phase::Phase;
 use crate::progress::Watch;
 use crate::queue::counts::{self, Counts};
 use crate::sqlite_checks::{self, Check, Soundness};
@@ -41,6 +42,7 @@ pub fn check_database(
     watch: &mut Watch<'_>,
 ) -> Result<Soundness> {
     let conn = artifact::open_immutable(files::duplicate(file, path)?, path)?;
+    watch.begin_uncounted(Phase::Checking)?;
     let outcome: Result<Soundness> = watch.run(&conn, || {
         recognize::refuse_delta(&conn, Path::new(&entry.backup_path))?;
         let mut found = pragma_findings(&conn, level)?;

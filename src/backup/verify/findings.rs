@@ -39,8 +39,12 @@ use crate::backup::{artifact, rebuild};
 use crate::error::{Error, Result};
 use crate::files::{self, Staged};
 use crate::host::disk_errors;
+use crate::phase::Phase;
 use crate::progress::Watch;
 use crate::sqlite_checks::Soundness;
+
+/// SQLite's default, for the progress of an entry without a page size.
+const USUAL_PAGE: u32 = 4096;
 
 /// The advice for a schema that needs the application.
 const ELSEWHERE: &str = "open the backup there and run PRAGMA integrity_check";
@@ -122,7 +126,10 @@ impl Backup<'_> {
     /// Checks every artifact of the chain; returns the backup's own.
     fn check_files(&self, watch: &mut Watch<'_>) -> Result<File> {
         let mut own = None;
-        for link in self.chain()? {
+        let chain = self.chain()?;
+        let stored = chain.iter().map(|link| link.size_bytes).fold(0, u64::saturating_add);
+        watch.begin(Phase::Reading, stored, self.entry.page_size.unwrap_or(USUAL_PAGE))?;
+        for link in chain {
             let path = self.path_of(link);
             let missing = || Error::corrupt(format!("the backup '{}' is missing", path.display()));
             let mut file = self.open(link)?.ok_or_else(missing)?;
@@ -140,6 +147,7 @@ impl Backup<'_> {
             }
             own = own.or(Some(file));
         }
+        watch.finish()?;
         own.ok_or_else(|| Error::internal("a chain of no backups"))
     }
 
@@ -166,6 +174,8 @@ impl Backup<'_> {
         // Nothing is recorded of a foreign backup.
         if self.entry.content_digest.is_some() {
             let geometry = rebuild::geometry_of(self.entry)?;
+            let size = file.metadata().map_err(|error| Error::io("look at", &path, &error))?.len();
+            watch.begin(Phase::Comparing, size, geometry.page_size)?;
             let hashes = artifact::page_hashes(&mut file, &path, geometry.page_size, watch)?;
             if Some(artifact::content_digest(geometry, &hashes)) != self.entry.content_digest {
                 return Err(Error::corrupt(format!(

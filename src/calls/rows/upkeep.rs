@@ -6,11 +6,13 @@ use super::{each, integer, text};
 use crate::calls::arguments::Arguments;
 use crate::connection::Caller;
 use crate::error::Result;
+use crate::phase::Phase;
 use crate::settings::Settings;
 use crate::upkeep::{health, integrity, stats};
 
 pub(crate) fn integrity_rows(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let most = arguments.integer_if_given(1, "max_errors")?.unwrap_or(integrity::DEFAULT_MAX_ERRORS);
+    caller.phase().enter(Phase::Checking);
     let found = integrity::integrity(caller.connection(), arguments.text(0, "level")?, most)?;
     each(integrity::messages(found), |message| vec![Value::Text(message)])
 }

@@ -43,6 +43,7 @@ use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::host::threads::lock;
 use crate::host::{one_sqlite, process};
+use crate::phase::{CurrentPhase, Phase};
 
 /// Two rows: after the first it is still running.
 const CARRIER: &str = "SELECT 1 UNION ALL SELECT 2";
@@ -71,6 +72,7 @@ struct End {
     interrupt: InterruptHandle,
     /// Ends a wait for a lock.
     stop: Arc<AtomicBool>,
+    phase: CurrentPhase,
 }
 
 pub struct Registry {
@@ -202,7 +204,8 @@ impl Handle {
         body: impl FnOnce(&Caller) -> Result<T>,
     ) -> Result<T> {
         let conn = caller.connection();
-        let end = End { interrupt: conn.get_interrupt_handle(), stop: Arc::clone(stop) };
+        let (interrupt, phase) = (conn.get_interrupt_handle(), caller.phase().clone());
+        let end = End { interrupt, stop: Arc::clone(stop), phase };
         *lock(&self.running) = Some(Running { thread: thread::current().id(), end: Some(end) });
         let mut carrier = conn.prepare(CARRIER).ok();
         let mut rows = carrier.as_mut().and_then(|carrier| carrier.query([]).ok());
@@ -217,6 +220,11 @@ impl Handle {
             end.stop.store(true, Ordering::Relaxed);
             end.interrupt.interrupt();
         }
+    }
+
+    /// What the running call is doing.
+    pub fn phase(&self) -> Option<Phase> {
+        lock(&self.running).as_ref()?.end.as_ref()?.phase.get()
     }
 
     /// Stores the message of a failed call.

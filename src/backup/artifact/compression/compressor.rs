@@ -180,12 +180,12 @@ pub fn compress_file(
     let mut buffer = memory::zeros(CHUNK).map_err(failed)?;
     from.rewind().map_err(failed)?;
     loop {
-        watch.check()?;
         let read = from.read(&mut buffer).map_err(failed)?;
         if read == 0 {
             return compressor.finish(&mut out).map_err(failed);
         }
         compressor.write(&buffer[..read], &mut out).map_err(failed)?;
+        watch.advance(read as u64)?;
     }
 }
 

@@ -48,7 +48,7 @@ fn pieces(
     }
 }
 
-/// Checks for an interrupt before each read.
+/// Reports each read, and so checks for an interrupt.
 struct Watched<'w, 'a, R> {
     file: R,
     watch: &'w mut Watch<'a>,
@@ -57,10 +57,11 @@ struct Watched<'w, 'a, R> {
 
 impl<R: Read> Read for Watched<'_, '_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Err(error) = self.watch.check() {
+        let length = self.file.read(buffer)?;
+        self.watch.advance(length as u64).map_err(|error| {
             self.ended = Some(error);
-            return Err(io::Error::other("ended"));
-        }
-        self.file.read(buffer)
+            io::Error::other("ended")
+        })?;
+        Ok(length)
     }
 }

@@ -33,6 +33,7 @@ use crate::files::{self, Staged};
 use crate::host::{self, disk_errors};
 use crate::json::object::Object;
 use crate::memory;
+use crate::phase::Phase;
 use crate::progress::Watch;
 use crate::queue::counts;
 
@@ -91,11 +92,12 @@ impl Job<'_> {
     }
 
     /// Compresses the file, if requested.
-    fn compressed(&self, plain: Staged, watch: &mut Watch<'_>) -> Result<Staged> {
+    fn compressed(&self, plain: Staged, page_size: u32, watch: &mut Watch<'_>) -> Result<Staged> {
         if self.options.compression.0 == Compression::None {
             return Ok(plain);
         }
         let staged = Staged::new(self.catalog.opened()?)?;
+        watch.begin(Phase::Compressing, plain.length()?, page_size)?;
         compression::compress_file(
             &plain.handle()?,
             &staged.handle()?,
@@ -117,9 +119,10 @@ impl Job<'_> {
     }
 
     /// Syncs the file and hashes it at the same time.
-    fn sync_and_hash(&self, staged: &Staged, watch: &mut Watch<'_>) -> Result<Fingerprint> {
+    fn sync_and_hash(&self, staged: &Staged, page_size: u32, watch: &mut Watch<'_>) -> Result<Fingerprint> {
         self.permit(staged)?;
         let mut file = staged.handle()?;
+        watch.begin(Phase::Syncing, staged.length()?, page_size)?;
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("queuekeeper-sync".into());
             let syncing =

@@ -20,6 +20,7 @@ use crate::clock;
 use crate::error::Result;
 use crate::files::Staged;
 use crate::host::threads::lock;
+use crate::phase::Phase;
 use crate::progress::Watch;
 use crate::settings::{self, Settings};
 
@@ -51,6 +52,7 @@ impl Job<'_> {
         let writer = FullWriter::start(staged.handle()?, &self.target.shown, self.options.compression, expected)?;
         let writer = Arc::new(Mutex::new(writer));
         let counting = self.count(&snapshot);
+        watch.begin(self.copying(), snapshot.bytes(), snapshot.page_size)?;
         let geometry = snapshot.walk(Box::new(Arc::clone(&writer)), watch)?;
         self.permit(&staged)?;
         lock(&writer).end(geometry)?;
@@ -58,8 +60,13 @@ impl Job<'_> {
         let written = lock(&writer).wait(watch)?;
         drop(writer);
         let fingerprint = match written.fingerprint {
-            Some(fingerprint) => staged.sync().map(|()| fingerprint)?,
-            None => self.sync_and_hash(&staged, watch)?,
+            Some(fingerprint) => {
+                watch.begin(Phase::Syncing, staged.length()?, geometry.page_size)?;
+                staged.sync()?;
+                watch.finish()?;
+                fingerprint
+            }
+            None => self.sync_and_hash(&staged, geometry.page_size, watch)?,
         };
         let digest = artifact::content_digest(geometry, &written.hashes);
         let entry = self.entry(Kind::Full, &noted, geometry, digest, fingerprint);
@@ -79,15 +86,20 @@ impl Job<'_> {
         let writer = DeltaWriter::start(plain.handle()?, &self.target.shown, parent)?;
         let writer = Arc::new(Mutex::new(writer));
         let counting = self.count(&snapshot);
+        watch.begin(self.copying(), snapshot.bytes(), snapshot.page_size)?;
         let geometry = snapshot.walk(Box::new(Arc::clone(&writer)), watch)?;
         let noted = note(snapshot, counting, &mut notes, watch)?;
         let compared = lock(&writer).finish(geometry)?;
         drop(writer);
-        let staged = self.compressed(plain, watch)?;
-        let fingerprint = self.sync_and_hash(&staged, watch)?;
+        let staged = self.compressed(plain, geometry.page_size, watch)?;
+        let fingerprint = self.sync_and_hash(&staged, geometry.page_size, watch)?;
         let entry = self.entry(Kind::Incremental, &noted, geometry, compared.content_digest, fingerprint);
         let entry = Entry { parent_id, pages_stored: Some(compared.pages_stored), ..entry };
         Ok(Produced { staged, entry, hashes: compared.hashes, blocked_ms: noted.blocked_ms, notes, known })
+    }
+
+    pub(super) fn copying(&self) -> Phase {
+        if self.of_restore { Phase::Saving } else { Phase::Copying }
     }
 
     /// Starts counting in parallel, if that is possible and worth a thread.

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::connection::{Sidecar, read_pragma};
 use crate::error::{Error, Result};
 use crate::files::Staged;
+use crate::phase::Phase;
 use crate::progress::Watch;
 use crate::schema;
 
@@ -36,6 +37,7 @@ impl Job<'_> {
         conn.execute_batch("COMMIT; PRAGMA query_only=OFF")?;
         let plain = Staged::new(self.catalog.opened()?)?;
         let (taken_at, since) = (self.caller.now(), Instant::now());
+        watch.begin_uncounted(self.copying())?;
         sidecar.vacuum_into(self.caller, plain.handle()?, plain.path(), watch)?;
         let held = if caller_state.wal() { Duration::ZERO } else { since.elapsed() };
         let blocked_ms = clock::milliseconds(held);
@@ -44,11 +46,12 @@ impl Job<'_> {
         let noted = Noted { task_counts: counts(&copy, &mut notes, watch)?, taken_at, blocked_ms };
         let page_size: u32 = read_pragma(&copy, "page_size")?;
         drop(copy);
+        watch.begin(Phase::Reading, plain.length()?, page_size)?;
         let hashes = artifact::page_hashes(&mut plain.handle()?, &self.target.shown, page_size, watch)?;
         let page_count = u32::try_from(hashes.len()).unwrap_or(u32::MAX);
         let geometry = Geometry { page_size, page_count };
-        let staged = self.compressed(plain, watch)?;
-        let fingerprint = self.sync_and_hash(&staged, watch)?;
+        let staged = self.compressed(plain, page_size, watch)?;
+        let fingerprint = self.sync_and_hash(&staged, page_size, watch)?;
         let digest = artifact::content_digest(geometry, &hashes);
         let entry = self.entry(Kind::Snapshot, &noted, geometry, digest, fingerprint);
         Ok(Produced { staged, entry, hashes, blocked_ms, notes, known: Vec::new() })
