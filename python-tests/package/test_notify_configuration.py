@@ -153,7 +153,7 @@ def call(*arguments):
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         return run(list(arguments)), errors.getvalue()
 assert call("stats")[0] == 64
-assert call("run-due")[0] == 2
+assert call("run-due")[0] == 64
 os.environ["DATABASE_URL"] = "postgresql://u:hunter22@h/q"
 status, errors = call("stats")
 assert status == 3 and "postgresql" in errors and "hunter22" not in errors, errors
@@ -167,14 +167,13 @@ with open(".env", "w") as file:
 assert call("stats") == (0, "")
 assert call("run-due") == (0, "")
 os.rename(".env", "other.env")
-assert call("run-due")[0] == 2
+assert call("run-due")[0] == 64
 assert call("run-due", "--env-file", "other.env") == (0, "")
-assert call("run-due", "--env-file", "none.env")[0] == 2
-# run-due says 2 for all that keeps it from running.
-for wrong in (["--bogus"], ["a", "b"], [path, "--db", path], [path + ".missing"],
-              [path, "--now", "soon"]):
+assert call("run-due", "--env-file", "none.env")[0] == 3
+for expected, wrong in ((64, ["--bogus"]), (64, ["a", "b"]), (64, [path, "--db", path]),
+                        (64, [path, "--now", "soon"]), (3, [path + ".missing"])):
     status, errors = call("run-due", *wrong)
-    assert status == 2 and errors.startswith("queuekeeper: error: "), (wrong, status, errors)
+    assert status == expected and errors.startswith("queuekeeper: error: "), (wrong, status, errors)
 """,
         queue.path,
         queue.directory,

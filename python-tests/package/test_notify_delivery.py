@@ -137,7 +137,7 @@ def test_quiet_and_the_environment(run_due: RunDue, queue: Queue, listener: List
     assert listener.kinds == ["failure", "recovery"]
     # What is wrong with it is said when all is done, and rather too much is told.
     env["QUEUEKEEPER_QUIET"] = "perhaps"
-    ran, complaint = run_due("2030-01-06 02:10:00", env=env, status=2)
+    ran, complaint = run_due("2030-01-06 02:10:00", env=env, status=3)
     assert "QUEUEKEEPER_QUIET must be 1 (yes) or 0 (no), but is 'perhaps'" in complaint
     assert [each["job"] for each in ran] == ["hourly", "daily", "notify"]
     assert listener.kinds == ["failure", "recovery", "success"]
@@ -154,23 +154,45 @@ def test_what_cannot_be_delivered_fails_no_backup_and_is_told_later(
         ("notify", "failed"),
     ]
     assert "ntfy failed: " in complaint
-    assert "heartbeat failed: " in complaint
+    # Who waits for the heartbeat shall notice that nobody can be told.
+    assert listener.beats == 0
     rows = queue.query("SELECT step, status, detail FROM queuekeeper_log WHERE job = 'notify'")
-    assert [row[:2] for row in rows] == [
-        ("ntfy", "ok"),
-        ("ntfy", "failed"),
-        ("heartbeat", "failed"),
-    ]
+    assert [row[:2] for row in rows] == [("ntfy", "ok"), ("ntfy", "failed")]
     assert "error" in json.loads(rows[1][2])
     # Tried again at once, then after a pause, though nothing is due.
     ran, _ = run_due("2030-01-03 12:00:10", *options, status=1)
     assert [each["job"] for each in ran] == ["notify"]
-    assert run_due("2030-01-03 12:00:20", *options)[0] == []
+    ran, complaint = run_due("2030-01-03 12:00:20", *options, status=1)
+    assert ran == []
+    assert "notify ntfy failed: " in complaint
+    assert "since 2030-01-03 12:00:00 UTC; it is tried again at 2030-01-03 12:01:10" in complaint
     listener.status = 200
     run_due("2030-01-03 12:02:00", *options)
     assert listener.kinds == ["success"]
     assert run_due("2030-01-03 12:03:00", *options)[0] == []
     assert without_secrets(queue)
+
+
+def test_a_heartbeat_that_failed_is_tried_again_though_nothing_is_due(
+    run_due: RunDue, queue: Queue, listener: Listener
+) -> None:
+    options = ("--heartbeat", listener.heartbeat)
+    listener.status = 500
+    _, complaint = run_due(FIRST, *options, status=1)
+    assert "notify heartbeat failed: " in complaint
+    # At once, then after a minute, two, four.
+    tried = [
+        minute
+        for minute in range(9)
+        if run_due(f"2030-01-03 12:{minute:02}:30", *options, status=1)[0]
+    ]
+    assert tried == [0, 1, 3, 7]
+    listener.status = 200
+    run_due("2030-01-03 12:15:30", *options)
+    assert listener.beats == 1
+    assert run_due("2030-01-03 12:16:30", *options) == ([], "")
+    rows = queue.query("SELECT status FROM queuekeeper_log WHERE step = 'heartbeat' ORDER BY id")
+    assert rows == [("failed",)] * 5 + [("ok",)]
 
 
 def test_wrong_credentials_and_wrong_addresses_are_said_without_a_secret(
@@ -231,12 +253,12 @@ def test_a_database_that_cannot_be_used_is_told_once_and_so_is_its_return(
     content = queue.path.read_bytes()
     aside = queue.path.rename(queue.directory / "aside.db")
     for _ in range(2):
-        _, complaint = run_due(SECOND, *options, status=2)
+        _, complaint = run_due(SECOND, *options, status=3)
         assert str(queue.path) in complaint
     for suffix in ("-wal", "-shm"):
         Path(f"{queue.path}{suffix}").unlink(missing_ok=True)
     queue.path.write_bytes(b"no database at all" * 1000)
-    run_due(SECOND, *options, status=2)
+    run_due(SECOND, *options, status=3)
     (told,) = listener.take()
     assert (told.priority, told.title.endswith("nothing can be done")) == ("high", True)
     assert str(queue.path) in told.body
@@ -298,7 +320,7 @@ def test_a_setting_that_cannot_be_used_is_told_and_everything_else_is_run(
     queue.query("CREATE TABLE queuekeeper_settings(name TEXT PRIMARY KEY NOT NULL, value)")
     queue.query("INSERT INTO queuekeeper_settings VALUES ('cron_weekly', 'sometimes')")
     for now in (SECOND, "2030-01-03 14:00:00"):
-        ran, complaint = run_due(now, *options, status=2)
+        ran, complaint = run_due(now, *options, status=3)
         assert "cron_weekly" in complaint
     (told,) = listener.take()
     assert (told.kind, told.priority) == ("failure", "high")
@@ -331,7 +353,7 @@ def test_a_lock_file_that_leads_to_the_live_database_is_refused(
     lock = Path(f"{queue.path}-run-due")
     getattr(lock, link)(queue.path)
     before = [row[:5] for row in queue.snapshot()]
-    done = run_due(FIRST, "--notify", listener.ntfy, status=2)
+    done = run_due(FIRST, "--notify", listener.ntfy, status=3)
     assert str(lock) in done[1]
     assert listener.messages == []
     lock.unlink()

@@ -16,9 +16,11 @@ NOW = datetime(2026, 11, 5, 2, tzinfo=timezone.utc)
 DONE = json.dumps({"backup_path": "/b/one.db", "size_bytes": 3 << 20, "duration_ms": 1234})
 
 
-def row(job: str, step: str, status: str, detail: str | None = None) -> HistoryEntry:
+def row(
+    job: str, step: str, status: str, detail: str | None = None, now: datetime = NOW
+) -> HistoryEntry:
     """A row of the log."""
-    time = "2026-11-05 02:00:00"
+    time = now.strftime("%Y-%m-%d %H:%M:%S")
     return HistoryEntry.of(
         {
             "job": job,
@@ -36,14 +38,19 @@ class Log:
 
     def __init__(self) -> None:
         self.rows: list[HistoryEntry] = [row(news.JOB, "ntfy", "ok", '{"failing": []}')]
+        self.now = NOW
 
     def add(self, job: str, step: str, status: str, detail: str | None = None) -> None:
-        self.rows.insert(0, row(job, step, status, detail))
+        self.rows.insert(0, row(job, step, status, detail, self.now))
+
+    def message(self, *, quiet: bool = False, off: tuple[str, ...] = ()) -> news.Message | None:
+        """What there is to tell."""
+        return news.message(self.rows, "ntfy", where="q", quiet=quiet, now=self.now, off=off)
 
     def tell(self, address: str = "ntfy", *, quiet: bool = False, ok: bool = True) -> str | None:
         """Tells the address what it does not know; the message's kind."""
         told = news.told(self.rows, address)
-        found = news.message(self.rows, address, where="queue.db", quiet=quiet)
+        found = news.message(self.rows, address, where="queue.db", quiet=quiet, now=self.now)
         if found is None:
             return None
         failing = found.failing if ok else sorted(told.failing)
@@ -120,6 +127,115 @@ def test_another_step_that_fails_meanwhile_is_told_and_a_recovery_says_what_stil
     assert message is not None
     assert "Still failing: weekly integrity." in message.body
     assert log.tell() == "recovery"
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_failure_that_lasts_is_told_again_a_day_after_it_was_last_told(quiet: bool) -> None:
+    log, told = Log(), []
+    for hour in range(80):
+        log.now = NOW + timedelta(hours=hour)
+        log.add("offsite", "push", "failed", f"try {hour}")
+        found = log.message(quiet=quiet)
+        if found is not None:
+            told.append((hour, found.title))
+        assert log.tell(quiet=quiet) == (news.FAILURE if found else None)
+    again = "q: offsite push still fails"
+    assert told == [(0, "q: offsite push failed"), (24, again), (48, again), (72, again)]
+    found = news.message(log.rows, "ntfy", where="q", now=log.now + timedelta(hours=17))
+    assert found is not None
+    assert found.body.startswith("offsite push at 2026-11-08 09:00:00 UTC: try 79\n")
+    assert "It fails since 2026-11-05 02:00:00 UTC." in found.body
+    assert "What to do: the local backups are safe" in found.body
+    log.add("offsite", "push", "ok", "{}")
+    assert (log.tell(quiet=quiet), log.tell(quiet=quiet)) == (news.RECOVERY, None)
+    log.now += timedelta(days=9)
+    assert log.tell(quiet=quiet) is None
+
+
+def test_a_message_for_another_reason_names_first_what_still_fails() -> None:
+    log = Log()
+    log.add("offsite", "push", "failed", "no route to host")
+    assert log.tell() == news.FAILURE
+    log.now += timedelta(hours=20)
+    log.add("daily", "backup", "ok", DONE)
+    found = log.message()
+    assert found is not None
+    assert (found.kind, found.title) == (
+        news.FAILURE,
+        "q: offsite push still fails; daily backup done",
+    )
+    assert "no route to host" in found.body.split("\n")[0]
+    assert "/b/one.db" in found.body
+    assert log.message(quiet=True) is None
+    assert log.tell() == news.FAILURE
+    # That has told it, so the day begins anew.
+    log.now += timedelta(hours=20)
+    assert log.tell() is None
+    still = "Still failing: offsite push."
+    log.add("daily", "rotate", "failed", "x")
+    found = log.message()
+    assert found is not None
+    assert (found.title, found.body.split("\n")[0]) == ("q: daily rotate failed", still)
+    assert log.tell() == news.FAILURE
+    log.add("daily", "rotate", "ok", "{}")
+    found = log.message()
+    assert found is not None
+    assert (found.title, found.body) == ("q: daily rotate works again", still)
+    assert log.tell() == news.RECOVERY
+    log.add("daily", "backup", "ok", WARNED)
+    found = log.message()
+    assert found is not None
+    assert found.body.split("\n")[0] == still
+
+
+def test_what_works_again_is_told_though_something_else_begins_to_fail() -> None:
+    log = Log()
+    log.add("offsite", "push", "failed", "x")
+    assert log.tell() == news.FAILURE
+    log.add("offsite", "push", "ok", "{}")
+    log.add("daily", "rotate", "failed", "x")
+    found = log.message()
+    assert found is not None
+    assert found.title == "q: daily rotate failed"
+    assert "Works again: offsite push." in found.body
+
+
+def test_a_clock_that_leaps_tells_nothing_too_often_and_keeps_no_reminder_for_ever() -> None:
+    log = Log()
+    log.add("offsite", "push", "failed", "x")
+    log.now += timedelta(hours=1)
+    assert log.tell() == news.FAILURE
+    # It was an hour ahead, or less, when that was told.
+    for minutes in (-59, 0, 23 * 60):
+        log.now = NOW + timedelta(hours=1, minutes=minutes)
+        assert log.tell() is None
+    log.now = NOW - timedelta(days=1)
+    assert [log.tell(), log.tell()] == [news.FAILURE, None]
+    log.now += timedelta(days=1)
+    assert log.tell() == news.FAILURE
+
+
+def test_a_job_that_was_turned_off_does_not_fail() -> None:
+    log = Log()
+    log.add("weekly", "integrity", "failed", "x")
+    assert log.message(off=("weekly",)) is None
+    assert log.tell() == news.FAILURE
+    log.now += timedelta(days=2)
+    assert log.message(off=("weekly",)) is None
+    assert log.tell() == news.FAILURE
+
+
+def test_an_address_that_can_be_reached_again_hears_so_though_all_else_is_over() -> None:
+    log = Log()
+    log.add("offsite", "push", "failed", "x")
+    assert log.tell(ok=False) == news.FAILURE
+    log.add("offsite", "push", "ok", "{}")
+    found = log.message(quiet=True)
+    assert found is not None
+    assert (found.kind, found.title) == (news.RECOVERY, "q: notifications arrive again")
+    assert log.tell(quiet=True, ok=False) == news.RECOVERY
+    assert log.tell(quiet=True) == news.RECOVERY
+    assert log.tell(quiet=True) is None
 
 
 def test_quiet_tells_failures_and_recoveries_only() -> None:

@@ -77,6 +77,21 @@ def moment(value: Now | None) -> bytes | None:
     return text(value, "now")
 
 
+def present(now: Now | None) -> datetime:
+    """The time that a call takes for the present."""
+    if now is None:
+        return datetime.now(timezone.utc)
+    if isinstance(now, datetime):
+        return now.astimezone(timezone.utc)
+    if isinstance(now, (int, float)) or now.strip().isdigit():
+        return datetime.fromtimestamp(float(now), timezone.utc)
+    try:
+        found = datetime.fromisoformat(now.strip().replace("Z", "+00:00"))
+    except ValueError as error:
+        raise Error(f"now is '{now}', but must be a time such as 2026-11-05 02:00:00") from error
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
+
+
 def to_json(value: object, name: str) -> bytes:
     """Anything that JSON has."""
     try:

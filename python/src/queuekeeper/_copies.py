@@ -18,15 +18,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-from queuekeeper import _news as news
 from queuekeeper._arguments import Now
 from queuekeeper._data import Detail
+from queuekeeper._failing import is_time
 from queuekeeper._lock import locked
-from queuekeeper._log import RUNNING, record
+from queuekeeper._log import RUNNING, is_about, record
 from queuekeeper._ownership import beside
 from queuekeeper._queue import Queue
 from queuekeeper.configuration import Configuration
-from queuekeeper.errors import SQLITE_BUSY, BusyError, Error, InterruptError
+from queuekeeper.errors import Error, InterruptError
 from queuekeeper.results import Backup, HistoryEntry, JobRun, StepRun
 
 if TYPE_CHECKING:
@@ -35,24 +35,36 @@ if TYPE_CHECKING:
 JOB = "offsite"
 PUSH, ROTATE = "push", "rotate remote"
 LOCK = "-run-due-offsite"
+#: The status of a step, and of its job, that would be done.
+DUE = "due"
+
+
+class ElsewhereError(Exception):
+    """Another process is copying."""
 
 
 def copy(
-    queue: Queue, file: Path, configuration: Configuration, present: datetime, now: Now | None
+    queue: Queue,
+    file: Path,
+    configuration: Configuration,
+    present: datetime,
+    now: Now | None,
+    *,
+    at_once: bool = False,
 ) -> JobRun | None:
     """Copies what is to be copied; None if there is nothing, or it is not yet time to try again.
 
-    Raises BusyError if another process is at it.
+    `at_once` ignores the pause. Raises ElsewhereError if another process is at it.
     """
     if not configuration.has("remote"):
         return None
-    if not _wanted(queue, present):
+    if not wanted(queue, present, at_once=at_once):
         return None
     with locked(Path(f"{file}{LOCK}"), beside(file)) as held:
         if held is None:
-            raise BusyError("another process copies the backups")
+            raise ElsewhereError
         # Perhaps the other one was done between the question and the lock.
-        if not _wanted(queue, present):
+        if not wanted(queue, present, at_once=at_once):
             return None
         return _Copying(queue, configuration, now).run()
 
@@ -65,16 +77,16 @@ def all_copied(history: Sequence[HistoryEntry]) -> bool:
 
 def newest(history: Sequence[HistoryEntry], step: str) -> HistoryEntry | None:
     """The newest row of a step."""
-    return next((row for row in history if news.is_about(row, JOB, step)), None)
+    return next((row for row in history if is_about(row, JOB, step)), None)
 
 
-def _wanted(queue: Queue, present: datetime) -> bool:
+def wanted(queue: Queue, present: datetime, *, at_once: bool = False) -> bool:
     """Whether there is something to do, and it is time to do it."""
     history = queue.history()
     pushed, backups = newest(history, PUSH), _listed(queue)
     changed = pushed is None or Detail.of(pushed.detail).text("catalog") != _mark(backups)
-    wanted = (changed and bool(backups)) or not all_copied(history)
-    return wanted and _may_try(history, present)
+    something = (changed and bool(backups)) or not all_copied(history)
+    return something and (at_once or is_time(failures(history), present))
 
 
 def _listed(queue: Queue) -> list[Backup]:
@@ -95,25 +107,20 @@ def _mark(backups: Sequence[Backup]) -> str:
     return hashlib.sha256(ids.encode()).hexdigest()[:16]
 
 
-def _may_try(history: Sequence[HistoryEntry], present: datetime) -> bool:
-    """Whether the pause after the failures is over, or a backup was made since."""
-    failures: list[HistoryEntry] = []
-    for row in history:
-        if row.step == "backup" and row.status == "ok" and row.job != JOB:
-            if not failures:
-                return True
-            break
-        if row.job == JOB and row.status == "ok" and not failures:
-            return True
-        if row.job == JOB and row.status != "ok":
-            failures.append(row)
-    tried = news.moment(failures[0].started_utc) if failures else None
-    return tried is None or news.waited(_rounds(failures), tried, present)
-
-
-def _rounds(failures: Sequence[HistoryEntry]) -> int:
-    """How many calls failed: each did so at another time."""
-    return len({row.started_utc for row in failures})
+def failures(history: Sequence[HistoryEntry]) -> list[HistoryEntry]:
+    """What failed since a step last succeeded and a backup was made, newest first."""
+    for step in (PUSH, ROTATE):
+        found: list[HistoryEntry] = []
+        for row in history:
+            if row.step == "backup" and row.status == "ok" and row.job != JOB:
+                break
+            if is_about(row, JOB, step):
+                if row.status == "ok":
+                    break
+                found.append(row)
+        if found:
+            return found
+    return []
 
 
 class _Copying:
@@ -161,10 +168,10 @@ class _Copying:
             raise
         except (Error, OSError) as error:
             status, detail = "failed", self._configuration.redacted(str(error))
-            if isinstance(error, Error) and error.primary_code == SQLITE_BUSY:
+            if _is_held(error):
                 # Somebody copies by hand, and does what this would do.
                 record(self._queue, JOB, step, "skipped", detail, self._now)
-                raise BusyError(detail) from error
+                raise ElsewhereError from error
         record(self._queue, JOB, step, status, detail, self._now)
         self._steps.append(StepRun.of({"step": step, "status": status, "detail": detail}))
 
@@ -196,6 +203,13 @@ class _Copying:
     def _rotate(self, offsite: Offsite) -> dict[str, Any]:
         rotated = offsite.rotate(self._keep)
         return {"keep": rotated.policy, "deleted": len(rotated.deleted)}
+
+
+def _is_held(error: Exception) -> bool:
+    """Whether somebody else is at it."""
+    from queuekeeper.offsite.errors import HeldError
+
+    return isinstance(error, HeldError)
 
 
 def _link(offsite: Offsite, pushed: Sequence[str]) -> str | None:

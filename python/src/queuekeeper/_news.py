@@ -2,8 +2,10 @@
 
 # Promise
 
-- Of each step that fails, the operator hears once that it fails, and once that it works again,
-  however often it is tried between. What was backed up or copied elsewhere he hears once.
+- Of each step that fails, the operator hears once that it fails, then once a day for as long as it
+  does, and once that it works again, however often it is tried between. What was backed up or
+  copied elsewhere he hears once.
+- A message names first what still fails, whatever it is about; a day is counted from the last one.
 - He does not hear of a step that died and was done by the next attempt; he does if it died twice
   running.
 - What a step that was done warns of, such as a backup without the tasks that were there before, is
@@ -20,11 +22,13 @@ it are news. Nothing else is remembered anywhere, so a restored database knows w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
 from queuekeeper._data import Detail, plain
+from queuekeeper._failing import LONGEST_NAME, State, name, pause_end, states, waited
+from queuekeeper._log import is_about, moment
 from queuekeeper.results import HistoryEntry
 
 #: The job under which the log has what was told; its steps are the addresses.
@@ -37,8 +41,10 @@ SUCCESS, FAILURE, RECOVERY = "success", "failure", "recovery"
 #: A telephone is small, and an address that was away for months has missed much.
 MOST_LINES = 20
 #: Of steps, in a title.
-MOST_NAMES, LONGEST_NAME = 8, 60
-LONGEST_PAUSE = timedelta(hours=1)
+MOST_NAMES = 8
+#: How long after it was last told a failure that lasts is told again. A clock that was set back by
+#: more than the other tells it, too.
+REMINDED_AFTER, CLOCK_BACK = timedelta(days=1), timedelta(hours=12)
 
 #: What to do about a step that fails, besides what its error says.
 ADVICE = {
@@ -52,6 +58,7 @@ ADVICE = {
 }
 #: Of what was done, the rest is worth no word.
 TOLD = ("backup", "push", "rotate", "rotate remote", "requeue", "verify", "integrity", "optimize")
+OVER = "Nothing fails any more."
 RETRIED = "It is tried again by itself; 'queuekeeper history' shows each attempt."
 
 
@@ -79,6 +86,14 @@ class Told:
     #: How often running it could not be reached, and when that was last tried.
     failures: int
     tried: datetime | None
+    #: When it was last told anything.
+    reached: datetime | None
+
+    def is_to_be_reminded(self, now: datetime | None) -> bool:
+        """Whether it is time to tell again what still fails."""
+        if now is None or self.reached is None:
+            return False
+        return not -CLOCK_BACK < now - self.reached < REMINDED_AFTER
 
 
 def told(history: Sequence[HistoryEntry], address: str) -> Told:
@@ -94,40 +109,54 @@ def told(history: Sequence[HistoryEntry], address: str) -> Told:
         news=[row for row in reversed(news) if row.job != JOB],
         failures=len(failed),
         tried=moment(failed[0].started_utc) if failed else None,
+        reached=None if reached is None else moment(history[reached].started_utc),
     )
 
 
 def message(
-    history: Sequence[HistoryEntry], address: str, *, where: str, quiet: bool = False
+    history: Sequence[HistoryEntry],
+    address: str,
+    *,
+    where: str,
+    quiet: bool = False,
+    now: datetime | None = None,
+    off: Container[str] = (),
 ) -> Message | None:
     """What an address is to be told; None if there is nothing."""
     known = told(history, address)
-    states = dict(_states(history))
-    failing = {name for name, row in states.items() if row is not None and row.status != "ok"}
-    fresh = sorted(failing - known.failing, key=lambda name: (not _has_advice(states[name]), name))
-    well = {name for name, row in states.items() if row is not None and row.status == "ok"}
-    again = sorted(known.failing & well)
+    found = [each for each in states(history, off) if each.job != JOB]
+    failing = {each.name: each for each in found if each.failures and not each.died_once}
+    fresh = sorted(failing.keys() - known.failing, key=lambda key: (not _advice(failing[key]), key))
+    still = [key for key in failing if key in known.failing]
+    well = {each.name for each in found if each.worked} - failing.keys()
+    recovered = sorted(known.failing & well)
     made = [row for row in known.news if row.status == "ok" and row.step in ("backup", "push")]
     done = _done(known.news) if made else []
-    warned = {_name(row): row for row in known.news if warning(row)}
-    warnings = _few([f"{name} warns: {warning(row)}." for name, row in warned.items()])
+    made_names = list(dict.fromkeys(name(row.job, row.step) for row in made))
+    warned = {name(row.job, row.step): row for row in known.news if warning(row)}
+    warnings = _few([f"{key} warns: {warning(row)}." for key, row in warned.items()])
+    head = [f"Still failing: {_and(still)}."] if still else []
+    # What works again would not be told by the next message.
+    works = [f"Works again: {_and(recovered)}."] if recovered else []
     if fresh:
-        what = f"{_and(fresh)} failed"
-        failures = _few([_failure(states[name], name) for name in fresh])
-        paragraphs = [*failures, RETRIED, *warnings]
-        kind = FAILURE
+        failures = _few([_failure(failing[key]) for key in fresh])
+        what, kind = f"{_and(fresh)} failed", FAILURE
+        paragraphs = [*head, *failures, RETRIED, *warnings, *works]
     elif warnings:
-        # What works again would not be told by the next message.
-        recovered = [f"Works again: {_and(again)}."] if again else []
-        what, paragraphs, kind = f"{_and(list(warned))}: warning", warnings + recovered, FAILURE
-    elif again:
-        what = f"{_and(again)} {'works' if len(again) == 1 else 'work'} again"
-        still = sorted(failing & known.failing)
-        paragraphs = [f"Still failing: {_and(still)}."] if still else ["Nothing fails any more."]
-        kind = RECOVERY
+        what, kind = f"{_and(list(warned))}: warning", FAILURE
+        paragraphs = [*head, *warnings, *works]
+    elif recovered:
+        what, kind = f"{_and(recovered)} {_verb('work', recovered)} again", RECOVERY
+        paragraphs = head or [OVER]
+    elif still and (known.is_to_be_reminded(now) or (made and not quiet)):
+        besides = f"; {_and(made_names)} done" if made else ""
+        what, kind = f"{_and(still)} still {_verb('fail', still)}{besides}", FAILURE
+        paragraphs = [*_few([_failure(failing[key]) for key in still]), RETRIED]
     elif made and not quiet:
-        names = dict.fromkeys(_name(row) for row in made)
-        what, paragraphs, kind = f"{_and(list(names))} done", [], SUCCESS
+        what, kind, paragraphs = f"{_and(made_names)} done", SUCCESS, []
+    elif known.failures:
+        # What could not be told is over; that it could not be told is over, too.
+        what, kind, paragraphs = "notifications arrive again", RECOVERY, head or [OVER]
     else:
         return None
     body = "\n\n".join([*paragraphs, *done])
@@ -143,47 +172,10 @@ def due(history: Sequence[HistoryEntry], address: str, now: datetime) -> bool:
     return newest is None or newest.job != JOB or waited(known.failures, known.tried, now)
 
 
-def waited(failures: int, tried: datetime, now: datetime) -> bool:
-    """Whether the pause after so many failures running is over.
-
-    The first is followed by none, then it is 1 minute, 2, 4 and so on, up to an hour. A clock that
-    was set back ends it.
-    """
-    if failures <= 1 or now < tried:
-        return True
-    return now >= tried + min(timedelta(minutes=1 << min(failures - 2, 6)), LONGEST_PAUSE)
-
-
-def is_about(row: HistoryEntry, job: str, step: str) -> bool:
-    """Whether a row is one of that step."""
-    return (row.job, row.step) == (job, step)
-
-
-def moment(text: str | None) -> datetime | None:
-    """A time of the log; None if somebody wrote something else there."""
-    try:
-        return datetime.fromisoformat(text or "").replace(tzinfo=timezone.utc)
-    except (TypeError, ValueError):
-        return None
-
-
-def _states(history: Sequence[HistoryEntry]) -> Iterator[tuple[str, HistoryEntry | None]]:
-    """Each step with the newest row that says how it is."""
-    ended: dict[str, list[HistoryEntry]] = {}
-    for row in history:
-        if row.job != JOB and row.status in ("ok", "failed", "interrupted"):
-            ended.setdefault(_name(row), []).append(row)
-    for name, rows in ended.items():
-        newest, before = rows[0], rows[1:2]
-        if newest.status == "interrupted" and (not before or before[0].status == "ok"):
-            yield name, before[0] if before else None
-        else:
-            yield name, newest
-
-
-def _name(row: HistoryEntry) -> str:
-    """A step in words."""
-    return f"{plain(row.job, LONGEST_NAME)} {plain(row.step, LONGEST_NAME)}"
+def again(history: Sequence[HistoryEntry], address: str) -> datetime | None:
+    """When an address that could not be reached is tried again at the latest."""
+    known = told(history, address)
+    return None if known.tried is None else pause_end(known.failures, known.tried)
 
 
 def _and(names: Sequence[str]) -> str:
@@ -197,18 +189,22 @@ def _few(lines: list[str]) -> list[str]:
     return lines if more <= 0 else [*lines[:MOST_LINES], f"And {more} more."]
 
 
-def _has_advice(row: HistoryEntry | None) -> bool:
-    return row is not None and row.step in ADVICE
+def _verb(word: str, names: Sequence[str]) -> str:
+    return f"{word}s" if len(names) == 1 else word
 
 
-def _failure(row: HistoryEntry | None, name: str) -> str:
-    if row is None:
-        return f"{name} failed"
+def _advice(state: State) -> str | None:
+    return ADVICE.get(state.newest.step)
+
+
+def _failure(state: State) -> str:
+    row = state.newest
     interrupted = "it was interrupted twice running: its process was ended"
     reason = interrupted if row.status == "interrupted" else (row.detail or "without an error")
-    advice = ADVICE.get(row.step)
-    lines = [f"{name} at {plain(row.started_utc)} UTC: {plain(reason)}"]
-    return "\n".join([*lines, *([f"What to do: {advice}."] if advice else [])])
+    line = f"{state.name} at {plain(row.started_utc)} UTC: {plain(reason)}"
+    since = [f"It fails since {state.since} UTC."] if len(state.failures) > 1 else []
+    advice = [f"What to do: {_advice(state)}."] if _advice(state) else []
+    return "\n".join([line, *since, *advice])
 
 
 def _done(news: Sequence[HistoryEntry]) -> list[str]:

@@ -9,43 +9,41 @@
 - Calls at the same time do nothing twice: the jobs have their lock, the remote has one, and so has
   telling. A call that finds the remote's taken leaves it to the other to tell what was done, and
   tells only failures.
-- A call that finds nothing to do starts no process and sends nothing.
-- The heartbeat is fetched by a call that did something, and only if nothing that was due has
-  failed, warns or is left undone: neither a job, nor the copies.
-- A database that cannot be used any more is told once, too, although it can remember nothing: the
-  lock's file beside it, `NAME-run-due`, does. That somebody else holds its lock is not told, unless
-  it is for longer than a job may take.
+- A call that finds nothing to do starts no process and sends nothing. What is broken is in its
+  outcome all the same, until it works again (`_broken`).
+- The heartbeat is fetched by a call that did something, and only if nothing is broken, warns or is
+  left undone: neither a job, nor the copies, nor a notification. One that failed is tried again.
+- A database that cannot be used any more is told once, too (`_unusable`). That somebody else holds
+  its lock is not told, unless it is for longer than a job may take.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from queuekeeper import _copies, notifications
+from queuekeeper import _arguments as arguments
+from queuekeeper import _copies, _unusable, notifications
 from queuekeeper import _news as news
 from queuekeeper import _queue as queues
 from queuekeeper._arguments import Now
-from queuekeeper._data import plain
+from queuekeeper._broken import Broken, broken
+from queuekeeper._failing import is_time, jobs_off
 from queuekeeper._lock import Held, locked
-from queuekeeper._log import RUNNING, record
+from queuekeeper._log import RUNNING, is_about, record
 from queuekeeper._ownership import beside
 from queuekeeper._queue import Queue
 from queuekeeper.configuration import Configuration
 from queuekeeper.errors import BusyError, Error, InterruptError
 from queuekeeper.notifications import Address, Delivery
-from queuekeeper.results import HistoryEntry, JobRun
+from queuekeeper.results import HistoryEntry, JobRun, ScheduledJob
 
 #: The job and step under which the log records that not all jobs could be run.
 JOB, RUN = "schedule", "run"
-LOCK = "-run-due"
-NOT_USABLE = "Nothing is backed up until that is corrected. It is tried again at each call."
-USABLE_AGAIN = "The queue's database can be used again, and what is due is done."
 
 
 @dataclass
@@ -57,12 +55,20 @@ class Outcome:
     deliveries: list[Delivery] = field(default_factory=list)
     #: Why not all of the jobs could be run.
     error: Error | None = None
+    #: What is broken now, whether or not this call had anything to do with it.
+    broken: list[Broken] = field(default_factory=list)
 
     @property
     def failed(self) -> bool:
-        """Whether anything failed, or a step that was done warns."""
+        """Whether anything failed or is broken, or a step that was done warns."""
         undelivered = any(each.failure for each in self.deliveries)
-        return undelivered or bool(self.warnings) or any(job.status != "ok" for job in self.jobs)
+        done_badly = any(job.status != "ok" for job in self.jobs)
+        return undelivered or bool(self.warnings) or done_badly or bool(self.broken)
+
+    @property
+    def is_critical(self) -> bool:
+        """Whether the database itself is damaged."""
+        return any(each.is_critical for each in self.broken)
 
     @property
     def warnings(self) -> list[str]:
@@ -84,16 +90,25 @@ def run_due(
     """
     configuration = configuration or Configuration()
     places = notifications.addresses(configuration)
-    moment = present(now)
+    options = _Options(now, arguments.present(now), False)
     try:
         with queues.open(path) as queue:
-            call = _Call(queue, Path(path).resolve(), configuration, places, now, moment)
+            call = _Call(queue, Path(path).resolve(), configuration, places, options)
             return call.run()
     except (BusyError, InterruptError):
         raise
     except Error as error:
-        _tell_without_database(Path(path), places, configuration, error)
+        _unusable.tell(Path(path), places, configuration, error)
         raise
+
+
+@dataclass(frozen=True)
+class _Options:
+    """How a call was asked for."""
+
+    now: Now | None
+    present: datetime
+    retry_now: bool
 
 
 class _Call:
@@ -105,15 +120,15 @@ class _Call:
         file: Path,
         configuration: Configuration,
         places: list[Address],
-        now: Now | None,
-        moment: datetime,
+        options: _Options,
     ) -> None:
         self._queue = queue
         self._file = file
         self._configuration = configuration.with_settings(functools.cache(self._settings))
         self._places = places
-        self._now = now
-        self._present = moment
+        self._now = options.now
+        self._present = options.present
+        self._retry_now = options.retry_now
         self._outcome = Outcome()
 
     def run(self) -> Outcome:
@@ -126,11 +141,13 @@ class _Call:
             with locked(self._lock, beside(self._file)) as held:
                 if held is not None:
                     self._tell(held, alone)
+            history = self._queue.history()
+        self._outcome.broken = self._broken(history)
         return self._outcome
 
     @property
     def _lock(self) -> Path:
-        return Path(f"{self._file}{LOCK}")
+        return _unusable.lock(self._file)
 
     def _settings(self) -> dict[str, Any]:
         return {each.name: each.value for each in self._queue.settings()}
@@ -148,7 +165,7 @@ class _Call:
             # Where that cannot be recorded, it is what is raised.
             record(self._queue, JOB, RUN, "failed", str(error), self._now)
             return
-        before = next((row for row in history if news.is_about(row, JOB, RUN)), None)
+        before = next((row for row in history if is_about(row, JOB, RUN)), None)
         if before is not None and before.status == "failed":
             record(self._queue, JOB, RUN, "ok", None, self._now)
 
@@ -156,9 +173,14 @@ class _Call:
         """Copies the backups; false if another process does."""
         try:
             ran = _copies.copy(
-                self._queue, self._file, self._configuration, self._present, self._now
+                self._queue,
+                self._file,
+                self._configuration,
+                self._present,
+                self._now,
+                at_once=self._retry_now,
             )
-        except BusyError:
+        except _copies.ElsewhereError:
             return False
         if ran is not None:
             self._outcome.jobs.append(ran)
@@ -166,21 +188,24 @@ class _Call:
 
     def _is_something_to_tell(self, history: list[HistoryEntry]) -> bool:
         """Whether the lock is worth taking: most calls have nothing to tell."""
-        if self._outcome.jobs and self._configuration.text("heartbeat") is not None:
+        if self._may_beat(history):
             return True
         if not self._places:
             return False
         if self._lock.exists() and self._lock.stat().st_size > 0:
             return True
-        quiet = self._quiet()
-        return any(news.message(history, each.name, where="", quiet=quiet) for each in self._places)
+        off, quiet = jobs_off(self._schedule()), self._quiet()
+        return any(
+            news.message(history, each.name, where="", quiet=quiet, now=self._present, off=off)
+            for each in self._places
+        )
 
     def _tell(self, held: Held, alone: bool) -> None:
-        jobs = {each.job for each in self._queue.schedule()}
+        jobs = {each.job for each in self._schedule()}
         if any(row.status == RUNNING and row.job in jobs for row in self._queue.history()):
             # Somebody is at it. What comes of it is told when it has ended.
             return
-        self._outcome.deliveries += _tell_of_return(held, self._places, self._file)
+        self._outcome.deliveries += _unusable.tell_of_return(held, self._places, self._file)
         self._outcome.deliveries += notifications.tell(
             self._queue,
             self._file,
@@ -190,8 +215,11 @@ class _Call:
             self._now,
             quiet=self._quiet(),
             failures_only=not alone,
+            off=jobs_off(self._schedule()),
+            at_once=self._retry_now,
         )
-        if self._outcome.jobs and alone and self._all_is_well():
+        history = self._queue.history()
+        if alone and self._may_beat(history) and self._all_is_well(history):
             beat = notifications.beat(self._queue, self._configuration, self._now)
             self._outcome.deliveries += [beat] if beat else []
 
@@ -203,69 +231,36 @@ class _Call:
             self._outcome.error = self._outcome.error or error
             return False
 
-    def _all_is_well(self) -> bool:
+    def _may_beat(self, history: list[HistoryEntry]) -> bool:
+        """Whether the heartbeat is to be fetched if all is well, such as one that failed."""
+        if self._configuration.text("heartbeat") is None:
+            return False
+        failures = notifications.failed_beats(history)
+        retry = self._retry_now or is_time(failures, self._present)
+        return bool(self._outcome.jobs) or (bool(failures) and retry)
+
+    def _all_is_well(self, history: list[HistoryEntry]) -> bool:
         if self._outcome.error is not None or self._outcome.warnings:
             return False
-        planned = [each for each in self._queue.schedule() if each.next_due_utc is not None]
-        if any(each.last_status != "ok" for each in planned):
+        if any(each.step != news.HEARTBEAT for each in self._broken(history)):
             return False
-        return not self._configuration.has("remote") or _copies.all_copied(self._queue.history())
+        planned = [each for each in self._schedule() if each.next_due_utc is not None]
+        return all(each.last_status == "ok" for each in planned)
 
+    def _broken(self, history: list[HistoryEntry]) -> list[Broken]:
+        return broken(
+            history,
+            self._schedule(),
+            copied=self._configuration.has("remote"),
+            addresses=[*(each.name for each in self._places), news.HEARTBEAT],
+            present=self._present,
+        )
 
-def _tell_of_return(held: Held, places: Sequence[Address], file: Path) -> list[Delivery]:
-    """Tells those who were told that the database could not be used."""
-    waiting = held.words()
-    if not waiting:
-        return []
-    found = []
-    for address in places:
-        if address.name in waiting:
-            title = f"{notifications.place(file)}: works again"
-            failure = address.send(news.RECOVERY, title, USABLE_AGAIN)
-            found.append(Delivery(address.name, news.RECOVERY, failure))
-            if failure is None:
-                del waiting[address.name]
-    names = {address.name for address in places}
-    held.keep({name: told for name, told in waiting.items() if name in names})
-    return found
-
-
-def _tell_without_database(
-    path: Path, places: Sequence[Address], configuration: Configuration, error: Error
-) -> None:
-    """Tells what keeps the database from being used, once to each address.
-
-    Without a place to remember it, nothing is told: else it would be, at every call.
-    """
-    if not places:
-        return
-    text = configuration.redacted(plain(error))
-    title = f"{notifications.place(path)}: nothing can be done"
-    body = f"{text}\n\n{NOT_USABLE}"
-    try:
-        file = path.resolve()
-        with locked(Path(f"{file}{LOCK}"), beside(file)) as held:
-            if held is None:
-                return
-            words: dict[str, Any] = held.words()
-            for address in places:
-                if address.name not in words and address.send(news.FAILURE, title, body) is None:
-                    words[address.name] = text
-            held.keep(words)
-    except OSError:
-        return
-
-
-def present(now: Now | None) -> datetime:
-    """The time that a call takes for the present."""
-    if now is None:
-        return datetime.now(timezone.utc)
-    if isinstance(now, datetime):
-        return now.astimezone(timezone.utc)
-    if isinstance(now, (int, float)) or now.strip().isdigit():
-        return datetime.fromtimestamp(float(now), timezone.utc)
-    try:
-        found = datetime.fromisoformat(now.strip().replace("Z", "+00:00"))
-    except ValueError as error:
-        raise Error(f"now is '{now}', but must be a time such as 2026-11-05 02:00:00") from error
-    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
+    def _schedule(self) -> list[ScheduledJob]:
+        try:
+            return self._queue.schedule()
+        except BusyError:
+            raise
+        except Error:
+            # A setting that cannot be used, as running the jobs has said.
+            return []

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +31,8 @@ from queuekeeper import _delivery
 from queuekeeper import _news as news
 from queuekeeper._arguments import Now
 from queuekeeper._data import plain
-from queuekeeper._log import RUNNING, record
+from queuekeeper._failing import failing
+from queuekeeper._log import RUNNING, is_about, record
 from queuekeeper._queue import Queue
 from queuekeeper.configuration import Configuration, redacted
 from queuekeeper.results import HistoryEntry
@@ -96,7 +97,7 @@ def greet(
     """From now on, what happens is news to these; what happened before is not."""
     found = []
     for address in places:
-        if not any(news.is_about(row, news.JOB, address.name) for row in history):
+        if not any(is_about(row, news.JOB, address.name) for row in history):
             record(queue, news.JOB, address.name, "ok", {"kind": "first", "failing": []}, now)
             wrong = address.check()
             found += [Delivery(address.name, "first", wrong)] if wrong else []
@@ -113,29 +114,36 @@ def tell(
     *,
     quiet: bool = False,
     failures_only: bool = False,
+    off: Container[str] = (),
+    at_once: bool = False,
 ) -> list[Delivery]:
-    """Tells each address what it does not know yet."""
-    where = place(file)
+    """Tells each address what it does not know yet; `at_once` ignores the pauses."""
     found: list[Delivery] = []
+
+    def message(history: Sequence[HistoryEntry], address: Address) -> news.Message | None:
+        return news.message(
+            history, address.name, where=place(file), quiet=quiet, now=present, off=off
+        )
+
     for address in places:
         history = queue.history()
-        if not news.due(history, address.name, present):
+        if not at_once and not news.due(history, address.name, present):
             continue
-        pending = news.message(history, address.name, where=where, quiet=quiet)
+        pending = message(history, address)
         if pending is None or (failures_only and pending.kind != news.FAILURE):
             continue
         # What others record meanwhile comes after this row, and is told next time.
         record(queue, news.JOB, address.name, RUNNING, None, now)
         rows = queue.history()
         mine = next(
-            place for place, row in enumerate(rows) if news.is_about(row, news.JOB, address.name)
+            place for place, row in enumerate(rows) if is_about(row, news.JOB, address.name)
         )
         before = news.told(rows[mine + 1 :], address.name)
-        final = news.message(rows[mine + 1 :], address.name, where=where, quiet=quiet) or pending
+        final = message(rows[mine + 1 :], address) or pending
         title, body = configuration.redacted(final.title), configuration.redacted(final.body)
         failure = address.send(final.kind, title, body)
-        failing = final.failing if failure is None else sorted(before.failing)
-        detail: dict[str, Any] = {"kind": final.kind, "title": title, "failing": failing}
+        known = final.failing if failure is None else sorted(before.failing)
+        detail: dict[str, Any] = {"kind": final.kind, "title": title, "failing": known}
         if failure is not None:
             detail["error"] = failure
         status = "ok" if failure is None else "failed"
@@ -150,12 +158,18 @@ def beat(queue: Queue, configuration: Configuration, now: Now | None) -> Deliver
     if url is None:
         return None
     failure = fetch(url)
-    rows = [row for row in queue.history() if news.is_about(row, news.JOB, news.HEARTBEAT)]
     if failure is not None:
         record(queue, news.JOB, news.HEARTBEAT, "failed", failure, now)
-    elif rows and rows[0].status == "failed":
+    elif failed_beats(queue.history()):
         record(queue, news.JOB, news.HEARTBEAT, "ok", None, now)
     return Delivery(news.HEARTBEAT, news.HEARTBEAT, failure)
+
+
+def failed_beats(history: Sequence[HistoryEntry]) -> list[HistoryEntry]:
+    """The heartbeat's failures since it last worked."""
+    found = failing(history)
+    beats = (each for each in found if (each.job, each.step) == (news.JOB, news.HEARTBEAT))
+    return next((list(each.failures) for each in beats), [])
 
 
 def fetch(url: str) -> str | None:

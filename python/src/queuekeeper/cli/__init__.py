@@ -61,8 +61,7 @@ def run(arguments: list[str]) -> int:
         return finding.status
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "queuekeeper"
-        status = due.NOT_RUN if error.ctx and error.ctx.command is due.run_due else USAGE
-        return complain(f"{error.format_message().rstrip('.')} (see '{where} --help')", status)
+        return complain(f"{error.format_message().rstrip('.')} (see '{where} --help')", USAGE)
     except click.ClickException as error:
         return complain(error.format_message(), FAILED)
     except (KeyboardInterrupt, click.Abort, InterruptError):

@@ -7,21 +7,33 @@ from typing import Any
 import click
 
 from queuekeeper import due
+from queuekeeper._arguments import present
 from queuekeeper.cli import show
-from queuekeeper.cli.shared import FOUND, Finding, common, complain, database_of, named_once
+from queuekeeper.cli.shared import (
+    BUSY,
+    CRITICAL,
+    FAILED,
+    FOUND,
+    Finding,
+    common,
+    complain,
+    database_of,
+    named_once,
+)
 from queuekeeper.configuration import Configuration
-from queuekeeper.errors import Error, InterruptError
+from queuekeeper.errors import BusyError, Error, InterruptError
 from queuekeeper.notifications import Delivery
 from queuekeeper.results import JobRun
 
-#: Of run-due, which knows only 0, 1, this, and 130.
-NOT_RUN = 2
-
 EPILOG = """\b
 Exit status:
-  0    all that was due is done, or nothing was
-  1    something failed: a job, an upload, a notification; it is tried again
-  2    it could not run, or not all of it: wrong usage, a setting, no database
+  0    all that was due is done, or nothing was, and nothing is broken
+  1    something is broken: a step of a job, an upload, a notification, the heartbeat, the newest
+       backup lacks tasks; in every call, until it works again
+  2    the database is damaged, as the weekly job has found
+  3    it could not run, or not all of it: a setting, no database
+  4    others hold a lock on the database
+  64   wrong usage
   130  interrupted by Ctrl-C
 
 Each option may also be an environment variable, in the file .env, too: QUEUEKEEPER_NOTIFY,
@@ -53,9 +65,14 @@ def run_due(
     """Run what is due, and tell the operator.
 
     That is the jobs, and copying the backups elsewhere. For cron and the like, as often as once a
-    minute. The exit status is 1 if anything failed or warns.
+    minute. The exit status is 1 while anything is broken; each call says what, why, since when, and
+    when it is tried again.
     """
     named = named_once(database, db)
+    try:
+        present(now)
+    except (Error, OverflowError, OSError, ValueError) as error:
+        raise click.UsageError(f"--now: {error}") from error
     flags["quiet"] = flags["quiet"] or None
     if flags.pop("no_offsite"):
         flags["remote"] = ""
@@ -65,8 +82,10 @@ def run_due(
         outcome = due.run_due(path, configuration, now)
     except InterruptError:
         raise
+    except BusyError as error:
+        raise Finding(complain(str(error), BUSY)) from error
     except (Error, OSError) as error:
-        raise Finding(complain(str(error), NOT_RUN)) from error
+        raise Finding(complain(str(error), FAILED)) from error
     told(outcome, as_json)
 
 
@@ -82,15 +101,31 @@ def told(outcome: due.Outcome, as_json: bool) -> None:
             ("status", lambda each: each.status),
             ("steps", lambda each: [f"{step.step} {step.status}" for step in each.steps]),
         ]
-        show.rows(ran, columns, "nothing is due")
-    for step in (step for each in ran for step in each.steps if step.status == "failed"):
-        click.echo(f"{step.step} failed: {show.cell(step.detail)}", err=True)
-    for warning in outcome.warnings:
-        click.echo(f"warning: {show.cell(warning)}", err=True)
+        waits = "nothing is due now; what is broken is tried again" if outcome.broken else ""
+        show.rows(ran, columns, waits or "nothing is due")
+    for line in complaints(outcome):
+        click.echo(show.cell(line), err=True)
     if outcome.error is not None:
-        raise Finding(complain(str(outcome.error), NOT_RUN))
+        raise Finding(complain(str(outcome.error), FAILED))
+    if outcome.is_critical:
+        raise Finding(CRITICAL)
     if outcome.failed:
         raise Finding(FOUND)
+
+
+def complaints(outcome: due.Outcome) -> list[str]:
+    """What is broken, a line for each, and what else went wrong in this call."""
+    known = {(each.job, each.step) for each in outcome.broken}
+    lines = [each.line for each in outcome.broken]
+    for each in (*outcome.jobs, *delivered(outcome.deliveries)):
+        for step in each.steps:
+            if (each.job, step.step) in known:
+                continue
+            if step.status == "failed":
+                lines.append(f"{step.step} failed: {step.detail}")
+            elif isinstance(step.detail, dict) and "warning" in step.detail:
+                lines.append(f"warning: {step.step}: {step.detail['warning']}")
+    return lines
 
 
 def delivered(deliveries: list[Delivery]) -> list[JobRun]:

@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.text import Text
 
 from queuekeeper import Queue
+from queuekeeper._arguments import present
 from queuekeeper._data import loaded
-from queuekeeper._news import moment
+from queuekeeper._log import moment
 from queuekeeper.cli import show
 from queuekeeper.cli.shared import terminal, uncoloured, with_named_queue
-from queuekeeper.due import present
 from queuekeeper.errors import Error
 from queuekeeper.results import HistoryEntry
 

@@ -21,6 +21,7 @@ from queuekeeper.configuration import Configuration, database_path
 FOUND = 1
 CRITICAL = 2
 FAILED = 3
+BUSY = 4
 USAGE = 64
 INTERRUPTED = 130
 

@@ -134,9 +134,13 @@ class OffsiteError(Error):
     """
 
 
-def busy(message: str) -> OffsiteError:
+class HeldError(OffsiteError):
+    """Another process is at it."""
+
+
+def busy(message: str) -> HeldError:
     """Somebody else is at it."""
-    return OffsiteError(message, SQLITE_BUSY)
+    return HeldError(message, SQLITE_BUSY)
 
 
 def damaged(message: str) -> OffsiteError:
