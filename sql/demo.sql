@@ -39,7 +39,7 @@
 **     queue_vacuum()                     JSON, what was won
 **     queue_optimize([full])             JSON, before and after
 **     queue_integrity([level])           table, SQLite's findings
-**     queue_run_due([now])               JSON, the jobs that were due and ran
+**     queue_run_due([now | options])     JSON, the jobs that were due and ran
 **     queue_schedule(), queue_history()  tables, a row a job; a row a step
 **
 ** Functions act and tables show: everything after FROM only reads, and composes

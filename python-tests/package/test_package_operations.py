@@ -144,6 +144,10 @@ def test_the_schedule(package: Package, queue: Queue) -> None:
             assert ran[0].steps[1].detail == {"requeued": 12}, ran
             assert {(each.job, each.status) for each in queue.history()} == {("hourly", "ok")}
             assert queue.run_due("2030-01-01 01:59:59") == []
+            planned = queue.run_due("2030-01-02 02:00:00", dry_run=True)
+            found = {(each.status, each.started_utc, each.finished_utc) for each in planned}
+            assert found == {("due", None, None)}
+            assert queue.run_due(now=2**31, retry_now=True, dry_run=True)[0].attempt == 1
         """,
         queue.path,
     )

@@ -9,12 +9,14 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::retention::policy::Policy;
 use crate::retention::policy::text::FORMS;
+use crate::schedule::run;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Argument {
@@ -36,6 +38,18 @@ impl Argument {
             Self::Text(Some(_)) => "TEXT",
             Self::Text(None) => "TEXT that is not UTF-8",
             Self::Blob => "BLOB",
+        }
+    }
+
+    /// A value of JSON; what SQL has no type for is a text.
+    fn of_json(value: serde_json::Value) -> Self {
+        match value {
+            serde_json::Value::Null => Self::Null,
+            serde_json::Value::String(text) => Self::Text(Some(text)),
+            serde_json::Value::Number(number) => {
+                number.as_i64().map_or_else(|| Self::Real(number.as_f64().unwrap_or(f64::NAN)), Self::Integer)
+            }
+            other => Self::Text(Some(other.to_string())),
         }
     }
 
@@ -99,23 +113,22 @@ impl Arguments {
 
     /// A time: a text as [`clock::parse`] reads it, or Unix seconds.
     pub fn time(&self, place: usize, what: &str) -> Result<Option<DateTime<Utc>>> {
-        let read = match self.get(place) {
-            Argument::Null => return Ok(None),
-            Argument::Text(Some(text)) => clock::parse(text),
-            #[allow(clippy::cast_possible_truncation)] // Out of range, it saturates at a year that is refused.
-            Argument::Real(seconds) if seconds.is_finite() => clock::parse(&(seconds.floor() as i64).to_string()),
-            given => given.whole().and_then(|seconds| clock::parse(&seconds.to_string())),
-        };
-        read.map(Some).ok_or_else(|| {
-            let given = match self.get(place) {
-                Argument::Text(Some(text)) => format!("'{text}'"),
-                other => other.kind().to_owned(),
-            };
-            Error::usage(format!(
-                "{what} must be a time such as '2026-11-05 02:00:00' (UTC) or '2026-11-05T02:00:00Z', or Unix seconds, from 1970 to \
-                 9999, but is {given}"
-            ))
-        })
+        time_of(self.get(place), what)
+    }
+
+    /// A time, or a JSON object that may have one as `now`.
+    pub fn time_or_options(&self, place: usize, what: &str) -> Result<run::Options> {
+        match self.get(place) {
+            Argument::Text(Some(text)) if text.trim_start().starts_with('{') => {
+                let given: RunOptions = self.options(place)?;
+                Ok(run::Options {
+                    now: time_of(&Argument::of_json(given.now), what)?,
+                    retry_now: given.retry_now.unwrap_or(false),
+                    dry_run: given.dry_run.unwrap_or(false),
+                })
+            }
+            given => Ok(run::Options { now: time_of(given, what)?, ..run::Options::default() }),
+        }
     }
 
     /// Any value but a BLOB or a text that is not UTF-8.
@@ -158,6 +171,36 @@ impl Arguments {
             ))
         })
     }
+}
+
+/// The options of `queue_run_due()`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object such as {\"dry_run\": true}")]
+struct RunOptions {
+    #[serde(default)]
+    now: serde_json::Value,
+    retry_now: Option<bool>,
+    dry_run: Option<bool>,
+}
+
+fn time_of(given: &Argument, what: &str) -> Result<Option<DateTime<Utc>>> {
+    let read = match given {
+        Argument::Null => return Ok(None),
+        Argument::Text(Some(text)) => clock::parse(text),
+        #[allow(clippy::cast_possible_truncation)] // Out of range, it saturates at a year that is refused.
+        Argument::Real(seconds) if seconds.is_finite() => clock::parse(&(seconds.floor() as i64).to_string()),
+        given => given.whole().and_then(|seconds| clock::parse(&seconds.to_string())),
+    };
+    read.map(Some).ok_or_else(|| {
+        let given = match given {
+            Argument::Text(Some(text)) => format!("'{text}'"),
+            other => other.kind().to_owned(),
+        };
+        Error::usage(format!(
+            "{what} must be a time such as '2026-11-05 02:00:00' (UTC) or '2026-11-05T02:00:00Z', or Unix seconds, from 1970 to \
+             9999, but is {given}"
+        ))
+    })
 }
 
 #[cfg(test)]

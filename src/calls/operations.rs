@@ -120,9 +120,9 @@ pub static DEPTH: Spec = Spec {
     rows: super::rows::queue::depth_rows,
 };
 
-/// `queue_run_due([now])`
+/// `queue_run_due([now | options])`
 pub fn run_due(caller: &Caller, arguments: &Arguments) -> Result<Output> {
-    let now = arguments.time(0, "now")?;
+    let now = arguments.time_or_options(0, "now")?;
     json(&crate::schedule::run::run_due(caller, now)?)
 }
 

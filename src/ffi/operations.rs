@@ -217,11 +217,12 @@ pub unsafe extern "C" fn qk_depth(queue: *mut QkQueue, result: *mut *mut c_char)
     unsafe { list("qk_depth", queue, &operations::DEPTH, [], result) }
 }
 
-/// Runs every job that is due. See the SQL function `queue_run_due([now])`.
+/// Runs every job that is due. See the SQL function `queue_run_due([now | options])`.
 ///
-/// `now`: a time such as `"2026-11-05 02:00:00"`, UTC, or Unix seconds as a text; NULL: the present. `*result`: JSON, an array with
-/// an object for each job that ran: `job`, `due_utc`, `attempt`, `started_utc`, `finished_utc`, `status`, `steps`. That a job
-/// failed is a result, not an error.
+/// `now`: a time such as `"2026-11-05 02:00:00"`, UTC, or Unix seconds as a text; NULL: the present. Or a JSON object: `now`,
+/// `retry_now` (no pause after a failure), `dry_run` (nothing is run). `*result`: JSON, an array with an object for each job that
+/// ran: `job`, `due_utc`, `attempt`, `started_utc`, `finished_utc`, `status`, `steps`; of a dry run without the two times, and with
+/// the status `due`, or `skipped` of a step. That a job failed is a result, not an error.
 ///
 /// # Safety
 ///

@@ -97,12 +97,12 @@ impl Step {
         }
     }
 
-    /// Runs the step and returns its result as JSON. `backup` is the id of the job's backup, if there is one
-    /// yet.
-    pub fn run(self, caller: &Caller, job: &Job, backup: Option<&str>) -> Result<Value> {
+    /// Runs the step and returns its result as JSON. `name` is that of a backup to make; `backup` is the id of
+    /// the job's backup, if there is one yet.
+    pub fn run(self, caller: &Caller, name: &str, backup: Option<&str>) -> Result<Value> {
         let settings = Settings::of(caller.connection())?;
         match self {
-            Self::Backup => back_up(caller, job, &settings),
+            Self::Backup => back_up(caller, name, &settings),
             Self::Verify => verify(caller, backup),
             Self::Rotate => {
                 let keep = settings.text(&setting::KEEP)?.unwrap_or_default();
@@ -124,17 +124,17 @@ fn shown(outcome: &impl serde::Serialize) -> Result<Value> {
         .map_err(|error| Error::internal(format!("the result cannot be written as JSON ({error})")))
 }
 
-fn back_up(caller: &Caller, job: &Job, settings: &Settings) -> Result<Value> {
+fn back_up(caller: &Caller, name: &str, settings: &Settings) -> Result<Value> {
     let kind = settings.text(&setting::JOB_BACKUP_TYPE)?.unwrap_or_default();
     // A chain of daily backups ends with the week.
-    let kind = if job.name != "daily" && kind == "incremental" { "full" } else { &kind };
+    let kind = if name != "daily" && kind == "incremental" { "full" } else { &kind };
     if kind != "snapshot" {
-        return object(back_up_as(caller, job, settings, kind)?);
+        return object(back_up_as(caller, name, settings, kind)?);
     }
     // A snapshot is the copy of a VACUUM, and may be restored.
     let reason = match rowids::reason_against(caller)? {
         Some(reason) => reason,
-        None => match back_up_as(caller, job, settings, kind) {
+        None => match back_up_as(caller, name, settings, kind) {
             Err(error) => match error.missing() {
                 Some(missing) => format!("the schema needs {missing}, which only the application's connection has"),
                 None => return Err(error),
@@ -142,14 +142,13 @@ fn back_up(caller: &Caller, job: &Job, settings: &Settings) -> Result<Value> {
             taken => return object(taken?),
         },
     };
-    let mut taken = back_up_as(caller, job, settings, "full")?;
+    let mut taken = back_up_as(caller, name, settings, "full")?;
     taken.notes.push(format!("a full backup instead of a snapshot: {reason}"));
     object(taken)
 }
 
-fn back_up_as(caller: &Caller, job: &Job, settings: &Settings, kind: &str) -> Result<take::Taken> {
-    let requested =
-        json!({ "name": job.name, "type": kind, "compression": settings.text(&setting::JOB_COMPRESSION)? });
+fn back_up_as(caller: &Caller, name: &str, settings: &Settings, kind: &str) -> Result<take::Taken> {
+    let requested = json!({ "name": name, "type": kind, "compression": settings.text(&setting::JOB_COMPRESSION)? });
     let options: options::Options = serde_json::from_value(requested)
         .map_err(|error| Error::internal(format!("the options of the job's backup are not understood ({error})")))?;
     take::backup(caller, None, &options, None)

@@ -5,17 +5,27 @@
 //! | [`due`] | whether a job is due; pure |
 //! | [`job`] | the jobs and their steps |
 //! | [`run`] | runs what is due |
+//! | [`pending`] | which jobs those are |
+//! | [`attempt`] | runs one of them |
+//! | [`course`] | what becomes of each of its steps |
+//! | [`dry_run`] | shows all that instead |
+//! | [`ran`] | what it came to |
 //! | [`lock`] | one call at a time, and the error if it is held too long |
 //! | [`external`] | records others' steps, such as the off-site copy |
 //! | [`log`] | what ran, with results, in tables of the database |
 //!
 //! No process of ours waits: whoever calls `queue_run_due()` often enough drives the schedule.
 
+mod attempt;
+mod course;
+mod dry_run;
 pub mod due;
 pub mod external;
 pub mod job;
 mod lock;
 pub mod log;
+mod pending;
+mod ran;
 pub mod run;
 
 use rusqlite::types::Value;
@@ -42,9 +52,9 @@ pub struct Planned {
 pub fn schedule(caller: &Caller) -> Result<Vec<Planned>> {
     let conn = caller.connection();
     let settings = Settings::of(conn)?;
-    let zone = run::zone(&settings)?;
+    let zone = pending::zone(&settings)?;
     let planned = job::JOBS.iter().map(|job| {
-        let cron = run::cron(&settings, job.cron);
+        let cron = pending::cron(&settings, job.cron);
         let record = log::read::job_record(conn, job.name)?;
         let next = match cron.as_ref().map(|cron| judge(cron, zone, &record.past, caller.now())) {
             Ok(Verdict::Due { due, .. }) => Some(due),

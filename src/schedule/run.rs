@@ -23,68 +23,47 @@
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, ffi};
-use serde::Serialize;
-use serde_json::Value;
+use rusqlite::Connection;
 
-use super::due::{Past, Slot, Verdict, judge};
-use super::job::{JOBS, Job, Step};
-use super::lock;
-use super::log::read::{done_before, job_record};
+use super::attempt::Attempt;
+use super::course::Call;
+use super::due::Verdict;
+use super::job::JOBS;
 use super::log::write::LogWriter;
-use crate::clock::{self, Clock};
+use super::pending::look;
+use super::ran::{Ran, no_schedule, refuse_faults};
+use super::{dry_run, lock};
+use crate::clock::Clock;
 use crate::connection::Caller;
-use crate::cron::{Cron, Zone};
 use crate::error::{Error, Result};
 use crate::host::{self, Transaction};
 use crate::schema;
+use crate::settings::Settings;
 use crate::settings::registry as setting;
-use crate::settings::{Setting, Settings};
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Ran {
-    pub job: &'static str,
-    /// Which of its times, UTC.
-    pub due_utc: String,
-    /// From 1.
-    pub attempt: u32,
-    pub started_utc: String,
-    pub finished_utc: String,
-    /// `ok`, or `failed` if any step failed.
-    pub status: &'static str,
-    pub steps: Vec<StepRan>,
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Stands for the present in everything that the call does.
+    pub now: Option<DateTime<Utc>>,
+    /// Ignores the pauses after failures.
+    pub retry_now: bool,
+    /// See [`dry_run`].
+    pub dry_run: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct StepRan {
-    pub step: &'static str,
-    /// `ok`, `failed` or `skipped`.
-    pub status: &'static str,
-    /// The result, or the error message.
-    pub detail: Value,
-}
-
-/// The zone of the cron expressions.
-pub fn zone(settings: &Settings) -> Result<Zone> {
-    let named = settings.text(&setting::TIME_ZONE)?;
-    Ok(if named.as_deref() == Some("local") { Zone::Local } else { Zone::Utc })
-}
-
-pub fn cron(settings: &Settings, setting: &Setting) -> Result<Cron> {
-    let text = settings.text(setting)?.unwrap_or_default();
-    Cron::parse(&text)
-        .map_err(|reason| Error::usage(format!("the setting {} cannot be used: {reason}", setting.name)))
-}
-
-/// Runs every due job. `now`, if given, stands for the present in everything that it does. Fails inside a
-/// transaction of the caller, or if somebody has held the lock for too long.
-pub fn run_due(caller: &Caller, now: Option<DateTime<Utc>>) -> Result<Vec<Ran>> {
+/// Runs every due job. Fails inside a transaction of the caller, or if somebody has held the lock for too
+/// long.
+pub fn run_due(caller: &Caller, options: Options) -> Result<Vec<Ran>> {
+    let clock = options.now.map(Clock::showing).unwrap_or_default();
+    let call = Call { retry_now: options.retry_now };
+    if options.dry_run {
+        return caller.by_clock(clock, || dry_run::would_run(caller, &call));
+    }
     let file = check(caller)?;
     let Some(_lock) = lock::take(caller, &file)? else {
         return Ok(Vec::new());
     };
-    let clock = now.map(Clock::showing).unwrap_or_default();
-    caller.by_clock(clock, || run_all(caller, &file))
+    caller.by_clock(clock, || run_all(caller, &file, &call))
 }
 
 /// Fails unless the caller's database can have a schedule, and another connection may write it now; returns
@@ -93,7 +72,7 @@ pub fn check(caller: &Caller) -> Result<std::path::PathBuf> {
     let conn = caller.connection();
     refuse_transaction(conn)?;
     let Some(file) = caller.file() else {
-        return Err(Error::usage("an in-memory or temporary database has no schedule"));
+        return Err(no_schedule());
     };
     let caller_state = caller.state()?;
     if caller_state.excludes_others() {
@@ -119,9 +98,9 @@ fn refuse_transaction(conn: &Connection) -> Result<()> {
     ))
 }
 
-fn run_all(caller: &Caller, file: &Path) -> Result<Vec<Ran>> {
+fn run_all(caller: &Caller, file: &Path, call: &Call) -> Result<Vec<Ran>> {
     let mut ran = Vec::new();
-    match run_each(caller, file, &mut ran) {
+    match run_each(caller, file, call, &mut ran) {
         Ok(()) => Ok(ran),
         Err(error) if ran.is_empty() => {
             Err(error.if_interrupted("no job was run to its end; call again for the rest"))
@@ -134,37 +113,28 @@ fn run_all(caller: &Caller, file: &Path) -> Result<Vec<Ran>> {
     }
 }
 
-fn run_each(caller: &Caller, file: &Path, ran: &mut Vec<Ran>) -> Result<()> {
+fn run_each(caller: &Caller, file: &Path, call: &Call, ran: &mut Vec<Ran>) -> Result<()> {
     let conn = caller.connection();
     let mut log = None;
     let mut faults = Vec::new();
     for job in &JOBS {
         // Anew for each job: the one before may have taken long.
-        let settings = Settings::of(conn)?;
-        let zone = zone(&settings)?;
-        let cron = match cron(&settings, job.cron) {
-            Ok(cron) => cron,
+        let look = match look(caller, job, call.retry_now)? {
+            Ok(look) => look,
             Err(error) => {
                 faults.push(error.message().to_owned());
                 continue;
             }
         };
-        let record = job_record(conn, job.name)?;
-        if record.last_status.as_deref() == Some("running") {
+        if look.record.last_status.as_deref() == Some("running") {
             opened(&mut log, caller, file)?;
         }
-        let now = caller.now();
-        match judge(&cron, zone, &record.past, now) {
-            Verdict::Waits { forget_beyond: Some(done), .. } => {
-                opened(&mut log, caller, file)?.done(job.name, None, done, &record.past)?;
-            }
-            Verdict::Waits { .. } => {}
-            Verdict::Due { due, attempt } => {
-                let slot = Slot { job: job.name, due, attempt };
-                let log = opened(&mut log, caller, file)?;
-                let run = Run { caller, log, job, slot, now, past: &record.past };
-                ran.push(run.run()?);
-            }
+        if let Verdict::Waits { forget_beyond: Some(done), .. } = look.verdict {
+            opened(&mut log, caller, file)?.done(job.name, None, done, &look.record.past)?;
+        }
+        if let Some(due) = look.due(job) {
+            let log = opened(&mut log, caller, file)?;
+            ran.push(Attempt { caller, log, call, due: &due }.run()?);
         }
     }
     if let Some(log) = &log {
@@ -173,10 +143,7 @@ fn run_each(caller: &Caller, file: &Path, ran: &mut Vec<Ran>) -> Result<()> {
             Err(error) => faults.push(error.message().to_owned()),
         }
     }
-    if faults.is_empty() {
-        return Ok(());
-    }
-    Err(Error::usage(format!("{}; everything else that was due was run, see queue_history()", faults.join("; "))))
+    refuse_faults(&faults, "everything else that was due was run, see queue_history()")
 }
 
 fn opened<'s, 'a>(log: &'s mut Option<LogWriter<'a>>, caller: &'a Caller, file: &Path) -> Result<&'s LogWriter<'a>> {
@@ -187,89 +154,5 @@ fn opened<'s, 'a>(log: &'s mut Option<LogWriter<'a>>, caller: &'a Caller, file: 
             log.mark_interrupted()?;
             Ok(none.insert(log))
         }
-    }
-}
-
-struct Run<'a> {
-    caller: &'a Caller,
-    log: &'a LogWriter<'a>,
-    job: &'static Job,
-    slot: Slot<'static>,
-    /// When the job was found to be due.
-    now: DateTime<Utc>,
-    past: &'a Past,
-}
-
-impl Run<'_> {
-    fn run(&self) -> Result<Ran> {
-        let started = self.caller.now();
-        self.log.begin(self.slot, started)?;
-        let mut steps: Vec<StepRan> = Vec::new();
-        for &step in self.job.steps {
-            let ran = self.step(step, &steps);
-            steps.push(ran.map_err(|error| self.ended(error, step, &steps))?);
-        }
-        let fine = steps.iter().all(|step| step.status == "ok");
-        let status = if fine { "ok" } else { "failed" };
-        // Done until now, not only until the due time: else a changed cron expression would make the job due
-        // for a time in the past that the old one did not have.
-        if fine {
-            self.log.done(self.job.name, Some(status), self.now, self.past)?;
-        } else {
-            self.log.fail(self.job.name, status)?;
-        }
-        Ok(Ran {
-            job: self.job.name,
-            due_utc: clock::sqlite_text(self.slot.due),
-            attempt: self.slot.attempt,
-            started_utc: clock::sqlite_text(started),
-            finished_utc: clock::sqlite_text(self.caller.now()),
-            status,
-            steps,
-        })
-    }
-
-    /// Ends the job with an error of the call. If that cannot be recorded either, the next call records it.
-    fn ended(&self, error: Error, step: Step, done: &[StepRan]) -> Error {
-        let _ = self.log.after_interrupt(LogWriter::mark_interrupted);
-        let done: Vec<&str> = done.iter().map(|step| step.step).collect();
-        let done = if done.is_empty() { "no step".into() } else { done.join(", ") };
-        error.context(format!(
-            "the job {} ended in its step {} ({done} had ended before)",
-            self.job.name,
-            step.name()
-        ))
-    }
-
-    fn step(&self, step: Step, before: &[StepRan]) -> Result<StepRan> {
-        let name = step.name();
-        if let Some(detail) = self.log.read(|conn| done_before(conn, self.slot, name))? {
-            let detail = serde_json::from_str(&detail).unwrap_or(Value::String(detail));
-            if step.stands(self.caller, &detail)? {
-                return Ok(StepRan { step: name, status: "ok", detail });
-            }
-        }
-        let number = self.log.begin_step(self.slot, name, self.caller.now())?;
-        let of = |needed: Step| before.iter().find(|ran| ran.step == needed.name());
-        let lacking = step.needs().iter().find(|&&needed| of(needed).is_none_or(|ran| ran.status != "ok"));
-        let (status, detail) = match lacking {
-            Some(lacking) => ("skipped", Value::String(format!("without {} this is not done", lacking.name()))),
-            None => {
-                let backup = of(Step::Backup).and_then(|ran| ran.detail.get("id")).and_then(Value::as_str);
-                match self.caller.serve(|caller| step.run(caller, self.job, backup)) {
-                    Ok(detail) => ("ok", detail),
-                    Err(error) if error.primary_code() == ffi::SQLITE_INTERRUPT => {
-                        let now = self.caller.now();
-                        let _ =
-                            self.log.after_interrupt(|log| log.end_step(number, "interrupted", error.message(), now));
-                        return Err(error);
-                    }
-                    Err(error) => ("failed", Value::String(error.message().into())),
-                }
-            }
-        };
-        let text = detail.as_str().map_or_else(|| detail.to_string(), str::to_owned);
-        self.log.end_step(number, status, &text, self.caller.now())?;
-        Ok(StepRan { step: name, status, detail })
     }
 }

@@ -219,9 +219,22 @@ class Queue:
         """All settings."""
         return [results.Setting.of(row) for row in self._handle.call("qk_settings", [])]
 
-    def run_due(self, now: Now | None = None) -> list[results.JobRun]:
-        """Runs the jobs that are due, each once however many processes call this."""
-        rows = self._handle.call("qk_run_due", [arguments.moment(now)])
+    def run_due(
+        self,
+        now: Now | None = None,
+        *,
+        retry_now: bool | None = None,
+        dry_run: bool | None = None,
+    ) -> list[results.JobRun]:
+        """Runs the jobs that are due, each once however many processes call this.
+
+        `retry_now` ignores the pauses after failures; `dry_run` only says what would be run.
+        """
+        given = arguments.moment(now)
+        if retry_now is not None or dry_run is not None:
+            time = None if given is None else given.decode("utf-8", "surrogateescape")
+            given = arguments.options(now=time, retry_now=retry_now, dry_run=dry_run)
+        rows = self._handle.call("qk_run_due", [given])
         return [results.JobRun.of(row) for row in rows]
 
     def schedule(self) -> list[results.ScheduledJob]:

@@ -304,10 +304,10 @@ class ScheduledJob(Result):
 
 @dataclass(frozen=True)
 class StepRun(Result):
-    """A step of a job that ran."""
+    """A step of a job that ran, or would be run."""
 
     step: str
-    #: `ok`, `failed` or `skipped`.
+    #: `ok`, `failed` or `skipped`; of a dry run `due` or `skipped`.
     status: str
     #: What it came to, or the error in words.
     detail: Any
@@ -319,16 +319,17 @@ def _steps(steps: list[Mapping[str, Any]]) -> list[StepRun]:
 
 @dataclass(frozen=True)
 class JobRun(Result):
-    """A job that was due and ran."""
+    """A job that was due and ran, or of a dry run, would be run."""
 
     job: str
     #: Which of its times it ran for.
     due_utc: str
     #: Which attempt at that it was, from 1.
     attempt: int
-    started_utc: str
-    finished_utc: str
-    #: `ok`, or `failed` when any step was.
+    #: None in a dry run, like the next.
+    started_utc: str | None
+    finished_utc: str | None
+    #: `ok`, or `failed` when any step was; `due` in a dry run.
     status: str
     steps: list[StepRun] = field(metadata={"convert": _steps})
 

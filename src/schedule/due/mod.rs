@@ -38,6 +38,12 @@ impl Past {
         aside.into_iter().chain(self.earlier.iter().copied()).take(MOST_EARLIER).collect()
     }
 
+    /// The same without the pause before a failed job is retried.
+    pub fn without_pause(self) -> Self {
+        let failing = self.failing.map(|failing| Failing { tried: DateTime::<Utc>::MIN_UTC, ..failing });
+        Self { failing, ..self }
+    }
+
     /// Until when its times are done, by the clock that shows `now`.
     fn done_by(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         // The clock has continued from there.

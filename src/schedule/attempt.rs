@@ -1,0 +1,94 @@
+//! Runs a due job, step by step, and records it.
+
+use rusqlite::ffi;
+use serde_json::Value;
+
+use super::course::{Call, Course};
+use super::job::Step;
+use super::log::read::done_before;
+use super::log::write::LogWriter;
+use super::pending::Due;
+use super::ran::{Ran, StepRan};
+use crate::clock;
+use crate::connection::Caller;
+use crate::error::{Error, Result};
+
+pub struct Attempt<'a> {
+    pub caller: &'a Caller,
+    pub log: &'a LogWriter<'a>,
+    pub call: &'a Call,
+    pub due: &'a Due,
+}
+
+impl Attempt<'_> {
+    pub fn run(&self) -> Result<Ran> {
+        let started = self.caller.now();
+        self.log.begin(self.due.slot, started)?;
+        let mut steps: Vec<StepRan> = Vec::new();
+        for &step in self.due.job.steps {
+            let ran = self.step(step, &steps);
+            steps.push(ran.map_err(|error| self.ended(error, step, &steps))?);
+        }
+        let fine = steps.iter().all(|step| step.status == "ok");
+        let status = if fine { "ok" } else { "failed" };
+        // Done until now, not only until the due time: else a changed cron expression would make the job due
+        // for a time in the past that the old one did not have.
+        if fine {
+            self.log.done(self.due.job.name, Some(status), self.due.now, &self.due.past)?;
+        } else {
+            self.log.fail(self.due.job.name, status)?;
+        }
+        Ok(Ran {
+            job: self.due.job.name,
+            due_utc: clock::sqlite_text(self.due.slot.due),
+            attempt: self.due.slot.attempt,
+            started_utc: Some(clock::sqlite_text(started)),
+            finished_utc: Some(clock::sqlite_text(self.caller.now())),
+            status,
+            steps,
+        })
+    }
+
+    /// Ends the job with an error of the call. If that cannot be recorded either, the next call records it.
+    fn ended(&self, error: Error, step: Step, done: &[StepRan]) -> Error {
+        let _ = self.log.after_interrupt(LogWriter::mark_interrupted);
+        let done: Vec<&str> = done.iter().map(|step| step.step).collect();
+        let done = if done.is_empty() { "no step".into() } else { done.join(", ") };
+        error.context(format!(
+            "the job {} ended in its step {} ({done} had ended before)",
+            self.due.job.name,
+            step.name()
+        ))
+    }
+
+    fn step(&self, step: Step, before: &[StepRan]) -> Result<StepRan> {
+        let name = step.name();
+        let done = || self.log.read(|conn| done_before(conn, self.due.slot, name));
+        match self.call.course(self.caller, self.due, step, done)? {
+            Course::Done(detail) => return Ok(StepRan { step: name, status: "ok", detail }),
+            Course::Due => {}
+        }
+        let number = self.log.begin_step(self.due.slot, name, self.caller.now())?;
+        let of = |needed: Step| before.iter().find(|ran| ran.step == needed.name());
+        let lacking = step.needs().iter().find(|&&needed| of(needed).is_none_or(|ran| ran.status != "ok"));
+        let (status, detail) = match lacking {
+            Some(lacking) => ("skipped", Value::String(format!("without {} this is not done", lacking.name()))),
+            None => {
+                let backup = of(Step::Backup).and_then(|ran| ran.detail.get("id")).and_then(Value::as_str);
+                match self.caller.serve(|caller| step.run(caller, self.due.job.name, backup)) {
+                    Ok(detail) => ("ok", detail),
+                    Err(error) if error.primary_code() == ffi::SQLITE_INTERRUPT => {
+                        let now = self.caller.now();
+                        let _ =
+                            self.log.after_interrupt(|log| log.end_step(number, "interrupted", error.message(), now));
+                        return Err(error);
+                    }
+                    Err(error) => ("failed", Value::String(error.message().into())),
+                }
+            }
+        };
+        let text = detail.as_str().map_or_else(|| detail.to_string(), str::to_owned);
+        self.log.end_step(number, status, &text, self.caller.now())?;
+        Ok(StepRan { step: name, status, detail })
+    }
+}
