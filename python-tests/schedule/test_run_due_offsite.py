@@ -75,6 +75,17 @@ def names(directory: Path) -> set[str]:
     return {Path(entry["backup_path"]).name for entry in catalog(directory)}
 
 
+def times(one: Any) -> tuple[str, str | None]:
+    """A job, and for which of its times it is run."""
+    return one["job"], one.get("due_utc") if one["job"] != "offsite" else None
+
+
+def written(queue: Queue) -> dict[str, int]:
+    """When each file was last written; SQLite makes an empty -wal when it opens a database."""
+    files = [path for path in queue.directory.rglob("*") if path.is_file() and path.stat().st_size]
+    return {path.name: path.stat().st_mtime_ns for path in files if path.suffix != ".db-shm"}
+
+
 def in_the_way(remote: Path) -> Path:
     """A file where the remote's disk would be mounted."""
     remote.parent.write_text("not mounted")
@@ -231,3 +242,72 @@ def test_while_another_process_copies_the_jobs_run_and_it_tells(
     (told,) = listener.take()
     assert told.title.endswith("daily backup, weekly backup, monthly backup and offsite push done")
     assert listener.beats == 1
+
+
+def test_retry_now_waits_for_no_pause(run_due: RunDue, queue: Queue, remote: Path) -> None:
+    obstacle = in_the_way(remote)
+    for minute in (0, 1, 2):
+        run_due(f"2019-01-03 12:0{minute}:00", status=1)
+    assert run_due("2019-01-03 12:02:30", status=1) == []
+    ran = run_due("2019-01-03 12:02:40", "--retry-now", status=1)
+    assert steps(ran) == {"push": "failed"}
+    kept = queue.backups.rename(queue.directory / "kept")
+    queue.backups.write_text("in the way")
+    run_due("2019-01-04 02:00:00", "--no-offsite", status=1)
+    queue.backups.unlink()
+    kept.rename(queue.backups)
+    obstacle.unlink()
+    assert run_due("2019-01-04 02:00:10", "--no-offsite", status=1) == []
+    ran = run_due("2019-01-04 02:00:20", "--retry-now")
+    assert steps(ran, "daily")["backup"] == "ok"
+    assert steps(ran) == {"push": "ok", "rotate remote": "ok"}
+
+
+def test_a_dry_run_says_what_the_run_then_does_and_touches_nothing(
+    run_due: RunDue, queue: Queue, remote: Path, listener: Listener
+) -> None:
+    run_due(FIRST)
+    listener.take()
+    beats, obstacle = listener.beats, None
+    for now, broken in (
+        ("2019-01-03 12:01:00", False),
+        ("2019-01-03 13:00:00", False),
+        ("2019-01-04 02:00:00", True),
+        ("2019-01-04 02:00:10", True),
+        ("2019-01-04 02:00:20", True),
+        ("2019-01-04 02:30:00", False),
+    ):
+        if broken and obstacle is None:
+            remote.rename(remote.with_name("aside"))
+            remote.write_text("in the way")
+            obstacle = remote
+        elif obstacle is not None and not broken:
+            obstacle.unlink()
+            remote.with_name("aside").rename(remote)
+            obstacle = None
+        failed_before = queue.query(
+            "SELECT status FROM queuekeeper_log WHERE step = 'push' ORDER BY id DESC LIMIT 1"
+        )
+        before = written(queue)
+        planned = run_due(now, "--dry-run", status=int(failed_before == [("failed",)]))
+        assert written(queue) == before
+        assert (listener.messages, listener.beats) == ([], beats)
+        ran = run_due(now, status=int(broken))
+        beats = listener.beats
+        listener.take()
+        done = [each for each in map(times, ran) if each[0] != "notify"]
+        assert list(map(times, planned)) == done, now
+        assert {one["status"] for one in planned} <= {"due"}
+        if not broken:
+            assert steps(planned).keys() == steps(ran).keys()
+            assert steps(planned, "daily").keys() == steps(ran, "daily").keys()
+
+
+def test_a_dry_run_of_a_database_that_is_not_there_tells_nobody(
+    call: CommandLine, queue: Queue, listener: Listener
+) -> None:
+    gone = queue.path.with_name("gone.db")
+    done = call("run-due", gone, "--dry-run", "--notify", listener.ntfy)
+    assert done.status == 3, done
+    assert listener.messages == []
+    assert not [path for path in queue.directory.iterdir() if path.name.startswith("gone")]

@@ -45,6 +45,7 @@ class ElsewhereError(Exception):
 
 def copy(
     queue: Queue,
+    history: Sequence[HistoryEntry],
     file: Path,
     configuration: Configuration,
     present: datetime,
@@ -58,15 +59,35 @@ def copy(
     """
     if not configuration.has("remote"):
         return None
-    if not wanted(queue, present, at_once=at_once):
+    if not wanted(queue, history, present, at_once=at_once):
         return None
     with locked(Path(f"{file}{LOCK}"), beside(file)) as held:
         if held is None:
             raise ElsewhereError
         # Perhaps the other one was done between the question and the lock.
-        if not wanted(queue, present, at_once=at_once):
+        if not wanted(queue, queue.history(), present, at_once=at_once):
             return None
         return _Copying(queue, configuration, now).run()
+
+
+def planned(
+    queue: Queue,
+    history: Sequence[HistoryEntry],
+    configuration: Configuration,
+    present: datetime,
+    jobs: Sequence[JobRun],
+    *,
+    at_once: bool,
+) -> JobRun | None:
+    """What `copy` would do after these jobs, which would run; nothing is written."""
+    makes = any(step.step == "backup" and step.status == DUE for job in jobs for step in job.steps)
+    if not configuration.has("remote"):
+        return None
+    if not makes and not wanted(queue, history, present, at_once=at_once):
+        return None
+    steps = [PUSH, *([ROTATE] if configuration.text("remote_keep") is not None else [])]
+    due = [{"step": step, "status": DUE} for step in steps]
+    return JobRun.of({"job": JOB, "attempt": 1, "status": DUE, "steps": due})
 
 
 def all_copied(history: Sequence[HistoryEntry]) -> bool:
@@ -80,9 +101,10 @@ def newest(history: Sequence[HistoryEntry], step: str) -> HistoryEntry | None:
     return next((row for row in history if is_about(row, JOB, step)), None)
 
 
-def wanted(queue: Queue, present: datetime, *, at_once: bool = False) -> bool:
+def wanted(
+    queue: Queue, history: Sequence[HistoryEntry], present: datetime, *, at_once: bool = False
+) -> bool:
     """Whether there is something to do, and it is time to do it."""
-    history = queue.history()
     pushed, backups = newest(history, PUSH), _listed(queue)
     changed = pushed is None or Detail.of(pushed.detail).text("catalog") != _mark(backups)
     something = (changed and bool(backups)) or not all_copied(history)

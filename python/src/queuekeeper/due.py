@@ -32,6 +32,7 @@ from queuekeeper import _news as news
 from queuekeeper import _queue as queues
 from queuekeeper._arguments import Now
 from queuekeeper._broken import Broken, broken
+from queuekeeper._copies import DUE
 from queuekeeper._failing import is_time, jobs_off
 from queuekeeper._lock import Held, locked
 from queuekeeper._log import RUNNING, is_about, record
@@ -62,7 +63,7 @@ class Outcome:
     def failed(self) -> bool:
         """Whether anything failed or is broken, or a step that was done warns."""
         undelivered = any(each.failure for each in self.deliveries)
-        done_badly = any(job.status != "ok" for job in self.jobs)
+        done_badly = any(job.status not in ("ok", DUE) for job in self.jobs)
         return undelivered or bool(self.warnings) or done_badly or bool(self.broken)
 
     @property
@@ -83,22 +84,27 @@ def run_due(
     path: str | os.PathLike[str],
     configuration: Configuration | None = None,
     now: Now | None = None,
+    *,
+    retry_now: bool = False,
+    dry_run: bool = False,
 ) -> Outcome:
     """Does all that is due for the queue at that path, and tells the operator.
 
-    What keeps it from running at all is raised, after it was told.
+    `retry_now` ignores the pauses after failures. `dry_run` says what would be done: nothing is
+    written, sent or locked. What keeps it from running at all is raised, after it was told.
     """
     configuration = configuration or Configuration()
     places = notifications.addresses(configuration)
-    options = _Options(now, arguments.present(now), False)
+    options = _Options(now, arguments.present(now), retry_now)
     try:
         with queues.open(path) as queue:
             call = _Call(queue, Path(path).resolve(), configuration, places, options)
-            return call.run()
+            return call.plan() if dry_run else call.run()
     except (BusyError, InterruptError):
         raise
     except Error as error:
-        _unusable.tell(Path(path), places, configuration, error)
+        if not dry_run:
+            _unusable.tell(Path(path), places, configuration, error)
         raise
 
 
@@ -134,14 +140,33 @@ class _Call:
     def run(self) -> Outcome:
         history = self._queue.history()
         self._run_jobs(history)
-        alone = self._copy()
         if self._outcome != Outcome():
+            history = self._queue.history()
+        done = len(self._outcome.jobs)
+        alone = self._copy(history)
+        if len(self._outcome.jobs) > done:
             history = self._queue.history()
         if self._is_something_to_tell(history):
             with locked(self._lock, beside(self._file)) as held:
                 if held is not None:
                     self._tell(held, alone)
             history = self._queue.history()
+        self._outcome.broken = self._broken(history)
+        return self._outcome
+
+    def plan(self) -> Outcome:
+        """What `run` would do."""
+        self._outcome.jobs = self._queue.run_due(self._now, dry_run=True, **self._retrying)
+        history = self._queue.history()
+        ran = _copies.planned(
+            self._queue,
+            history,
+            self._configuration,
+            self._present,
+            self._outcome.jobs,
+            at_once=self._retry_now,
+        )
+        self._outcome.jobs += [ran] if ran else []
         self._outcome.broken = self._broken(history)
         return self._outcome
 
@@ -152,12 +177,16 @@ class _Call:
     def _settings(self) -> dict[str, Any]:
         return {each.name: each.value for each in self._queue.settings()}
 
+    @property
+    def _retrying(self) -> dict[str, Any]:
+        return {"retry_now": True} if self._retry_now else {}
+
     def _run_jobs(self, history: list[HistoryEntry]) -> None:
         self._outcome.deliveries += notifications.greet(
             self._queue, history, self._places, self._now
         )
         try:
-            self._outcome.jobs += self._queue.run_due(self._now)
+            self._outcome.jobs += self._queue.run_due(self._now, **self._retrying)
         except (BusyError, InterruptError):
             raise
         except Error as error:
@@ -169,11 +198,12 @@ class _Call:
         if before is not None and before.status == "failed":
             record(self._queue, JOB, RUN, "ok", None, self._now)
 
-    def _copy(self) -> bool:
+    def _copy(self, history: list[HistoryEntry]) -> bool:
         """Copies the backups; false if another process does."""
         try:
             ran = _copies.copy(
                 self._queue,
+                history,
                 self._file,
                 self._configuration,
                 self._present,

@@ -28,8 +28,8 @@ from queuekeeper.results import JobRun
 EPILOG = """\b
 Exit status:
   0    all that was due is done, or nothing was, and nothing is broken
-  1    something is broken: a step of a job, an upload, a notification, the heartbeat, the newest
-       backup lacks tasks; in every call, until it works again
+  1    something is broken, in every call until it works again: a step of a
+       job, an upload, a notification, the heartbeat; the newest backup warns
   2    the database is damaged, as the weekly job has found
   3    it could not run, or not all of it: a setting, no database
   4    others hold a lock on the database
@@ -52,6 +52,8 @@ file, too.
 @click.option("--remote", metavar="REMOTE", help="Where the backups are copied to, by rclone.")
 @click.option("--remote-keep", metavar="KEEP", help="By which policy the remote is rotated.")
 @click.option("--no-offsite", is_flag=True, help="Copy nothing, whatever is configured.")
+@click.option("--retry-now", is_flag=True, help="Try what failed again now, without a pause.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--env-file", metavar="FILE", help="Read this file, and no .env.")
 @common
 def run_due(
@@ -59,6 +61,8 @@ def run_due(
     db: str | None,
     now: str | None,
     env_file: str | None,
+    retry_now: bool,
+    dry_run: bool,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -79,7 +83,7 @@ def run_due(
     try:
         configuration = Configuration(flags, env_file=env_file)
         path = database_of(named, configuration)
-        outcome = due.run_due(path, configuration, now)
+        outcome = due.run_due(path, configuration, now, retry_now=retry_now, dry_run=dry_run)
     except InterruptError:
         raise
     except BusyError as error:
