@@ -14,7 +14,8 @@
 //! | `backup` | snapshot, artifacts, catalog; takes, verifies, restores, rotates and deletes backups |
 //! | `retention` | policies and plans: which backups to keep; pure |
 //! | `schedule` | which jobs are due, running them, and the log |
-//! | `upkeep` | health, statistics, integrity, VACUUM, ANALYZE |
+//! | `health` | the metrics of the queue's health |
+//! | `upkeep` | statistics, integrity, VACUUM, ANALYZE |
 //! | `checkpoint` | checkpoints that race no commit |
 //! | `cron` | cron expressions; pure |
 //! | `queue` | the queue's tables, leases and depth |
@@ -44,6 +45,7 @@ mod ffi;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod health;
 mod host;
 mod json;
 mod memory;

@@ -1,7 +1,6 @@
-//! Upkeep: health, statistics, integrity, VACUUM.
+//! Upkeep: statistics, integrity, VACUUM.
 
 pub mod analyze;
-pub mod health;
 pub mod integrity;
 pub mod optimize;
 pub mod rowids;

@@ -6,9 +6,10 @@ use super::{each, integer, text};
 use crate::calls::arguments::Arguments;
 use crate::connection::Caller;
 use crate::error::Result;
+use crate::health;
 use crate::phase::Phase;
 use crate::settings::Settings;
-use crate::upkeep::{health, integrity, stats};
+use crate::upkeep::{integrity, stats};
 
 pub(crate) fn integrity_rows(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     let most = arguments.integer_if_given(1, "max_errors")?.unwrap_or(integrity::DEFAULT_MAX_ERRORS);

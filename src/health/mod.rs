@@ -20,7 +20,6 @@ mod tasks;
 use chrono::TimeDelta;
 use rusqlite::types::Value;
 
-use super::stats::{self, Stats};
 use crate::backup::find;
 use crate::checkpoint::has_wal_reset_bug;
 use crate::clock;
@@ -29,6 +28,7 @@ use crate::error::Result;
 use crate::progress::Watch;
 use crate::settings::registry as setting;
 use crate::settings::{Setting, Settings};
+use crate::upkeep::stats::{self, Stats};
 
 /// Tolerated clock difference of machines that back up the same database.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
