@@ -233,9 +233,11 @@ pub unsafe extern "C" fn qk_run_due(queue: *mut QkQueue, now: *const c_char, res
     unsafe { ask("qk_run_due", queue, operations::run_due, [text(now)], result) }
 }
 
-/// Lists the jobs and when each is due. See the SQL table `queue_schedule()`.
+/// Lists the jobs and when each is due, and the copies off-site. See the SQL table `queue_schedule()`.
 ///
-/// `*result`: JSON, an array of objects with `job`, `cron`, `last_run_utc`, `next_due_utc` and `last_status`.
+/// `*result`: JSON, an array of objects with `job`, `cron`, `last_run_utc`, `next_due_utc` and `last_status`. The last may be
+/// `offsite`, where the setting `remote` or the log tells of copies: its `cron` is null, and its `next_due_utc` is when a failed one
+/// is tried again.
 ///
 /// # Safety
 ///

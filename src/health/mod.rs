@@ -2,7 +2,8 @@
 //!
 //! # Promise
 //!
-//! - One row per metric, always the same ones in the same order. `level` is `ok`, `warning` or `critical`:
+//! - One row per metric, always the same ones in the same order, but for `offsite_age`, which is there where
+//!   backups are copied elsewhere. `level` is `ok`, `warning` or `critical`:
 //!   the value is above (for free disk space, below) the threshold. `action` says what to do, and is NULL if
 //!   the level is ok. A metric without meaning here (free disk space of a database in memory, stale leases
 //!   without a task table) has no value, and is ok.
@@ -15,6 +16,7 @@
 //!   `queue_integrity()` does.
 
 mod deletions;
+mod schedule;
 mod tasks;
 
 use chrono::TimeDelta;
@@ -76,8 +78,10 @@ pub fn health(caller: &Caller) -> Result<Vec<Metric>> {
     let mut metrics: Vec<Metric> = [SIZE, WAL, FRAGMENTATION].iter().map(measured).collect();
     metrics.extend(tasks::metrics(caller, &settings));
     metrics.extend([DISK, BACKUP].iter().map(measured));
+    metrics.extend(schedule::is_copied(caller, &settings).then_some(&schedule::OFFSITE).map(measured));
     metrics.push(tasks::tasks_missing(caller));
     metrics.push(deletions::failed(caller));
+    metrics.push(schedule::failing_steps(caller));
     metrics.extend([version(&stats), journal(&stats), patience(caller)?]);
     Ok(metrics)
 }
@@ -154,12 +158,16 @@ const BACKUP: Gauge = Gauge {
 
 /// Hours since the newest verified backup of this database. One with a future time, by a wrong clock, would
 /// look new until then, and is ignored. A database in memory has no backups.
-#[allow(clippy::cast_precision_loss)] // Seconds stay far below 2^53.
 fn backup_age(caller: &Caller, _stats: &Stats) -> Result<Option<f64>> {
     let verified = find::verified(caller, &mut Watch::new(caller, None))?;
     let ages =
         verified.iter().filter_map(|entry| clock::parse_rfc3339(&entry.created_at)).map(|made| caller.now() - made);
-    Ok(ages.filter(|age| *age >= -CLOCKS_DIFFER).min().map(|age| age.num_seconds() as f64 / 3600.0))
+    Ok(ages.filter(|age| *age >= -CLOCKS_DIFFER).min().map(hours))
+}
+
+#[allow(clippy::cast_precision_loss)] // Seconds stay far below 2^53.
+fn hours(age: TimeDelta) -> f64 {
+    age.num_seconds() as f64 / 3600.0
 }
 
 impl Gauge {

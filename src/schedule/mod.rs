@@ -12,6 +12,8 @@
 //! | [`ran`] | what it came to |
 //! | [`lock`] | one call at a time, and the error if it is held too long |
 //! | [`external`] | records others' steps, such as the off-site copy |
+//! | [`offsite`] | how the off-site copies stand, by the log |
+//! | [`failing`] | the steps that fail now |
 //! | [`log`] | what ran, with results, in tables of the database |
 //!
 //! No process of ours waits: whoever calls `queue_run_due()` often enough drives the schedule.
@@ -21,9 +23,11 @@ mod course;
 mod dry_run;
 pub mod due;
 pub mod external;
+pub mod failing;
 pub mod job;
 mod lock;
 pub mod log;
+pub mod offsite;
 mod pending;
 mod ran;
 pub mod run;
@@ -40,15 +44,17 @@ use due::{Verdict, judge};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
     pub job: &'static str,
-    /// Or `off`; with ` (cannot be used)` appended if invalid.
-    pub cron: String,
+    /// Or `off`; with ` (cannot be used)` appended if invalid; `None` for the off-site copies, which have no time
+    /// of their own.
+    pub cron: Option<String>,
     /// When it last began, UTC.
     pub last_run: Option<String>,
-    /// UTC; in the past if it is due.
+    /// UTC; in the past if it is due. Of off-site copies, when they are tried again after a failure.
     pub next_due: Option<String>,
     pub last_status: Option<String>,
 }
 
+/// The jobs, then the off-site copies where there are any.
 pub fn schedule(caller: &Caller) -> Result<Vec<Planned>> {
     let conn = caller.connection();
     let settings = Settings::of(conn)?;
@@ -63,13 +69,21 @@ pub fn schedule(caller: &Caller) -> Result<Vec<Planned>> {
         };
         Ok(Planned {
             job: job.name,
-            cron: cron.map_or_else(|_| unusable(&settings, job.cron), |cron| cron.text().to_owned()),
+            cron: Some(cron.map_or_else(|_| unusable(&settings, job.cron), |cron| cron.text().to_owned())),
             last_run: record.last_run,
             next_due: next.map(clock::sqlite_text),
             last_status: record.last_status,
         })
     });
-    planned.collect()
+    let mut planned = planned.collect::<Result<Vec<_>>>()?;
+    planned.extend(offsite::of(caller, &settings)?.map(|offsite| Planned {
+        job: offsite::JOB,
+        cron: None,
+        last_run: offsite.last_run,
+        next_due: offsite.next.map(clock::sqlite_text),
+        last_status: offsite.last_status,
+    }));
+    Ok(planned)
 }
 
 fn unusable(settings: &Settings, setting: &Setting) -> String {

@@ -108,6 +108,10 @@ settings! {
         "queue_health: age of the newest verified backup in hours above which to warn";
     BACKUP_HOURS_CRITICAL, "backup_hours_critical", AMOUNT, Count(50),
         "queue_health: age of the newest verified backup in hours that is critical";
+    OFFSITE_HOURS_WARNING, "offsite_hours_warning", AMOUNT, Count(26),
+        "queue_health: hours since the last push off-site that was done above which to warn";
+    OFFSITE_HOURS_CRITICAL, "offsite_hours_critical", AMOUNT, Count(50),
+        "queue_health: hours since the last push off-site that was done that are critical";
 
     CRON_HOURLY, "cron_hourly", Kind::Checked(cron, CRON), Word("0 * * * *"), "when the hourly job is due; off: never";
     CRON_DAILY, "cron_daily", Kind::Checked(cron, CRON), Word("0 2 * * *"), "when the daily job is due; off: never";

@@ -57,7 +57,7 @@ EXAMPLES = {
     for each in OFFERED
 }
 
-#: The metrics of queue_health(), in their order.
+#: The metrics of queue_health(), in their order, but for `offsite_age`, which not every queue has.
 METRICS = [
     "database_size",
     "wal_size",
@@ -70,6 +70,7 @@ METRICS = [
     "backup_age",
     "tasks_missing",
     "failed_deletions",
+    "failing_steps",
     "sqlite_version",
     "journal_mode",
     "busy_timeout",

@@ -288,7 +288,7 @@ class _Call:
 
     def _schedule(self) -> list[ScheduledJob]:
         try:
-            return self._queue.schedule()
+            return [each for each in self._queue.schedule() if each.cron is not None]
         except BusyError:
             raise
         except Error:

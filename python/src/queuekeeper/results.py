@@ -293,10 +293,11 @@ class Optimization(Result):
 
 @dataclass(frozen=True)
 class ScheduledJob(Result):
-    """A job of the schedule."""
+    """A job of the schedule, or the copies off-site (`offsite`)."""
 
     job: str
-    cron: str
+    #: None of the copies off-site, which have no time of their own.
+    cron: str | None
     last_run_utc: str | None
     next_due_utc: str | None
     last_status: str | None

@@ -10,7 +10,7 @@ use crate::schedule::{self, log};
 
 pub(crate) fn schedule_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
     each(schedule::schedule(caller)?, |row| {
-        vec![text(Some(row.job)), text(Some(row.cron)), text(row.last_run), text(row.next_due), text(row.last_status)]
+        vec![text(Some(row.job)), text(row.cron), text(row.last_run), text(row.next_due), text(row.last_status)]
     })
 }
 

@@ -112,7 +112,8 @@ pub fn judge(cron: &Cron, zone: Zone, past: &Past, now: DateTime<Utc>) -> Verdic
     }
 }
 
-fn pause(attempts: u32) -> TimeDelta {
+/// How long to wait after so many failures in a row.
+pub fn pause(attempts: u32) -> TimeDelta {
     let doublings = attempts.saturating_sub(1).min(6);
     TimeDelta::minutes(1 << doublings).min(LONGEST_PAUSE)
 }

@@ -149,19 +149,19 @@ pub fn done_before(conn: &Connection, slot: Slot<'_>, step: &str) -> Result<Opti
     read().map_err(unreadable)
 }
 
-fn word(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+pub(super) fn word(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
     text(row, column, bounds::LOG_WORD)
 }
 
 /// The beginning of a text that may not be UTF-8; `None` for other types.
-fn text(row: &Row<'_>, column: usize, most: usize) -> rusqlite::Result<Option<String>> {
+pub(super) fn text(row: &Row<'_>, column: usize, most: usize) -> rusqlite::Result<Option<String>> {
     let value = row.get_ref(column)?;
     let is_text = value.data_type() == rusqlite::types::Type::Text;
     let bytes = if is_text { value.as_bytes().ok() } else { None };
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned()))
 }
 
-fn unreadable(error: rusqlite::Error) -> Error {
+pub(super) fn unreadable(error: rusqlite::Error) -> Error {
     explained(Error::from(error).context("cannot read the schedule's tables"))
 }
 
