@@ -252,7 +252,7 @@ int qk_backup(qk_queue *queue,
 /*
  Restores a backup. See the SQL function `queue_restore(backup [, target [, options]])`.
 
- `backup`: a path, an id, or `"latest"`. `target`: the database to become it; NULL: the handle's own, live, as one
+ `backup`: a path, an id or its beginning, or `"latest"`. `target`: the database to become it; NULL: the handle's own, live, as one
  transaction. `options`: a JSON object with `dir`, `overwrite`, `requeue_leases`; NULL: none. `*result`: JSON, what was
  restored, how old it is, and where the safety backup is.
 
@@ -270,7 +270,7 @@ int qk_restore(qk_queue *queue,
 /*
  Verifies a backup. See the SQL function `queue_verify(backup [, level [, options]])`.
 
- `backup`: a path, an id, or `"latest"`. `level`: `"checksum"`, `"quick"` or `"full"`; NULL: quick. `options`: a JSON object
+ `backup`: a path, an id or its beginning, or `"latest"`. `level`: `"checksum"`, `"quick"` or `"full"`; NULL: quick. `options`: a JSON object
  with `dir`; NULL: none. `*result`: JSON with `status` (`ok` or `corrupted`) and `details`. That a backup is corrupted is a
  result, not an error.
 
@@ -288,7 +288,7 @@ int qk_verify(qk_queue *queue,
 /*
  Deletes one backup. See the SQL function `queue_delete_backup(backup [, options])`.
 
- `backup`: a path, an id, or `"latest"`. `options`: a JSON object with `dir`, `dependants`; NULL: none. `*result`: JSON, what
+ `backup`: a path, an id or its beginning, or `"latest"`. `options`: a JSON object with `dir`, `dependants`; NULL: none. `*result`: JSON, what
  was deleted.
 
  Requires: `backup` is NULL or a C string; `options` is NULL or a C string; `result` is NULL or a place for a pointer.

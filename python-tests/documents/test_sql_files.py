@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import ROOT, MakeQueue
+from conftest import ROOT, MakeQueue, OpenPython
 
 from hosts import find_host
 from support import artifacts
+from support.artifacts.kinds import back_up
 from support.documents.declared import METRICS
 from support.faults.damage import outdate_index, overwrite
 from support.queues import Queue, Shape
 from support.workers import writing
 
-NAMES = ("hourly", "daily", "weekly", "monthly", "health")
+NAMES = ("hourly", "daily", "weekly", "monthly", "health", "backups")
 LOAD_BY_NAME = sys.platform.startswith("linux")
 
 
@@ -217,6 +220,48 @@ def test_health_is_critical_when_the_database_is_damaged(queue: Queue, run_file:
     done = run_file("health", queue)
     assert done.status == 1
     assert done.said("integrity") != ["ok"]
+
+
+def test_backups_fit_a_terminal_of_80_columns(
+    queue: Queue, run_file: RunFile, open_python: OpenPython
+) -> None:
+    session = open_python(queue.path)
+    made = [
+        back_up(session, **options)
+        for options in (
+            {"verify": "quick"},
+            {"type": "incremental", "compression": "gzip"},
+            {"type": "snapshot", "compression": "zstd", "verify": "full", "name": "a" * 12},
+            {"name": "daily_at_four"},
+        )
+    ]
+    session.value("SELECT queue_verify(?, 'checksum')", made[0]["id"])
+    damaged = Path(made[3]["backup_path"])
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert session.object("SELECT queue_verify(?)", made[3]["id"][:8])["status"] == "corrupted"
+    shutil.copy(made[0]["backup_path"], queue.backups / "backup_20250102_030405_daily.db")
+    with (queue.backups / "backup_20250102_030405_daily.db").open("ab") as file:
+        file.truncate(1023 * 1024 * 1024)
+    done = run_file("backups", queue)
+    assert (done.status, done.stderr) == (0, "")
+    assert max(map(len, done.text.splitlines())) <= 80
+    header, _, *rows = (line.split() for line in done.lines)
+    assert header == ["id", "made", "type", "zip", "size", "verified", "name"]
+    assert [row[0] for row in rows[:4]] == [one["id"][:8] for one in reversed(made)]
+    times = [" ".join(row[1:3]) for row in rows[:4]]
+    assert times == [one["created_at"][:16].replace("T", " ") for one in reversed(made)]
+    assert [row[3:] for row in rows[:3]] == [
+        ["full", *size_of(made[3]), "DAMAGED", "daily_at_fo."],
+        ["compact", "zstd", *size_of(made[2]), "full", "a" * 12],
+        ["delta", "gzip", *size_of(made[1])],
+    ]
+    assert rows[4] == ["2025-01-02", "03:04", "adopted", "1023.0", "MiB", "backup_2025."]
+
+
+def size_of(entry: dict[str, Any]) -> list[str]:
+    """A size as the script writes it."""
+    size = int(entry["size_bytes"])
+    return [str(size), "B"] if size < 1024 else [f"{size / 1024:.1f}", "KiB"]
 
 
 def test_health_shows_what_failed_in_the_schedule(queue: Queue, run_file: RunFile) -> None:

@@ -166,6 +166,7 @@ def test_backups_lists_the_catalog_newest_first(
     for row, answer in zip(rows, reversed(made)):
         counts = json.loads(str(row.pop("task_counts")))
         assert row.pop("deletion_error") is None
+        assert row.pop("damaged_at") is None
         assert {**row, "task_counts": counts, "blocked_writers_ms": 0} == {
             **answer,
             "blocked_writers_ms": 0,

@@ -66,6 +66,7 @@ pub static BACKUPS: Spec = Spec {
         "sequence INTEGER",
         "queue_name TEXT",
         "deletion_error TEXT",
+        "damaged_at TEXT",
     ],
     arguments: &["dir"],
     looks_at_files: true,

@@ -77,7 +77,8 @@ METRICS = [
 ]
 
 #: The fields that every object of queue_backup() has, "note" not counted.
-BACKUP_FIELDS = frozenset(TABLES["queue_backups"][0]) - {"deletion_error"} | {"blocked_writers_ms"}
+LATER_FIELDS = {"deletion_error", "damaged_at"}
+BACKUP_FIELDS = frozenset(TABLES["queue_backups"][0]) - LATER_FIELDS | {"blocked_writers_ms"}
 
 
 def functions_of(session: Session) -> set[Row]:

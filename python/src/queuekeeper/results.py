@@ -87,6 +87,8 @@ class Backup(Result):
     sequence: int | None
     #: Why its deletion failed, if it did: then it is no backup any more, but still lies there.
     deletion_error: str | None
+    #: When it was last found damaged, if no verification passed since.
+    damaged_at: str | None
     #: Only of a backup that was just made: how long writers may have had to wait.
     blocked_writers_ms: int | None
     #: Only of a backup that was just made: what its maker should know.

@@ -32,6 +32,25 @@ pub fn chain<'a>(entries: &'a [Entry], last: &'a Entry) -> std::result::Result<V
     Ok(chain)
 }
 
+/// The ids of the backups that are marked as damaged, or build on such. Linear.
+pub fn on_damaged(entries: &[Entry]) -> HashSet<&str> {
+    let mut children: HashMap<&str, Vec<&str>> = HashMap::new();
+    for entry in entries {
+        if let Some(parent) = entry.parent_id.as_deref() {
+            children.entry(parent).or_default().push(&entry.id);
+        }
+    }
+    let mut found = HashSet::new();
+    let mut open: Vec<&str> =
+        entries.iter().filter(|entry| entry.is_damaged()).map(|entry| entry.id.as_str()).collect();
+    while let Some(id) = open.pop() {
+        if found.insert(id) {
+            open.extend(children.get(id).into_iter().flatten());
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::entry::tests::entry;
@@ -55,6 +74,19 @@ mod tests {
         entries.push(entry("0", "2026-01-01T00:00:00.000Z"));
         let found = chain(&entries, &last).unwrap();
         assert_eq!((found.len(), found[most - 1].id.as_str()), (most, "0"));
+    }
+
+    #[test]
+    fn what_builds_on_a_damaged_one_is_found_in_one_pass() {
+        let mut entries = vec![entry("0", "2026-01-01T00:00:00.000Z"), incremental(1, 0), incremental(2, 1)];
+        entries.extend([incremental(3, 4), incremental(4, 3), incremental(5, 0)]);
+        assert!(on_damaged(&entries).is_empty());
+        for number in [1, 3] {
+            entries[number].record(None, "2026-01-02T00:00:00.000Z");
+        }
+        let mut found: Vec<&str> = on_damaged(&entries).into_iter().collect();
+        found.sort_unstable();
+        assert_eq!(found, ["1", "2", "3", "4"]);
     }
 
     #[test]

@@ -209,6 +209,11 @@ impl Entry {
         self.others.has(DAMAGED)
     }
 
+    /// When that was. What somebody else wrote in its place is shown as it is.
+    pub fn damaged_at(&self) -> Option<String> {
+        self.others.get(DAMAGED).map(|when| when.as_str().map_or_else(|| when.to_string(), str::to_owned))
+    }
+
     pub fn is_same(&self, other: &Self) -> bool {
         self.id == other.id && self.backup_path == other.backup_path
     }

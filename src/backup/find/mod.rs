@@ -6,7 +6,8 @@
 //!   default directory and of those [`elsewhere`]. It is never another source's. A caller without a source,
 //!   such as a database in memory, gets the newest if all are of one source. A restore's safety backup is
 //!   used only if there is no other.
-//! - An id is looked up in the same catalog, and among those elsewhere.
+//! - An id is looked up in the same catalog, and among those elsewhere. So is its beginning, of at least
+//!   [`SHORTEST`] characters, unless it is the path of a file; one that several ids have is refused.
 //! - Anything else is a path. The catalog is then that of the path's own directory (`dir` is not needed). An
 //!   artifact that it does not list is described by [`uncatalogued`].
 //!
@@ -24,12 +25,14 @@ pub mod elsewhere;
 pub mod source;
 pub mod uncatalogued;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rusqlite::ffi;
 
 use self::source::{Made, Source};
 use super::artifact::kind::BEFORE_RESTORE;
+use super::catalog::chain::on_damaged;
 use super::catalog::entry::Entry;
 use super::catalog::{Backup, Catalog};
 use crate::connection::Caller;
@@ -86,15 +89,31 @@ pub fn backup<'a>(
     if words == "latest" {
         return latest(caller, live, dir, watch);
     }
-    if uuid::Uuid::parse_str(words).is_ok() && !Path::new(words).exists() {
+    let whole = uuid::Uuid::parse_str(words).is_ok();
+    if (whole || may_begin_id(words)) && !Path::new(words).exists() {
         let catalog = Catalog::of(&directory::directory(caller, dir, watch)?, live)?;
-        by_id(catalog, words, live, watch)
-    } else {
-        if words.ends_with(std::path::is_separator) {
-            return Err(no_backup(Path::new(words)));
+        let place = catalog.directory().display().to_string();
+        match by_id(catalog, words, live, watch)? {
+            Some(found) => return Ok(found),
+            None if whole => {
+                return Err(Error::usage(format!(
+                    "the catalog in '{place}' lists no backup with the id '{words}'; queue_backups() shows what it lists"
+                )));
+            }
+            None => {}
         }
-        by_path(live, Path::new(words), targets, watch)
     }
+    if words.ends_with(std::path::is_separator) {
+        return Err(no_backup(Path::new(words)));
+    }
+    by_path(live, Path::new(words), targets, watch)
+}
+
+/// The shortest beginning of an id that is taken for it.
+const SHORTEST: usize = 4;
+
+fn may_begin_id(words: &str) -> bool {
+    words.len() >= SHORTEST && words.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// The newest backup of the caller's own source.
@@ -151,7 +170,8 @@ fn told_of(lost: &[String]) -> Option<String> {
     (!lost.is_empty()).then(|| format!("newer backups were put elsewhere and are not there: {several}"))
 }
 
-/// The verified backups of the caller's own source in its default directory. Fails for a copy with its
+/// The verified backups of the caller's own source in its default directory, but for those that are or build
+/// on what was found damaged since. Fails for a copy with its
 /// original's name.
 pub fn verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
     if caller.file().is_none() {
@@ -164,8 +184,10 @@ pub fn verified(caller: &Caller, watch: &mut Watch<'_>) -> Result<Vec<Entry>> {
     let live = caller.live_files()?;
     let entries = Catalog::of(&directory, &live)?.read()?.backups;
     let source = Source::of(caller, watch)?.resolved_in(entries.iter().map(Made::from))?;
-    let sound = |entry: &Entry| source.owns(entry) && entry.verified_at.is_some() && !entry.is_damaged();
-    Ok(entries.into_iter().filter(sound).collect())
+    let unsound = on_damaged(&entries);
+    let sound =
+        |entry: &&Entry| source.owns(*entry) && entry.verified_at.is_some() && !unsound.contains(entry.id.as_str());
+    Ok(entries.iter().filter(sound).cloned().collect())
 }
 
 /// Whether the backup with this id is in the caller's default directory or elsewhere, and its file exists.
@@ -177,7 +199,8 @@ pub fn is_there(caller: &Caller, id: &str) -> Result<bool> {
     }
     let live = caller.live_files()?;
     match by_id(Catalog::of(&directory, &live)?, id, &live, &mut watch) {
-        Ok(Found { catalog, entry, .. }) => {
+        Ok(None) => Ok(false),
+        Ok(Some(Found { catalog, entry, .. })) => {
             Ok(!entry.is_deleting() && catalog.metadata_of(&entry.place(catalog.directory()))?.is_some())
         }
         Err(error) if error.primary_code() == ffi::SQLITE_ERROR => Ok(false),
@@ -205,19 +228,47 @@ pub fn by_path<'a>(live: &'a LiveFiles, path: &Path, targets: &[&Path], watch: &
     Ok(Found::named(catalog, known, entry))
 }
 
-fn by_id<'a>(catalog: Catalog<'a>, id: &str, live: &'a LiveFiles, watch: &mut Watch<'_>) -> Result<Found<'a>> {
+/// Finds the backup whose id is `id`, or the only one whose id begins so.
+fn by_id<'a>(
+    catalog: Catalog<'a>,
+    id: &str,
+    live: &'a LiveFiles,
+    watch: &mut Watch<'_>,
+) -> Result<Option<Found<'a>>> {
     let known = catalog.listing(watch)?.known();
-    if let Some(entry) = known.iter().find(|entry| entry.id.eq_ignore_ascii_case(id)).cloned() {
-        return Ok(Found::named(catalog, known, entry));
-    }
     let pointers = elsewhere::pointers(&catalog);
-    match pointers.iter().find(|pointer| pointer.id.eq_ignore_ascii_case(id)) {
-        Some(pointer) => pointer
-            .follow(None, live, watch)
-            .map_err(|error| error.context(format!("the backup '{id}' was put to '{}'", pointer.backup_path))),
-        None => Err(Error::usage(format!(
-            "the catalog in '{}' lists no backup with the id '{id}'; queue_backups() shows what it lists",
-            catalog.directory().display()
-        ))),
+    let ids = known.iter().map(|entry| &entry.id).chain(pointers.iter().map(|pointer| &pointer.id));
+    let Some(id) = the_one(id, ids.map(String::as_str))?.map(str::to_owned) else { return Ok(None) };
+    if let Some(entry) = known.iter().find(|entry| entry.id == id).cloned() {
+        return Ok(Some(Found::named(catalog, known, entry)));
     }
+    let pointer = pointers.iter().find(|pointer| pointer.id == id);
+    let followed = pointer.map(|pointer| {
+        let gone = |error: Error| error.context(format!("the backup '{id}' was put to '{}'", pointer.backup_path));
+        pointer.follow(None, live, watch).map_err(gone)
+    });
+    followed.transpose()
+}
+
+/// The id that is `beginning`, else the only one that begins so. Fails if there are several.
+fn the_one<'e>(beginning: &str, ids: impl Iterator<Item = &'e str> + Clone) -> Result<Option<&'e str>> {
+    /// Ids listed in the error.
+    const MOST: usize = 8;
+    if let Some(id) = ids.clone().find(|id| id.eq_ignore_ascii_case(beginning)) {
+        return Ok(Some(id));
+    }
+    let begins = |id: &&str| {
+        id.as_bytes().get(..beginning.len()).is_some_and(|part| part.eq_ignore_ascii_case(beginning.as_bytes()))
+    };
+    let found: BTreeSet<&str> = ids.filter(begins).collect();
+    if found.len() <= 1 {
+        return Ok(found.first().copied());
+    }
+    let listed: Vec<&str> = found.iter().copied().take(MOST).collect();
+    let more = if found.len() > MOST { format!(" and {} more", found.len() - MOST) } else { String::new() };
+    Err(Error::usage(format!(
+        "the ids of {} backups begin with '{beginning}': {}{more}; pass more of the one that is meant",
+        found.len(),
+        listed.join(", ").escape_debug()
+    )))
 }

@@ -3,7 +3,8 @@
 //! # Promise
 //!
 //! - The backup is rebuilt in a temporary file and checked (checksums, digest, `quick_check`) before the
-//!   target is touched; if anything is wrong, the target is unchanged.
+//!   target is touched; if anything is wrong, the target is unchanged. A backup that is damaged is marked as
+//!   such in its catalog, if that can be written, and the error names [another one](alternative).
 //! - Into a **live database** SQLite writes the content in one transaction: readers keep their snapshot, a
 //!   kill in the middle leaves the old content, no stale WAL can be replayed over the new. The old content is
 //!   first saved as a backup named `before_restore`. Each committed write is in that backup or follows the
@@ -41,9 +42,9 @@ use serde::{Deserialize, Serialize};
 use super::artifact::kind::Level;
 use super::catalog::Backup;
 use super::catalog::entry::Entry;
-use super::find;
+use super::find::{self, Found};
 use super::rebuild;
-use super::verify::findings;
+use super::verify::{self, alternative, findings, newer_sqlite};
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
@@ -110,16 +111,17 @@ pub fn restore<'a>(
     let targets = [files::parent_of(place.path())];
     let mut found = find::backup(caller, &live, words, options.dir.as_deref(), &targets, &mut watch)?;
     if !found.entry.is_intact() {
-        return Err(Error::corrupt(format!(
+        let error = Error::corrupt(format!(
             "the catalog entry of '{}' is not as it was written, so it cannot be trusted; see queue_verify()",
             found.entry.backup_path
-        )));
+        ));
+        return Err(alternative::named(error, caller, &found, &mut watch));
     }
     found.catalog.pass_on();
     if found.claimed {
         found.catalog.restrict(place.heir().or_else(|| files::heir(&caller.file()?)));
     }
-    let job = Job { caller, backup: found.backup(), entry: &found.entry, options };
+    let job = Job { caller, found: &found, backup: found.backup(), entry: &found.entry, options };
     let mut outcome = job.run(&place, &mut watch).map_err(|error| error.if_interrupted(AS_IT_WAS))?;
     outcome.note = found.note.into_iter().chain(outcome.note).reduce(|first, second| format!("{first}; {second}"));
     outcome.duration_ms = clock::milliseconds(started.elapsed());
@@ -128,6 +130,7 @@ pub fn restore<'a>(
 
 struct Job<'a> {
     caller: &'a Caller,
+    found: &'a Found<'a>,
     backup: Backup<'a>,
     entry: &'a Entry,
     options: &'a Options,
@@ -194,20 +197,34 @@ impl Job<'_> {
 
     /// Rebuilds the backup's database in `directory` and checks it.
     fn rebuilt(&self, directory: &Directory, outcome: &mut Outcome, watch: &mut Watch<'_>) -> Result<Staged> {
-        let rebuilt = rebuild::rebuild(&self.backup, directory, watch)?;
+        let rebuilt = rebuild::rebuild(&self.backup, directory, watch).map_err(|error| self.damaged(error, watch))?;
         // A foreign backup may be marked for WAL mode; the target decides.
         let mut file = rebuilt.handle()?;
         let marked = file.seek(SeekFrom::Start(18)).and_then(|_| file.write_all(&[1, 1]));
         marked.map_err(|error| Error::io("rebuild", rebuilt.path(), &error))?;
-        let found = findings::check_database(&rebuilt.handle()?, rebuilt.path(), self.entry, Level::Quick, watch)?;
-        outcome.note = found.verification_note();
-        match found.findings.first() {
-            None => Ok(rebuilt),
-            Some(first) => Err(Error::corrupt(format!(
-                "'{}' is not a sound database, so it was not restored: {first}",
-                self.entry.backup_path
-            ))),
+        let found = findings::check_database(&rebuilt.handle()?, rebuilt.path(), self.entry, Level::Quick, watch);
+        let error = match found {
+            Ok(found) => {
+                outcome.note = found.verification_note();
+                let Some(first) = found.findings.first() else { return Ok(rebuilt) };
+                Error::corrupt(format!(
+                    "'{}' is not a sound database, so it was not restored: {first}",
+                    self.entry.backup_path
+                ))
+            }
+            Err(error) => error,
+        };
+        // Its pages are as written: only this older SQLite calls them damaged.
+        let by_older = self.entry.content_digest.is_some() && newer_sqlite::is_newer(&rebuilt.handle()?, self.entry);
+        Err(if by_older { error } else { self.damaged(error, watch) })
+    }
+
+    /// Records damage, and adds the name of a sound backup. A missing file may come back.
+    fn damaged(&self, error: Error, watch: &mut Watch<'_>) -> Error {
+        if error.is_damage() {
+            let _ = verify::record_damage(self.found, self.caller, watch);
         }
+        alternative::named(error, self.caller, self.found, watch)
     }
 
     fn requeue(&self, rebuilt: &Staged, outcome: &mut Outcome, watch: &mut Watch<'_>) -> Result<()> {

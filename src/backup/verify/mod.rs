@@ -5,10 +5,12 @@
 //! The result has `status` `ok` or `corrupted`, and `details` with the findings. A pass is recorded in the
 //! catalog as `verified_at` and `verified_level`, unless an earlier one was more thorough because this one
 //! could not judge everything. A failure clears them and sets `damaged_at`: no incremental
-//! builds on such a backup. If its files and pages are as written, and only a SQLite older than the one that
+//! builds on such a backup, and a note names another one ([`alternative`]). A restore that finds its backup
+//! damaged does the same. If its files and pages are as written, and only a SQLite older than the one that
 //! made it has findings, nothing is recorded. If the catalog cannot be written (a read-only directory), the
 //! verification still succeeds, and a note says that it was not recorded.
 
+pub mod alternative;
 pub mod database;
 pub mod findings;
 pub mod newer_sqlite;
@@ -67,7 +69,7 @@ pub fn verify<'a>(
     let backup = find::backup(caller, &live, words, options.dir.as_deref(), &[], &mut watch)?;
     let findings::Verdict { soundness: found, by_older } =
         findings::check_backup(&backup.backup(), level, &mut watch)
-            .map_err(|error| error.if_interrupted(UNCHANGED))?;
+            .map_err(|error| alternative::named(error.if_interrupted(UNCHANGED), caller, &backup, &mut watch))?;
     let Found { entry, .. } = &backup;
     let (level, unjudged) = (found.level(level), Vec::from_iter(found.verification_note()));
     let mut details = found.findings;
@@ -84,7 +86,8 @@ pub fn verify<'a>(
             .err()
             .map(|error| format!("the outcome could not be recorded in the catalog: {error}")),
     };
-    let notes: Vec<String> = backup.note.clone().into_iter().chain(unjudged).chain(unrecorded).collect();
+    let other = if passed || by_older { None } else { alternative::advice(caller, &backup, &mut watch) };
+    let notes: Vec<String> = backup.note.clone().into_iter().chain(unjudged).chain(unrecorded).chain(other).collect();
     Ok(Outcome {
         status: if passed { "ok" } else { "corrupted" },
         level: level.word(),
@@ -110,6 +113,15 @@ struct Verdict<'a> {
     passed: bool,
     level: Level,
     now: &'a str,
+}
+
+/// Records that a backup is damaged, unless that is known.
+pub fn record_damage(backup: &Found<'_>, caller: &Caller, watch: &mut Watch<'_>) -> Result<()> {
+    if backup.entry.is_damaged() {
+        return Ok(());
+    }
+    let now = clock::rfc3339(caller.now());
+    record(backup, Verdict { passed: false, level: Level::Quick, now: &now }, watch)
 }
 
 fn record(backup: &Found<'_>, verdict: Verdict<'_>, watch: &mut Watch<'_>) -> Result<()> {

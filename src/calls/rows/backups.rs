@@ -28,7 +28,7 @@ pub(crate) fn backups(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<
 }
 
 fn backup(entry: Entry) -> Vec<Value> {
-    let deletion_error = entry.deletion_error();
+    let (deletion_error, damaged_at) = (entry.deletion_error(), entry.damaged_at());
     let counts = entry.task_counts.map(|counts| canonical::text(&serde_json::Value::Object(counts.fields())));
     vec![
         text(Some(entry.id)),
@@ -56,6 +56,7 @@ fn backup(entry: Entry) -> Vec<Value> {
         integer(entry.sequence),
         text(entry.queue_name),
         text(deletion_error),
+        text(damaged_at),
     ]
 }
 

@@ -45,7 +45,9 @@ HASHES = ".hashes"
 SURROGATE = re.compile(rb"\\u[dD]")
 #: What is saved before a restore is not meant by `latest`.
 BEFORE_RESTORE = "before_restore"
-#: Marks of the library on entries that are about to change, or whose file is damaged.
+#: Marks of the library on entries that are about to change, or whose file is damaged. They are of
+#: the local files: such an entry is not pushed, and what the remote holds keeps the entry that it
+#: came with. A copy there may be sound, and is judged by its own sum.
 MARKS = ("deleting", "replacing", "damaged_at")
 
 #: The codes of errors that each further call would meet, too.
