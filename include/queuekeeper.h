@@ -520,7 +520,7 @@ int qk_integrity(qk_queue *queue,
  Measures how healthy the database is. See the SQL table `queue_health()`.
 
  `*result`: JSON, an array of objects with `metric`, `value`, `unit`, `warning`, `critical`, `level` (`ok`, `warning`,
- `critical`) and `action`.
+ `critical`, or `accepted` where the setting `accepted_risks` names the metric) and `action`.
 
  Requires: `result` is NULL or a place for a pointer.
  */

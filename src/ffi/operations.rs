@@ -437,7 +437,7 @@ pub unsafe extern "C" fn qk_integrity(
 /// Measures how healthy the database is. See the SQL table `queue_health()`.
 ///
 /// `*result`: JSON, an array of objects with `metric`, `value`, `unit`, `warning`, `critical`, `level` (`ok`, `warning`,
-/// `critical`) and `action`.
+/// `critical`, or `accepted` where the setting `accepted_risks` names the metric) and `action`.
 ///
 /// # Safety
 ///

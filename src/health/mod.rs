@@ -7,6 +7,9 @@
 //!   the value is above (for free disk space, below) the threshold. `action` says what to do, and is NULL if
 //!   the level is ok. A metric without meaning here (free disk space of a database in memory, stale leases
 //!   without a task table) has no value, and is ok.
+//! - What the setting `accepted_risks` names has the level `accepted` where it would have `warning` or
+//!   `critical`, whatever the reason, and its action says so: it is shown, and counted by nobody. Where that setting
+//!   cannot be used nothing is accepted, and each action says why.
 //! - Thresholds are settings. MB are 2^20 bytes, GB 2^30.
 //! - A metric that cannot be read (an invalid catalog, unusable settings) is critical, with the error as its
 //!   action. The others are shown.
@@ -29,7 +32,7 @@ use crate::connection::Caller;
 use crate::error::Result;
 use crate::progress::Watch;
 use crate::settings::registry as setting;
-use crate::settings::{Setting, Settings};
+use crate::settings::{Setting, Settings, kind};
 use crate::upkeep::stats::{self, Stats};
 
 /// Tolerated clock difference of machines that back up the same database.
@@ -38,6 +41,8 @@ const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     Ok,
+    /// It would be more, but the setting `accepted_risks` names it.
+    Accepted,
     Warning,
     Critical,
 }
@@ -46,6 +51,7 @@ impl Level {
     pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Accepted => "accepted",
             Self::Warning => "warning",
             Self::Critical => "critical",
         }
@@ -83,7 +89,24 @@ pub fn health(caller: &Caller) -> Result<Vec<Metric>> {
     metrics.push(deletions::failed(caller));
     metrics.push(schedule::failing_steps(caller));
     metrics.extend([version(&stats), journal(&stats), patience(caller)?]);
+    acknowledge(&mut metrics, &settings);
     Ok(metrics)
+}
+
+/// Gives what the setting `accepted_risks` names the level [`Level::Accepted`].
+fn acknowledge(metrics: &mut [Metric], settings: &Settings) {
+    let accepted = settings.text(&setting::ACCEPTED_RISKS).map(|array| array.and_then(|array| kind::texts(&array)));
+    for metric in metrics.iter_mut().filter(|metric| metric.level != Level::Ok) {
+        let action = metric.action.take().unwrap_or_default();
+        metric.action = Some(match &accepted {
+            Ok(Some(names)) if names.iter().any(|name| name == metric.metric) => {
+                let level = std::mem::replace(&mut metric.level, Level::Accepted).word();
+                format!("accepted by the setting accepted_risks, else {level}: {action}")
+            }
+            Ok(_) => action,
+            Err(error) => format!("{action} (nothing is accepted: {})", error.message()),
+        });
+    }
 }
 
 /// A metric with thresholds.

@@ -12,7 +12,7 @@
 //! # How
 //!
 //! [`registry`] lists the settings, [`kind`] checks values, [`name`] checks names of queues and of backup series, [`presets`] has
-//! defaults for queue libraries, [`remote`] decides which off-site remotes may be stored, [`statuses`]
+//! defaults for queue libraries, [`remote`] decides which off-site remotes may be stored, [`risks`] which metrics may be accepted, [`statuses`]
 //! refuses ambiguous statuses ([`status_list`] parses them), [`value`] converts values, [`fixed`] has those of a
 //! call, [`table`] reads and writes the rows, [`exclusive`] recognizes databases that
 //! must not have them. All rows are read at once: they are few, and an operation sees one consistent state.
@@ -24,6 +24,7 @@ pub mod name;
 pub mod presets;
 pub mod registry;
 pub mod remote;
+pub mod risks;
 pub mod status_list;
 pub mod statuses;
 pub mod table;

@@ -10,6 +10,7 @@ use super::fixed::Fixed::{Nothing, Text as Word, Whole as Count};
 use super::kind::{self, Kind};
 use super::name;
 use super::remote;
+use super::risks;
 use crate::retention::policy::{self, Policy};
 
 macro_rules! settings {
@@ -112,6 +113,8 @@ settings! {
         "queue_health: hours since the last push off-site that was done above which to warn";
     OFFSITE_HOURS_CRITICAL, "offsite_hours_critical", AMOUNT, Count(50),
         "queue_health: hours since the last push off-site that was done that are critical";
+    ACCEPTED_RISKS, "accepted_risks", Kind::Checked(risks::accept, risks::WORDS), Word("[]"),
+        "queue_health: metrics whose faults are known; their level is accepted, where it would be warning or critical";
 
     CRON_HOURLY, "cron_hourly", Kind::Checked(cron, CRON), Word("0 * * * *"), "when the hourly job is due; off: never";
     CRON_DAILY, "cron_daily", Kind::Checked(cron, CRON), Word("0 2 * * *"), "when the daily job is due; off: never";

@@ -228,7 +228,7 @@ class HealthMetric(Result):
     unit: str | None
     warning: Scalar
     critical: Scalar
-    #: `ok`, `warning` or `critical`.
+    #: `ok`, `warning`, `critical`, or `accepted` by the setting `accepted_risks`.
     level: str
     action: str | None
 
