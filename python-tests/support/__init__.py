@@ -8,6 +8,7 @@
 - users: other users of the machine, and what they may
 - package: the Python package in environments of its own, its command line, and PrismQ's backend
 - servers: what listens on loopback for notifications and off-site copies
+- weeks: weeks of run-due by a clock of the test's own, while faults come and go
 - documents: what the documents and the declaration say
 - compiling, eventually, memory, schedules, states: C programs; waiting; directories without a disk;
   runs of the schedule; the states a caller can be in

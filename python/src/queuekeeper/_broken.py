@@ -40,8 +40,8 @@ class Broken:
 
     @property
     def is_critical(self) -> bool:
-        """Whether the database itself is damaged."""
-        return self.step == "integrity" and self.status == "failed"
+        """Whether the database may be damaged: its check fails."""
+        return self.step == "integrity"
 
     @property
     def line(self) -> str:

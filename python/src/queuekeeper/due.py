@@ -68,7 +68,7 @@ class Outcome:
 
     @property
     def is_critical(self) -> bool:
-        """Whether the database itself is damaged."""
+        """Whether the database may be damaged: its check fails."""
         return any(each.is_critical for each in self.broken)
 
     @property

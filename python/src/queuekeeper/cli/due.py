@@ -30,7 +30,7 @@ Exit status:
   0    all that was due is done, or nothing was, and nothing is broken
   1    something is broken, in every call until it works again: a step of a
        job, an upload, a notification, the heartbeat; the newest backup warns
-  2    the database is damaged, as the weekly job has found
+  2    the check of the database fails: the weekly job's step integrity
   3    it could not run, or not all of it: a setting, no database
   4    others hold a lock on the database
   64   wrong usage
