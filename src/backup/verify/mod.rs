@@ -115,9 +115,11 @@ struct Verdict<'a> {
     now: &'a str,
 }
 
-/// Records that a backup is damaged, unless that is known.
+/// Records that a backup is damaged, unless that is known, or its chain's entries are not as they were written:
+/// then its files may be sound.
 pub fn record_damage(backup: &Found<'_>, caller: &Caller, watch: &mut Watch<'_>) -> Result<()> {
-    if backup.entry.is_damaged() {
+    let is_listed = backup.backup().chain().is_ok_and(|links| links.into_iter().all(Entry::is_intact));
+    if backup.entry.is_damaged() || !is_listed {
         return Ok(());
     }
     let now = clock::rfc3339(caller.now());
