@@ -42,7 +42,8 @@ def here(code: str, own: Package, queue: Queue, tmp_path: Path) -> str:
 
 
 def steps(queue: Queue) -> int:
-    return len(queue.query("SELECT 1 FROM queuekeeper_log WHERE status = 'ok' AND job != 'notify'"))
+    ended = "SELECT 1 FROM queuekeeper_log WHERE status IN ('ok', 'skipped') AND job != 'notify'"
+    return len(queue.query(ended))
 
 
 @posix
@@ -130,7 +131,8 @@ def stop():
     while True:
         time.sleep(0.05)
         with queuekeeper.open(PATH) as queue:
-            if [row.step for row in queue.history() if row.status == "ok"][:1] == ["vacuum"]:
+            ended = [row.step for row in queue.history() if row.status in ("ok", "skipped")]
+            if ended[:1] == ["vacuum"]:
                 break
     scheduler.shutdown()
 threading.Thread(target=stop, daemon=True).start()

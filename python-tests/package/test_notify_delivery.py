@@ -79,9 +79,9 @@ def test_success_failure_and_recovery_each_once(
     assert (first.kind, first.priority) == ("success", "3")
     assert first.title.startswith("queue.db on ")
     assert "daily backup, weekly backup and monthly backup done" in first.title
-    size = next(queue.backups.glob("*daily*.db")).stat().st_size
+    size = next(queue.backups.glob("*monthly*.db")).stat().st_size
     assert f"backup of {size / 2**20:.2f} MB in " in first.body
-    assert str(next(queue.backups.glob("*daily*.db"))) in first.body
+    assert str(next(queue.backups.glob("*monthly*.db"))) in first.body
     assert listener.beats == 1
 
     # Nothing was backed up, so there is nothing to tell; but all is well.

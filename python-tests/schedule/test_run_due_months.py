@@ -37,7 +37,8 @@ given = json.loads(given)
 with queuekeeper.open(path) as queue:
     queue.set("history_rows", 100)
 def made(job):
-    return next((step.detail["created_at"] for step in job.steps if step.step == "backup"), None)
+    taken = (step.detail for step in job.steps if step.step == "backup")
+    return next((each["created_at"] for each in taken if "made_by" not in each), None)
 common = {"notify": [ntfy], "heartbeat": heartbeat}
 without = Configuration({**common, "remote": ""}, environment={})
 keep = "/".join(map(str, given["keep"]))

@@ -17,6 +17,7 @@ from hosts.protocol import SQLITE_READONLY
 from support import artifacts
 from support.queues import Queue
 from support.schedules import (
+    ALL_DUE,
     JOBS,
     NOON,
     RUN,
@@ -83,7 +84,7 @@ def test_the_schedule_goes_on_after_its_tables_were_edited(
     run_due(session, NOON + HOUR)
     ran = run_due(session, NOON + 3 * DAY)
     assert jobs(ran)[:2] == ["hourly", "daily"]
-    assert {status for one in ran for status in statuses(one).values()} == {"ok"}
+    assert {one["status"] for one in ran} == {"ok"}
     assert run_due(session, NOON + 3 * DAY + MINUTE) == []
     assert len(session.rows("SELECT * FROM queue_schedule()")) == len(JOBS)
     assert ("hourly", "ok") in session.rows("SELECT job, status FROM queue_history()")
@@ -170,7 +171,7 @@ def test_bad_settings_of_one_step_fail_that_step(queue: Queue, open_python: Open
     for name in ("keep", "stale_secs", "fragmentation_pct_critical"):
         set_by_hand(queue, name, "nonsense")
     session = open_python(queue.path)
-    ran = run_due(session, NOON)
+    ran = run_due(session, ALL_DUE)
     failed = {
         (one["job"], step["step"])
         for one in ran

@@ -13,6 +13,7 @@ from support.queues import TIME_FORMAT, Queue
 from support.schedules import (
     JOBS,
     NOON,
+    detail,
     jobs,
     kept,
     logged,
@@ -127,7 +128,9 @@ def test_calls_every_hour(queue: Queue, open_python: OpenPython) -> None:
     ran = [job for now in times for job in jobs(run_due(session, now))]
     counts = {job: ran.count(job) for job in JOBS}
     assert counts == {"hourly": len(times), "daily": 11, "weekly": 2, "monthly": 1}
-    assert {status for _, status in logged(queue)} == {"ok"}
+    # At noon, the first call left out what keeps writers out.
+    failing = [row for row in logged(queue) if row[1] != "ok"]
+    assert failing == [("optimize", "skipped"), ("vacuum", "skipped")]
 
 
 def simulate(session: Session, times: list[datetime]) -> list[datetime]:
@@ -136,7 +139,7 @@ def simulate(session: Session, times: list[datetime]) -> list[datetime]:
     for now in times:
         for one in run_due(session, now):
             assert one["status"] == "ok", one
-            if one["job"] != "hourly":
+            if one["job"] != "hourly" and "made_by" not in detail(one, "backup"):
                 expected.append(datetime.strptime(one["started_utc"], TIME_FORMAT))
             if one["job"] == "daily":
                 # Two backups of one second are two, so they count as different times.

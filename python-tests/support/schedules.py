@@ -22,6 +22,9 @@ JOBS = list(STEPS)
 #: A Thursday, on which only the hourly job has its time; so long ago that no lease is stale then.
 NOON = datetime(2015, 11, 5, 12)
 
+#: A Saturday and the first of a month, at the time of each job: only then does all of them run.
+ALL_DUE = datetime(2015, 8, 1, 2)
+
 RUN = "SELECT queue_run_due(?)"
 
 Ran = dict[str, Any]

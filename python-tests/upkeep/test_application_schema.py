@@ -13,7 +13,7 @@ from hosts import Host
 from support import artifacts
 from support.package import Package
 from support.queues import Queue, Shape
-from support.schedules import NOON, detail, only, run_due, statuses
+from support.schedules import ALL_DUE, NOON, detail, only, run_due, statuses
 
 #: What each adds to the schema, and what that needs of the application.
 SCHEMAS = {
@@ -68,10 +68,12 @@ def test_all_jobs_go_on_and_say_what_needs_the_application(
     queue = make(Shape(tasks=30, stale_leased=3))
     extend(queue, schema)
     needs, session = SCHEMAS[schema][1], open_python(queue.path)
-    session.rows("SELECT queue_set('keep', 1), queue_set('fragmentation_pct_critical', 0)")
+    session.rows("SELECT queue_set('fragmentation_pct_critical', 0)")
     session.rows("SELECT queue_set('job_backup_type', 'snapshot')")
-    run_due(session, NOON)
-    ran = {one["job"]: one for one in run_due(session, NOON + timedelta(days=40))}
+    for days in (42, 41, 40):
+        run_due(session, ALL_DUE - timedelta(days=days))
+    session.rows("SELECT queue_set('keep', 1)")
+    ran = {one["job"]: one for one in run_due(session, ALL_DUE)}
     for job in ran.values():
         assert set(statuses(job).values()) == {"ok"}, job
     verified, sound = detail(ran["daily"], "verify"), detail(ran["weekly"], "integrity")
@@ -86,7 +88,7 @@ def test_all_jobs_go_on_and_say_what_needs_the_application(
     assert listed["verified_at"]
     # After forty days rotation lags by one.
     assert detail(ran["daily"], "rotate")["deleted"] > 0
-    run_due(session, NOON + timedelta(days=41))
+    run_due(session, ALL_DUE + timedelta(days=1))
     assert len(artifacts.catalog(queue.backups)) == 1
 
 

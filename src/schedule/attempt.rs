@@ -3,12 +3,14 @@
 use rusqlite::ffi;
 use serde_json::Value;
 
-use super::course::{Call, Course};
+use super::course::{Call, Course, name_for};
+use super::due::Slot;
 use super::job::Step;
 use super::log::read::done_before;
 use super::log::write::LogWriter;
 use super::pending::Due;
 use super::ran::{Ran, StepRan};
+use super::shared::Shared;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::{Error, Result};
@@ -29,7 +31,7 @@ impl Attempt<'_> {
             let ran = self.step(step, &steps);
             steps.push(ran.map_err(|error| self.ended(error, step, &steps))?);
         }
-        let fine = steps.iter().all(|step| step.status == "ok");
+        let fine = steps.iter().all(|step| step.status != "failed");
         let status = if fine { "ok" } else { "failed" };
         // Done until now, not only until the due time: else a changed cron expression would make the job due
         // for a time in the past that the old one did not have.
@@ -63,32 +65,54 @@ impl Attempt<'_> {
 
     fn step(&self, step: Step, before: &[StepRan]) -> Result<StepRan> {
         let name = step.name();
-        let done = || self.log.read(|conn| done_before(conn, self.due.slot, name));
-        match self.call.course(self.caller, self.due, step, done)? {
-            Course::Done(detail) => return Ok(StepRan { step: name, status: "ok", detail }),
-            Course::Due => {}
+        let course = self.call.course(self.caller, self.due, step, &|slot, step| self.earlier(slot, step))?;
+        if let Course::Done(detail) = course {
+            self.call.share(Shared::of(self.due.job.name, &detail));
+            return Ok(StepRan { step: name, status: "ok", detail });
         }
         let number = self.log.begin_step(self.due.slot, name, self.caller.now())?;
-        let of = |needed: Step| before.iter().find(|ran| ran.step == needed.name());
-        let lacking = step.needs().iter().find(|&&needed| of(needed).is_none_or(|ran| ran.status != "ok"));
-        let (status, detail) = match lacking {
-            Some(lacking) => ("skipped", Value::String(format!("without {} this is not done", lacking.name()))),
-            None => {
-                let backup = of(Step::Backup).and_then(|ran| ran.detail.get("id")).and_then(Value::as_str);
-                match self.caller.serve(|caller| step.run(caller, self.due.job.name, backup)) {
-                    Ok(detail) => ("ok", detail),
-                    Err(error) if error.primary_code() == ffi::SQLITE_INTERRUPT => {
-                        let now = self.caller.now();
-                        let _ =
-                            self.log.after_interrupt(|log| log.end_step(number, "interrupted", error.message(), now));
-                        return Err(error);
-                    }
-                    Err(error) => ("failed", Value::String(error.message().into())),
-                }
-            }
+        let lacking = step.needs().iter().find(|&&needed| of(before, needed).is_none_or(|ran| ran.status != "ok"));
+        let (status, detail) = match (lacking, course) {
+            (Some(lacking), _) => ("skipped", Value::String(format!("without {} this is not done", lacking.name()))),
+            (None, Course::LeftOut(detail)) => ("skipped", detail),
+            (None, Course::Served(detail)) => ("ok", detail),
+            (None, _) => self.work(step, before, number)?,
         };
         let text = detail.as_str().map_or_else(|| detail.to_string(), str::to_owned);
         self.log.end_step(number, status, &text, self.caller.now())?;
         Ok(StepRan { step: name, status, detail })
     }
+
+    /// Runs the step, whose row in the log is `number`; returns its status and detail.
+    fn work(&self, step: Step, before: &[StepRan], number: i64) -> Result<(&'static str, Value)> {
+        let backup = of(before, Step::Backup).and_then(|ran| ran.detail.get("id")).and_then(Value::as_str);
+        let done = self.caller.serve(|caller| match step {
+            Step::Backup => self.back_up(caller),
+            _ => step.run(caller, self.due.job.name, backup),
+        });
+        match done {
+            Ok(detail) => Ok(("ok", detail)),
+            Err(error) if error.primary_code() == ffi::SQLITE_INTERRUPT => {
+                let now = self.caller.now();
+                let _ = self.log.after_interrupt(|log| log.end_step(number, "interrupted", error.message(), now));
+                Err(error)
+            }
+            Err(error) => Ok(("failed", Value::String(error.message().into()))),
+        }
+    }
+
+    fn back_up(&self, caller: &Caller) -> Result<Value> {
+        let sharers = self.call.sharers(caller, self.due, &|slot, step| self.earlier(slot, step))?;
+        let detail = Step::Backup.run(caller, name_for(self.due, &sharers), None)?;
+        self.call.share(Shared::of(self.due.job.name, &detail));
+        Ok(detail)
+    }
+
+    fn earlier(&self, slot: Slot<'_>, step: Step) -> Result<Option<String>> {
+        self.log.read(|conn| done_before(conn, slot, step.name()))
+    }
+}
+
+fn of(ran: &[StepRan], step: Step) -> Option<&StepRan> {
+    ran.iter().find(|ran| ran.step == step.name())
 }

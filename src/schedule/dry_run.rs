@@ -9,11 +9,12 @@
 
 use serde_json::{Value, json};
 
-use super::course::{Call, Course};
+use super::course::{Call, Course, Earlier, name_for};
 use super::job::{JOBS, Step};
 use super::log::read::{LOG, done_before};
 use super::pending::{Due, look};
 use super::ran::{Ran, StepRan, no_schedule, refuse_faults};
+use super::shared::Shared;
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::Result;
@@ -25,7 +26,7 @@ pub fn would_run(caller: &Caller, call: &Call) -> Result<Vec<Ran>> {
     }
     let (mut planned, mut faults) = (Vec::new(), Vec::new());
     for job in &JOBS {
-        match look(caller, job, call.retry_now)? {
+        match look(caller, job, call.retry_now())? {
             Ok(look) => planned.extend(look.due(job).map(|due| one(caller, call, &due)).transpose()?),
             Err(error) => faults.push(error.message().to_owned()),
         }
@@ -49,9 +50,21 @@ fn one(caller: &Caller, call: &Call, due: &Due) -> Result<Ran> {
 
 fn plan(caller: &Caller, call: &Call, due: &Due, step: Step) -> Result<StepRan> {
     let conn = caller.connection();
-    let done = || if schema::has_table(conn, LOG)? { done_before(conn, due.slot, step.name()) } else { Ok(None) };
-    let (status, detail) = match call.course(caller, due, step, done)? {
-        Course::Done(_) => ("skipped", json!({ "note": "done by an earlier attempt" })),
+    let earlier: Earlier<'_> = &|slot, step| {
+        if schema::has_table(conn, LOG)? { done_before(conn, slot, step.name()) } else { Ok(None) }
+    };
+    let (status, detail) = match call.course(caller, due, step, earlier)? {
+        Course::Done(detail) => {
+            call.share(Shared::of(due.job.name, &detail));
+            ("skipped", json!({ "note": "done by an earlier attempt" }))
+        }
+        Course::Served(detail) => ("due", detail),
+        Course::LeftOut(detail) => ("skipped", detail),
+        Course::Due if step == Step::Backup => {
+            let name = name_for(due, &call.sharers(caller, due, earlier)?);
+            call.share(Some(Shared::planned(due, name)));
+            ("due", json!({ "name": name }))
+        }
         Course::Due => ("due", Value::Null),
     };
     Ok(StepRan { step: step.name(), status, detail })

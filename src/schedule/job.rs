@@ -7,7 +7,8 @@
 //! `monthly` (backup named monthly, VACUUM if fragmented). No VACUUM and no snapshot is made if it might move
 //! rowids that something refers to ([`rowids`]): the step is `ok` with a note. A failed step does not stop
 //! the others, except those that would make things worse: rotation and VACUUM are skipped if the backup
-//! before them failed or is not sound, or the database itself is not.
+//! before them failed or is not sound, or the database itself is not. Which steps are left out, and which
+//! backup is shared: see [`super::course`].
 
 use serde_json::{Value, json};
 
@@ -87,6 +88,11 @@ impl Step {
         }
     }
 
+    /// Whether it keeps writers out for as long as it takes. An integrity check only reads.
+    pub fn is_heavy(self) -> bool {
+        matches!(self, Self::Optimize | Self::Vacuum)
+    }
+
     /// Whether the result of an earlier attempt still counts: a backup may have been deleted since, say as
     /// damaged.
     pub fn stands(self, caller: &Caller, detail: &Value) -> Result<bool> {
@@ -97,7 +103,7 @@ impl Step {
         }
     }
 
-    /// Runs the step and returns its result as JSON. `name` is that of a backup to make; `backup` is the id of
+    /// Runs the step and returns its result as JSON. `name` is that of the backup to make; `backup` is the id of
     /// the job's backup, if there is one yet.
     pub fn run(self, caller: &Caller, name: &str, backup: Option<&str>) -> Result<Value> {
         let settings = Settings::of(caller.connection())?;

@@ -8,6 +8,7 @@
 //! | [`pending`] | which jobs those are |
 //! | [`attempt`] | runs one of them |
 //! | [`course`] | what becomes of each of its steps |
+//! | [`shared`] | the backup that they share |
 //! | [`dry_run`] | shows all that instead |
 //! | [`ran`] | what it came to |
 //! | [`lock`] | one call at a time, and the error if it is held too long |
@@ -31,6 +32,7 @@ pub mod offsite;
 mod pending;
 mod ran;
 pub mod run;
+mod shared;
 
 use rusqlite::types::Value;
 

@@ -16,6 +16,8 @@ pub struct Look {
     pub record: JobRecord,
     pub verdict: Verdict,
     now: DateTime<Utc>,
+    cron: Cron,
+    zone: Zone,
 }
 
 /// A job that is due.
@@ -25,13 +27,16 @@ pub struct Due {
     pub past: Past,
     /// When it was found to be due.
     pub now: DateTime<Utc>,
+    /// Its next time.
+    pub next: Option<DateTime<Utc>>,
 }
 
 impl Look {
     /// The job, if it is due.
     pub fn due(self, job: &'static Job) -> Option<Due> {
         let Verdict::Due { due, attempt } = self.verdict else { return None };
-        Some(Due { job, slot: Slot { job: job.name, due, attempt }, past: self.record.past, now: self.now })
+        let next = self.cron.next(self.now, self.zone);
+        Some(Due { job, slot: Slot { job: job.name, due, attempt }, past: self.record.past, now: self.now, next })
     }
 }
 
@@ -62,5 +67,5 @@ pub fn look(caller: &Caller, job: &Job, retry_now: bool) -> Result<Result<Look>>
     }
     let now = caller.now();
     let verdict = judge(&cron, zone, &record.past, now);
-    Ok(Ok(Look { record, verdict, now }))
+    Ok(Ok(Look { record, verdict, now, cron, zone }))
 }

@@ -55,15 +55,15 @@ pub struct Options {
 /// long.
 pub fn run_due(caller: &Caller, options: Options) -> Result<Vec<Ran>> {
     let clock = options.now.map(Clock::showing).unwrap_or_default();
-    let call = Call { retry_now: options.retry_now };
+    let call = || Call::new(options.retry_now, caller.now());
     if options.dry_run {
-        return caller.by_clock(clock, || dry_run::would_run(caller, &call));
+        return caller.by_clock(clock, || dry_run::would_run(caller, &call()));
     }
     let file = check(caller)?;
     let Some(_lock) = lock::take(caller, &file)? else {
         return Ok(Vec::new());
     };
-    caller.by_clock(clock, || run_all(caller, &file, &call))
+    caller.by_clock(clock, || run_all(caller, &file, &call()))
 }
 
 /// Fails unless the caller's database can have a schedule, and another connection may write it now; returns
@@ -119,7 +119,7 @@ fn run_each(caller: &Caller, file: &Path, call: &Call, ran: &mut Vec<Ran>) -> Re
     let mut faults = Vec::new();
     for job in &JOBS {
         // Anew for each job: the one before may have taken long.
-        let look = match look(caller, job, call.retry_now)? {
+        let look = match look(caller, job, call.retry_now())? {
             Ok(look) => look,
             Err(error) => {
                 faults.push(error.message().to_owned());
