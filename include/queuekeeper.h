@@ -358,6 +358,32 @@ int qk_stale(qk_queue *queue,
              char **result);
 
 /*
+ Puts chosen tasks that a worker holds back into the queue, whether their lease is over or not. See the SQL function
+ `queue_requeue(filter [, options])`.
+
+ `filter`: a JSON object with `ids`, `types`, `workers`, `after`, `before`, `limit`, or `all`. `options`: a JSON object with
+ `dry_run`, `expect`; NULL: none. `*result`: JSON with `matched`, `requeued` and `dry_run`, and perhaps `blocked` and
+ `blocked_tasks`.
+
+ Requires: `filter` is NULL or a C string; `options` is NULL or a C string; `result` is NULL or a place for a pointer.
+ */
+int qk_requeue(qk_queue *queue,
+               const char *filter,
+               const char *options,
+               char **result);
+
+/*
+ Lists the tasks that workers hold, the first lease to end first. See the SQL table `queue_leases()`.
+
+ `*result`: JSON, an array of objects with `task_id`, `type`, `status`, `locked_by`, `lease_until_utc`, `ends_utc`,
+ `overdue_seconds` (below 0 until the lease ends), `attempts` and `blocked`.
+
+ Requires: `result` is NULL or a place for a pointer.
+ */
+int qk_leases(qk_queue *queue,
+              char **result);
+
+/*
  Counts the tasks by status. See the SQL table `queue_depth()`.
 
  `*result`: JSON, an array of objects with `status`, `tasks`, `oldest_utc` and `newest_utc`.

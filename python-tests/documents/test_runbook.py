@@ -68,7 +68,7 @@ def much_to_vacuum(make: MakeQueue) -> Generator[Queue, None, None]:
 
 
 def dead_workers(make: MakeQueue) -> Generator[Queue, None, None]:
-    """One worker that died, and one that is late but alive."""
+    """One worker that died, one that is late but alive, and one with long leases."""
     queue = make(Shape(stale_leased=5, stale_processing=3, live_leases=4))
     with queue.connect() as connection:
         connection.execute(
@@ -79,6 +79,11 @@ def dead_workers(make: MakeQueue) -> Generator[Queue, None, None]:
         add = "INSERT INTO workers(worker_id, capabilities, heartbeat_utc) VALUES (?, '{}', ?)"
         connection.execute(add, ("worker-1", utc(-4000)))
         connection.execute(add, ("worker-2", utc(-2)))
+        held = (
+            "INSERT INTO task_queue(type, status, locked_by, lease_until_utc) "
+            "VALUES ('x', 'leased', ?, ?)"
+        )
+        connection.executemany(held, [("worker-9", utc(5 * 3600))] * 3)
     while True:
         yield queue
 

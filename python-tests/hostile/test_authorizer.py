@@ -20,7 +20,7 @@ pytestmark = pytest.mark.rule(8)
 
 CHILD = Path(__file__).parents[1] / "support" / "hostile" / "authorizer_child.py"
 PRAGMA, READ, SELECT, UPDATE, FUNCTION = 19, 20, 21, 23, 31
-LOOKS = {"queue_depth", "queue_stale", "queue_stats", "queue_version"}
+LOOKS = {"queue_depth", "queue_leases", "queue_stale", "queue_stats", "queue_version"}
 #: One that allows everything.
 OPEN = "def authorizer(*_): return 0"
 

@@ -18,6 +18,7 @@ LIMIT_LENGTH = 0
 ARGUMENTS = {
     "queue_delete_backup": "'latest'",
     "queue_requeue_stale": "60",
+    "queue_requeue": "'{\"all\": true}'",
     "queue_restore": "'latest'",
     "queue_rotate": "1",
     "queue_set": "'keep', '3'",

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.rule(8)
 CALLS = {name: EXAMPLES[name].removeprefix("SELECT ") for name in FUNCTIONS} | {
     "queue_backup": "queue_backup('{dir}/stolen.db')",
     "queue_requeue_stale": "queue_requeue_stale(0)",
+    "queue_requeue": "queue_requeue('{{\"all\": true}}')",
     "queue_set": "queue_set('backup_dir', '{dir}/stolen')",
 }
 

@@ -68,10 +68,11 @@ def call_everything(path):
         call(queue, "delete_backup", "latest", dependants=True)
         for name in ("backups", "depth", "health", "history", "integrity", "schedule", "settings"):
             call(queue, name)
-        for name in ("stale", "stats", "version"):
+        for name in ("leases", "stale", "stats", "version"):
             call(queue, name)
     writing = (
-        ["requeue_stale", 60], ["restore", "latest"], ["checkpoint", "FULL"], ["vacuum"],
+        ["requeue_stale", 60], ["requeue", {"all": True}], ["restore", "latest"],
+        ["checkpoint", "FULL"], ["vacuum"],
         ["analyze"], ["optimize", True], ["set", "keep", "7"], ["run_due"],
     )
     threads = [threading.Thread(target=call_alone, args=[path, *each]) for each in writing]

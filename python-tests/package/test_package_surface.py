@@ -22,6 +22,7 @@ ROWS: dict[str, type[results.Result]] = {
     "queue_depth": queuekeeper.Depth,
     "queue_health": queuekeeper.HealthMetric,
     "queue_history": queuekeeper.HistoryEntry,
+    "queue_leases": queuekeeper.Lease,
     "queue_rotation": queuekeeper.Decision,
     "queue_schedule": queuekeeper.ScheduledJob,
     "queue_settings": queuekeeper.Setting,
@@ -53,7 +54,7 @@ def test_the_arguments_are_those_of_sql(name: str) -> None:
         assert positional(name) == list(TABLES[f"queue_{name}"][1])
     else:
         # Options, SQL's last argument, are keywords here.
-        options = {"backup", "delete_backup", "restore", "verify"}
+        options = {"backup", "delete_backup", "requeue", "restore", "verify"}
         assert len(positional(name)) == max(FUNCTIONS[f"queue_{name}"]) - (name in options)
 
 

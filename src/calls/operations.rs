@@ -112,6 +112,32 @@ pub static STALE: Spec = Spec {
     rows: super::rows::queue::stale,
 };
 
+/// `queue_requeue(filter [, options])`
+pub fn requeue(caller: &Caller, arguments: &Arguments) -> Result<Output> {
+    let filter = arguments.text(0, "filter")?;
+    let options = arguments.options(1)?;
+    json(&crate::queue::requeue::matching::requeue(caller, filter, &options, caller.now())?)
+}
+
+/// `queue_leases()`
+pub static LEASES: Spec = Spec {
+    name: "queue_leases",
+    columns: &[
+        "task_id",
+        "type TEXT",
+        "status",
+        "locked_by TEXT",
+        "lease_until_utc TEXT",
+        "ends_utc TEXT",
+        "overdue_seconds INTEGER",
+        "attempts INTEGER",
+        "blocked TEXT",
+    ],
+    arguments: &[],
+    looks_at_files: false,
+    rows: super::rows::queue::leases_rows,
+};
+
 /// `queue_depth()`
 pub static DEPTH: Spec = Spec {
     name: "queue_depth",
@@ -240,7 +266,7 @@ pub fn version(_caller: &Caller, _arguments: &Arguments) -> Result<Output> {
 
 /// All tables.
 pub static TABLES: &[&Spec] =
-    &[&BACKUPS, &ROTATION, &STALE, &DEPTH, &SCHEDULE, &HISTORY, &SETTINGS, &INTEGRITY, &HEALTH, &STATS];
+    &[&BACKUPS, &ROTATION, &STALE, &LEASES, &DEPTH, &SCHEDULE, &HISTORY, &SETTINGS, &INTEGRITY, &HEALTH, &STATS];
 
 /// Those that only read the queue.
-pub static READONLY: &[&Spec] = &[&STALE, &DEPTH, &STATS];
+pub static READONLY: &[&Spec] = &[&STALE, &LEASES, &DEPTH, &STATS];

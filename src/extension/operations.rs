@@ -20,6 +20,7 @@ pub fn define(db: *mut sqlite3) -> sqlite_loadable::Result<()> {
     function!(db, "queue_delete_backup", 1..=2, calls::delete_backup);
     function!(db, "queue_rotate", 1..=2, calls::rotate);
     function!(db, "queue_requeue_stale", 1..=1, calls::requeue_stale);
+    function!(db, "queue_requeue", 1..=2, calls::requeue);
     function!(db, "queue_run_due", 0..=1, calls::run_due);
     function!(db, "queue_set", 2..=2, calls::set);
     function!(db, "queue_stats", 0..=0, calls::stats);

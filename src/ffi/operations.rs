@@ -204,6 +204,41 @@ pub unsafe extern "C" fn qk_stale(queue: *mut QkQueue, secs: i64, result: *mut *
     unsafe { list("qk_stale", queue, &operations::STALE, [number(secs)], result) }
 }
 
+/// Puts chosen tasks that a worker holds back into the queue, whether their lease is over or not. See the SQL function
+/// `queue_requeue(filter [, options])`.
+///
+/// `filter`: a JSON object with `ids`, `types`, `workers`, `after`, `before`, `limit`, or `all`. `options`: a JSON object with
+/// `dry_run`, `expect`; NULL: none. `*result`: JSON with `matched`, `requeued` and `dry_run`, and perhaps `blocked` and
+/// `blocked_tasks`.
+///
+/// # Safety
+///
+/// `filter` is NULL or a C string; `options` is NULL or a C string; `result` is NULL or a place for a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qk_requeue(
+    queue: *mut QkQueue,
+    filter: *const c_char,
+    options: *const c_char,
+    result: *mut *mut c_char,
+) -> c_int {
+    // SAFETY: as the caller vouches.
+    unsafe { ask("qk_requeue", queue, operations::requeue, [text(filter), text(options)], result) }
+}
+
+/// Lists the tasks that workers hold, the first lease to end first. See the SQL table `queue_leases()`.
+///
+/// `*result`: JSON, an array of objects with `task_id`, `type`, `status`, `locked_by`, `lease_until_utc`, `ends_utc`,
+/// `overdue_seconds` (below 0 until the lease ends), `attempts` and `blocked`.
+///
+/// # Safety
+///
+/// `result` is NULL or a place for a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qk_leases(queue: *mut QkQueue, result: *mut *mut c_char) -> c_int {
+    // SAFETY: as the caller vouches.
+    unsafe { list("qk_leases", queue, &operations::LEASES, [], result) }
+}
+
 /// Counts the tasks by status. See the SQL table `queue_depth()`.
 ///
 /// `*result`: JSON, an array of objects with `status`, `tasks`, `oldest_utc` and `newest_utc`.

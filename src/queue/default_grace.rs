@@ -19,7 +19,7 @@ use rusqlite::types::Value;
 
 use super::mapping::{Mapping, Role};
 use crate::error::{Error, Result};
-use crate::settings::registry as setting;
+use crate::settings::{presets, registry as setting};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DefaultGrace {
@@ -56,6 +56,14 @@ pub fn seconds(conn: &Connection, given: Option<i64>) -> Result<i64> {
         // The next step reports that there is no queue.
         (None, DefaultGrace::NoQueue) => Ok(0),
     }
+}
+
+/// Whether the lease's time is when it ends, as far as is known.
+pub fn has_end(mapping: &Mapping) -> Result<bool> {
+    let settings = mapping.settings();
+    let preset = settings.text(&setting::PRESET)?.unwrap_or_default();
+    let by_preset = settings.stored(&setting::COLUMN_LEASE_UNTIL).is_none();
+    Ok(!(by_preset && presets::WITHOUT_END.contains(&preset.as_str()) || is_of_the_claim(mapping)?))
 }
 
 /// Whether the lease's time is that of the claim, as a second role of its column tells.

@@ -1,4 +1,4 @@
-//! Lists stale leases, which dead workers left. [`super::requeue`] puts their tasks back.
+//! Lists leases: the stale ones, which dead workers left, or all. [`super::requeue`] puts their tasks back.
 //!
 //! # Promise
 //!
@@ -15,7 +15,8 @@ use super::blocked;
 use super::default_grace;
 use super::excerpts::cell;
 use super::mapping::{Mapping, Role};
-use super::stale::StaleSql;
+use super::stale::{condition as stale_condition, leased};
+use super::time::{EARLIEST, latest};
 use crate::error::{Error, Result};
 use crate::memory;
 
@@ -25,18 +26,22 @@ const LONGEST_GRACE: i64 = 3_155_760_000;
 /// The columns without which there are no leases.
 pub(super) const NEEDED: &[Role] = &[Role::Id, Role::Status, Role::LeaseUntil];
 
-/// A row of `queue_stale`.
+/// A row of `queue_leases`; `queue_stale` shows part of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct StaleLease {
+pub struct Lease {
     pub task_id: Value,
     /// As stored.
     pub status: Value,
     pub locked_by: Value,
     pub lease_until_utc: Value,
-    pub overdue_seconds: i64,
+    /// Below 0 until the lease ends; NULL if its time is not readable.
+    pub overdue_seconds: Value,
     pub attempts: Value,
     /// Why the last requeue could not put it back, else NULL.
     pub blocked: Value,
+    pub task_type: Value,
+    /// When it ends, UTC; NULL if its time is not readable, or is when the claim began.
+    pub ends_utc: Value,
 }
 
 /// The stale leases, longest overdue first, mapped with `each`. The default grace is the setting
@@ -45,35 +50,58 @@ pub fn stale<T>(
     conn: &Connection,
     grace: Option<i64>,
     now: DateTime<Utc>,
-    each: impl Fn(StaleLease) -> T,
+    each: impl Fn(Lease) -> T,
 ) -> Result<Vec<T>> {
     let limit = limit(default_grace::seconds(conn, grace)?, now)?;
     let mapping = require(conn)?;
-    let pieces = StaleSql::of(conn, &mapping, limit)?;
+    list(conn, &mapping, &stale_condition(conn, &mapping, limit)?, limit, now, each)
+}
+
+/// All leases, stale or not, the first to end first.
+pub fn all<T>(conn: &Connection, now: DateTime<Utc>, each: impl Fn(Lease) -> T) -> Result<Vec<T>> {
+    let mapping = require(conn)?;
+    list(conn, &mapping, &format!("{} AND ?1 IS NOT NULL", leased(&mapping)?), 0, now, each)
+}
+
+/// The leases for which `condition` holds with `limit` for ?1.
+fn list<T>(
+    conn: &Connection,
+    mapping: &Mapping,
+    condition: &str,
+    limit: i64,
+    now: DateTime<Utc>,
+    each: impl Fn(Lease) -> T,
+) -> Result<Vec<T>> {
     let id = mapping.column(Role::Id)?;
+    let column = mapping.column(Role::LeaseUntil)?;
+    let ended = mapping.time()?.seconds(&column);
+    let ended = format!("CASE WHEN {ended} BETWEEN {EARLIEST} AND ?3 THEN {ended} END");
+    let ends =
+        if !default_grace::has_end(mapping)? { "NULL".into() } else { format!("datetime({ended}, 'unixepoch')") };
     let sql = format!(
-        "SELECT {id}, {status}, {locked_by}, {lease_until}, ?2 - {ended}, {attempts}, {blocked}
-         FROM {table} WHERE {stale} ORDER BY 5 DESC, 1",
+        "SELECT {id}, {status}, {locked_by}, {lease_until}, ?2 - {ended}, {attempts}, {blocked}, {task_type}, {ends}
+         FROM {table} WHERE {condition} ORDER BY 5 DESC, 1",
         status = mapping.column(Role::Status)?,
         locked_by = mapping.column(Role::LockedBy)?,
-        lease_until = mapping.time()?.shown(&mapping.column(Role::LeaseUntil)?),
-        ended = pieces.ended,
+        lease_until = mapping.time()?.shown(&column),
         attempts = mapping.column(Role::Attempts)?,
-        blocked = blocked::reason_of(conn, &mapping)?,
+        blocked = blocked::reason_of(conn, mapping)?,
+        task_type = mapping.column(Role::Type)?,
         table = mapping.table_by_status(conn)?,
-        stale = pieces.stale,
     );
     let read = || -> Result<Vec<T>> {
         let mut statement = conn.prepare(&sql)?;
-        let rows = statement.query_and_then(params![limit, now.timestamp()], |row| -> Result<T> {
-            Ok(each(StaleLease {
+        let rows = statement.query_and_then(params![limit, now.timestamp(), latest(now)], |row| -> Result<T> {
+            Ok(each(Lease {
                 task_id: cell(row, 0)?,
                 status: cell(row, 1)?,
                 locked_by: cell(row, 2)?,
                 lease_until_utc: cell(row, 3)?,
-                overdue_seconds: row.get(4)?,
+                overdue_seconds: cell(row, 4)?,
                 attempts: cell(row, 5)?,
                 blocked: cell(row, 6)?,
+                task_type: cell(row, 7)?,
+                ends_utc: cell(row, 8)?,
             }))
         })?;
         memory::collected(rows)
@@ -102,7 +130,7 @@ fn count_where(
 ) -> Result<i64> {
     let limit = limit(grace, now)?;
     let mapping = require(conn)?;
-    let mut wanted = StaleSql::of(conn, &mapping, limit)?.stale;
+    let mut wanted = stale_condition(conn, &mapping, limit)?;
     if let Some(condition) = condition(&mapping)? {
         wanted.push_str(&format!(" AND {condition}"));
     }

@@ -19,6 +19,8 @@ use crate::settings::{Setting, Settings, kind, status_list, statuses};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     Id,
+    /// What kind of work it is.
+    Type,
     Status,
     /// When the lease ends or began.
     LeaseUntil,
@@ -40,6 +42,7 @@ impl Role {
     fn setting(self) -> &'static Setting {
         match self {
             Self::Id => &setting::COLUMN_ID,
+            Self::Type => &setting::COLUMN_TYPE,
             Self::Status => &setting::COLUMN_STATUS,
             Self::LeaseUntil => &setting::COLUMN_LEASE_UNTIL,
             Self::LockedBy => &setting::COLUMN_LOCKED_BY,

@@ -6,6 +6,7 @@ pub mod counts;
 pub mod default_grace;
 pub mod depth;
 pub mod excerpts;
+pub mod filter;
 pub mod leases;
 pub mod mapping;
 pub mod pace;

@@ -25,25 +25,17 @@ use crate::error::{Error, Result};
 use crate::schema::{self, quoted};
 use crate::settings::{kind, registry as setting, statuses};
 
-pub struct StaleSql {
-    /// An expression: the Unix time at which the lease ended.
-    pub ended: String,
-    /// A condition: the lease is stale.
-    pub stale: String,
-}
-
-impl StaleSql {
-    /// `limit` is the value of ?1. Fails on an unreadable heartbeat of a worker whose lease is over.
-    pub fn of(conn: &Connection, mapping: &Mapping, limit: i64) -> Result<Self> {
-        let ended = mapping.time()?.seconds(&mapping.column(Role::LeaseUntil)?);
-        let mut stale = format!("{} AND {ended} >= {EARLIEST} AND {ended} < ?1", leased(mapping)?);
-        if mapping.settings().whole(&setting::STALE_NEEDS_DEAD_WORKER)? != 0 {
-            let workers = Workers::find(conn, mapping)?;
-            workers.check_heartbeats(conn, mapping, &stale, limit)?;
-            stale.push_str(&format!(" AND NOT EXISTS ({})", workers.sign_of_life()));
-        }
-        Ok(Self { ended, stale })
+/// A condition: the lease is stale. `limit` is the value of ?1. Fails on an unreadable heartbeat of a worker whose
+/// lease is over.
+pub fn condition(conn: &Connection, mapping: &Mapping, limit: i64) -> Result<String> {
+    let ended = mapping.time()?.seconds(&mapping.column(Role::LeaseUntil)?);
+    let mut stale = format!("{} AND {ended} >= {EARLIEST} AND {ended} < ?1", leased(mapping)?);
+    if mapping.settings().whole(&setting::STALE_NEEDS_DEAD_WORKER)? != 0 {
+        let workers = Workers::find(conn, mapping)?;
+        workers.check_heartbeats(conn, mapping, &stale, limit)?;
+        stale.push_str(&format!(" AND NOT EXISTS ({})", workers.sign_of_life()));
     }
+    Ok(stale)
 }
 
 /// A condition: a worker holds the task. Fails if settings give a status two meanings.

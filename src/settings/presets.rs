@@ -31,12 +31,15 @@ use super::fixed::Fixed::{self, Nothing, Text, Whole};
 use super::registry::{
     COLUMN_ATTEMPTS, COLUMN_CREATED_AT, COLUMN_ERROR, COLUMN_FINISHED_AT, COLUMN_HEARTBEAT, COLUMN_ID,
     COLUMN_LEASE_UNTIL, COLUMN_LOCKED_BY, COLUMN_MAX_ATTEMPTS, COLUMN_RESERVED_AT, COLUMN_RUN_AFTER, COLUMN_STATUS,
-    COLUMN_UPDATED_AT, COLUMN_WORKER_ID, PRESETS, REQUEUE_CLEARS, REQUEUE_SETS_RUN_AFTER, STALE_ATTEMPTS,
-    STALE_NEEDS_DEAD_WORKER, STALE_SECS, STATUS_DEAD, STATUS_FINISHED, STATUS_LEASED, STATUS_QUEUED, TASK_TABLE,
-    TIME_FORMAT, WORKERS_TABLE,
+    COLUMN_TYPE, COLUMN_UPDATED_AT, COLUMN_WORKER_ID, PRESETS, REQUEUE_CLEARS, REQUEUE_SETS_RUN_AFTER,
+    STALE_ATTEMPTS, STALE_NEEDS_DEAD_WORKER, STALE_SECS, STATUS_DEAD, STATUS_FINISHED, STATUS_LEASED, STATUS_QUEUED,
+    TASK_TABLE, TIME_FORMAT, WORKERS_TABLE,
 };
 
 type Entries = [(&'static Setting, Fixed)];
+
+/// Those whose lease's time is when the claim began.
+pub const WITHOUT_END: [&str; 4] = ["litequeue", "monlite", "kartikeya", "apalis"];
 
 /// PrismQ's tables are what the settings' own defaults describe.
 static PRISMQ: &Entries = &[];
@@ -155,6 +158,7 @@ static HONKER: &Entries = &[
 /// tells whether it is alive.
 static APALIS: &Entries = &[
     (&TASK_TABLE, Text("Jobs")),
+    (&COLUMN_TYPE, Text("job_type")),
     (&COLUMN_LEASE_UNTIL, Text("lock_at")),
     (&COLUMN_LOCKED_BY, Text("lock_by")),
     (&COLUMN_RESERVED_AT, Text("")),

@@ -49,6 +49,7 @@ settings! {
         "the queue library whose tables these are: gives the settings from task_table to stale_secs their defaults";
     TASK_TABLE, "task_table", Kind::Table, Word("task_queue"), "the table that holds the tasks";
     COLUMN_ID, "column_id", Kind::Column, Word("id"), "its column with the task's id";
+    COLUMN_TYPE, "column_type", Kind::Column, Word("type"), "its column with the kind of work that the task is";
     COLUMN_STATUS, "column_status", Kind::Column, Word("status"), "its column with the status";
     COLUMN_LEASE_UNTIL, "column_lease_until", Kind::Column, Word("lease_until_utc"),
         "its column with the time at which the lease ends, or at which it began: stale_secs counts from it";

@@ -43,6 +43,7 @@ CALLS = {
         "SELECT queue_verify('latest', 'full')",
     ],
     "queue_requeue_stale": ["SELECT queue_requeue_stale(60)"],
+    "queue_requeue": ["SELECT queue_requeue('{{\"all\": true}}')"],
     "queue_backup": [
         "SELECT queue_backup()",
         'SELECT queue_backup(NULL, \'{{"type": "incremental", "compression": "zstd"}}\')',

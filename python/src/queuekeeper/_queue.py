@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -167,6 +168,26 @@ class Queue:
         """The leases that `requeue_stale` would requeue."""
         rows = self._handle.call("qk_stale", [arguments.number(secs, "secs")])
         return [results.StaleLease.of(row) for row in rows]
+
+    def requeue(
+        self,
+        filter: Mapping[str, Any],  # noqa: A002
+        *,
+        dry_run: bool | None = None,
+        expect: int | None = None,
+    ) -> results.Requeue:
+        """Requeues the tasks that a worker holds and the filter chooses, stale or not.
+
+        `filter`: `ids`, `types`, `workers`, `after`, `before`, `limit`; all that is given holds,
+        and `{"all": True}` is all. With `expect`, nothing is changed unless so many match.
+        """
+        options = arguments.options(dry_run=dry_run, expect=expect)
+        given = [arguments.to_json(filter, "filter"), options]
+        return results.Requeue.of(self._handle.call("qk_requeue", list(given)))
+
+    def leases(self) -> list[results.Lease]:
+        """The tasks that workers hold, the first lease to end first."""
+        return [results.Lease.of(row) for row in self._handle.call("qk_leases", [])]
 
     def depth(self) -> list[results.Depth]:
         """The number of tasks by status."""

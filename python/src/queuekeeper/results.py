@@ -220,6 +220,36 @@ class StaleLease(Result):
 
 
 @dataclass(frozen=True)
+class Lease(Result):
+    """A task that a worker holds."""
+
+    task_id: Scalar
+    type: str | None
+    status: Scalar
+    locked_by: str | None
+    lease_until_utc: Scalar
+    #: None if that cannot be read, or the queue's leases have no end.
+    ends_utc: str | None
+    #: Below 0 until the lease ends.
+    overdue_seconds: int | None
+    attempts: int | None
+    blocked: str | None
+
+
+@dataclass(frozen=True)
+class Requeue(Result):
+    """What became of tasks that were to be requeued."""
+
+    matched: int
+    requeued: int
+    dry_run: bool
+    #: How many could not be put back; None if all could.
+    blocked: int | None
+    #: The first of these, each with `task_id` and `reason`.
+    blocked_tasks: list[Any] | None
+
+
+@dataclass(frozen=True)
 class HealthMetric(Result):
     """One measure of the queue's health."""
 

@@ -1,4 +1,4 @@
-//! Rows of the queue's depth and of stale leases.
+//! Rows of the queue's depth and of leases.
 
 use rusqlite::types::Value;
 
@@ -21,7 +21,23 @@ pub(crate) fn stale(caller: &Caller, arguments: &Arguments) -> Result<Vec<Vec<Va
             row.status,
             row.locked_by,
             row.lease_until_utc,
-            Value::Integer(row.overdue_seconds),
+            row.overdue_seconds,
+            row.attempts,
+            row.blocked,
+        ]
+    })
+}
+
+pub(crate) fn leases_rows(caller: &Caller, _arguments: &Arguments) -> Result<Vec<Vec<Value>>> {
+    leases::all(caller.connection(), caller.now(), |row| {
+        vec![
+            row.task_id,
+            row.task_type,
+            row.status,
+            row.locked_by,
+            row.lease_until_utc,
+            row.ends_utc,
+            row.overdue_seconds,
             row.attempts,
             row.blocked,
         ]

@@ -26,24 +26,25 @@
 
 mod batches;
 mod conflicts;
+pub mod matching;
 mod row;
 mod scope;
+mod statements;
 
 use chrono::{DateTime, Utc};
+use rusqlite::types::Value;
 use rusqlite::{Connection, ffi};
 
 use self::batches::Work;
-use self::row::{Key, Rows, Sql};
+use self::row::{Key, Rows};
 use self::scope::Scope;
+use self::statements::Statements;
 use super::blocked::{self, Blocked};
-use super::excerpts::cell;
 use super::mapping::{Mapping, Role};
-use super::stale::{self, StaleSql};
-use super::{changes, leases};
+use super::{changes, leases, stale};
 use crate::connection::Caller;
 use crate::error::{Error, Result};
 use crate::host::{self, Transaction};
-use crate::memory;
 use crate::progress::Watch;
 
 /// How many blocked tasks results name.
@@ -97,20 +98,34 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<Outcom
     let conn = caller.connection();
     let limit = leases::limit(grace, now)?;
     let mapping = leases::require(conn)?;
-    let statements =
-        Statements::new(conn, &mapping, &StaleSql::of(conn, &mapping, limit)?.stale, &changes::of_stale(&mapping)?)?;
+    let stale = stale::condition(conn, &mapping, limit)?;
+    let statements = Statements::new(conn, &mapping, &stale, &changes::of_stale(&mapping)?)?;
+    let listed = || statements.keys(conn, &[Value::Integer(limit)]);
+    put_back(caller, &mapping, &statements, limit, now, listed)
+}
+
+/// Requeues the tasks that `listed` lists, in the way that fits what the caller's connection does.
+fn put_back(
+    caller: &Caller,
+    mapping: &Mapping,
+    statements: &Statements,
+    limit: i64,
+    now: DateTime<Utc>,
+    listed: impl FnOnce() -> Result<Vec<Key>>,
+) -> Result<Outcome> {
+    let conn = caller.connection();
     let transaction_use = TransactionUse::of(conn)?;
     if let (true, Some(name)) = (transaction_use.is_the_callers(), conflicts::found(conn)?) {
         return Err(Error::usage(format!(
             "cannot requeue inside a transaction: {name} may roll it back, with all that was done in it (RAISE(ROLLBACK) or ON \
-             CONFLICT ROLLBACK); COMMIT first, and call SELECT queue_requeue_stale(…) on its own"
+             CONFLICT ROLLBACK); COMMIT first, and call it on its own"
         )));
     }
     let present = mapping.time()?.write(now);
     let prepared = || -> Result<(Vec<Key>, Rows<'_>)> {
         let rows =
             Rows::prepare(conn, &statements.row, limit, &present, transaction_use != TransactionUse::Statement)?;
-        Ok((statements.keys(conn, limit)?, rows))
+        Ok((listed()?, rows))
     };
     let (keys, rows) = prepared().map_err(|error| explain(caller, error))?;
     let (mut work, mut watch) = (Work::new(conn, rows, statements.width), Watch::new(caller, None));
@@ -121,7 +136,7 @@ pub fn requeue(caller: &Caller, grace: i64, now: DateTime<Utc>) -> Result<Outcom
     };
     let mut outcome = work.outcome();
     done.map_err(|error| transaction_use.stopped(conn, explain(caller, error), outcome.requeued))?;
-    outcome.unremembered = remember(conn, &mapping, &outcome.tasks, now).err();
+    outcome.unremembered = remember(conn, mapping, &outcome.tasks, now).err();
     Ok(outcome)
 }
 
@@ -143,7 +158,7 @@ pub fn requeue_all(conn: &Connection, now: DateTime<Utc>) -> Result<Outcome> {
             Err(error) => return Err(error.into()),
         };
         let mut work = Work::new(conn, rows, statements.width);
-        work.in_one(&statements.keys(conn, 0)?, None)?;
+        work.in_one(&statements.keys(conn, &[Value::Integer(0)])?, None)?;
         Ok(work.outcome())
     };
     all().map_err(|error| error.context("cannot requeue the leases"))
@@ -190,71 +205,6 @@ impl TransactionUse {
             _ => error
                 .context(format!("requeued {requeued} tasks as part of the transaction that is open, then stopped")),
         }
-    }
-}
-
-struct Statements {
-    list: String,
-    ids: String,
-    row: Sql,
-    /// The number of values in a key.
-    width: usize,
-}
-
-impl Statements {
-    /// `condition` decides with ?1 whether to requeue a task; `changes` are assignments, with ?2 for the
-    /// present.
-    fn new(conn: &Connection, mapping: &Mapping, condition: &str, changes: &str) -> Result<Self> {
-        let key = mapping.row_key(conn)?;
-        let (table, by_status) = (mapping.table(), mapping.table_by_status(conn)?);
-        // A column's collation may differ from its key's, and match two rows.
-        let is_key: Vec<String> = key
-            .iter()
-            .enumerate()
-            .map(|(place, column)| format!("{column} IS ?{0} AND {column} COLLATE BINARY IS ?{0}", place + 3))
-            .collect();
-        // ?2 is always bound, so it must occur.
-        let this = format!("{} AND ?2 IS NOT NULL", is_key.join(" AND "));
-        let (id, lease) = (mapping.column(Role::Id)?, mapping.column(Role::LeaseUntil)?);
-        let update = if conflicts::may_replace(conn, mapping.name())? { "UPDATE OR ABORT" } else { "UPDATE" };
-        let places: Vec<String> = (1..=key.len()).map(|place| place.to_string()).collect();
-        Ok(Self {
-            // In this order, neighbours in the table share a batch, and so the pages written.
-            list: format!(
-                "SELECT {} FROM {by_status} WHERE {condition} ORDER BY {}",
-                key.join(", "),
-                places.join(", ")
-            ),
-            ids: format!("SELECT {id}, {lease} FROM {by_status} WHERE {condition} ORDER BY 1"),
-            row: Sql {
-                update: format!("{update} {table} SET {changes} WHERE {this} AND {condition}"),
-                look: format!("SELECT {condition}, {id}, {lease} FROM {table} WHERE {this}"),
-            },
-            width: key.len(),
-        })
-    }
-
-    /// The keys of the tasks to requeue, concatenated.
-    fn keys(&self, conn: &Connection, limit: i64) -> Result<Vec<Key>> {
-        let mut statement = conn.prepare(&self.list)?;
-        let mut rows = statement.query([limit])?;
-        let mut keys = Vec::new();
-        while let Some(row) = rows.next()? {
-            for place in 0..self.width {
-                memory::push(&mut keys, Key::of(row.get_ref(place)?)?)?;
-            }
-        }
-        Ok(keys)
-    }
-
-    fn all_blocked(&self, conn: &Connection, reason: &str) -> Result<Outcome> {
-        let mut outcome = Outcome::default();
-        let mut statement = conn.prepare(&self.ids)?;
-        let mut rows = statement.query([0])?;
-        while let Some(row) = rows.next()? {
-            outcome.block(Blocked { task_id: cell(row, 0)?, lease: cell(row, 1)?, reason: reason.into() });
-        }
-        Ok(outcome)
     }
 }
 
