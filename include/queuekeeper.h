@@ -253,7 +253,7 @@ int qk_backup(qk_queue *queue,
  Restores a backup. See the SQL function `queue_restore(backup [, target [, options]])`.
 
  `backup`: a path, an id or its beginning, or `"latest"`. `target`: the database to become it; NULL: the handle's own, live, as one
- transaction. `options`: a JSON object with `dir`, `overwrite`, `requeue_leases`; NULL: none. `*result`: JSON, what was
+ transaction. `options`: a JSON object with `dir`, `overwrite`, `requeue_leases`, `dry_run`; NULL: none. `*result`: JSON, what was
  restored, how old it is, and where the safety backup is.
 
  Requires: `backup` is NULL or a C string; `target` is NULL or a C string; `options` is NULL or a C string; `progress` is NULL
@@ -288,7 +288,7 @@ int qk_verify(qk_queue *queue,
 /*
  Deletes one backup. See the SQL function `queue_delete_backup(backup [, options])`.
 
- `backup`: a path, an id or its beginning, or `"latest"`. `options`: a JSON object with `dir`, `dependants`; NULL: none. `*result`: JSON, what
+ `backup`: a path, an id or its beginning, or `"latest"`. `options`: a JSON object with `dir`, `dependants`, `dry_run`; NULL: none. `*result`: JSON, what
  was deleted.
 
  Requires: `backup` is NULL or a C string; `options` is NULL or a C string; `result` is NULL or a place for a pointer.

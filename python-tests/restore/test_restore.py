@@ -259,3 +259,43 @@ def test_a_directory_that_cannot_be_looked_at_is_not_called_missing(
         error = session.error(sql, *values)
         assert "does not exist" not in error.message, error
         assert str(loop) in error.message, error
+
+
+def test_a_dry_run_says_what_a_restore_and_a_deletion_will_do_and_does_nothing(
+    queue: Queue, open_python: OpenPython, tmp_path: Path
+) -> None:
+    session = open_python(queue.path)
+    chain = make_chain(session, queue, "none", 3)
+    change(queue)
+    target = tmp_path / "target.db"
+    target.touch()
+
+    def seen() -> tuple[object, ...]:
+        files = {each: each.read_bytes() for each in queue.backups.iterdir()}
+        return content_of_live(queue.path, tmp_path / "copy.db"), files, target.read_bytes()
+
+    for call, error in (
+        ("queue_restore('latest', '{}', '{{\"dry_run\": true}}')", "exists already"),
+        ("queue_delete_backup('{}', '{{\"dry_run\": true}}')", "cannot be deleted alone"),
+    ):
+        with pytest.raises(SqlError, match=error):
+            session.value(f"SELECT {call.format(target if 'restore' in call else chain[0])}")
+    before = seen()
+    cases: list[tuple[str, list[str | None], dict[str, bool]]] = [
+        ("queue_restore", ["latest", None], {}),
+        ("queue_restore", [str(chain[1]), None], {}),
+        ("queue_restore", [str(chain[2]), str(tmp_path / "new.db")], {}),
+        ("queue_restore", [str(chain[0]), str(target)], {"overwrite": True}),
+        ("queue_delete_backup", [str(chain[1])], {"dependants": True}),
+    ]
+    for function, arguments, options in cases:
+        marks = ", ".join("?" for _ in (*arguments, options))
+        call = f"SELECT {function}({marks})"
+        planned = session.object(call, *arguments, json.dumps({**options, "dry_run": True}))
+        assert planned["dry_run"] is True
+        assert seen() == before, function
+        done = session.object(call, *arguments, json.dumps(options))
+        assert "dry_run" not in done
+        for name in {*planned} - {"dry_run", "age_seconds", "duration_ms", "safety_backup"}:
+            assert planned[name] == done[name], name
+        before = seen()

@@ -4,7 +4,7 @@
 //!
 //! A backup that others build on is refused, with their names, unless `dependants` is true: then all its
 //! dependants are deleted with it, in one step. A failed deletion is an error; the backup counts no more, and
-//! every writer tries again. A live database is never deleted. Rotation's other protections do not apply: a
+//! every writer tries again. With `dry_run` all is looked at alike, and nothing deleted. A live database is never deleted. Rotation's other protections do not apply: a
 //! named backup is deleted even if it is the newest verified one.
 
 use std::collections::{HashMap, HashSet};
@@ -26,16 +26,19 @@ use crate::progress::Watch;
 pub struct Options {
     dir: Option<String>,
     dependants: Option<bool>,
+    dry_run: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    /// The count of deleted backups.
+    /// The count of deleted backups; with `dry_run`, of those that would be.
     pub deleted: usize,
     /// The named one first.
     pub ids: Vec<String>,
     /// Of the artifacts.
     pub backup_paths: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// Deletes the backup that `words` means: a path, an id or `latest`.
@@ -73,7 +76,7 @@ fn delete_from(
     let mut writer = catalog.open(watch).map_err(|error| error.if_interrupted(UNCHANGED))?;
     if writer.has_deleted(named) {
         let backup_paths = vec![named.shown(catalog.directory()).backup_path];
-        return Ok(Outcome { deleted: 1, ids: vec![named.id.clone()], backup_paths });
+        return Ok(Outcome { deleted: 1, ids: vec![named.id.clone()], backup_paths, dry_run: false });
     }
     let entries = writer.listing().known();
     let Some(named) = entries.iter().find(|entry| entry.is_same(named)) else {
@@ -123,10 +126,13 @@ fn delete_from(
     }
     let ids: Vec<String> = doomed.iter().map(|entry| entry.id.clone()).collect();
     let backup_paths = doomed.iter().map(|entry| entry.shown(catalog.directory()).backup_path).collect();
+    if options.dry_run.unwrap_or(false) {
+        return Ok(Outcome { deleted: ids.len(), ids, backup_paths, dry_run: true });
+    }
     writer.delete(&ids)?;
     let these: HashSet<&str> = ids.iter().map(String::as_str).collect();
     let deleted = writer.deletions().among(|entry| these.contains(entry.id.as_str())).count()?;
-    Ok(Outcome { deleted, ids, backup_paths })
+    Ok(Outcome { deleted, ids, backup_paths, dry_run: false })
 }
 
 /// `first` and its transitive dependants.

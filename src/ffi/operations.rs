@@ -41,7 +41,7 @@ pub unsafe extern "C" fn qk_backup(
 /// Restores a backup. See the SQL function `queue_restore(backup [, target [, options]])`.
 ///
 /// `backup`: a path, an id or its beginning, or `"latest"`. `target`: the database to become it; NULL: the handle's own, live, as one
-/// transaction. `options`: a JSON object with `dir`, `overwrite`, `requeue_leases`; NULL: none. `*result`: JSON, what was
+/// transaction. `options`: a JSON object with `dir`, `overwrite`, `requeue_leases`, `dry_run`; NULL: none. `*result`: JSON, what was
 /// restored, how old it is, and where the safety backup is.
 ///
 /// # Safety
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn qk_verify(
 
 /// Deletes one backup. See the SQL function `queue_delete_backup(backup [, options])`.
 ///
-/// `backup`: a path, an id or its beginning, or `"latest"`. `options`: a JSON object with `dir`, `dependants`; NULL: none. `*result`: JSON, what
+/// `backup`: a path, an id or its beginning, or `"latest"`. `options`: a JSON object with `dir`, `dependants`, `dry_run`; NULL: none. `*result`: JSON, what
 /// was deleted.
 ///
 /// # Safety

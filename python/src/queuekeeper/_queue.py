@@ -107,10 +107,16 @@ class Queue:
         dir: PathLike | None = None,  # noqa: A002
         overwrite: bool | None = None,
         requeue_leases: bool | None = None,
+        dry_run: bool | None = None,
         progress: Progress | None = None,
     ) -> results.Restoration:
-        """Restores a backup (a path, an id, or 'latest') into this database, or into another."""
-        options = arguments.options(dir=dir, overwrite=overwrite, requeue_leases=requeue_leases)
+        """Restores a backup (a path, an id, or 'latest') into this database, or into another.
+
+        With `dry_run` it only says which backup into which database.
+        """
+        options = arguments.options(
+            dir=dir, overwrite=overwrite, requeue_leases=requeue_leases, dry_run=dry_run
+        )
         given = [arguments.text(backup, "backup"), arguments.text(target, "target"), options]
         return results.Restoration.of(self._handle.call("qk_restore", list(given), progress))
 
@@ -136,9 +142,13 @@ class Queue:
         *,
         dir: PathLike | None = None,  # noqa: A002
         dependants: bool | None = None,
+        dry_run: bool | None = None,
     ) -> results.Deletion:
-        """Deletes one backup, and with `dependants` those that build on it."""
-        options = arguments.options(dir=dir, dependants=dependants)
+        """Deletes one backup, and with `dependants` those that build on it.
+
+        With `dry_run` it only says which.
+        """
+        options = arguments.options(dir=dir, dependants=dependants, dry_run=dry_run)
         given = [arguments.text(backup, "backup"), options]
         return results.Deletion.of(self._handle.call("qk_delete_backup", list(given)))
 

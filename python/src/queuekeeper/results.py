@@ -152,6 +152,8 @@ class Restoration(Result):
     page_count: int
     page_size: int
     duration_ms: int
+    #: Whether that was only asked for.
+    dry_run: bool | None
     note: str | None
 
 
@@ -162,6 +164,8 @@ class Deletion(Result):
     deleted: int
     ids: list[str]
     backup_paths: list[str]
+    #: Whether that was only asked for.
+    dry_run: bool | None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@
 //!
 //! # How
 //!
+//! `dry_run` finds the backup and the target as a restore would, and opens neither.
+//!
 //! The page size must be the target's, since a WAL database cannot change its own. A rebuilt copy with
 //! another one is converted by VACUUM first, which may renumber the rows of tables without an INTEGER PRIMARY
 //! KEY; a note says so. The target keeps its journal mode, since artifacts have no WAL marks.
@@ -63,6 +65,7 @@ pub struct Options {
     dir: Option<String>,
     overwrite: Option<bool>,
     requeue_leases: Option<bool>,
+    dry_run: Option<bool>,
 }
 
 /// The result of a restore.
@@ -86,6 +89,8 @@ pub struct Outcome {
     pub page_count: u32,
     pub page_size: u32,
     pub duration_ms: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -122,7 +127,9 @@ pub fn restore<'a>(
         found.catalog.restrict(place.heir().or_else(|| files::heir(&caller.file()?)));
     }
     let job = Job { caller, found: &found, backup: found.backup(), entry: &found.entry, options };
-    let mut outcome = job.run(&place, &mut watch).map_err(|error| error.if_interrupted(AS_IT_WAS))?;
+    let dry_run = options.dry_run.unwrap_or(false);
+    let done = if dry_run { job.outcome(place.path()) } else { job.run(&place, &mut watch) };
+    let mut outcome = Outcome { dry_run, ..done.map_err(|error| error.if_interrupted(AS_IT_WAS))? };
     outcome.note = found.note.into_iter().chain(outcome.note).reduce(|first, second| format!("{first}; {second}"));
     outcome.duration_ms = clock::milliseconds(started.elapsed());
     Ok(outcome)
