@@ -9,10 +9,10 @@ from support.package.cli import CALL
 from support.queues import Queue, Shape
 
 COMMANDS = {
-    *("analyze", "backup", "backups", "checkpoint", "delete", "depth", "health", "history"),
-    *("integrity", "optimize", "requeue", "restore", "rotate", "run-due", "schedule", "set"),
+    *("analyze", "backup", "backups", "checkpoint", "completion", "delete", "depth", "get"),
+    *("health", "help", "history", "integrity", "leases", "optimize", "requeue", "restore"),
     *(f"offsite {name}" for name in ("check", "link", "list", "pull", "push", "rotate")),
-    *("settings", "stale", "stats", "vacuum", "verify"),
+    *("rotate", "run-due", "schedule", "set", "settings", "stats", "unset", "vacuum", "verify"),
 }
 
 
@@ -21,11 +21,13 @@ def test_each_commands_help_says_what_it_does_and_with_which_options(own: Packag
         CALL
         + """
 from queuekeeper.cli import main
-helps = {name: call(name, "--help") for name in main.commands}
+helps = {name: call(name, "--help") for name, each in main.commands.items() if not each.hidden}
+assert {name: call("help", name) for name in helps} == helps
 for name in main.commands["offsite"].commands:
     helps[f"offsite {name}"] = call("offsite", name, "--help")
 helps[""] = call("--help")
-assert call("-h") == helps[""] == call(status=64)
+assert call("-h") == helps[""] == call(status=64) == call("help")
+assert call("help", "offsite", "push") == helps["offsite push"]
 print(json.dumps(helps))
 """
     )
@@ -46,7 +48,7 @@ print(json.dumps(helps))
         # Whatever stands in the usage line is explained below it.
         for argument in (word.strip("[]") for word in usage.split()[2 + len(name.split()) :]):
             assert argument == "OPTIONS" or argument in rest, f"{name}: {argument}"
-    for status in ("0 ", "1 ", "2 ", "3 ", "64 ", "130 "):
+    for status in ("0 ", "1 ", "2 ", "3 ", "4 ", "64 ", "130 "):
         assert f"\n    {status}" in overview
 
 
@@ -88,9 +90,9 @@ done = told("restore", "latest", "--requeue-leases")
 assert done["requeued"] == 12 and "before_restore" in done["safety_backup"], done
 assert "saved before" in call("restore", made["id"])
 target = os.path.join(os.path.dirname(path), "copy.db")
-assert told("restore", rows[1]["backup_path"], "--target", target)["target_path"] == target
-assert target in call("restore", "latest", "--target", target, status=3)
-call("restore", "latest", "--target", target, "--overwrite")
+assert told("restore", rows[1]["backup_path"], "--to", target)["target_path"] == target
+assert target in call("restore", "latest", "--to", target, status=3)
+call("restore", "latest", "--to", target, "--overwrite")
 
 assert "dependants" in call("delete", rows[1]["id"], status=3)
 assert call("delete", rows[1]["id"], "--dependants").count("deleted ") == 2
@@ -112,7 +114,7 @@ assert "status  corrupted" in text, text
 found = told("verify", "--db", path, status=1)
 assert found["status"] == "corrupted" and found["details"], found
 # No database is needed to verify or restore a file.
-assert "corrupt" in call("restore", made["backup_path"], "--target", path + "-new", status=3)
+assert "corrupt" in call("restore", made["backup_path"], "--to", path + "-new", status=3)
 assert not os.path.exists(path + "-new")
 """,
         queue.path,
@@ -130,9 +132,11 @@ def json_on(*arguments, **options):
 assert path in on("stats") and json_on("stats")["page_size"] == 4096
 assert "leased" in on("depth")
 assert {row["status"]: row["tasks"] for row in json_on("depth")}["leased"] == 7
-assert on("stale", 60).count("worker-1") == 8 and len(json_on("stale")) == 8
+assert on("leases", "--stale", 60).count("worker-1") == 8
+assert len(json_on("leases", "--stale")) == 8
 assert json_on("requeue", 60) == {"requeued": 8}
-assert on("requeue", 60) == "0 tasks requeued\\n" and on("stale") == "no stale leases\\n"
+assert on("requeue", 60) == "0 tasks requeued\\n"
+assert on("leases", "--stale") == "no stale leases\\n"
 assert "secs" in on("requeue", "--", -1, status=3)
 assert on("integrity") == "ok\\n" and json_on("integrity", "--level", "quick") == ["ok"]
 assert "PASSIVE" in on("checkpoint") and json_on("checkpoint", "truncate")["mode"] == "TRUNCATE"
@@ -141,10 +145,11 @@ assert "task_queue" in on("analyze")
 assert json_on("analyze", "task_queue")["analyzed"] == ["task_queue"]
 assert on("analyze", "no_such_table", status=3)
 assert "vacuumed  no" in on("optimize") and json_on("optimize", "--full")["vacuumed"] is True
+assert on("get", "keep") == "7/4/12\\n" and json_on("get", "keep") == "7/4/12"
 assert on("set", "keep", "3/2/1") == "keep = 3/2/1\\n" and json_on("set", "full_every", 5) == 5
 assert "3/2/1" in on("settings")
 assert {row["name"]: row["value"] for row in json_on("settings")}["full_every"] == 5
-assert on("set", "keep", "--reset") == "keep is back to its default\\n"
+assert on("unset", "keep") == "keep is back to its default\\n"
 assert "either" in on("set", "keep", status=64)
 assert "either" in on("set", "keep", "7", "--reset", status=64)
 assert "keep" in on("set", "keep", "nonsense", status=3)
@@ -296,6 +301,35 @@ assert path in call("--db", missing, "stats", path)
 assert "twice" in call("stats", path, "--db", path, status=64)
 assert "twice" in call("vacuum", missing, "--db", path, status=64)
 assert "optimize" in call("optimize", path, path, status=64)
+""",
+        queue.path,
+    )
+
+
+def test_a_risk_that_is_accepted_is_shown_and_not_counted(own: Package, queue: Queue) -> None:
+    own.run(
+        CALL
+        + """
+os.environ["PRISMQ_QUEUE_DB_PATH"] = path
+call("backup", "--verify", "quick")
+call("set", "stale_leases_warning", 3)
+def bad():
+    found = json.loads(call("health", "--json", status=1))
+    return {row["metric"] for row in found if row["level"] not in ("ok", "accepted")}
+before = bad()
+assert "stale_leases" in before
+assert "stale_leases" in call("health", "--ack", "stale_leases",
+                              status=1 if len(before) > 1 else 0)
+assert json.loads(call("get", "accepted_risks")) == ["stale_leases"]
+# Without a metric, it is all that is shown now.
+text = call("health", "--ack")
+assert "accepted" in text and set(json.loads(call("get", "accepted_risks"))) == before, text
+assert call("health", "-q", "--ack") == "" and set(json.loads(call("get", "accepted_risks"))) == before
+levels = {row["metric"]: row["level"] for row in told("health")}
+assert {levels[name] for name in before} == {"accepted"}, levels
+assert "no_such" in call("health", "--ack", "no_such", status=3)
+call("unset", "accepted_risks")
+assert bad() == before
 """,
         queue.path,
     )

@@ -118,7 +118,7 @@ def test_restore_makes_the_database(backup: str, call: CommandLine, queue: Queue
     expected = newest if backup == "latest" else before
     # Into another file the database stays gone.
     copy = queue.directory / "copy.db"
-    arguments = ["restore", words, "--target", copy, "--db", queue.path]
+    arguments = ["restore", words, "--to", copy, "--db", queue.path]
     assert told(call, *arguments)["target_path"] == str(copy)
     assert content(copy) == expected
     assert not queue.path.exists()
@@ -139,7 +139,7 @@ def test_backups_without_any_database_named(
     assert [each["id"] for each in told(call, "backups", place)] == [made["id"]]
     for words in ("latest", made["id"]):
         assert told(call, "verify", words, "--dir", place)["status"] == "ok"
-        restored = told(call, "restore", words, "--dir", place, "--target", target, "--overwrite")
+        restored = told(call, "restore", words, "--dir", place, "--to", target, "--overwrite")
         assert restored["id"] == made["id"]
         assert content(target) == before
     for command in (["backups"], ["verify"], ["restore", "latest", "--dir", place]):
@@ -147,7 +147,7 @@ def test_backups_without_any_database_named(
     # Of two, nothing is guessed.
     other = make(OTHER)
     backed_up(call, other, f"{place}/")
-    options = ["--target", target, "--overwrite"]
+    options = ["--to", target, "--overwrite"]
     error = run(call, "restore", "latest", "--dir", place, *options, status=3)
     assert str(queue.path) in error
     assert str(other.path) in error
@@ -174,7 +174,7 @@ def test_only_its_own_backups_are_a_lost_databases(
         assert each.snapshot() == expected
     # Whose path the catalog does not know gets none, and is told whose there are.
     unknown = tmp_path / "unknown.db"
-    for arguments in (["restore"], ["verify"], ["restore", "--target", tmp_path / "new.db"]):
+    for arguments in (["restore"], ["verify"], ["restore", "--to", tmp_path / "new.db"]):
         command, *options = arguments
         error = run(call, command, "latest", "--dir", place, "--db", unknown, *options, status=3)
         assert f"'{unknown}' is gone" in error

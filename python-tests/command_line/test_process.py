@@ -93,9 +93,12 @@ def test_on_a_terminal_there_are_colours_and_a_bar(
 
     bar = run("backup", "--verify", "full")
     assert "Backing up" in bar
-    assert " pages" in bar
+    assert "Copying" in bar
+    assert "Checking" in bar
+    assert " MiB" in bar
+    assert "left" in bar
     assert ("\033[3" in bar) != plain
-    table = run("stale", "--db", str(queue.path))
+    table = run("leases", "--stale", "--db", str(queue.path))
     assert max(map(len, re.sub("\033.*?m", "", table).splitlines())) <= 80
     coloured = run("verify")
     assert ("\033[32mok" in coloured) != plain
@@ -172,13 +175,13 @@ def test_what_is_in_the_queue_does_nothing_to_the_terminal(own: Package, queue: 
         connection.execute("UPDATE task_queue SET locked_by = ?", ("\033[2Jł[bold]\r\n\u202e",))
     poor = {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
     for environment, shown in ((None, "ł"), (poor, "\\u0142")):
-        done = own.cli("stale", "--db", queue.path, env=environment)
+        done = own.cli("leases", "--db", queue.path, env=environment)
         assert (done.returncode, done.stderr) == (0, "")
         assert f"\\x1b[2J{shown}[bold]\\r\\n\\u202e" in done.stdout
         assert done.stdout.count("leased") == 7 - 2
 
 
-@pytest.mark.parametrize("command", ["depth", "stale"])
+@pytest.mark.parametrize("command", ["depth", "leases"])
 def test_a_text_in_the_queue_that_is_not_utf8_is_shown(
     command: str, own: Package, queue: Queue
 ) -> None:
@@ -201,7 +204,7 @@ def test_a_text_in_the_queue_that_is_not_utf8_is_shown(
 def test_json_is_escaped_and_says_the_same(odd: str, own: Package, queue: Queue) -> None:
     with queue.connect() as connection:
         connection.execute("UPDATE task_queue SET locked_by = ?", (odd,))
-    done = own.cli("stale", "--json", "--db", queue.path)
+    done = own.cli("leases", "--json", "--db", queue.path)
     assert (done.returncode, done.stderr) == (0, "")
     assert {row["locked_by"] for row in json.loads(done.stdout)} == {odd}
     assert all(each.isprintable() or each == "\n" for each in done.stdout)

@@ -45,7 +45,7 @@ assert call("offsite", "list") == "no backups\\n" and told("offsite", "list") ==
 assert "not_pushed: queue_backup_daily_" in call("offsite", "check", status=1)
 text = call("offsite", "push")
 assert text.startswith("pushed queue_backup_daily_") and text.endswith(", 0 there already\\n"), text
-assert f"1 backup (0.0" in text and f"MB) pushed to {remote}" in text, text
+assert f"1 backup (0.0" in text and f"MiB) pushed to {remote}" in text, text
 assert told("offsite", "push")["present"] == 1
 listed = call("offsite", "list")
 assert "queue_backup_daily_" in listed and f"on {remote}" in listed, listed
@@ -174,11 +174,11 @@ def test_a_manual_backup_and_its_steps(own: Package, queue: Queue) -> None:
         queue,
         """
 text = call("backup", "--no-offsite", "--no-vacuum")
-for line in ("size      0.0", " MB\\n", "vacuum    skipped", "off-site  skipped\\n",
+for line in ("size      0.0", " MiB\\n", "vacuum    skipped", "off-site  skipped\\n",
              "rotation  skipped", f"backup    {backups}"):
     assert line in text, (line, text)
 text = call("backup", "--vacuum", "--rotate")
-assert "MB won" in text and "off-site  skipped: no remote is configured" in text, text
+assert "MiB won" in text and "off-site  skipped: no remote is configured" in text, text
 assert "rotation  0 backups deleted, by keep = 7/4/12" in text, text
 call("set", "remote", remote)
 call("set", "remote_keep", 1)

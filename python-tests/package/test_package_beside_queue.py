@@ -121,7 +121,7 @@ def test_the_command_line_works_beside_another_queue(
         assert json.loads(call("run-due", queue.path, *named))
         assert [each.kind for each in listener.take()] == ["success"]
         call("backup", "--db", queue.path)
-        assert "daily" in call("backups", "--db", queue.path)
+        assert "monthly" in call("backups", "--db", queue.path)
 
 
 def test_where_no_message_can_be_sent_it_says_so(own: Package) -> None:

@@ -1,42 +1,24 @@
-"""backup, verify, restore, backups, rotate, delete."""
+"""backup, backups, delete, rotate."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from queuekeeper import Backup, Queue
 from queuekeeper.cli import show
+from queuekeeper.cli.grammar import asked, command
 from queuekeeper.cli.lost import looking
-from queuekeeper.cli.offsite import REMOTE, restore_from
-from queuekeeper.cli.shared import (
-    FOUND,
-    MEMORY,
-    Finding,
-    common,
-    open_queue,
-    policy,
-    progress,
-    with_queue,
-)
+from queuekeeper.cli.offsite import list_copies
+from queuekeeper.cli.progress import progress
+from queuekeeper.cli.shared import FOUND, Finding, agreed, on_queue, policy
 from queuekeeper.cli.steps import Steps
-
-LEVELS = click.Choice(["checksum", "quick", "full"])
-DIRECTORY = click.option(
-    "--dir",
-    "directory",
-    metavar="DIR",
-    help="Whose catalog; by default the queue's own backup directory.",
-)
+from queuekeeper.results import Deletion
 
 
-def names_file(backup: str) -> bool:
-    """Whether a backup is named by its path, so that no database is needed to find it."""
-    return "/" in backup or "\\" in backup or backup.endswith((".db", ".gz", ".zst"))
-
-
-@click.command()
+@on_queue(remote=True)
 @click.argument("path", required=False)
 @click.option("--name", help="The series that the backup belongs to, such as daily.")
 @click.option("--type", "kind", type=click.Choice(["full", "incremental", "snapshot"]))
@@ -51,8 +33,6 @@ def names_file(backup: str) -> bool:
     help="Push afterwards; by default if there is a remote, and no PATH.",
 )
 @click.option("--rotate/--no-rotate", help="Rotate afterwards, by the settings keep, remote_keep.")
-@REMOTE
-@with_queue
 def backup(
     queue: Queue,
     path: str | None,
@@ -61,8 +41,6 @@ def backup(
     vacuum: bool,
     offsite: bool | None,
     rotate: bool,
-    remote: str | None,
-    as_json: bool,
     **options: Any,
 ) -> None:
     """Back up the queue, live.
@@ -74,199 +52,125 @@ def backup(
     steps = Steps(queue)
     if vacuum:
         steps.vacuum()
-    with progress("Backing up") as bar:
+    with progress("Backing up", queue, queue.stats().page_size) as bar:
         made = queue.backup(path, progress=bar, type=kind, overwrite=overwrite or None, **options)
     wanted = path is None if offsite is None else offsite
     if wanted:
-        steps.push(made, remote, asked=bool(offsite or remote), rotate=rotate)
+        steps.push(made, asked().remote, asked=bool(offsite or asked().remote), rotate=rotate)
     if rotate:
         steps.rotate(made)
-    if as_json:
-        show.as_json({**made.raw, **steps.results})
-    else:
-        show.pairs(
-            {
-                "backup": made.backup_path,
-                "size": show.megabytes(made.size_bytes),
-                "type": made.backup_type,
-                "verified": made.verified_level,
-                "tasks": made.task_counts,
-                "took": f"{(made.duration_ms or 0) / 1000:.2f} s",
-                "id": made.id,
-                "note": made.note,
-                **steps.told,
-            }
-        )
+    show.result(
+        {**made.raw, **steps.results},
+        pairs={
+            "backup": made.backup_path,
+            "size": show.mebibytes(made.size_bytes),
+            "type": made.backup_type,
+            "verified": made.verified_level,
+            "tasks": made.task_counts,
+            "took": f"{(made.duration_ms or 0) / 1000:.2f} s",
+            "id": made.id,
+            "note": made.note,
+            **steps.told,
+        },
+    )
     if not steps.complain():
         raise Finding(FOUND)
 
 
-@click.command()
-@click.argument("backup", default="latest")
-@click.option("--level", type=LEVELS, help="How thoroughly; quick by default.")
-@DIRECTORY
-@common
-def verify(
-    db: str | None, backup: str, level: str | None, directory: str | None, as_json: bool
-) -> None:
-    """Check that a backup is sound.
-
-    BACKUP is a path, an id, or latest (the default). The exit status is 1 if it is not sound.
-    """
-    aside = MEMORY if names_file(backup) else None
-    with (
-        looking(db or aside, directory, needed=not directory) as look,
-        progress("Verifying") as bar,
-    ):
-        found = look.queue.verify(look.named(backup), level, progress=bar, dir=look.directory)
-    if as_json:
-        show.as_json(found)
-    else:
-        show.pairs({"backup": found.backup_path, "level": found.level, "status": found.status})
-        for detail in found.details:
-            click.echo(f"  {show.cell(detail)}")
-    if not found.ok:
-        raise Finding(FOUND)
-
-
-@click.command()
-@click.argument("backup")
-@click.option("--target", metavar="FILE", help="Restore into this file instead of the queue.")
-@click.option("--overwrite", is_flag=True, help="Replace the --target if it is there already.")
-@click.option("--requeue-leases", is_flag=True, help="Put the leased tasks back into the queue.")
-@click.option("--from-remote", is_flag=True, help="Pull it from the remote first.")
-@REMOTE
-@DIRECTORY
-@common
-def restore(
-    db: str | None,
-    backup: str,
-    target: str | None,
-    overwrite: bool,
-    requeue_leases: bool,
-    from_remote: bool,
-    remote: str | None,
-    directory: str | None,
-    as_json: bool,
-) -> None:
-    """Restore a backup, live or into a file.
-
-    BACKUP is a path, an id, or latest: the newest of this queue. It is checked first. What the
-    queue holds now is saved as a backup named before_restore. A database that is gone is made. With
-    --from-remote the backup comes from the remote, with all that it builds on; then its backup
-    directory need not exist any more, either.
-    """
-    if from_remote or remote:
-        backup = restore_from(db, remote, directory, backup)
-    aside = MEMORY if target and names_file(backup) else None
-    needed = not (target and directory)
-    with looking(db or aside, directory, needed=needed) as look, progress("Restoring") as bar:
-        done = look.queue.restore(
-            look.named(backup),
-            target or look.made,
-            progress=bar,
-            overwrite=overwrite or None,
-            requeue_leases=requeue_leases or None,
-            dir=look.directory,
-        )
-    if as_json:
-        show.as_json(done)
-        return
-    show.pairs(
-        {
-            "restored": done.backup_path,
-            "of": show.aged(done.created_at, done.age_seconds),
-            "into": done.target_path,
-            "saved before": done.safety_backup,
-            "moved aside": done.moved_aside,
-            "tasks requeued": done.requeued,
-            "note": done.note,
-        }
-    )
-
-
-@click.command()
-@click.argument("directory", required=False)
-@common
-def backups(db: str | None, directory: str | None, as_json: bool) -> None:
+@command(directory=True, remote=True, aside=True)
+def backups() -> None:
     """List the backups, the newest first.
 
-    DIRECTORY is by default the queue's own backup directory. The database itself may be gone.
+    The database itself may be gone. With --remote, the copies there are listed.
     """
-    with looking(db, directory, needed=not directory) as look:
-        found = look.queue.backups(look.directory)
-    if as_json:
-        show.as_json(found)
+    if asked().remote:
+        list_copies()
         return
+    with looking(needed=not asked().directory) as look:
+        found = look.queue.backups(look.directory)
+    ids = show.short_ids(found)
     columns: list[show.Column] = [
+        ("id", lambda each: show.plain(ids[each.id])),
         ("created (UTC)", lambda each: f"{each.created:%Y-%m-%d %H:%M:%S}"),
         ("type", lambda each: each.backup_type),
-        ("size", lambda each: show.size(each.size_bytes)),
-        ("verified", lambda each: each.verified_level if each.is_kept else "deletion failed"),
+        ("MiB", lambda each: show.mib(each.size_bytes)),
+        ("state", state),
         ("file", lambda each: each.path.name),
     ]
-    show.rows(found, columns, "no backups")
-    if found:
-        click.echo(summary(found))
+    show.listing(found, columns, "no backups", spare="file")
+    if found and not asked().as_json:
+        show.say(summary(found))
+
+
+def state(backup: Backup) -> str | None:
+    """What is known of a backup."""
+    if not backup.is_kept:
+        return "deletion failed"
+    if backup.damaged_at is not None:
+        return "damaged"
+    return backup.verified_level and f"verified {backup.verified_level}"
 
 
 def summary(found: list[Backup]) -> str:
     """How many there are, how large they are together, and where."""
-    total = show.size(sum(each.size_bytes for each in found))
+    total = show.mebibytes(sum(each.size_bytes for each in found))
     return f"{show.counted(len(found))}, {total} in all, in {show.cell(str(found[0].path.parent))}"
 
 
-@click.command()
+@command(directory=True)
 @click.argument("keep")
-@click.argument("directory", required=False)
+@click.argument("old_directory", required=False, metavar="")
 @click.option("--dry-run", is_flag=True, help="Show what would be done and why; delete nothing.")
-@common
-def rotate(db: str | None, keep: str, directory: str | None, dry_run: bool, as_json: bool) -> None:
+def rotate(keep: str, old_directory: str | None, dry_run: bool) -> None:
     """Delete what a policy does not keep.
 
     KEEP is a count such as 7, daily/weekly/monthly such as 7/4/12, or a JSON object such as
-    '{"keep_daily": 14, "max_age_days": 90}'. DIRECTORY is by default the queue's own.
+    '{"keep_daily": 14, "max_age_days": 90}'.
     """
-    if not dry_run:
-        with open_queue(db) as queue:
-            deleted = queue.rotate(policy(keep), directory)
-        if as_json:
-            show.as_json({"deleted": deleted})
-        else:
-            click.echo(f"{show.counted(deleted)} deleted")
-        return
-    with looking(db, directory) as look:
+    if old_directory is not None:
+        asked().hint(f"rotate {keep} {old_directory}", f"rotate {keep} --dir {old_directory}")
+        asked().directory = old_directory
+    with looking(present=not dry_run) as look:
         plan = look.queue.rotation(policy(keep), look.directory)
         if look.lost is not None:
             own = {each["backup_path"] for each in look.lost.own()}
             plan = [each for each in plan if each.backup_path in own]
-    if as_json:
+        gone = sum(each.decision == "delete" for each in plan)
+        if not dry_run:
+            if gone:
+                agreed(f"{show.counted(gone)} of {len(plan):,} will be deleted for good.")
+            deleted = look.queue.rotate(policy(keep), look.directory)
+            show.result({"deleted": deleted}, f"{show.counted(deleted)} deleted")
+            return
+    if asked().as_json:
         show.as_json(plan)
         return
     show.decisions(plan)
     if plan:
-        gone = sum(each.decision == "delete" for each in plan)
-        click.echo(f"{show.counted(gone)} of {len(plan):,} would be deleted")
+        show.say(f"{show.counted(gone)} of {len(plan):,} would be deleted")
 
 
-@click.command()
+@on_queue(directory=True)
 @click.argument("backup")
 @click.option("--dependants", is_flag=True, help="And the backups that build on it.")
-@DIRECTORY
-@with_queue
-def delete(
-    queue: Queue, backup: str, dependants: bool, directory: str | None, as_json: bool
-) -> None:
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted; delete nothing.")
+def delete(queue: Queue, backup: str, dependants: bool, dry_run: bool) -> None:
     """Delete one backup.
 
-    BACKUP is a path, an id, or latest.
+    BACKUP is a path, an id or its beginning, or latest.
     """
-    done = queue.delete_backup(backup, dependants=dependants or None, dir=directory)
-    if as_json:
-        show.as_json(done)
-        return
-    for path in done.backup_paths:
-        click.echo(f"deleted {show.cell(path)}")
+    given: dict[str, Any] = {"dependants": dependants or None, "dir": asked().directory}
+    if not dry_run:
+        agreed(deletion(queue.delete_backup(backup, dry_run=True, **given)))
+    done = queue.delete_backup(backup, dry_run=dry_run or None, **given)
+    tense = "would be deleted" if dry_run else "deleted"
+    show.result(done, *(f"{tense} {show.cell(path)}" for path in done.backup_paths))
 
 
-COMMANDS = (backup, verify, restore, backups, rotate, delete)
+def deletion(planned: Deletion) -> str:
+    """What a deletion takes away."""
+    files = ", ".join(Path(path).name for path in planned.backup_paths)
+    return f"{show.counted(planned.deleted)} will be deleted for good: {files}."
+
+
+COMMANDS = (backup, backups, rotate, delete)

@@ -1,38 +1,77 @@
-"""set, settings, schedule."""
+"""set, get, unset, settings, schedule."""
 
 from __future__ import annotations
+
+import difflib
 
 import click
 
 from queuekeeper import Queue
 from queuekeeper.cli import show
-from queuekeeper.cli.shared import with_named_queue, with_queue
+from queuekeeper.cli.grammar import asked
+from queuekeeper.cli.shared import on_queue
+from queuekeeper.results import Setting
 
 
-@click.command("set")
+@on_queue("set")
 @click.argument("name")
 @click.argument("value", required=False)
-@click.option("--reset", is_flag=True, help="Back to the default.")
-@with_queue
-def set_(queue: Queue, name: str, value: str | None, reset: bool, as_json: bool) -> None:
+@click.option("--reset", is_flag=True, hidden=True)
+def set_(queue: Queue, name: str, value: str | None, reset: bool) -> None:
     """Store a setting in the database.
 
     NAME is one of those that the command settings lists; VALUE is checked first.
     """
     if reset == (value is not None):
-        raise click.UsageError("give either a VALUE or --reset")
+        raise click.UsageError("give either a VALUE, or --reset")
+    _named(queue, name)
+    if reset:
+        asked().hint(f"set {name} --reset", f"unset {name}")
+        _reset(queue, name)
+        return
     stored = queue.set(name, value)
-    if as_json:
-        show.as_json(stored)
-    else:
-        click.echo(
-            f"{name} is back to its default" if reset else f"{name} = {show.cell(str(stored))}"
-        )
+    show.result(stored, f"{name} = {show.cell(str(stored))}")
 
 
-@click.command()
-@with_named_queue
-def settings(queue: Queue, as_json: bool) -> None:
+@on_queue()
+@click.argument("name")
+def unset(queue: Queue, name: str) -> None:
+    """Set a setting back to its default.
+
+    NAME is one of those that the command settings lists.
+    """
+    _named(queue, name)
+    _reset(queue, name)
+
+
+def _reset(queue: Queue, name: str) -> None:
+    show.result(queue.set(name, None), f"{name} is back to its default")
+
+
+@on_queue()
+@click.argument("name")
+def get(queue: Queue, name: str) -> None:
+    """Print a setting.
+
+    NAME is one of those that the command settings lists. Of one that is not set, the default.
+    """
+    found = _named(queue, name)
+    value = found.default_value if found.value is None else found.value
+    show.result(value, "" if value is None else show.cell(str(value)))
+
+
+def _named(queue: Queue, name: str) -> Setting:
+    """The setting of that name, or an error that names the one that was meant."""
+    known = {each.name: each for each in queue.settings()}
+    if name not in known:
+        like = difflib.get_close_matches(name, known, 1)
+        meant = f"did you mean '{like[0]}'?" if like else "'queuekeeper settings' lists them"
+        raise click.ClickException(f"there is no setting '{name}'; {meant}")
+    return known[name]
+
+
+@on_queue()
+def settings(queue: Queue) -> None:
     """List all settings and what they mean."""
     columns: list[show.Column] = [
         ("setting", lambda each: each.name),
@@ -40,13 +79,15 @@ def settings(queue: Queue, as_json: bool) -> None:
         ("default", lambda each: show.plain(each.default_value)),
         ("meaning", lambda each: each.description),
     ]
-    show.listing(queue.settings(), columns, "no settings", json_asked=as_json)
+    show.listing(queue.settings(), columns, "no settings")
 
 
-@click.command()
-@with_named_queue
-def schedule(queue: Queue, as_json: bool) -> None:
-    """List the jobs, and when they are due."""
+@on_queue()
+def schedule(queue: Queue) -> None:
+    """List the jobs, and when they are due.
+
+    The line offsite shows the copies elsewhere: when they are due is when a failure is tried again.
+    """
     columns: list[show.Column] = [
         ("job", lambda each: each.job),
         ("cron", lambda each: each.cron),
@@ -54,7 +95,7 @@ def schedule(queue: Queue, as_json: bool) -> None:
         ("next due (UTC)", lambda each: each.next_due_utc),
         ("last status", lambda each: each.last_status),
     ]
-    show.listing(queue.schedule(), columns, "no jobs", json_asked=as_json)
+    show.listing(queue.schedule(), columns, "no jobs")
 
 
-COMMANDS = (set_, settings, schedule)
+COMMANDS = (set_, get, unset, settings)

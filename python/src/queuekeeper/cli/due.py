@@ -9,19 +9,10 @@ import click
 from queuekeeper import due
 from queuekeeper._arguments import present
 from queuekeeper.cli import show
-from queuekeeper.cli.shared import (
-    BUSY,
-    CRITICAL,
-    FAILED,
-    FOUND,
-    Finding,
-    common,
-    complain,
-    database_of,
-    named_once,
-)
+from queuekeeper.cli.grammar import asked, command
+from queuekeeper.cli.shared import CRITICAL, FAILED, FOUND, Finding, complain, database
 from queuekeeper.configuration import Configuration
-from queuekeeper.errors import BusyError, Error, InterruptError
+from queuekeeper.errors import Error
 from queuekeeper.notifications import Delivery
 from queuekeeper.results import JobRun
 
@@ -43,60 +34,43 @@ file, too.
 """
 
 
-@click.command("run-due", epilog=EPILOG)
-@click.argument("database", required=False, metavar="[FILE]")
+@command("run-due", remote=True, epilog=EPILOG)
 @click.option("--now", metavar="TIME", help="Another time than the present, in UTC.")
 @click.option("--notify", multiple=True, metavar="URL", help="Where to tell, such as ntfy://TOPIC.")
-@click.option("--quiet", is_flag=True, help="Tell only failures, and that they are over.")
 @click.option("--heartbeat", metavar="URL", help="Fetched when all that was due has succeeded.")
-@click.option("--remote", metavar="REMOTE", help="Where the backups are copied to, by rclone.")
 @click.option("--remote-keep", metavar="KEEP", help="By which policy the remote is rotated.")
 @click.option("--no-offsite", is_flag=True, help="Copy nothing, whatever is configured.")
 @click.option("--retry-now", is_flag=True, help="Try what failed again now, without a pause.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--env-file", metavar="FILE", help="Read this file, and no .env.")
-@common
 def run_due(
-    database: str | None,
-    db: str | None,
     now: str | None,
     env_file: str | None,
     retry_now: bool,
     dry_run: bool,
-    as_json: bool,
     **flags: Any,
 ) -> None:
     """Run what is due, and tell the operator.
 
     That is the jobs, and copying the backups elsewhere. For cron and the like, as often as once a
     minute. The exit status is 1 while anything is broken; each call says what, why, since when, and
-    when it is tried again.
+    when it is tried again. With --quiet, only failures are told, and that they are over.
     """
-    named = named_once(database, db)
     try:
         present(now)
     except (Error, OverflowError, OSError, ValueError) as error:
         raise click.UsageError(f"--now: {error}") from error
-    flags["quiet"] = flags["quiet"] or None
-    if flags.pop("no_offsite"):
-        flags["remote"] = ""
-    try:
-        configuration = Configuration(flags, env_file=env_file)
-        path = database_of(named, configuration)
-        outcome = due.run_due(path, configuration, now, retry_now=retry_now, dry_run=dry_run)
-    except InterruptError:
-        raise
-    except BusyError as error:
-        raise Finding(complain(str(error), BUSY)) from error
-    except (Error, OSError) as error:
-        raise Finding(complain(str(error), FAILED)) from error
-    told(outcome, as_json)
+    flags["quiet"] = asked().quiet or None
+    flags["remote"] = "" if flags.pop("no_offsite") else asked().remote
+    configuration = Configuration(flags, env_file=env_file)
+    path = database(configuration)
+    told(due.run_due(path, configuration, now, retry_now=retry_now, dry_run=dry_run))
 
 
-def told(outcome: due.Outcome, as_json: bool) -> None:
+def told(outcome: due.Outcome) -> None:
     """Shows what a call came to, and ends with its status."""
     ran = [*outcome.jobs, *delivered(outcome.deliveries)]
-    if as_json:
+    if asked().as_json:
         show.as_json(ran)
     else:
         columns: list[show.Column] = [

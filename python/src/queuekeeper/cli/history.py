@@ -22,7 +22,8 @@ from queuekeeper._arguments import present
 from queuekeeper._data import loaded
 from queuekeeper._log import moment
 from queuekeeper.cli import show
-from queuekeeper.cli.shared import terminal, uncoloured, with_named_queue
+from queuekeeper.cli.grammar import asked
+from queuekeeper.cli.shared import on_queue, terminal
 from queuekeeper.errors import Error
 from queuekeeper.results import HistoryEntry
 
@@ -51,19 +52,17 @@ class Since(click.ParamType[datetime]):
             self.fail(f"'{value}' is no time such as 2026-11-05, '2026-11-05 02:00', 90min or 7d")
 
 
-@click.command()
+@on_queue()
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The newest N entries only.")
 @click.option("--failed", is_flag=True, help="Only what failed, or was interrupted.")
 @click.option("--job", metavar="JOB", help="Only this job, such as daily.")
 @click.option("--since", type=Since(), metavar="TIME", help="From TIME on: UTC, or 90min, 12h, 7d.")
-@with_named_queue
 def history(
     queue: Queue,
     limit: int | None,
     failed: bool,
     job: str | None,
     since: datetime | None,
-    as_json: bool,
 ) -> None:
     """List what the jobs have done, the newest first.
 
@@ -78,13 +77,13 @@ def history(
         and (job is None or each.job == job)
         and (since is None or (moment(each.started_utc) or since) >= since)
     ][:limit]
-    if as_json:
+    if asked().as_json:
         show.as_json(found)
     elif not found:
-        click.echo("no such entries in the history" if everything else "no history")
+        show.say("no such entries in the history" if everything else "no history")
     else:
         for line in told(found, terminal()):
-            click.echo(line, color=uncoloured())
+            show.say(line)
 
 
 def told(found: Sequence[HistoryEntry], console: Console) -> list[str]:

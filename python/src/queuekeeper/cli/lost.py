@@ -19,20 +19,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
-import queuekeeper
 from queuekeeper import Queue
 from queuekeeper._data import loaded
 from queuekeeper.cli import show
-from queuekeeper.cli.shared import MEMORY, database_of
+from queuekeeper.cli.grammar import asked
+from queuekeeper.cli.naming import LATEST
+from queuekeeper.cli.shared import MEMORY, database, opened, warn
 from queuekeeper.configuration import Configuration
 from queuekeeper.errors import Error
 from queuekeeper.offsite import bounds, source
 from queuekeeper.offsite.catalog import BEFORE_RESTORE, MANIFEST, Entry, newest_first
 from queuekeeper.offsite.local import DEFAULT_DIRECTORY
 
-LATEST = "latest"
 #: The catalog's pointers to what was put into other directories.
 POINTERS = MANIFEST + ".elsewhere"
 TEXTS = ("id", "source_path", "backup_path", "created_at")
@@ -62,8 +60,7 @@ class Lost:
             if self._leads_to_one(pointer):
                 return str(pointer["backup_path"])
             shown = show.cell(pointer["backup_path"])
-            message = f"a newer backup was put elsewhere and is not there: '{shown}'"
-            click.echo(f"queuekeeper: warning: {message}", err=True)
+            warn(f"a newer backup was put elsewhere and is not there: '{shown}'")
         if found:
             return str(found[0]["backup_path"])
         others = self._listed(self.directory)
@@ -130,19 +127,24 @@ class Look:
 
 
 @contextlib.contextmanager
-def looking(db: str | None, directory: str | None, *, needed: bool = True) -> Iterator[Look]:
-    """Opens the database, if it is there; `needed` says whether one must be named."""
-    named = needed or db or Configuration().text("database")
-    path = database_of(db) if named else MEMORY
-    if path == MEMORY or not is_gone(path):
-        with queuekeeper.open(path) as queue:
-            yield Look(queue, directory)
+def looking(
+    aside: str | None = None, *, needed: bool = True, present: bool = False
+) -> Iterator[Look]:
+    """Opens the database, if it is there, or `aside` where none is named.
+
+    `needed` says whether one must be named, `present` whether it must be there.
+    """
+    is_named = asked().db or Configuration().text("database")
+    path = database() if is_named or (needed and aside is None) else aside or MEMORY
+    if path == MEMORY or present or not is_gone(path):
+        with opened(path) as queue:
+            yield Look(queue, asked().directory)
         return
     # As the catalog calls it: without links, except on Windows.
     lost = Path(os.path.abspath(path) if os.name == "nt" else os.path.realpath(path))  # noqa: PTH100
-    place = directory or str(lost.parent / DEFAULT_DIRECTORY)
-    with queuekeeper.open(MEMORY) as queue:
-        yield Look(queue, place, Lost(queue, place, lost, directory is None))
+    place = asked().directory or str(lost.parent / DEFAULT_DIRECTORY)
+    with opened(MEMORY) as queue:
+        yield Look(queue, place, Lost(queue, place, lost, asked().directory is None))
 
 
 def is_gone(path: str) -> bool:

@@ -1,21 +1,20 @@
-"""What the commands share: their options, the open queue, the statuses, the progress bar."""
+"""What the commands share: the open queue, the exit statuses, errors, questions."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import os
 import sys
-from collections.abc import Iterator
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable
 
 import click
-from click.core import ParameterSource
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import queuekeeper
+from queuekeeper import Queue
+from queuekeeper.cli import words
+from queuekeeper.cli.grammar import Command, asked, command, no_database
 from queuekeeper.configuration import Configuration, database_path
 
 FOUND = 1
@@ -25,10 +24,7 @@ BUSY = 4
 USAGE = 64
 INTERRUPTED = 130
 
-VARIABLE = "PRISMQ_QUEUE_DB_PATH"
 MEMORY = ":memory:"
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Finding(Exception):  # noqa: N818 - it is no error
@@ -39,61 +35,35 @@ class Finding(Exception):  # noqa: N818 - it is no error
         self.status = status
 
 
-def common(function: F) -> F:
-    """The options that every command has; it is called with the path of the database."""
-    db = click.option(
-        "--db",
-        "-d",
-        default=lambda: click.get_current_context().find_root().params.get("db"),
-        metavar="FILE",
-        help=f"The queue database; by default the one that {VARIABLE} names.",
-    )
-    json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-    return db(json(function))
+def on_queue(name: str | None = None, **given: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Makes a command of a function that is called with the open queue."""
+
+    def made(function: Callable[..., Any]) -> Command:
+        @functools.wraps(function)
+        def called(**arguments: Any) -> Any:
+            with opened(database()) as queue:
+                return function(queue, **arguments)
+
+        return command(name, **given)(called)
+
+    return made
 
 
-def with_queue(function: F) -> F:
-    """The same for a command that is called with the open queue instead of the path."""
-
-    @functools.wraps(function)
-    def opened(db: str | None, **arguments: Any) -> Any:
-        with open_queue(db) as queue:
-            return function(queue, **arguments)
-
-    return common(opened)  # type: ignore[return-value]
-
-
-def with_named_queue(function: F) -> F:
-    """The same for a command without an argument of its own, which may so be the database."""
-
-    @functools.wraps(function)
-    def named(database: str | None, db: str | None, **arguments: Any) -> Any:
-        with open_queue(named_once(database, db)) as queue:
-            return function(queue, **arguments)
-
-    argument = click.argument("database", required=False, metavar="[FILE]")
-    return argument(common(named))  # type: ignore[return-value]
-
-
-def named_once(database: str | None, db: str | None) -> str | None:
-    """The database that an argument names, else the option; not both."""
-    source = click.get_current_context().get_parameter_source("db")
-    if database and source is ParameterSource.COMMANDLINE:
-        raise click.UsageError("the database is named twice: by --db, and as an argument")
-    return database or db
-
-
-def open_queue(db: str | None) -> queuekeeper.Queue:
-    """The queue, or an error of usage."""
-    return queuekeeper.open(database_of(db))
-
-
-def database_of(db: str | None, configuration: Configuration | None = None) -> str:
+def database(configuration: Configuration | None = None) -> str:
     """The path of the database, or an error of usage."""
-    named = db or (configuration or Configuration()).text("database")
+    named = asked().db or (configuration or Configuration()).text("database")
     if not named:
-        raise click.UsageError(f"no database: name it with --db FILE, or set {VARIABLE}")
+        raise click.UsageError(no_database(click.get_current_context()))
     return database_path(named)
+
+
+def opened(path: str) -> Queue:
+    """The open queue; `--verbose` says which."""
+    queue = queuekeeper.open(path)
+    if asked().verbose:
+        found = f"queuekeeper {queue.version()}, SQLite {queue.stats().sqlite_version}"
+        click.echo(f"queuekeeper: {printable(path)} is opened ({found})", err=True)
+    return queue
 
 
 def policy(keep: str) -> Any:
@@ -106,28 +76,24 @@ def policy(keep: str) -> Any:
         raise click.UsageError(f"KEEP is no JSON object: {error}") from error
 
 
-@contextlib.contextmanager
-def progress(what: str, unit: str = "pages") -> Iterator[Callable[[int, int], None] | None]:
-    """A function that moves a bar, if standard error is a terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
+def agreed(what: str) -> None:
+    """Asks before what cannot be undone; ends the command where the answer is no.
+
+    Where nobody can be asked, it goes on, as it did in the version before.
+    """
+    if asked().yes:
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[pages]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        # Until there is something to count, the bar only shows that work is going on.
-        task = bar.add_task(what, total=None, pages="")
-
-        def moved(done: int, total: int) -> None:
-            if total > 0:
-                bar.update(task, completed=done, total=total, pages=f"{done:,} of {total:,} {unit}")
-
-        yield moved
+    if not sys.stdin.isatty():
+        asked().hints.append(
+            "nobody could be asked, so it was done; the next version will want --yes for that"
+        )
+        return
+    try:
+        is_agreed = click.confirm(f"{printable(what)} Go on?", err=True)
+    except click.Abort:
+        is_agreed = False
+    if not is_agreed:
+        raise Finding(complain("nothing was done", INTERRUPTED))
 
 
 def uncoloured() -> bool | None:
@@ -141,10 +107,16 @@ def printable(text: str) -> str:
 
 
 def complain(message: str, status: int) -> int:
-    """One line on standard error; the status."""
-    line = printable(" ".join(message.split()))
+    """One line on standard error, in the words of the command line; the status."""
+    line = printable(" ".join(words.of_command_line(message).split()))
     click.echo(f"queuekeeper: {'' if status == INTERRUPTED else 'error: '}{line}", err=True)
     return status
+
+
+def warn(message: str, kind: str = "warning") -> None:
+    """One line on standard error, for what ends no command."""
+    line = printable(" ".join(words.of_command_line(message).split()))
+    click.echo(f"queuekeeper: {kind}: {line}", err=True)
 
 
 def terminal() -> Console:

@@ -13,6 +13,7 @@ from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
+from queuekeeper.cli.grammar import asked
 from queuekeeper.cli.shared import printable, terminal, uncoloured
 from queuekeeper.results import Decision, Result
 
@@ -26,7 +27,7 @@ COLOURS = {
     "failed": "red",
     "interrupted": "red",
 }
-BYTES = 1024.0
+MIB = 1024.0 * 1024.0
 #: Of a detail that nobody asked for.
 BRIEF = 60
 #: The columns that give way where the terminal is too narrow for all.
@@ -42,6 +43,23 @@ def as_json(value: Any) -> None:
     click.echo("".join(shown))
 
 
+def result(value: Any, *lines: str, pairs: Mapping[str, Any] | None = None) -> None:
+    """What a command came to: as JSON, or in lines, or as names and values."""
+    if asked().as_json:
+        as_json(value)
+        return
+    for line in lines:
+        say(line)
+    if pairs is not None:
+        _pairs(pairs)
+
+
+def say(line: str) -> None:
+    """A line for people."""
+    if not asked().quiet:
+        click.echo(line, color=uncoloured())
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Result):
         return dict(value.raw)
@@ -50,21 +68,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def size(count: Any) -> str:
-    """Bytes, in the unit that suits them."""
-    if count is None:
-        return ""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < BYTES:
-            return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= BYTES
-    return f"{amount:.1f} TiB"
+def mib(count: int) -> str:
+    """The number of MiB, for a column that says so; not 0 where there is a byte."""
+    amount = max(count / MIB, 0.01) if count else 0
+    places = 0 if amount >= 100 else 1 if amount >= 10 else 2
+    return f"{amount:,.{places}f}"
 
 
-def megabytes(count: int) -> str:
-    """Bytes in MB of 2^20 bytes, as the library counts them."""
-    return f"{count / BYTES / BYTES:,.2f} MB"
+def mebibytes(count: int) -> str:
+    """Bytes in MiB, the one unit of all sizes: 2^20 bytes, as the library counts them."""
+    return f"{mib(count)} MiB"
 
 
 def aged(moment: str | None, seconds: int | None) -> str | None:
@@ -75,6 +88,18 @@ def aged(moment: str | None, seconds: int | None) -> str | None:
         if seconds >= 2 * length:
             return f"{moment} ({seconds // length:,} {unit} ago)"
     return f"{moment} ({seconds} s ago)"
+
+
+def short_ids(found: Sequence[Any], least: int = 8) -> dict[str, str]:
+    """Of each id the beginning that tells it from all others."""
+    ids = sorted({each.id for each in found})
+    shortened = {}
+    for before, own, behind in zip(["", *ids], ids, [*ids[1:], ""]):
+        length = least
+        while length < len(own) and own[:length] in (before[:length], behind[:length]):
+            length += 1
+        shortened[own] = own[:length]
+    return shortened
 
 
 def counted(count: int) -> str:
@@ -113,33 +138,52 @@ def shortened(text: Any, longest: int = BRIEF) -> Any:
 
 
 def listing(
-    results: Sequence[Any], columns: Sequence[Column], empty: str, *, json_asked: bool
+    results: Sequence[Any], columns: Sequence[Column], empty: str, spare: str | None = None
 ) -> None:
     """All that a command has to say that lists results and nothing else."""
-    if json_asked:
+    if asked().as_json:
         as_json(results)
     else:
-        rows(results, columns, empty)
+        rows(results, columns, empty, spare)
 
 
-def rows(results: Sequence[Any], columns: Sequence[Column], empty: str) -> None:
-    """A table with a row for each result, or what to say when there are none."""
+def rows(
+    results: Sequence[Any], columns: Sequence[Column], empty: str, spare: str | None = None
+) -> None:
+    """A table with a row for each result, or what to say when there are none.
+
+    The column `spare` is left out where the terminal is too narrow for all.
+    """
     if not results:
-        click.echo(empty)
+        say(empty)
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    values = [[take(each) for _, take in columns] for each in results]
-    for number, (name, _) in enumerate(columns):
-        numeric = all(isinstance(row[number], (int, float, type(None))) for row in values)
-        justify: JustifyMethod = "right" if numeric else "left"
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=name not in LONG)
-    for row in values:
-        table.add_row(*[coloured(cell(value)) for value in row])
+    cells = [[take(each) for _, take in columns] for each in results]
     console = terminal()
+    table = _table([name for name, _ in columns], cells)
+    if spare is not None and console.measure(table).maximum > console.width:
+        kept = [place for place, (name, _) in enumerate(columns) if name != spare]
+        table = _table(
+            [columns[each][0] for each in kept], [[row[each] for each in kept] for row in cells]
+        )
     with console.capture() as captured:
         console.print(table)
     lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]
-    click.echo("\n".join(line for line in lines if line))
+    for line in lines:
+        if line:
+            say(line)
+
+
+def _table(names: Sequence[str], cells: Sequence[Sequence[Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for place, name in enumerate(names):
+        numeric = name == "MiB" or all(
+            isinstance(row[place], (int, float, type(None))) for row in cells
+        )
+        justify: JustifyMethod = "right" if numeric else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name not in LONG)
+    for row in cells:
+        table.add_row(*[coloured(cell(value)) for value in row])
+    return table
 
 
 def decisions(plan: Sequence[Decision]) -> None:
@@ -153,14 +197,13 @@ def decisions(plan: Sequence[Decision]) -> None:
     rows(plan, columns, "no backups")
 
 
-def pairs(values: Mapping[str, Any]) -> None:
+def _pairs(values: Mapping[str, Any]) -> None:
     """A name and its value on each line; those without a value are left out."""
     shown = {name: cell(value) for name, value in values.items() if value is not None}
     width = max(map(len, shown))
     for name, value in shown.items():
         colour = COLOURS.get(value)
-        line = f"{click.style(name.ljust(width), bold=True)}  {click.style(value, fg=colour)}"
-        click.echo(line, color=uncoloured())
+        say(f"{click.style(name.ljust(width), bold=True)}  {click.style(value, fg=colour)}")
 
 
 def coloured(text: str) -> str:

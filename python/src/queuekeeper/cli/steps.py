@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
 from queuekeeper import Backup, Error, InterruptError, Queue, configuration
 from queuekeeper.cli import show
-from queuekeeper.cli.shared import printable, progress
+from queuekeeper.cli.progress import progress
+from queuekeeper.cli.shared import warn
 from queuekeeper.offsite import Offsite
 
 
@@ -31,14 +30,14 @@ class Steps:
     def vacuum(self) -> None:
         """Compacts the queue."""
         try:
-            with progress("Compacting") as bar:
+            with progress("Compacting", self._queue, self._queue.stats().page_size) as bar:
                 done = self._queue.vacuum(progress=bar)
         except InterruptError:
             raise
         except Error as error:
             self._failed("vacuum", error)
             return
-        self.told["vacuum"] = f"{show.megabytes(done.reclaimed_bytes)} won"
+        self.told["vacuum"] = f"{show.mebibytes(done.reclaimed_bytes)} won"
         self.results["vacuum"] = dict(done.raw)
 
     def push(self, made: Backup, remote: str | None, *, asked: bool, rotate: bool) -> None:
@@ -59,7 +58,7 @@ class Steps:
             self._failed("off-site", error)
 
     def _push(self, copies: Offsite, made: Backup) -> None:
-        with progress("Pushing", "bytes") as bar:
+        with progress("Pushing") as bar:
             done = copies.push(progress=bar)
         link = copies.link(made.id) if made.path.name in done.pushed else None
         self.told["off-site"] = f"{show.counted(len(done.pushed))} pushed to {done.remote}"
@@ -82,7 +81,7 @@ class Steps:
     def complain(self) -> bool:
         """Tells what failed; whether nothing did."""
         for failure in self._failures:
-            click.echo(f"queuekeeper: warning: {printable(' '.join(failure.split()))}", err=True)
+            warn(failure)
         return not self._failures
 
     def _failed(self, step: str, error: Error) -> None:

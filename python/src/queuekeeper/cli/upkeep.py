@@ -1,4 +1,4 @@
-"""stats, depth, health, integrity, checkpoint, vacuum, analyze, optimize, requeue, stale."""
+"""integrity, checkpoint, vacuum, analyze, optimize."""
 
 from __future__ import annotations
 
@@ -6,221 +6,119 @@ import click
 
 from queuekeeper import Queue
 from queuekeeper.cli import show
-from queuekeeper.cli.shared import CRITICAL, FOUND, Finding, progress, with_named_queue, with_queue
+from queuekeeper.cli.progress import progress
+from queuekeeper.cli.shared import FOUND, Finding, on_queue
 
 MODES = click.Choice(["PASSIVE", "FULL", "RESTART", "TRUNCATE"], case_sensitive=False)
 
 
-@click.command()
-@with_named_queue
-def stats(queue: Queue, as_json: bool) -> None:
-    """Measure the database."""
-    found = queue.stats()
-    if as_json:
-        show.as_json(found)
-        return
-    show.pairs(
-        {
-            "database": found.path,
-            "size": show.size(found.size_bytes),
-            "pages": found.page_count,
-            "page size": show.size(found.page_size),
-            "free pages": f"{found.freelist_count:,} ({found.fragmentation_pct:.1f} %)",
-            "journal mode": found.journal_mode,
-            "WAL": show.size(found.wal_size_bytes),
-            "free disk": show.size(found.free_disk_bytes),
-            "SQLite": found.sqlite_version,
-        }
-    )
-
-
-@click.command()
-@with_named_queue
-def depth(queue: Queue, as_json: bool) -> None:
-    """Count the tasks by status."""
-    columns: list[show.Column] = [
-        ("status", lambda each: each.status),
-        ("tasks", lambda each: each.tasks),
-        ("oldest (UTC)", lambda each: each.oldest_utc),
-        ("newest (UTC)", lambda each: each.newest_utc),
-    ]
-    show.listing(queue.depth(), columns, "no tasks", json_asked=as_json)
-
-
-@click.command()
-@with_named_queue
-def health(queue: Queue, as_json: bool) -> None:
-    """Judge the queue's health.
-
-    The exit status is 0 if all is well, 1 for a warning, 2 if something is critical.
-    """
-    found = queue.health()
-    if as_json:
-        show.as_json(found)
-    else:
-        columns: list[show.Column] = [
-            ("metric", lambda each: each.metric),
-            ("value", lambda each: each.value),
-            ("unit", lambda each: each.unit),
-            ("warning", lambda each: each.warning),
-            ("critical", lambda each: each.critical),
-            ("level", lambda each: each.level),
-        ]
-        show.rows(found, columns, "nothing was measured")
-        for each in (each for each in found if each.action):
-            click.echo(f"{each.metric}: {show.cell(each.action)}")
-    levels = {each.level for each in found}
-    if "critical" in levels:
-        raise Finding(CRITICAL)
-    if "warning" in levels:
-        raise Finding(FOUND)
-
-
-@click.command()
+@on_queue()
 @click.option("--level", type=click.Choice(["quick", "full"]), help="full by default.")
-@click.option("--max-errors", type=int, help="How many findings to list at most.")
-@with_named_queue
-def integrity(queue: Queue, level: str | None, max_errors: int | None, as_json: bool) -> None:
+@click.option("--max-errors", type=int, metavar="N", help="List N findings at most.")
+def integrity(queue: Queue, level: str | None, max_errors: int | None) -> None:
     """Check the database for damage.
 
     The exit status is 1 if there is any. What could not be checked is none.
     """
     found = queue.integrity(level, max_errors)
-    if as_json:
-        show.as_json(found)
-    else:
-        for message in found:
-            click.echo(show.cell(message))
+    show.result(found, *(show.cell(message) for message in found))
     if any(message != "ok" and not message.startswith("not checked") for message in found):
         raise Finding(FOUND)
 
 
-@click.command()
+@on_queue()
 @click.argument("mode", required=False, type=MODES, metavar="[MODE]")
-@with_queue
-def checkpoint(queue: Queue, mode: str | None, as_json: bool) -> None:
+def checkpoint(queue: Queue, mode: str | None) -> None:
     """Copy the WAL into the database.
 
     MODE is PASSIVE (the default), FULL, RESTART or TRUNCATE.
     """
     done = queue.checkpoint(mode)
-    if as_json:
-        show.as_json(done)
-        return
-    show.pairs(
-        {
+    show.result(
+        done,
+        pairs={
             "mode": done.mode,
             "busy": bool(done.busy),
             "frames in the WAL": done.log,
             "copied": done.checkpointed,
             "note": done.note,
-        }
+        },
     )
 
 
-@click.command()
-@with_named_queue
-def vacuum(queue: Queue, as_json: bool) -> None:
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what it would win; change nothing.")
+
+
+@on_queue()
+@DRY_RUN
+def vacuum(queue: Queue, dry_run: bool) -> None:
     """Give free pages back to the disk.
 
     The database is rewritten, which takes up to twice its size of free disk. Nobody can write
     meanwhile.
     """
-    with progress("Compacting") as bar:
-        done = queue.vacuum(progress=bar)
-    if as_json:
-        show.as_json(done)
+    if dry_run:
+        _show_what_is_free(queue)
         return
-    show.pairs(
-        {
-            "before": show.size(done.size_before_bytes),
-            "after": show.size(done.size_after_bytes),
-            "won": show.size(done.reclaimed_bytes),
+    with progress("Compacting", queue, queue.stats().page_size) as bar:
+        done = queue.vacuum(progress=bar)
+    show.result(
+        done,
+        pairs={
+            "before": show.mebibytes(done.size_before_bytes),
+            "after": show.mebibytes(done.size_after_bytes),
+            "won": show.mebibytes(done.reclaimed_bytes),
             "note": done.note,
-        }
+        },
     )
 
 
-@click.command()
+def _show_what_is_free(queue: Queue) -> None:
+    found = queue.stats()
+    free = found.freelist_count * found.page_size
+    show.result(
+        {"size_before_bytes": found.size_bytes, "free_bytes": free, "dry_run": True},
+        pairs={
+            "before": show.mebibytes(found.size_bytes),
+            "would win": f"{show.mebibytes(free)} or more",
+            "free disk": None
+            if found.free_disk_bytes is None
+            else show.mebibytes(found.free_disk_bytes),
+        },
+    )
+
+
+@on_queue()
 @click.argument("table", required=False)
-@with_queue
-def analyze(queue: Queue, table: str | None, as_json: bool) -> None:
+def analyze(queue: Queue, table: str | None) -> None:
     """Gather the query planner's statistics.
 
     Of all tables, or of TABLE, which may be an index as well.
     """
     done = queue.analyze(table)
-    if as_json:
-        show.as_json(done)
-    else:
-        show.pairs({"analyzed": done.analyzed, "note": done.note})
+    show.result(done, pairs={"analyzed": done.analyzed, "note": done.note})
 
 
-@click.command()
+@on_queue()
 @click.option("--full", is_flag=True, help="Vacuum first. Nobody can write meanwhile.")
-@with_named_queue
-def optimize(queue: Queue, full: bool, as_json: bool) -> None:
+@DRY_RUN
+def optimize(queue: Queue, full: bool, dry_run: bool) -> None:
     """Analyze; with --full, vacuum first."""
-    with progress("Optimizing") as bar:
-        done = queue.optimize(full, progress=bar)
-    if as_json:
-        show.as_json(done)
+    if dry_run:
+        _show_what_is_free(queue)
         return
-    show.pairs(
-        {
+    with progress("Optimizing", queue, queue.stats().page_size) as bar:
+        done = queue.optimize(full, progress=bar)
+    show.result(
+        done,
+        pairs={
             "analyzed": done.analyzed,
             "vacuumed": done.vacuumed,
-            "before": show.size(done.stats_before.size_bytes),
-            "after": show.size(done.stats_after.size_bytes),
+            "before": show.mebibytes(done.stats_before.size_bytes),
+            "after": show.mebibytes(done.stats_after.size_bytes),
             "note": done.note,
-        }
+        },
     )
 
 
-@click.command()
-@click.argument("seconds", type=int)
-@with_queue
-def requeue(queue: Queue, seconds: int, as_json: bool) -> None:
-    """Requeue the tasks of dead workers.
-
-    Those are the tasks whose lease ended more than SECONDS ago.
-    """
-    count = queue.requeue_stale(seconds)
-    if as_json:
-        show.as_json({"requeued": count})
-    else:
-        click.echo(f"{count:,} task{'s' if count != 1 else ''} requeued")
-
-
-@click.command()
-@click.argument("seconds", type=int, required=False)
-@with_queue
-def stale(queue: Queue, seconds: int | None, as_json: bool) -> None:
-    """List the leases that requeue would end.
-
-    SECONDS is by default what the setting stale_secs says.
-    """
-    columns: list[show.Column] = [
-        ("task", lambda each: show.plain(each.task_id)),
-        ("status", lambda each: each.status),
-        ("worker", lambda each: each.locked_by),
-        ("lease until", lambda each: show.plain(each.lease_until_utc)),
-        ("overdue (s)", lambda each: each.overdue_seconds),
-        ("attempts", lambda each: each.attempts),
-        ("blocked", lambda each: show.plain(each.blocked)),
-    ]
-    show.listing(queue.stale(seconds), columns, "no stale leases", json_asked=as_json)
-
-
-COMMANDS = (
-    stats,
-    depth,
-    health,
-    integrity,
-    checkpoint,
-    vacuum,
-    analyze,
-    optimize,
-    requeue,
-    stale,
-)
+COMMANDS = (integrity, checkpoint, vacuum, analyze, optimize)

@@ -45,6 +45,8 @@ from queuekeeper.results import Backup, Verification
 
 LATEST = "latest"
 ALL = "all"
+#: Of an id, at least so much of its beginning.
+SHORTEST_ID = 4
 
 
 def pull(local: Local, remote: Remote, what: str, progress: Progress | None) -> Pulled:
@@ -102,6 +104,11 @@ def meant(local: Local, remote: Remote, catalog: RemoteCatalog, what: str) -> li
         return regular[:1]
     found = [each for each in entries if what in (each["id"].lower(), each["backup_path"])]
     found = found or [each for each in entries if each["id"].lower() == what.lower()]
+    if not found and len(what) >= SHORTEST_ID:
+        found = [each for each in entries if each["id"].lower().startswith(what.lower())]
+        if len(found) > 1:
+            listed = ", ".join(each["id"] for each in found)
+            raise usage(f"several ids on '{remote.shown}' begin with '{what}': {listed}")
     if not found:
         raise usage(
             f"'{remote.shown}' lists no backup '{what}'; pass an id or a name from 'queuekeeper "
