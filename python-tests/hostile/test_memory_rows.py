@@ -43,6 +43,7 @@ TABLES = [
     "SELECT * FROM queue_rotation(1)",
     "SELECT * FROM queue_schedule()",
     "SELECT * FROM queue_settings()",
+    "SELECT * FROM queue_leases()",
     "SELECT * FROM queue_stale(60)",
     "SELECT queue_stats()",
 ]
