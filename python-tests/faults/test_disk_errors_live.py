@@ -25,7 +25,7 @@ CALLS = [
     "SELECT * FROM queue_health()",
     "SELECT * FROM queue_settings()",
     "SELECT queue_requeue_stale(60)",
-    'SELECT queue_requeue(\'{"all": true}\')',
+    "SELECT queue_requeue('{\"all\": true}')",
     "SELECT queue_analyze()",
     "SELECT queue_analyze('task_queue')",
     "SELECT queue_optimize()",

@@ -130,7 +130,7 @@ CASES: dict[str, tuple[Callable[[Queue], None], str]] = {
     "a job": (a_job, "SELECT max(length(last_status)) FROM queue_schedule()"),
     "a worker": (a_worker, "SELECT max(length(locked_by)) FROM queue_stale(60)"),
     "a holder": (a_worker, "SELECT max(length(locked_by)) FROM queue_leases()"),
-    "a holder to requeue": (a_worker, 'SELECT queue_requeue(\'{"all": true}\')'),
+    "a holder to requeue": (a_worker, "SELECT length(queue_requeue('{\"all\": true}'))"),
     "a key": (a_key, "SELECT queue_requeue_stale(60)"),
     "an id": (an_id, "SELECT queue_requeue_stale(60)"),
     "a blocked lease": (a_blocked_lease, "SELECT queue_requeue_stale(60)"),
