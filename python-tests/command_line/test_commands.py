@@ -324,12 +324,48 @@ assert json.loads(call("get", "accepted_risks")) == ["stale_leases"]
 # Without a metric, it is all that is shown now.
 text = call("health", "--ack")
 assert "accepted" in text and set(json.loads(call("get", "accepted_risks"))) == before, text
-assert call("health", "-q", "--ack") == "" and set(json.loads(call("get", "accepted_risks"))) == before
+assert call("health", "-q", "--ack") == ""
+assert set(json.loads(call("get", "accepted_risks"))) == before
 levels = {row["metric"]: row["level"] for row in told("health")}
 assert {levels[name] for name in before} == {"accepted"}, levels
 assert "no_such" in call("health", "--ack", "no_such", status=3)
 call("unset", "accepted_risks")
 assert bad() == before
+""",
+        queue.path,
+    )
+
+
+def test_the_tasks_of_one_dead_worker_come_back(own: Package, queue: Queue) -> None:
+    with queue.connect() as connection:
+        connection.execute(
+            "UPDATE task_queue SET locked_by = 'a b' WHERE rowid % 2 AND locked_by NOTNULL"
+        )
+    own.run(
+        CALL
+        + """
+os.environ["PRISMQ_QUEUE_DB_PATH"] = path
+leases = told("leases")
+workers = {row["worker"]: row["leases"] for row in told("leases", "--by-worker")}
+assert sum(workers.values()) == len(leases) == 12 and len(workers) > 1, workers
+assert "a b" in call("leases", "--by-worker") and "a b" in call("leases")
+stale = told("leases", "--stale", "--by-worker")
+assert sum(row["leases"] for row in stale) == len(told("leases", "--stale")) == 8, stale
+held = workers["a b"]
+assert call("requeue", "--worker", "a b", "--dry-run") == f"{held} tasks would be requeued\\n"
+assert told("requeue", "--worker", "a b", "--dry-run") == {
+    "matched": held, "requeued": 0, "dry_run": True}
+assert "expect" in call("requeue", "--worker", "a b", "--expect", held + 1, status=3)
+assert len(told("leases")) == 12
+task = leases[0]["task_id"]
+assert told("requeue", "--id", task, "--worker", leases[0]["locked_by"], "--expect", 1) == {
+    "matched": 1, "requeued": 1, "dry_run": False}
+assert task not in {row["task_id"] for row in told("leases")}
+call("requeue", "--worker", "a b", "--yes")
+assert "a b" not in {row["worker"] for row in told("leases", "--by-worker")}
+assert "either" in call("requeue", 60, "--worker", "a b", status=64)
+call("requeue", "--all", "--yes")
+assert call("leases") == call("leases", "--by-worker") == "no leases\\n"
 """,
         queue.path,
     )

@@ -45,6 +45,7 @@ def test_every_function_has_a_command() -> None:
         ('say so: {"dir": "…"}', "say so: --dir …"),
         ("such as '{\"keep_daily\": 14}'", "such as '{\"keep_daily\": 14}'"),
         ("queue_set('queue_name', '…')", "'queuekeeper set queue_name …'"),
+        ('queue_requeue(\'{"workers": ["a b"]}\')', "'queuekeeper requeue --worker 'a b''"),
         ("queue_optimize(1)", "'queuekeeper optimize --full'"),
         ("queue_optimize(0)", "'queuekeeper optimize'"),
         ("queue_verify('x.db', 'full')", "'queuekeeper verify x.db --level full'"),

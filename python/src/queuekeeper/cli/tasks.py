@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -9,12 +11,14 @@ import click
 from queuekeeper import Queue
 from queuekeeper.cli import show
 from queuekeeper.cli.grammar import asked
-from queuekeeper.cli.shared import on_queue
+from queuekeeper.cli.shared import agreed, on_queue
+from queuekeeper.results import Lease, StaleLease
 
 STALE_SETTING = "stale_secs"
 
 
 @on_queue()
+@click.option("--by-worker", is_flag=True, help="Count them by worker.")
 @click.option(
     "--stale",
     "seconds",
@@ -24,23 +28,62 @@ STALE_SETTING = "stale_secs"
     flag_value=-1,
     help="Only those that ended more than SECS seconds ago; else what stale_secs says.",
 )
-def leases(queue: Queue, seconds: int | None) -> None:
-    """List the leases that requeue would end."""
-    secs = None if seconds is None or seconds < 0 else seconds
-    _list_leases(list(queue.stale(secs)), "no stale leases")
+def leases(queue: Queue, by_worker: bool, seconds: int | None) -> None:
+    """List the tasks that are leased, and by whom.
+
+    With --stale, the leases that requeue would end.
+    """
+    if seconds is None:
+        found: list[Lease] | list[StaleLease] = queue.leases()
+    else:
+        found = queue.stale(None if seconds < 0 else seconds)
+    if by_worker:
+        _list_workers(found)
+    else:
+        _list_leases(found, "no leases" if seconds is None else "no stale leases")
 
 
-def _list_leases(found: list[Any], empty: str) -> None:
+def _end(lease: Lease | StaleLease) -> Any:
+    """When it ends; a stale one is shown as its worker wrote it."""
+    return lease.ends_utc if isinstance(lease, Lease) else lease.lease_until_utc
+
+
+def _list_leases(found: Sequence[Lease | StaleLease], empty: str) -> None:
     columns: list[show.Column] = [
         ("task", lambda each: show.plain(each.task_id)),
         ("status", lambda each: each.status),
         ("worker", lambda each: each.locked_by),
-        ("lease until", lambda each: show.plain(each.lease_until_utc)),
+        ("lease until", lambda each: show.plain(_end(each))),
         ("overdue (s)", lambda each: each.overdue_seconds),
         ("attempts", lambda each: each.attempts),
         ("blocked", lambda each: show.plain(each.blocked)),
     ]
     show.listing(found, columns, empty)
+
+
+def _list_workers(found: Sequence[Lease | StaleLease]) -> None:
+    """One row a worker, the one with the most leases first."""
+    held: dict[Any, list[Any]] = defaultdict(list)
+    for each in found:
+        held[each.locked_by].append(each)
+    workers = [
+        {
+            "worker": worker,
+            "leases": len(tasks),
+            "stale": sum((each.overdue_seconds or 0) > 0 for each in tasks),
+            "last_until": max(
+                (str(_end(each)) for each in tasks if _end(each) is not None), default=None
+            ),
+        }
+        for worker, tasks in sorted(held.items(), key=lambda each: (-len(each[1]), str(each[0])))
+    ]
+    columns: list[show.Column] = [
+        ("worker", lambda each: each["worker"]),
+        ("leases", lambda each: each["leases"]),
+        ("over", lambda each: each["stale"]),
+        ("last until", lambda each: each["last_until"]),
+    ]
+    show.listing(workers, columns, "no leases")
 
 
 @on_queue("stale", hidden=True)
@@ -49,18 +92,61 @@ def stale(queue: Queue, seconds: int | None) -> None:
     """List the leases that requeue would end."""
     given = "" if seconds is None else f" {seconds}"
     asked().hint(f"stale{given}", f"leases --stale{given}")
-    _list_leases(list(queue.stale(seconds)), "no stale leases")
+    _list_leases(queue.stale(seconds), "no stale leases")
 
 
 @on_queue()
 @click.argument("seconds", type=int, required=False)
+@click.option("--worker", "workers", multiple=True, metavar="WORKER", help="Held by this worker.")
+@click.option("--id", "ids", multiple=True, metavar="ID", help="The task with this id.")
+@click.option("--type", "types", multiple=True, metavar="TYPE", help="Of this type.")
+@click.option("--after", metavar="TIME", help="Created at or after TIME (UTC).")
+@click.option("--before", metavar="TIME", help="Created before TIME (UTC).")
+@click.option("--limit", type=int, metavar="N", help="The oldest N at most.")
+@click.option("--all", "everything", is_flag=True, help="Every lease, of whatever worker.")
+@click.option("--expect", type=int, metavar="N", help="Fail unless so many match.")
 @click.option("--dry-run", is_flag=True, help="Show how many match; change nothing.")
-def requeue(queue: Queue, seconds: int | None, dry_run: bool) -> None:
+def requeue(
+    queue: Queue,
+    seconds: int | None,
+    everything: bool,
+    expect: int | None,
+    dry_run: bool,
+    **chosen: Any,
+) -> None:
     """Requeue the tasks of dead workers.
 
     Those are the tasks whose lease ended more than SECONDS ago; by default what the setting
-    stale_secs says.
+    stale_secs says. With --worker, --id, --type, --after, --before, --limit or --all, those that
+    all of them mean, whether their lease ended or not: only for workers that are dead.
     """
+    filtered = {
+        name: list(each) if isinstance(each, tuple) else each for name, each in chosen.items()
+    }
+    filtered = {name: each for name, each in filtered.items() if each not in (None, [])}
+    if everything:
+        filtered["all"] = True
+    if not filtered:
+        _requeue_stale(queue, seconds, expect, dry_run)
+        return
+    if seconds is not None:
+        raise click.UsageError("give either SECONDS, or what chooses the tasks")
+    if not dry_run:
+        matched = queue.requeue(filtered, dry_run=True, expect=expect).matched
+        if matched:
+            agreed(f"{_tasks(matched)} will be taken from workers that may be at work on them.")
+    done = queue.requeue(filtered, dry_run=dry_run or None, expect=expect)
+    show.result(
+        done,
+        f"{_tasks(done.matched)} would be requeued"
+        if dry_run
+        else f"{_tasks(done.requeued)} requeued",
+    )
+
+
+def _requeue_stale(queue: Queue, seconds: int | None, expect: int | None, dry_run: bool) -> None:
+    if expect is not None:
+        raise click.UsageError("--expect needs what chooses the tasks, such as --worker")
     if seconds is None:
         (seconds,) = (
             int(str(each.value)) for each in queue.settings() if each.name == STALE_SETTING
