@@ -695,7 +695,7 @@ MUTANTS = (
     Mutant(
         8,
         "a view is taken for a table of ours",
-        "src/schema.rs",
+        "src/schema/mod.rs",
         "WHERE {IS_TABLE} AND name = ?1 COLLATE NOCASE",
         "WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE",
         "schedule/test_schedule_hostile.py -k trap",
