@@ -195,9 +195,10 @@ def test_a_damaged_table_rotates_nothing_away_until_a_backup_is_restored(
         run_due(session, NOON + 27 * DAY + minutes * MINUTE)
     assert len(artifacts.backups_in(queue.backups)) == made
     session.object("SELECT queue_restore(?)", good["backup_path"])
-    # The history came back with the rest: each job is due as it was then.
+    # What had run is not due again; what had failed is.
     ran = {one["job"]: one for one in run_due(session, NOON + 27 * DAY + HOUR)}
-    assert {job: one["status"] for job, one in ran.items()} == dict.fromkeys(STEPS, "ok")
+    due = [job for job in STEPS if job != "monthly"]
+    assert {job: one["status"] for job, one in ran.items()} == dict.fromkeys(due, "ok")
 
 
 def test_a_backup_that_was_deleted_meanwhile_is_made_again(

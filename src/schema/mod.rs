@@ -10,13 +10,12 @@
 //!
 //! Pragmas run as statements: a table could have the name of a pragma's table-valued function and hide it.
 
+pub mod jobs;
+
 use rusqlite::{Connection, OptionalExtension, Row, RowIndex};
 
 use crate::error::{Error, Result};
 use crate::memory;
-
-/// One row per job; a database that has it has a schedule.
-pub const JOBS: &str = "queuekeeper_jobs";
 
 /// Selects the schema's rows of real tables. A virtual table has no root page, unless somebody wrote one
 /// there; then its definition, by which SQLite goes, still begins otherwise.

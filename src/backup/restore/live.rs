@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, ffi};
+use rusqlite::ffi;
 
+use super::jobs::{self, Keep};
 use super::state::State;
 use crate::backup::catalog::entry::Entry;
 use crate::backup::find::directory;
@@ -108,18 +109,17 @@ impl<'a> Target<'a> {
         as_caller(self.caller, &self.path, |holder| directory::default_directory(holder, watch))
     }
 
-    /// Saves the database's content, then replaces it by that of the plain database `source`; returns the
+    /// Saves the database's content, then replaces it by that of the plain database in `keep`; returns the
     /// safety backup's path. Adds to `notes`. A failure leaves the old content.
     pub fn replace_content(
         mut self,
-        source: &Staged,
+        keep: &Keep<'_>,
         notes: &mut Vec<String>,
         watch: &mut Watch<'_>,
     ) -> Result<PathBuf> {
-        let source = artifact::open_immutable(source.handle()?, source.path())?;
         let saved = match self.state.wal {
-            true => self.receive_wal(&source, watch)?,
-            false => self.receive_rollback(&source, notes, watch)?,
+            true => self.receive_wal(keep, watch)?,
+            false => self.receive_rollback(keep, notes, watch)?,
         };
         if self.state.wal {
             // The content is durable in the WAL; if this checkpoint fails, the next writer makes one.
@@ -132,31 +132,41 @@ impl<'a> Target<'a> {
         Instant::now() + self.caller.patience()
     }
 
-    fn receive_wal(&mut self, source: &Connection, watch: &mut Watch<'_>) -> Result<PathBuf> {
+    fn receive_wal(&mut self, keep: &Keep<'_>, watch: &mut Watch<'_>) -> Result<PathBuf> {
         let deadline = self.deadline();
-        let backup = Backup::new(source, self.writer.connection_mut())?;
-        // The first page takes the write lock: no one else can commit from here on.
-        if step(&backup, 1, deadline, watch)? {
-            return Err(Error::internal("a copy of one page was committed before the target was saved"));
+        let reader = Sidecar::open_writer(self.caller, &self.path)?;
+        let rows = |watch: &mut Watch<'_>| {
+            watch.run_with_lock(reader.connection(), deadline, || jobs::rows(reader.connection()))?
+        };
+        for _ in 0..MOST_ATTEMPTS {
+            let before = rows(watch)?;
+            let source = keep.source(&before, watch)?;
+            let backup = Backup::new(&source, self.writer.connection_mut())?;
+            // The first page takes the write lock: no one else can commit from here on.
+            if step(&backup, 1, deadline, watch)? {
+                return Err(Error::internal("a copy of one page was committed before the target was saved"));
+            }
+            // A job may have ended just before.
+            if rows(watch)? == before {
+                let saved = save(self.caller, &self.path, watch)?;
+                pour(&backup, self.state.page_size, Instant::now() + self.caller.patience(), watch)?;
+                return Ok(saved);
+            }
         }
-        let saved = save(self.caller, &self.path, watch)?;
-        pour(&backup, self.state.page_size, Instant::now() + self.caller.patience(), watch)?;
-        Ok(saved)
+        Err(Error::busy(
+            "jobs of the schedule begin and end faster than that is recorded; nothing was restored; try again",
+        ))
     }
 
     /// With a rollback journal the safety backup's lock cannot be kept for the copy, so others may commit in
     /// between. That is detected when the copy has its lock; then everything is repeated.
-    fn receive_rollback(
-        &self,
-        source: &Connection,
-        notes: &mut Vec<String>,
-        watch: &mut Watch<'_>,
-    ) -> Result<PathBuf> {
+    fn receive_rollback(&self, keep: &Keep<'_>, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<PathBuf> {
         let mut outdated: Option<PathBuf> = None;
         let alone = host::locks_alone(self.writer.connection());
         for _ in 0..MOST_ATTEMPTS {
             self.writer.begin_immediate(self.deadline(), watch)?;
             let version = host::data_version(self.writer.connection());
+            let source = keep.source(&jobs::rows(self.writer.connection())?, watch)?;
             if alone {
                 // Our own lock would block the backup's reads.
                 self.writer.connection().execute_batch("ROLLBACK")?;
@@ -174,7 +184,7 @@ impl<'a> Target<'a> {
             let saved = saved?;
             let deadline = self.deadline();
             let mut target = host::alias(self.writer.connection())?;
-            let backup = Backup::new(source, target.connection_mut())?;
+            let backup = Backup::new(&source, target.connection_mut())?;
             if step(&backup, 1, deadline, watch)? {
                 return Err(Error::internal("a copy of one page was committed before the target was compared"));
             }

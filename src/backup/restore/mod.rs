@@ -13,6 +13,7 @@
 //! - A target that is **no longer a database** is moved aside, with its `-wal`, `-shm` and `-journal`, as
 //!   `NAME.corrupt-YYYYMMDD_HHMMSS`. Nothing is deleted or replaced, and nothing is moved while anyone else
 //!   is known to have one of these files open or locked.
+//! - No job of the schedule becomes due that had run, see [`jobs`].
 //! - **Root** does not restore as `latest` a backup that is the database's only by its rows, into a file of
 //!   another user, unless that user owns the backup: else whoever can write the rows could read any backup
 //!   that root can.
@@ -30,6 +31,7 @@
 
 mod destination;
 mod identity;
+mod jobs;
 mod live;
 mod prepare;
 mod space;
@@ -55,6 +57,7 @@ use crate::phase::Phase;
 use crate::progress::{Listener, Watch};
 use crate::queue::requeue;
 use destination::Place;
+use jobs::Keep;
 use prepare::{change, convert, grow};
 
 const AS_IT_WAS: &str = "the target is as it was, call again to start over";
@@ -154,6 +157,7 @@ impl Job<'_> {
                 space::for_new(directory.path(), self.entry)?;
                 let rebuilt = self.rebuilt(directory, &mut outcome, watch)?;
                 self.requeue(&rebuilt, &mut outcome, watch)?;
+                self.keep(&rebuilt).merge(&[], watch)?;
                 self.sync(&rebuilt, watch)?;
                 self.place_new(rebuilt, path, self.ownership())?;
             }
@@ -177,7 +181,9 @@ impl Job<'_> {
         }
         let rebuilt = self.rebuilt(directory, outcome, watch)?;
         self.requeue(&rebuilt, outcome, watch)?;
+        let keep = self.keep(&rebuilt);
         let Some(target) = target else {
+            keep.merge(&[], watch)?;
             self.sync(&rebuilt, watch)?;
             let aside = destination::move_aside(self.caller, directory, path, seen, watch)?;
             outcome.moved_aside = Some(files::text_of(&aside));
@@ -193,13 +199,17 @@ impl Job<'_> {
         let page_size = target.page_size();
         if page_size != outcome.page_size {
             outcome.add_note(convert(&rebuilt, page_size, watch)?);
-            outcome.page_count = u32::try_from(rebuilt.length()? / u64::from(page_size)).unwrap_or(u32::MAX);
             outcome.page_size = page_size;
         }
         let mut notes = Vec::from_iter(identity::change(target.state.name.as_ref(), &rebuilt));
-        outcome.safety_backup = Some(files::text_of(&target.replace_content(&rebuilt, &mut notes, watch)?));
+        outcome.safety_backup = Some(files::text_of(&target.replace_content(&keep, &mut notes, watch)?));
+        outcome.page_count = u32::try_from(rebuilt.length()? / u64::from(page_size)).unwrap_or(u32::MAX);
         notes.into_iter().for_each(|note| outcome.add_note(note));
         Ok(())
+    }
+
+    fn keep<'a>(&'a self, rebuilt: &'a Staged) -> Keep<'a> {
+        Keep { rebuilt, entry: self.entry, now: self.caller.now() }
     }
 
     /// Rebuilds the backup's database in `directory` and checks it.

@@ -65,7 +65,7 @@ impl Table {
         let named = [&setting::TASK_TABLE, &setting::PRESET].iter().any(|named| settings.stored(named).is_some());
         let sign = match named {
             true => Sign::Setting,
-            false if schema::has_table(conn, schema::JOBS)? => Sign::Schedule,
+            false if schema::has_table(conn, schema::jobs::TABLE)? => Sign::Schedule,
             false => Sign::None,
         };
         Ok(Self { there: schema::has_table(conn, &name)?, name, sign })

@@ -29,7 +29,7 @@ pub struct Past {
     pub failing: Option<Failing>,
 }
 
-pub const MOST_EARLIER: usize = 8;
+pub use crate::schema::jobs::MOST_EARLIER;
 
 impl Past {
     /// The new [`earlier`](Self::earlier) once the job is done at `now`.

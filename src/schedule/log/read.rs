@@ -16,12 +16,7 @@ use crate::memory;
 use crate::schedule::due::{Failing, MOST_EARLIER, Past, Slot};
 use crate::schema;
 
-pub use crate::schema::JOBS;
-/// A row per step that ran.
-pub const LOG: &str = "queuekeeper_log";
-
-/// The column with [`Past::earlier`], comma-separated.
-pub const EARLIER: &str = "done_earlier_utc";
+pub use crate::schema::jobs::{EARLIER, LOG, TABLE as JOBS, has_earlier};
 
 /// A row of `queuekeeper_jobs`.
 #[derive(Debug, Clone, Default)]
@@ -44,11 +39,6 @@ pub struct Record {
     pub status: String,
     /// JSON, or an error message.
     pub detail: Option<String>,
-}
-
-/// Whether `queuekeeper_jobs` has the column [`EARLIER`].
-pub fn has_earlier(conn: &Connection) -> Result<bool> {
-    Ok(schema::columns(conn, JOBS)?.iter().any(|column| column.name.eq_ignore_ascii_case(EARLIER)))
 }
 
 /// Reads a job's row.

@@ -55,12 +55,7 @@ impl<'a> LogWriter<'a> {
         })?;
         if !complete {
             log.read(|conn| exclusive::refuse(conn, "the schedule"))?;
-            log.write(
-                "CREATE TABLE IF NOT EXISTS main.queuekeeper_jobs(job TEXT PRIMARY KEY NOT NULL, done_utc TEXT, due_utc TEXT,
-                 attempts INTEGER NOT NULL DEFAULT 0, began_behind INTEGER NOT NULL DEFAULT 0, last_run_utc TEXT,
-                 last_status TEXT, done_earlier_utc TEXT) WITHOUT ROWID",
-                [],
-            )?;
+            log.write(schema::jobs::CREATE, [])?;
             log.write(
                 "CREATE TABLE IF NOT EXISTS main.queuekeeper_log(id INTEGER PRIMARY KEY, job TEXT NOT NULL, step TEXT NOT NULL,
                  due_utc TEXT NOT NULL, started_utc TEXT NOT NULL, finished_utc TEXT, status TEXT NOT NULL, detail TEXT)",
@@ -68,8 +63,7 @@ impl<'a> LogWriter<'a> {
             )?;
         }
         if !log.read(has_earlier)? {
-            // Made by version 0.1.0, which also works with the added column.
-            log.write("ALTER TABLE main.queuekeeper_jobs ADD COLUMN done_earlier_utc TEXT", [])?;
+            log.write(schema::jobs::ADD_EARLIER, [])?;
         }
         Ok(log)
     }
