@@ -245,6 +245,43 @@ def test_while_another_process_copies_the_jobs_run_and_it_tells(
     assert listener.beats == 1
 
 
+def test_a_catalog_that_cannot_be_read_fails_steps_and_not_the_call(
+    run_due: RunDue, queue: Queue, listener: Listener
+) -> None:
+    run_due(FIRST)
+    listener.take()
+    manifest = queue.backups / "backup_manifest.json"
+    kept = manifest.rename(queue.directory / "kept")
+    manifest.mkdir()
+    ran = run_due("2019-01-04 02:00:00", status=1)
+    assert steps(ran, "daily")["backup"] == "failed"
+    assert steps(ran) == {"push": "failed"}
+    (told,) = listener.take()
+    assert told.title.endswith("daily backup and offsite push failed")
+    manifest.rmdir()
+    kept.rename(manifest)
+    ran = run_due("2019-01-04 02:01:00")
+    assert steps(ran) == {"push": "ok", "rotate remote": "ok"}
+    (told,) = listener.take()
+    assert told.title.endswith("daily backup and offsite push work again")
+
+
+def test_a_backup_directory_that_is_empty_ends_no_failure(
+    run_due: RunDue, queue: Queue, remote: Path, listener: Listener
+) -> None:
+    obstacle = in_the_way(remote)
+    run_due(FIRST, status=1)
+    obstacle.unlink()
+    kept = queue.backups.rename(queue.directory / "kept")
+    queue.backups.mkdir()
+    assert steps(run_due("2019-01-03 12:00:10", status=1)) == {"push": "failed"}
+    assert listener.kinds == ["failure"]
+    queue.backups.rmdir()
+    kept.rename(queue.backups)
+    assert steps(run_due("2019-01-03 12:01:10"))["push"] == "ok"
+    assert listener.kinds == ["failure", "recovery"]
+
+
 def test_retry_now_waits_for_no_pause(run_due: RunDue, queue: Queue, remote: Path) -> None:
     obstacle = in_the_way(remote)
     for minute in (0, 1, 2):

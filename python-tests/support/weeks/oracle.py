@@ -79,7 +79,7 @@ class Oracle:
         if "gone" in holding:
             self._gone(seen, holding)
             return
-        if "locked" in holding and self._locked(seen, now):
+        if "locked" in holding and self._locked(seen, holding, now):
             return
         jobs = [row for row in seen.rows if row["job"] not in ("offsite", "notify")]
         copies = [row for row in seen.rows if row["job"] == "offsite"]
@@ -110,14 +110,14 @@ class Oracle:
         assert all(title.endswith("nothing can be done") for title in told)
         self.told_gone = self.told_gone or expected
 
-    def _locked(self, seen: Seen, now: datetime) -> bool:
+    def _locked(self, seen: Seen, holding: set[str], now: datetime) -> bool:
         """Whether the call could do nothing; else it had nothing to write."""
         assert not seen.rows, "nothing can be written"
         assert not seen.beats
         if seen.status == 4:
             assert "lock" in seen.errors
             return True
-        assert not self._copies_now(now), "it had to push"
+        assert not self._copies_now(holding, now), "it had to push"
         return False
 
     def _expect(self, row: dict[str, Any], fails: bool, now: datetime) -> None:
@@ -138,7 +138,7 @@ class Oracle:
                 assert row["job"] in bad or row["step"] in ("optimize", "vacuum"), key
                 continue
             fails = key == INTEGRITY and "index" in holding
-            fails = fails or (row["step"] == "backup" and "disk" in holding)
+            fails = fails or (row["step"] == "backup" and bool({"disk", "unmounted"} & holding))
             self._expect(row, fails, now)
             if fails:
                 bad.add(row["job"])
@@ -149,8 +149,9 @@ class Oracle:
             elif row["step"] == "rotate" and '"deleted":0' not in row["detail"].replace(" ", ""):
                 self.unpushed = True
 
-    def _copies_now(self, now: datetime) -> bool:
-        wanted = self.unpushed or any(job == "offsite" for job, _ in self.fails)
+    def _copies_now(self, holding: set[str], now: datetime) -> bool:
+        lying = "unmounted" not in holding
+        wanted = (self.unpushed and lying) or any(job == "offsite" for job, _ in self.fails)
         return wanted and is_time(self.copy_tries, now)
 
     def _copy(
@@ -161,10 +162,10 @@ class Oracle:
         damaged: str | None,
         artifacts: set[str],
     ) -> None:
-        assert bool(rows) == self._copies_now(now), "whether it copies"
+        assert bool(rows) == self._copies_now(holding, now), "whether it copies"
         for row in rows:
             lacking = damaged is not None and damaged not in self.pushed
-            fails = row["step"] == "push" and ("remote" in holding or lacking)
+            fails = row["step"] == "push" and (lacking or bool({"remote", "unmounted"} & holding))
             self._expect(row, fails, now)
             if fails:
                 self.copy_tries.append(now)

@@ -21,6 +21,7 @@ DAY = 24 * 60
 KINDS = {
     "remote": (2.5, 2, 60 * 60),
     "disk": (2, 5, 30 * 60),
+    "unmounted": (1, 5, 20 * 60),
     "deaf": (2, 2, 40 * 60),
     "beat": (2, 2, 20 * 60),
     "damage": (2, 60, 40 * 60),
@@ -83,7 +84,7 @@ def some(chance: random.Random, days: int, kind: str) -> list[Fault]:
         # Half of them begin with something to do, and some before the daily job.
         if chance.random() < 0.5:
             begin = begin // 60 * 60 - chance.randrange(0, min(3, length))
-        if kind in ("disk", "remote", "damage") and chance.random() < 0.5:
+        if kind in ("disk", "remote", "damage", "unmounted") and chance.random() < 0.5:
             begin = begin // DAY * DAY + 14 * 60 - chance.randrange(1, 30)
         if begin > last:
             found.append(Fault(kind, begin, begin + length))
@@ -104,7 +105,7 @@ class World:
         self.excused = -DAY * 9
         self._faults = faults
         self._preloaded = ctypes.CDLL(None)
-        self._damaged: tuple[Path, int] | None = None
+        self._damaged: tuple[str, int] | None = None
         environment = {key: word for key, word in os.environ.items() if key != "LD_PRELOAD"}
         self._other = subprocess.Popen(
             [sys.executable, "-c", OTHER, str(path)],
@@ -151,13 +152,18 @@ class World:
 
     def damaged(self) -> str | None:
         """The name of the backup that is damaged, if it is still there."""
-        if self._damaged is None or not self._damaged[0].exists():
+        if self._damaged is None or not (self._lying() / self._damaged[0]).exists():
             return None
-        return self._damaged[0].name
+        return self._damaged[0]
 
     def artifacts(self) -> set[str]:
         """The names of the backups that lie here."""
         return {path.name for path in self.backups.glob("*.db")}
+
+    def _lying(self) -> Path:
+        """Where the backups are now."""
+        aside = self.backups.with_name("aside")
+        return aside if aside.exists() else self.backups
 
     def _begin_remote(self) -> None:
         if self.remote.exists():
@@ -183,15 +189,27 @@ class World:
             file.write(bytes([byte ^ 0x55]))
 
     def _begin_damage(self) -> None:
-        lying = sorted(self.backups.glob("*.db"), key=lambda path: path.stat().st_mtime_ns)
+        files = self._lying().glob("*.db")
+        lying = sorted(files, key=lambda path: path.stat().st_mtime_ns)
         if lying:
-            self._damaged = (lying[-1], lying[-1].stat().st_size // 2)
-            self._flip(*self._damaged)
+            self._damaged = (lying[-1].name, lying[-1].stat().st_size // 2)
+            self._flip(lying[-1], self._damaged[1])
 
     def _end_damage(self) -> None:
-        if self._damaged is not None and self._damaged[0].exists():
-            self._flip(*self._damaged)
+        if self.damaged() is not None and self._damaged is not None:
+            name, place = self._damaged
+            self._flip(self._lying() / name, place)
         self._damaged = None
+
+    def _begin_unmounted(self) -> None:
+        if self.backups.exists():
+            self.backups.rename(self.backups.with_name("aside"))
+        self.backups.write_text("not mounted")
+
+    def _end_unmounted(self) -> None:
+        self.backups.unlink()
+        if self.backups.with_name("aside").exists():
+            self.backups.with_name("aside").rename(self.backups)
 
     def _begin_locked(self) -> None:
         self.query("BEGIN IMMEDIATE")

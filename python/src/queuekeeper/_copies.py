@@ -26,7 +26,7 @@ from queuekeeper._log import RUNNING, is_about, record
 from queuekeeper._ownership import beside
 from queuekeeper._queue import Queue
 from queuekeeper.configuration import Configuration
-from queuekeeper.errors import Error, InterruptError
+from queuekeeper.errors import BusyError, Error, InterruptError
 from queuekeeper.results import Backup, HistoryEntry, JobRun, StepRun
 
 if TYPE_CHECKING:
@@ -105,10 +105,21 @@ def wanted(
     queue: Queue, history: Sequence[HistoryEntry], present: datetime, *, at_once: bool = False
 ) -> bool:
     """Whether there is something to do, and it is time to do it."""
-    pushed, backups = newest(history, PUSH), _listed(queue)
-    changed = pushed is None or Detail.of(pushed.detail).text("catalog") != _mark(backups)
-    something = (changed and bool(backups)) or not all_copied(history)
+    something = not all_copied(history) or _has_changed(queue, newest(history, PUSH))
     return something and (at_once or is_time(failures(history), present))
+
+
+def _has_changed(queue: Queue, pushed: HistoryEntry | None) -> bool:
+    """Whether the catalog lists others than when that push succeeded."""
+    try:
+        backups = _listed(queue)
+    except BusyError:
+        raise
+    except Error:
+        # Pushing says what is wrong, in its step.
+        return True
+    told = Detail.of(pushed.detail).text("catalog") if pushed else None
+    return bool(backups) and told != _mark(backups)
 
 
 def _listed(queue: Queue) -> list[Backup]:
@@ -208,6 +219,9 @@ class _Copying:
 
     def _push(self, offsite: Offsite) -> dict[str, Any]:
         backups = _listed(self._queue)
+        if not backups:
+            # It failed when there were some; a disk that is not mounted looks so.
+            raise Error("there are no backups here that could be pushed; see 'queuekeeper backups'")
         begun = time.monotonic()
         pushed = offsite.push(policy=self._keep)
         if pushed.skipped:
