@@ -203,7 +203,7 @@ def test_run_due_says_so_and_so_does_its_exit_status(
         done = call("run-due", path, "--now", "2030-01-04 12:00:00")
         assert done.status == 1
         assert "warning: backup: the database has no task table task_queue" in done.errors
-        # Until there is a backup that does not warn; of the three of a new queue only one does.
+        # Until there is a backup that does not warn.
         again = call("run-due", path, "--now", "2030-01-04 12:01:00")
-        assert again.status == int(cut)
-        assert ("warning: backup: the database has no task table" in again.errors) == cut
+        assert again.status == 1
+        assert "warning: backup: the database has no task table" in again.errors

@@ -79,6 +79,19 @@ def test_a_backup_is_told_once_with_its_size_its_path_and_how_long_it_took() -> 
     assert [log.tell(), log.tell()] == ["success", None]
 
 
+def test_a_backup_that_jobs_share_is_told_once() -> None:
+    log = Log()
+    log.add("daily", "backup", "ok", DONE)
+    shared = json.dumps({**json.loads(DONE), "made_by": "daily", "note": "it serves this one, too"})
+    log.add("weekly", "backup", "ok", shared)
+    found = log.message()
+    assert found is not None
+    assert found.title == "q: daily backup and weekly backup done"
+    assert found.body == (
+        "daily:\n- backup of 3.00 MB in 1.2 s: /b/one.db\n\nweekly:\n- backup: the one of daily"
+    )
+
+
 def test_an_hour_without_a_backup_is_worth_no_message() -> None:
     log = Log()
     log.add("hourly", "checkpoint", "ok", "{}")

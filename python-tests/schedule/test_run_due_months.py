@@ -198,6 +198,6 @@ def check_messages(listener: Listener, told: Counter[str]) -> None:
     everything = "".join(message.title + message.body for message in listener.messages)
     named = Counter(re.findall(r"queue_backup_\w+\.db", everything))
     assert set(named.values()) == {1}
-    # The mornings, the Saturdays, the firsts of months, and the first call, which makes all three.
-    assert len(named) == DAYS + 57 + 13 + 3
+    # The mornings, and the first call: the jobs of a call share one.
+    assert len(named) == DAYS + 1
     assert not [word for word in SECRETS if word in everything]

@@ -105,6 +105,7 @@ class World:
         self.excused = -DAY * 9
         self._faults = faults
         self._preloaded = ctypes.CDLL(None)
+        self._full = b""
         self._damaged: tuple[str, int] | None = None
         environment = {key: word for key, word in os.environ.items() if key != "LD_PRELOAD"}
         self._other = subprocess.Popen(
@@ -176,17 +177,21 @@ class World:
             self.remote.with_name("aside").rename(self.remote)
 
     def _begin_disk(self) -> None:
-        self._preloaded.world_fill(str(self.backups).encode())
+        self._full = str(self.backups).encode()
+        self._preloaded.world_fill(self._full)
 
     def _end_disk(self) -> None:
-        self._preloaded.world_fill(b"")
+        self._full = b""
+        self._preloaded.world_fill(self._full)
 
     def _flip(self, path: Path, place: int) -> None:
+        self._preloaded.world_fill(b"")
         with path.open("r+b") as file:
             file.seek(place)
             (byte,) = file.read(1)
             file.seek(place)
             file.write(bytes([byte ^ 0x55]))
+        self._preloaded.world_fill(self._full)
 
     def _begin_damage(self) -> None:
         files = self._lying().glob("*.db")

@@ -86,7 +86,7 @@ def _newest_backup(history: Sequence[HistoryEntry], off: frozenset[str]) -> Hist
             if row.step == "backup"
             and row.status == "ok"
             and row.job not in off
-            and Detail.of(row.detail).text("served_by") is None
+            and Detail.of(row.detail).text("made_by") is None
         ),
         None,
     )

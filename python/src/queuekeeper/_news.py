@@ -235,6 +235,8 @@ def _came_to(step: str, came_to: Detail) -> str | None:
     duration = came_to.number("duration_ms")
     took = "" if duration is None else f" in {duration / 1000:.1f} s"
     if step == "backup":
+        if made_by := came_to.text("made_by"):
+            return f"backup: the one of {made_by}"
         size, path = _megabytes(came_to.number("size_bytes")), came_to.text("backup_path")
         return f"backup of {size}{took}: {path or 'at an unknown path'}"
     if step == "push":
