@@ -112,3 +112,32 @@ def test_the_core_needs_no_other_package() -> None:
     project = (ROOT / "python" / "pyproject.toml").read_text("utf-8")
     assert "\ndependencies = []\n" in project
     assert (ROOT / "python" / "src" / "queuekeeper" / "py.typed").is_file()
+
+
+def test_the_literals_are_what_the_library_takes(own: Package, queue: Queue) -> None:
+    own.run(
+        """
+        from typing import get_args
+        queue = queuekeeper.open(sys.argv[1])
+        made = queue.backup(name="first")
+        calls = {
+            queuekeeper.BackupType: lambda word: queue.backup(type=word),
+            queuekeeper.Compression: lambda word: queue.backup(compression=word),
+            queuekeeper.VerifyOption: lambda word: queue.backup(verify=word),
+            queuekeeper.VerifyLevel: lambda word: queue.verify("latest", word),
+            queuekeeper.IntegrityLevel: lambda word: queue.integrity(word),
+            queuekeeper.CheckpointMode: lambda word: queue.checkpoint(word),
+        }
+        for kind, call in calls.items():
+            for word in get_args(kind):
+                call(word)
+            try:
+                call("sideways")
+            except queuekeeper.Error as error:
+                # The library names all that it takes.
+                assert all(word in str(error) for word in get_args(kind)), (kind, str(error))
+            else:
+                raise AssertionError(kind)
+        """,
+        queue.path,
+    )

@@ -12,6 +12,14 @@ file open there keeps its locks. Errors are `queuekeeper.Error` and its subclass
 SQLite's result code.
 """
 
+from queuekeeper._arguments import (
+    BackupType,
+    CheckpointMode,
+    Compression,
+    IntegrityLevel,
+    VerifyLevel,
+    VerifyOption,
+)
 from queuekeeper._library import load, loadable_path
 from queuekeeper._queue import Queue, open  # noqa: A004
 from queuekeeper.errors import (
@@ -52,10 +60,13 @@ from queuekeeper.results import (
 __all__ = [
     "Analysis",
     "Backup",
+    "BackupType",
     "BindingError",
     "BusyError",
     "CantOpenError",
     "Checkpoint",
+    "CheckpointMode",
+    "Compression",
     "CorruptError",
     "Decision",
     "Deletion",
@@ -64,6 +75,7 @@ __all__ = [
     "FullError",
     "HealthMetric",
     "HistoryEntry",
+    "IntegrityLevel",
     "InterruptError",
     "JobRun",
     "Lease",
@@ -81,6 +93,8 @@ __all__ = [
     "UnavailableError",
     "Vacuum",
     "Verification",
+    "VerifyLevel",
+    "VerifyOption",
     "__version__",
     "load",
     "loadable_path",

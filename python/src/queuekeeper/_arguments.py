@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any, Union
+from typing import Any, Literal, Union
 
 from queuekeeper._abi import DEFAULT
 from queuekeeper.errors import Error
@@ -14,6 +14,13 @@ from queuekeeper.errors import Error
 PathLike = Union[str, "os.PathLike[str]"]
 Keep = Union[int, str, Mapping[str, Any]]
 Now = Union[str, int, float, datetime]
+BackupType = Literal["full", "incremental", "snapshot"]
+Compression = Literal["none", "gzip", "zstd"]
+#: How thoroughly a backup that there is can be verified; a new one also not at all.
+VerifyLevel = Literal["checksum", "quick", "full"]
+VerifyOption = Literal["none", "checksum", "quick", "full"]
+IntegrityLevel = Literal["quick", "full"]
+CheckpointMode = Literal["PASSIVE", "FULL", "RESTART", "TRUNCATE"]
 
 
 def text(value: PathLike | None, name: str) -> bytes | None:

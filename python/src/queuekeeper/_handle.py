@@ -84,17 +84,23 @@ class Handle:
             with self._my_turn(mine, heard):
                 return self._abi.call(name, self._number, arguments, heard)
 
-        def interrupt() -> None:
-            with self._guard:
-                if self._running is mine:
-                    self._abi.interrupt(self._number)
-
         try:
-            return _calls.run(work, interrupt, progress)
+            return _calls.run(work, lambda: self._interrupt(mine), progress)
         except CallError as failure:
             raise from_code(failure.code, str(failure)) from None
         finally:
             self._calls.pop(threading.get_ident(), None)
+
+    def interrupt(self, thread: int) -> None:
+        """Asks the call of that thread to end, if it runs."""
+        mine = self._calls.get(thread)
+        if mine is not None:
+            self._interrupt(mine)
+
+    def _interrupt(self, mine: _Call) -> None:
+        with self._guard:
+            if self._running is mine:
+                self._abi.interrupt(self._number)
 
     def _refuse_nested(self, what: str) -> None:
         outer = self._calls.get(threading.get_ident())

@@ -8,7 +8,17 @@ from typing import Any
 
 from queuekeeper import _arguments as arguments
 from queuekeeper import _library, results
-from queuekeeper._arguments import Keep, Now, PathLike
+from queuekeeper._arguments import (
+    BackupType,
+    CheckpointMode,
+    Compression,
+    IntegrityLevel,
+    Keep,
+    Now,
+    PathLike,
+    VerifyLevel,
+    VerifyOption,
+)
 from queuekeeper._calls import Progress
 from queuekeeper._handle import Handle
 from queuekeeper.errors import Error
@@ -76,10 +86,10 @@ class Queue:
         path: PathLike | None = None,
         *,
         name: str | None = None,
-        type: str | None = None,  # noqa: A002
-        compression: str | None = None,
+        type: BackupType | None = None,  # noqa: A002
+        compression: Compression | None = None,
         level: int | None = None,
-        verify: str | None = None,
+        verify: VerifyOption | None = None,
         overwrite: bool | None = None,
         progress: Progress | None = None,
     ) -> results.Backup:
@@ -123,7 +133,7 @@ class Queue:
     def verify(
         self,
         backup: PathLike,
-        level: str | None = None,
+        level: VerifyLevel | None = None,
         *,
         dir: PathLike | None = None,  # noqa: A002
         progress: Progress | None = None,
@@ -213,12 +223,14 @@ class Queue:
         """The measures of the queue's health, each with its level."""
         return [results.HealthMetric.of(row) for row in self._handle.call("qk_health", [])]
 
-    def integrity(self, level: str | None = None, max_errors: int | None = None) -> list[str]:
+    def integrity(
+        self, level: IntegrityLevel | None = None, max_errors: int | None = None
+    ) -> list[str]:
         """What is wrong with the database, or ['ok']. `level`: quick, full."""
         given = [arguments.text(level, "level"), arguments.number(max_errors, "max_errors")]
         return [row["message"] for row in self._handle.call("qk_integrity", list(given))]
 
-    def checkpoint(self, mode: str | None = None) -> results.Checkpoint:
+    def checkpoint(self, mode: CheckpointMode | None = None) -> results.Checkpoint:
         """Copies the WAL into the database. `mode`: PASSIVE, FULL, RESTART, TRUNCATE."""
         given = [arguments.text(mode, "mode")]
         return results.Checkpoint.of(self._handle.call("qk_checkpoint", list(given)))

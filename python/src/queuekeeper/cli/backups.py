@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from queuekeeper import Backup, Queue
+from queuekeeper import Backup, BackupType, Compression, Queue, VerifyOption
 from queuekeeper.cli import show
 from queuekeeper.cli.grammar import asked, command
 from queuekeeper.cli.lost import looking
@@ -21,10 +21,10 @@ from queuekeeper.results import Deletion
 @on_queue(remote=True)
 @click.argument("path", required=False)
 @click.option("--name", help="The series that the backup belongs to, such as daily.")
-@click.option("--type", "kind", type=click.Choice(["full", "incremental", "snapshot"]))
-@click.option("--compression", type=click.Choice(["none", "gzip", "zstd"]))
+@click.option("--type", "kind", type=click.Choice(get_args(BackupType)))
+@click.option("--compression", type=click.Choice(get_args(Compression)))
 @click.option("--level", type=int, help="Of the compression: 1 to 9 for gzip, 1 to 19 for zstd.")
-@click.option("--verify", type=click.Choice(["none", "checksum", "quick", "full"]))
+@click.option("--verify", type=click.Choice(get_args(VerifyOption)))
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")
 @click.option("--vacuum/--no-vacuum", help="Compact the queue first; nobody can write meanwhile.")
 @click.option(
@@ -36,7 +36,7 @@ from queuekeeper.results import Deletion
 def backup(
     queue: Queue,
     path: str | None,
-    kind: str | None,
+    kind: BackupType | None,
     overwrite: bool,
     vacuum: bool,
     offsite: bool | None,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from queuekeeper import Backup, Verification
+from queuekeeper import Backup, Verification, VerifyLevel
 from queuekeeper.cli import show
 from queuekeeper.cli.grammar import asked, command
 from queuekeeper.cli.lost import Look, looking
@@ -16,13 +16,13 @@ from queuekeeper.cli.progress import progress
 from queuekeeper.cli.shared import FOUND, MEMORY, Finding, agreed
 from queuekeeper.results import Restoration
 
-LEVELS = click.Choice(["checksum", "quick", "full"])
+LEVELS = click.Choice(get_args(VerifyLevel))
 
 
 @command(directory=True, aside=True)
 @click.argument("backup", default=LATEST)
 @click.option("--level", type=LEVELS, help="How thoroughly; quick by default.")
-def verify(backup: str, level: str | None) -> None:
+def verify(backup: str, level: VerifyLevel | None) -> None:
     """Check that a backup is sound, or that all are.
 
     BACKUP is a path, an id or its beginning, latest (the default), or all. The exit status is 1 if
@@ -41,13 +41,13 @@ def verify(backup: str, level: str | None) -> None:
         raise Finding(FOUND)
 
 
-def verified(look: Look, backup: str, level: str | None) -> Verification:
+def verified(look: Look, backup: str, level: VerifyLevel | None) -> Verification:
     """One backup, verified."""
     with progress("Verifying", look.queue, None) as bar:
         return look.queue.verify(backup, level, progress=bar, dir=look.directory)
 
 
-def verify_all(look: Look, level: str | None) -> list[Verification]:
+def verify_all(look: Look, level: VerifyLevel | None) -> list[Verification]:
     """Verifies and lists all backups there are, the newest first."""
     kept = [each for each in look.queue.backups(look.directory) if each.is_kept]
     found = [verified(look, each.backup_path, level) for each in kept]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import click
 
-from queuekeeper import Queue
+from queuekeeper import CheckpointMode, IntegrityLevel, Queue
 from queuekeeper.cli import show
 from queuekeeper.cli.progress import progress
 from queuekeeper.cli.shared import FOUND, Finding, on_queue
 
-MODES = click.Choice(["PASSIVE", "FULL", "RESTART", "TRUNCATE"], case_sensitive=False)
+MODES = click.Choice(get_args(CheckpointMode), case_sensitive=False)
 
 
 @on_queue()
-@click.option("--level", type=click.Choice(["quick", "full"]), help="full by default.")
+@click.option("--level", type=click.Choice(get_args(IntegrityLevel)), help="full by default.")
 @click.option("--max-errors", type=int, metavar="N", help="List N findings at most.")
-def integrity(queue: Queue, level: str | None, max_errors: int | None) -> None:
+def integrity(queue: Queue, level: IntegrityLevel | None, max_errors: int | None) -> None:
     """Check the database for damage.
 
     The exit status is 1 if there is any. What could not be checked is none.
@@ -28,7 +30,7 @@ def integrity(queue: Queue, level: str | None, max_errors: int | None) -> None:
 
 @on_queue()
 @click.argument("mode", required=False, type=MODES, metavar="[MODE]")
-def checkpoint(queue: Queue, mode: str | None) -> None:
+def checkpoint(queue: Queue, mode: CheckpointMode | None) -> None:
     """Copy the WAL into the database.
 
     MODE is PASSIVE (the default), FULL, RESTART or TRUNCATE.

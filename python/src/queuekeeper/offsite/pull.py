@@ -24,6 +24,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from queuekeeper._arguments import VerifyLevel
 from queuekeeper._calls import Progress
 from queuekeeper.offsite import place
 from queuekeeper.offsite.catalog import (
@@ -173,7 +174,7 @@ def _verified(local: Local, entries: list[Entry], newest: Entry) -> list[Verific
     verified = []
     for entry in newest_first(entries):
         path = local.directory / entry["backup_path"]
-        level = "quick" if entry is newest else "checksum"
+        level: VerifyLevel = "quick" if entry is newest else "checksum"
         found = local.queue.verify(path, level)
         if not found.ok:
             raise damaged(f"'{path}' was fetched, but is damaged: {'; '.join(found.details)}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Any, cast
 
 import queuekeeper
+from queuekeeper._arguments import CheckpointMode
 from queuekeeper.prismq.backup import connected
 from queuekeeper.prismq.errors import QueueMaintenanceError, made, translated
 
@@ -33,7 +34,7 @@ class QueueMaintenance:
             message = f"Invalid checkpoint mode: {mode}. Must be one of {', '.join(modes)}"
             raise made(self.db, QueueMaintenanceError, message)
         with self._translated("Checkpoint failed"), connected(self.db) as queue:
-            done = queue.checkpoint(mode)
+            done = queue.checkpoint(cast(CheckpointMode, mode))
         return {"busy": done.busy, "log": done.log, "checkpointed": done.checkpointed}
 
     def vacuum(self) -> None:
