@@ -14,7 +14,7 @@ from support.documents.pages import page
 from support.queues import Queue
 
 DIRECTONLY = 0x80000
-LARGEST_BYTES = 2_900_000
+LARGEST_BYTES = 3_100_000
 
 
 @pytest.mark.rule(8)
