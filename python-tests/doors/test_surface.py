@@ -9,7 +9,7 @@ import pytest
 from conftest import OpenPython, OpenSession
 
 from hosts import Host
-from support.documents.declared import FUNCTIONS, TABLES, functions_of, modules_of
+from support.documents.declared import FUNCTIONS, OPERATIONS, TABLES, functions_of, modules_of
 from support.documents.pages import page
 from support.queues import Queue
 
@@ -37,6 +37,16 @@ def documented_rows() -> list[tuple[str, str]]:
     cell = r"(?:\\\||[^|])*"
     row = rf"^\| `(queue_\w+)\({cell}\|{cell}\| `(SELECT [^|]*);` \|$"
     return re.findall(row, page("reference"), re.M)
+
+
+def test_the_reference_explains_each_column_in_the_section_of_its_table() -> None:
+    sections = re.split(r"^## ", page("reference"), flags=re.MULTILINE)
+    for table in (each for each in OPERATIONS if each["kind"] == "table"):
+        heading = re.compile(rf"\bqueue_{table['name']}\(")
+        (own,) = [each for each in sections[1:] if heading.search(each.splitlines()[0])]
+        for column in table["columns"]:
+            name = re.split("[ :]", column)[0]
+            assert f"`{name}`" in own, f"{table['name']}: {name}"
 
 
 def test_the_reference_documents_what_loading_adds() -> None:
