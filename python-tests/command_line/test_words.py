@@ -11,6 +11,7 @@ import pytest
 from queuekeeper.cli import main
 from queuekeeper.cli.words import COMMANDS, of_command_line
 from support.documents.declared import OFFERED
+from support.documents.pages import page
 from support.package import ROOT
 
 #: What speaks of the application's own connections, whose language is SQL.
@@ -54,6 +55,14 @@ def test_every_function_has_a_command() -> None:
 )
 def test_a_call_becomes_a_command(message: str, said: str) -> None:
     assert of_command_line(message) == said
+
+
+def test_the_runbooks_table_says_the_same() -> None:
+    rows = re.findall(r"^\| `(SELECT .*?)` \| `(queuekeeper .*?)` \|$", page("runbook"), re.M)
+    assert len(rows) > 10
+    for statement, command in rows:
+        assert of_command_line(statement) == f"'{command}'"
+        check(command.split(" ", 1)[1])
 
 
 def messages() -> list[str]:
