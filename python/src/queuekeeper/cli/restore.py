@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, get_args
 
 import click
@@ -14,6 +15,7 @@ from queuekeeper.cli.naming import ALL, LATEST, names_file
 from queuekeeper.cli.offsite import restore_from
 from queuekeeper.cli.progress import progress
 from queuekeeper.cli.shared import FOUND, MEMORY, Finding, agreed
+from queuekeeper.errors import Error
 from queuekeeper.results import Restoration
 
 LEVELS = click.Choice(get_args(VerifyLevel))
@@ -43,8 +45,18 @@ def verify(backup: str, level: VerifyLevel | None) -> None:
 
 def verified(look: Look, backup: str, level: VerifyLevel | None) -> Verification:
     """One backup, verified."""
-    with progress("Verifying", look.queue, None) as bar:
+    with progress("Verifying", look.queue, page_size(look, backup)) as bar:
         return look.queue.verify(backup, level, progress=bar, dir=look.directory)
+
+
+def page_size(look: Look, backup: str) -> int | None:
+    """The page size by which progress is counted; None unless all backups there have the same."""
+    directory = str(Path(backup).parent) if names_file(backup) else look.directory
+    try:
+        sizes = {each.page_size for each in look.queue.backups(directory)}
+    except Error:
+        return None
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def verify_all(look: Look, level: VerifyLevel | None) -> list[Verification]:
