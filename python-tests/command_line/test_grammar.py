@@ -130,6 +130,31 @@ def test_where_it_is_said_where_to_look_no_queue_is_needed(
     assert named.status == 0, named
 
 
+def test_a_value_that_may_be_left_out_takes_no_queue_for_it(
+    call: CommandLine, queue: Queue
+) -> None:
+    for option in (
+        ["leases", "--stale"],
+        ["leases", "--by-worker", "--stale"],
+        ["health", "--ack"],
+    ):
+        first = call(option[0], queue.path, *option[1:], "--json", "--yes")
+        behind = call(*option, queue.path, "--json", "--yes")
+        assert (behind.status, behind.errors) == (first.status, "")
+        assert lasting(json.loads(behind.output)) == lasting(json.loads(first.output))
+    assert "no number of seconds" in call("leases", queue.path, "--stale", "soon").errors
+    assert "is a file" in call("leases", "--db", queue.path, "--stale", queue.path).errors
+
+
+def test_a_lost_database_is_answered_with_what_brings_it_back(
+    call: CommandLine, tmp_path: Path
+) -> None:
+    lost = tmp_path / "lost.db"
+    done = call("health", lost)
+    assert done.status == 3, done
+    assert f"'queuekeeper restore {lost} latest' makes it anew" in done.errors
+
+
 def test_what_cannot_be_meant_is_said_and_what_may_be(call: CommandLine, queue: Queue) -> None:
     database = str(queue.path)
     for words, said in (

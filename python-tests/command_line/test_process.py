@@ -175,7 +175,7 @@ def test_what_is_in_the_queue_does_nothing_to_the_terminal(own: Package, queue: 
         connection.execute("UPDATE task_queue SET locked_by = ?", ("\033[2Jł[bold]\r\n\u202e",))
     poor = {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
     for environment, shown in ((None, "ł"), (poor, "\\u0142")):
-        done = own.cli("leases", "--db", queue.path, env=environment)
+        done = own.cli("leases", "--stale", "--db", queue.path, env=environment)
         assert (done.returncode, done.stderr) == (0, "")
         assert f"\\x1b[2J{shown}[bold]\\r\\n\\u202e" in done.stdout
         assert done.stdout.count("leased") == 7 - 2

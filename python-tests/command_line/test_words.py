@@ -47,6 +47,7 @@ def test_every_function_has_a_command() -> None:
         ("such as '{\"keep_daily\": 14}'", "such as '{\"keep_daily\": 14}'"),
         ("queue_set('queue_name', '…')", "'queuekeeper set queue_name …'"),
         ('queue_requeue(\'{"workers": ["a b"]}\')', "'queuekeeper requeue --worker 'a b''"),
+        ("SELECT * FROM queue_stale(60)", "'queuekeeper leases --stale 60'"),
         ("queue_optimize(1)", "'queuekeeper optimize --full'"),
         ("queue_optimize(0)", "'queuekeeper optimize'"),
         ("queue_verify('x.db', 'full')", "'queuekeeper verify x.db --level full'"),
@@ -55,6 +56,13 @@ def test_every_function_has_a_command() -> None:
 )
 def test_a_call_becomes_a_command(message: str, said: str) -> None:
     assert of_command_line(message) == said
+
+
+def test_a_command_names_the_queue_where_it_was_named() -> None:
+    said = of_command_line("queue_stale(), then SELECT queue_requeue_stale(300)", "my queue.db")
+    assert said == (
+        "'queuekeeper leases 'my queue.db' --stale', then 'queuekeeper requeue 'my queue.db' 300'"
+    )
 
 
 def test_the_runbooks_table_says_the_same() -> None:

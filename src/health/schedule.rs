@@ -3,6 +3,7 @@
 use rusqlite::types::Value;
 
 use super::{CLOCKS_DIFFER, Gauge, Level, Metric, hours};
+use crate::clock;
 use crate::connection::Caller;
 use crate::error::Result;
 use crate::schedule::failing::{self, Failing};
@@ -64,9 +65,16 @@ pub fn failing_steps(caller: &Caller) -> Metric {
 fn action(caller: &Caller, found: &[Failing], first: &Failing) -> Result<String> {
     let conn = caller.connection();
     let mut named = Vec::new();
+    let now = clock::sqlite_text(caller.now());
     for Failing { step, next_due } in found.iter().take(NAMED) {
         let since = steps::began_and_detail(conn, step.first)?.0.unwrap_or_else(|| "an unknown time".into());
-        let again = next_due.as_ref().map_or_else(String::new, |next| format!(", tried again at {next}"));
+        let again = next_due.as_ref().map_or_else(String::new, |next| {
+            if *next <= now {
+                ", tried again by the next queue_run_due()".into()
+            } else {
+                format!(", tried again at {next}")
+            }
+        });
         named.push(format!("{} {} since {}{again}", excerpt(&step.job), excerpt(&step.step), excerpt(&since)));
     }
     if found.len() > NAMED {

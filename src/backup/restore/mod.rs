@@ -132,8 +132,12 @@ pub fn restore<'a>(
     let job = Job { caller, found: &found, backup: found.backup(), entry: &found.entry, options };
     let dry_run = options.dry_run.unwrap_or(false);
     let done = if dry_run { job.outcome(place.path()) } else { job.run(&place, &mut watch) };
+    let damaged = found.entry.damaged_at().filter(|_| dry_run);
     let mut outcome = Outcome { dry_run, ..done.map_err(|error| error.if_interrupted(AS_IT_WAS))? };
     outcome.note = found.note.into_iter().chain(outcome.note).reduce(|first, second| format!("{first}; {second}"));
+    if let Some(found_at) = damaged {
+        outcome.add_note(format!("this backup was found damaged at {found_at}, so a restore will check it and fail"));
+    }
     outcome.duration_ms = clock::milliseconds(started.elapsed());
     Ok(outcome)
 }

@@ -49,8 +49,8 @@ from queuekeeper.errors import BusyError, Error, InterruptError
 EPILOG = """\b
 Exit status:
   0    well
-  1    done, but something is wrong: a warning, a corrupted backup or database, a
-       step that failed
+  1    done, but something is wrong: a warning, a corrupted backup or
+       database, a step that failed
   2    something is critical
   3    it failed; the error is on standard error
   4    somebody else holds a lock; trying again may help
@@ -62,8 +62,8 @@ PRISMQ_QUEUE_DB_PATH or DATABASE_URL (sqlite:///queue.db), or either of them in 
 file .env. Where none of these names one, the first argument does: queuekeeper
 health queue.db
 
-BACKUP is a path, an id or its beginning, or latest. Sizes are in MiB (2^20 bytes),
-times in UTC.
+BACKUP is a path, an id or its beginning (four characters or more), or latest.
+Sizes are in MiB (2^20 bytes), times in UTC.
 """
 
 
@@ -120,11 +120,11 @@ def _status(arguments: list[str], asked: Asked) -> int:
         where = error.ctx.command_path if error.ctx else "queuekeeper"
         return complain(f"{error.format_message().rstrip('.')} (see '{where} --help')", USAGE)
     except click.ClickException as error:
-        return complain(error.format_message(), FAILED)
+        return complain(error.format_message(), FAILED, asked.db)
     except (KeyboardInterrupt, click.Abort, InterruptError):
         return complain("interrupted", INTERRUPTED)
     except BusyError as error:
-        return complain(str(error), BUSY)
+        return complain(str(error), BUSY, asked.db)
     except (Error, OSError) as error:
-        return complain(str(error), FAILED)
+        return complain(str(error), FAILED, asked.db)
     return 0

@@ -108,7 +108,7 @@ def state(backup: Backup) -> str | None:
         return "deletion failed"
     if backup.damaged_at is not None:
         return "damaged"
-    return backup.verified_level and f"verified {backup.verified_level}"
+    return f"verified {backup.verified_level}" if backup.verified_level else "not verified"
 
 
 def summary(found: list[Backup]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from datetime import datetime, timezone
 
 import click
 
@@ -10,7 +11,7 @@ from queuekeeper import Queue
 from queuekeeper.cli import show
 from queuekeeper.cli.grammar import asked
 from queuekeeper.cli.shared import on_queue
-from queuekeeper.results import Setting
+from queuekeeper.results import ScheduledJob, Setting
 
 
 @on_queue("set")
@@ -23,7 +24,7 @@ def set_(queue: Queue, name: str, value: str | None, reset: bool) -> None:
     NAME is one of those that the command settings lists; VALUE is checked first.
     """
     if reset == (value is not None):
-        raise click.UsageError("give either a VALUE, or --reset")
+        raise click.UsageError(f"give either a VALUE, or reset it: queuekeeper unset {name}")
     _named(queue, name)
     if reset:
         asked().hint(f"set {name} --reset", f"unset {name}")
@@ -70,6 +71,12 @@ def _named(queue: Queue, name: str) -> Setting:
     return known[name]
 
 
+def due(job: ScheduledJob, now: str) -> str | None:
+    """When a job is due; what is over waits for a call of run-due."""
+    next_due = job.next_due_utc
+    return next_due if next_due is None or next_due > now else f"{next_due} (now)"
+
+
 @on_queue()
 def settings(queue: Queue) -> None:
     """List all settings and what they mean."""
@@ -88,11 +95,12 @@ def schedule(queue: Queue) -> None:
 
     The line offsite shows the copies elsewhere: when they are due is when a failure is tried again.
     """
+    now = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S}"
     columns: list[show.Column] = [
         ("job", lambda each: each.job),
         ("cron", lambda each: each.cron),
         ("last run (UTC)", lambda each: each.last_run_utc),
-        ("next due (UTC)", lambda each: each.next_due_utc),
+        ("next due (UTC)", lambda each: due(each, now)),
         ("last status", lambda each: each.last_status),
     ]
     show.listing(queue.schedule(), columns, "no jobs")

@@ -79,7 +79,7 @@ def told(outcome: due.Outcome) -> None:
             ("status", lambda each: each.status),
             ("steps", lambda each: [f"{step.step} {step.status}" for step in each.steps]),
         ]
-        waits = "nothing is due now; what is broken is tried again" if outcome.broken else ""
+        waits = "nothing is due; something is still broken" if outcome.broken else ""
         show.rows(ran, columns, waits or "nothing is due")
     for line in complaints(outcome):
         click.echo(show.cell(line), err=True)

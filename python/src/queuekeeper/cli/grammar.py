@@ -96,7 +96,11 @@ def _everywhere(*names: str, **given: Any) -> click.Option:
 #: The options of every command.
 EVERYWHERE = (
     _everywhere(
-        "--db", "-d", metavar="FILE", help=f"The queue, else what {VARIABLE} names, else QUEUE."
+        "--db",
+        "-d",
+        metavar="FILE",
+        type=click.Path(),
+        help=f"The queue, else what {VARIABLE} names, else QUEUE.",
     ),
     _everywhere("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
     _everywhere("--quiet", "-q", is_flag=True, help="Print only errors, and what --json asks for."),
@@ -114,11 +118,33 @@ DIRECTORY = _everywhere(
     "--dir",
     "directory",
     metavar="DIR",
+    type=click.Path(),
     help="Where the backups are; else in the queue's own backup directory.",
 )
 QUEUE = click.Argument(
-    ["queue"], required=False, metavar="[QUEUE]", expose_value=False, callback=_keep_queue
+    ["queue"],
+    required=False,
+    metavar="[QUEUE]",
+    type=click.Path(),
+    expose_value=False,
+    callback=_keep_queue,
 )
+
+
+def or_queue(default: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """For an option whose value may be left out: what is a file is the queue, and no value."""
+
+    def told_apart(
+        context: click.Context, parameter: click.Parameter, value: str | None
+    ) -> str | None:
+        if value is None or not (names_file(value) or Path(value).is_file()):
+            return value
+        if _asked(context).db is not None:
+            raise click.BadParameter(f"'{value}' is a file", context, parameter)
+        _asked(context).db = value
+        return default
+
+    return told_apart
 
 
 class Command(click.Command):

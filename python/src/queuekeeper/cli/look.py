@@ -7,7 +7,7 @@ import click
 from queuekeeper import Queue
 from queuekeeper._data import loaded
 from queuekeeper.cli import show, words
-from queuekeeper.cli.grammar import asked
+from queuekeeper.cli.grammar import asked, or_queue
 from queuekeeper.cli.shared import CRITICAL, FOUND, Finding, agreed, on_queue
 from queuekeeper.results import HealthMetric
 
@@ -58,6 +58,7 @@ def depth(queue: Queue) -> None:
     metavar="[METRIC]",
     is_flag=False,
     flag_value=ALL,
+    callback=or_queue(ALL),
     help="Accept the risk that METRIC shows, or every one that is shown now, from now on.",
 )
 def health(queue: Queue, accepted: str | None) -> None:
@@ -84,7 +85,9 @@ def health(queue: Queue, accepted: str | None) -> None:
         show.rows(found, columns, "nothing was measured")
         for each in found:
             if each.action:
-                show.say(f"{each.metric}: {show.cell(words.of_command_line(each.action))}")
+                show.say(
+                    f"{each.metric}: {show.cell(words.of_command_line(each.action, asked().db))}"
+                )
     levels = {each.level for each in found}
     if "critical" in levels:
         raise Finding(CRITICAL)

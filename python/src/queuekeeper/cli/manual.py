@@ -71,6 +71,7 @@ def page(root: click.Context) -> Iterator[str]:
         yield f".SS {_roff(context.command_path.split(' ', 1)[1])}"
         yield f".B {_roff(context.command_path)}\n{_roff(usage)}\n.PP"
         yield from _text(context.command.help)
+        yield from _text(context.command.epilog)
         found = context.command.get_params(context)
         yield from _options([each for each in found if each not in EVERYWHERE], context)
     yield ".SH OPTIONS OF EVERY COMMAND"
@@ -88,6 +89,7 @@ def _commands(context: click.Context) -> Iterator[click.Context]:
             continue
         child = click.Context(found, info_name=name, parent=context)
         if isinstance(found, click.Group):
+            yield child
             yield from _commands(child)
         else:
             yield child

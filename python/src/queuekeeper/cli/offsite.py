@@ -18,10 +18,11 @@ from queuekeeper.offsite.local import DEFAULT_DIRECTORY
 
 @click.group(cls=Group)
 def offsite() -> None:
-    """Keep copies of the backups elsewhere, by rclone: on Google Drive, S3, WebDAV, SFTP and more.
+    """Keep copies of the backups elsewhere.
 
-    The remote is written as for rclone, such as 'gdrive:AI Assistant Backups'. It is named by
-    --remote, else by the environment variable QUEUEKEEPER_REMOTE, else by the setting remote.
+    They are copied by rclone: to Google Drive, S3, WebDAV, SFTP and more. The remote is written as
+    for rclone, such as 'gdrive:AI Assistant Backups'. It is named by --remote, else by the
+    environment variable QUEUEKEEPER_REMOTE, else by the setting remote.
     """
 
 
@@ -155,6 +156,7 @@ def check(copies: Offsite, download: bool) -> None:
         found.as_dict(),
         *(f"{each.kind}: {show.cell(each.message)}" for each in found.findings),
         text + (" (--download reads them)" if found.by_size_only else ""),
+        *(["all is well"] if found.ok else []),
     )
     if not found.ok:
         raise Finding(FOUND)

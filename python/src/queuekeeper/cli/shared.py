@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shlex
 import sys
+import textwrap
+from pathlib import Path
 from typing import Any, Callable
 
 import click
@@ -16,6 +19,7 @@ from queuekeeper import Queue
 from queuekeeper.cli import words
 from queuekeeper.cli.grammar import Command, asked, command, no_database
 from queuekeeper.configuration import Configuration, database_path
+from queuekeeper.errors import CantOpenError
 
 FOUND = 1
 CRITICAL = 2
@@ -41,7 +45,19 @@ def on_queue(name: str | None = None, **given: Any) -> Callable[[Callable[..., A
     def made(function: Callable[..., Any]) -> Command:
         @functools.wraps(function)
         def called(**arguments: Any) -> Any:
-            with opened(database()) as queue:
+            path = database()
+            try:
+                queue = opened(path)
+            except CantOpenError as error:
+                if Path(path).exists() or not Path(path).parent.is_dir():
+                    raise
+                shown = shlex.quote(path)
+                raise click.ClickException(
+                    f"there is no database '{path}', and a missing database is not made; if it is "
+                    f"lost, 'queuekeeper backups {shown}' lists its backups, and "
+                    f"'queuekeeper restore {shown} latest' makes it anew"
+                ) from error
+            with queue:
                 return function(queue, **arguments)
 
         return command(name, **given)(called)
@@ -106,17 +122,26 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
-def complain(message: str, status: int) -> int:
+def complain(message: str, status: int, queue: str | None = None) -> int:
     """One line on standard error, in the words of the command line; the status."""
-    line = printable(" ".join(words.of_command_line(message).split()))
-    click.echo(f"queuekeeper: {'' if status == INTERRUPTED else 'error: '}{line}", err=True)
+    _say(f"{'' if status == INTERRUPTED else 'error: '}{message}", queue)
     return status
 
 
 def warn(message: str, kind: str = "warning") -> None:
     """One line on standard error, for what ends no command."""
-    line = printable(" ".join(words.of_command_line(message).split()))
-    click.echo(f"queuekeeper: {kind}: {line}", err=True)
+    _say(f"{kind}: {message}", None)
+
+
+def _say(message: str, queue: str | None) -> None:
+    """On a terminal the line is wrapped between words, so that a path can be copied."""
+    line = printable(" ".join(words.of_command_line(f"queuekeeper: {message}", queue).split()))
+    if sys.stderr.isatty():
+        width = Console(stderr=True).width
+        line = textwrap.fill(
+            line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+    click.echo(line, err=True)
 
 
 def terminal() -> Console:

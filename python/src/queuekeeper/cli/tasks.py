@@ -10,37 +10,46 @@ import click
 
 from queuekeeper import Queue
 from queuekeeper.cli import show
-from queuekeeper.cli.grammar import asked
+from queuekeeper.cli.grammar import asked, or_queue
 from queuekeeper.cli.shared import agreed, on_queue
 from queuekeeper.results import Lease, StaleLease
 
 STALE_SETTING = "stale_secs"
+#: `--stale` without seconds.
+ANY = ""
 
 
 @on_queue()
 @click.option("--by-worker", is_flag=True, help="Count them by worker.")
 @click.option(
     "--stale",
-    "seconds",
-    type=int,
+    "stale_for",
     metavar="[SECS]",
     is_flag=False,
-    flag_value=-1,
+    flag_value=ANY,
+    callback=or_queue(ANY),
     help="Only those that ended more than SECS seconds ago; else what stale_secs says.",
 )
-def leases(queue: Queue, by_worker: bool, seconds: int | None) -> None:
+def leases(queue: Queue, by_worker: bool, stale_for: str | None) -> None:
     """List the tasks that are leased, and by whom.
 
     With --stale, the leases that requeue would end.
     """
-    if seconds is None:
+    if stale_for is None:
         found: list[Lease] | list[StaleLease] = queue.leases()
     else:
-        found = queue.stale(None if seconds < 0 else seconds)
+        found = queue.stale(None if stale_for == ANY else _seconds(stale_for))
     if by_worker:
         _list_workers(found)
     else:
-        _list_leases(found, "no leases" if seconds is None else "no stale leases")
+        _list_leases(found, "no leases" if stale_for is None else "no stale leases")
+
+
+def _seconds(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise click.BadParameter(f"'{text}' is no number of seconds") from error
 
 
 def _end(lease: Lease | StaleLease) -> Any:
@@ -134,7 +143,8 @@ def requeue(
     if not dry_run:
         matched = queue.requeue(filtered, dry_run=True, expect=expect).matched
         if matched:
-            agreed(f"{_tasks(matched)} will be taken from workers that may be at work on them.")
+            held = ", ".join(f"'{each}'" for each in chosen["workers"]) or "their workers"
+            agreed(f"{_tasks(matched)} will be taken from {held}, who may be at work on them.")
     done = queue.requeue(filtered, dry_run=dry_run or None, expect=expect)
     show.result(
         done,

@@ -65,17 +65,18 @@ STATEMENTS: tuple[tuple[str, str], ...] = (
 )
 
 
-def of_command_line(message: str) -> str:
-    """A message of the library as the command line says it."""
+def of_command_line(message: str, queue: str | None = None) -> str:
+    """A message of the library as the command line says it; `queue` is named in commands."""
     for pattern, words in STATEMENTS:
         message = re.sub(pattern, words, message)
-    message = CALL.sub(_command, message)
+    message = CALL.sub(lambda found: _command(found, queue), message)
     return OPTIONS.sub(lambda found: _options(found[0]) or found[0], message)
 
 
-def _command(found: re.Match[str]) -> str:
+def _command(found: re.Match[str], queue: str | None) -> str:
     name, places = COMMANDS[found[1]]
-    parts = ["queuekeeper", name]
+    words, *options = name.split(" ", 1)
+    parts = ["queuekeeper", words, *([shlex.quote(queue)] if queue else []), *options]
     for place, argument in zip((*places, *[""] * 3), _split(found[2])):
         if argument.startswith("'{"):
             parts.append(_options(_unquoted(argument)) or argument)
