@@ -73,6 +73,10 @@ assert "2 backups, " in listed and listed.count("queue_backup_daily_") == 2, lis
 rows = told("backups")
 assert [row["id"] for row in rows][0] == made["id"] and rows[0]["task_counts"], rows
 
+one = made["id"][:8]
+assert told("backups", "--id", one)["id"] == made["id"] and one in call("backups", "--id", one)
+assert "no id" in call("backups", "--id", "xyz", status=3)
+assert "several" in call("backups", "--id", "", status=3)
 assert "status  ok" in call("verify") and told("verify", made["id"])["status"] == "ok"
 assert told("verify", rows[1]["backup_path"], "--level", "full")["level"] == "full"
 assert told("verify", "latest", "--dir", os.path.dirname(made["backup_path"]))["status"] == "ok"

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import click
 import pytest
@@ -55,6 +56,8 @@ def test_groff_finds_nothing_wrong_with_it(own: Package) -> None:
         (["queuekeeper", "offsite", "pu"], ["pull", "push"]),
         (["queuekeeper", "verify", "--le"], ["--level"]),
         (["queuekeeper", "verify", "--level", "qu"], ["quick"]),
+        (["queuekeeper", "get", "queue.db", "full_e"], ["full_every"]),
+        (["queuekeeper", "--db", "queue.db", "get", "full_e"], ["full_every"]),
     ],
     ids=str,
 )
@@ -74,6 +77,32 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         check=False,
     )
     assert (done.returncode, sorted(done.stdout.split())) == (0, completed), done
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+@pytest.mark.parametrize("words", ["health que", "backups --db que", "restore q.db x --to que"])
+def test_bash_completes_files(words: str, own: Package, tmp_path: Path) -> None:
+    """The script leaves that to the shell, whose own list it is."""
+    script = own.cli("completion", "bash").stdout
+    line = ["queuekeeper", *words.split()]
+    program = f"""{script}
+compopt() {{ :; }}
+COMP_WORDS=({" ".join(line)}); COMP_CWORD={len(line) - 1}
+env COMP_WORDS="${{COMP_WORDS[*]}}" COMP_CWORD=$COMP_CWORD _QUEUEKEEPER_COMPLETE=bash_complete \
+  queuekeeper
+"""
+    path = f"{own.command.parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path}
+    environment.pop("PRISMQ_QUEUE_DB_PATH", None)
+    done = subprocess.run(
+        ["bash", "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.split(",")[0]) == (0, "file"), done
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

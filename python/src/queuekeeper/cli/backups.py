@@ -19,7 +19,7 @@ from queuekeeper.results import Deletion
 
 
 @on_queue(remote=True)
-@click.argument("path", required=False)
+@click.argument("path", required=False, type=click.Path())
 @click.option("--name", help="The series that the backup belongs to, such as daily.")
 @click.option("--type", "kind", type=click.Choice(get_args(BackupType)))
 @click.option("--compression", type=click.Choice(get_args(Compression)))
@@ -78,7 +78,8 @@ def backup(
 
 
 @command(directory=True, remote=True, aside=True)
-def backups() -> None:
+@click.option("--id", "chosen", metavar="ID", help="All of one backup; ID may be its beginning.")
+def backups(chosen: str | None) -> None:
     """List the backups, the newest first.
 
     The database itself may be gone. With --remote, the copies there are listed.
@@ -88,6 +89,9 @@ def backups() -> None:
         return
     with looking(needed=not asked().directory) as look:
         found = look.queue.backups(look.directory)
+    if chosen is not None:
+        show.result(one := one_of(found, chosen), pairs=dict(one.raw))
+        return
     ids = show.short_ids(found)
     columns: list[show.Column] = [
         ("id", lambda each: show.plain(ids[each.id])),
@@ -100,6 +104,16 @@ def backups() -> None:
     show.listing(found, columns, "no backups", spare="file")
     if found and not asked().as_json:
         show.say(summary(found))
+
+
+def one_of(found: list[Backup], chosen: str) -> Backup:
+    """The backup whose id begins so."""
+    matching = [each for each in found if each.id.startswith(chosen)]
+    if len(matching) != 1:
+        raise click.ClickException(
+            f"{'no id of a backup begins' if not matching else 'several ids begin'} with '{chosen}'"
+        )
+    return matching[0]
 
 
 def state(backup: Backup) -> str | None:

@@ -7,15 +7,25 @@ from datetime import datetime, timezone
 
 import click
 
+import queuekeeper
 from queuekeeper import Queue
 from queuekeeper.cli import show
 from queuekeeper.cli.grammar import asked
-from queuekeeper.cli.shared import on_queue
+from queuekeeper.cli.shared import MEMORY, on_queue
 from queuekeeper.results import ScheduledJob, Setting
 
 
+def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """The names of settings that begin so, which are those of any queue."""
+    with queuekeeper.open(MEMORY) as queue:
+        return [each.name for each in queue.settings() if each.name.startswith(begun)]
+
+
+NAME = click.argument("name", shell_complete=complete)
+
+
 @on_queue("set")
-@click.argument("name")
+@NAME
 @click.argument("value", required=False)
 @click.option("--reset", is_flag=True, hidden=True)
 def set_(queue: Queue, name: str, value: str | None, reset: bool) -> None:
@@ -35,7 +45,7 @@ def set_(queue: Queue, name: str, value: str | None, reset: bool) -> None:
 
 
 @on_queue()
-@click.argument("name")
+@NAME
 def unset(queue: Queue, name: str) -> None:
     """Set a setting back to its default.
 
@@ -50,7 +60,7 @@ def _reset(queue: Queue, name: str) -> None:
 
 
 @on_queue()
-@click.argument("name")
+@NAME
 def get(queue: Queue, name: str) -> None:
     """Print a setting.
 

@@ -42,7 +42,7 @@ file, too.
 @click.option("--no-offsite", is_flag=True, help="Copy nothing, whatever is configured.")
 @click.option("--retry-now", is_flag=True, help="Try what failed again now, without a pause.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option("--env-file", metavar="FILE", help="Read this file, and no .env.")
+@click.option("--env-file", type=click.Path(), metavar="FILE", help="Read this file, and no .env.")
 def run_due(
     now: str | None,
     env_file: str | None,

@@ -181,7 +181,11 @@ class Command(click.Command):
         """Decides first whether the first argument is the queue."""
         if _asked(ctx).remote and REMOTE not in self._shared:
             raise click.UsageError(f"{ctx.info_name} takes no --remote", ctx)
-        if self._of_queue and not ctx.resilient_parsing:
+        if self._of_queue and ctx.resilient_parsing:
+            # A shell asks what could come next.
+            is_named = _asked(ctx).db or {"--db", "-d"} & set(args) or _environment_names_one(None)
+            ctx.meta[LED] = not is_named
+        elif self._of_queue:
             ctx.meta[LED] = False
             values, rest, _ = self.make_parser(ctx).parse_args(list(args))
             given = {name: each for name, each in values.items() if isinstance(each, str)}

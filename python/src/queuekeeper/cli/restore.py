@@ -18,6 +18,7 @@ from queuekeeper.cli.shared import FOUND, MEMORY, Finding, agreed
 from queuekeeper.errors import Error
 from queuekeeper.results import Restoration
 
+PATH = click.Path()
 LEVELS = click.Choice(get_args(VerifyLevel))
 
 
@@ -86,7 +87,9 @@ def _told(found: Verification) -> dict[str, Any]:
 
 @command(directory=True, remote=True, aside=True)
 @click.argument("backup")
-@click.option("--to", "target", metavar="FILE", help="Restore into this file, not the queue.")
+@click.option(
+    "--to", "target", metavar="FILE", type=PATH, help="Restore into this file, not the queue."
+)
 @click.option("--target", "old_target", metavar="FILE", hidden=True)
 @click.option("--overwrite", is_flag=True, help="Replace the file --to if it is there already.")
 @click.option("--requeue-leases", is_flag=True, help="Put the leased tasks back into the queue.")
