@@ -21,7 +21,7 @@ PYTHON = blocks(page("python"), "python") + blocks(
 
 
 def test_the_examples_are_found() -> None:
-    assert len(PYTHON) == 9
+    assert len(PYTHON) == 10
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
