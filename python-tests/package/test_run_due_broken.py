@@ -6,10 +6,13 @@ import json
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from queuekeeper import _copies
+from queuekeeper import _news as news
 from queuekeeper._broken import Broken, broken
 from queuekeeper.results import HistoryEntry, ScheduledJob
 
 NOW = datetime(2026, 11, 5, 2, tzinfo=timezone.utc)
+DAY = 24 * 60
 FORM = "%Y-%m-%d %H:%M:%S"
 
 
@@ -31,7 +34,7 @@ def found(
 ) -> list[Broken]:
     job = {"job": "daily", "cron": daily, "next_due_utc": next_due}
     schedule = [ScheduledJob.of(job)]
-    options = {"copied": True, "addresses": ["ntfy", "heartbeat"], "present": NOW, **given}
+    options = {"copied": _copies.STEPS, "addresses": ["ntfy", "heartbeat"], "present": NOW, **given}
     return broken(log(*rows), schedule, **options)
 
 
@@ -70,7 +73,7 @@ def test_what_is_off_or_not_configured_is_not_broken() -> None:
         (1, "notify", "heartbeat", "failed", "x"),
     )
     assert [each.job for each in found(*rows)] == ["daily", "offsite", "notify", "notify"]
-    assert found(*rows, daily="off", copied=False, addresses=[]) == []
+    assert found(*rows, daily="off", copied=(), addresses=[]) == []
 
 
 def test_the_newest_backup_warns_until_another_does_not() -> None:
@@ -86,5 +89,32 @@ def test_the_newest_backup_warns_until_another_does_not() -> None:
 
 
 def test_a_check_of_the_database_that_fails_is_critical() -> None:
-    (check,) = found((1, "weekly", "integrity", "failed", "row 1 missing from index"))
+    (check,) = found((2, "weekly", "integrity", "failed", "row 1 missing from index"))
     assert check.is_critical
+    (ended,) = found((1, "weekly", "integrity", "interrupted", None))
+    assert not ended.is_critical
+    rows = [
+        (2, "weekly", "integrity", "failed", "row 1"),
+        (1, "weekly", "integrity", "interrupted", None),
+    ]
+    assert [each.is_critical for each in found(*rows)] == [True]
+
+
+def test_a_remote_that_was_dropped_is_named_by_no_reminder_after_two_days() -> None:
+    told = json.dumps({"failing": ["offsite push"]})
+    rows = [
+        (2 * DAY + 1, "offsite", "push", "failed", "x"),
+        (2 * DAY, "notify", "ntfy", "ok", told),
+        (1, "hourly", "requeue", "ok", "{}"),
+    ]
+    (reminder,) = [news.message(log(*rows[:2]), "ntfy", where="", now=NOW)]
+    assert reminder is not None
+    assert "offsite push still fails" in reminder.title
+    assert news.message(log(*rows), "ntfy", where="", now=NOW) is None
+    assert found(*rows) == []
+
+
+def test_a_remote_without_a_policy_is_not_rotated() -> None:
+    row = (1, "offsite", "rotate remote", "failed", "x")
+    assert [each.step for each in found(row)] == ["rotate remote"]
+    assert found(row, copied=_copies.STEPS[:1]) == []

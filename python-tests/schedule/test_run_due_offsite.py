@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from queuekeeper._lock import locked
 from support.artifacts import catalog
 from support.package import LIMIT_SECONDS, Package
 from support.package.cli import CommandLine, command_line
@@ -280,6 +283,106 @@ def test_a_backup_directory_that_is_empty_ends_no_failure(
     kept.rename(queue.backups)
     assert steps(run_due("2019-01-03 12:01:10"))["push"] == "ok"
     assert listener.kinds == ["failure", "recovery"]
+
+
+def log(queue: Queue, step: str) -> list[tuple[str, Any]]:
+    """The rows of a step of the copies: status and detail."""
+    sql = (
+        "SELECT status, detail FROM queuekeeper_log WHERE job = 'offsite' AND step = ? ORDER BY id"
+    )
+    with contextlib.closing(sqlite3.connect(queue.path)) as connection:
+        return connection.execute(sql, [step]).fetchall()
+
+
+def test_a_policy_that_is_given_up_leaves_nothing_to_try_again(
+    run_due: RunDue, queue: Queue
+) -> None:
+    run_due(FIRST)
+    sql = "UPDATE queuekeeper_log SET status = 'failed', detail = 'x' WHERE step = 'rotate remote'"
+    with contextlib.closing(sqlite3.connect(queue.path)) as connection, connection:
+        connection.execute(sql)
+    given_up = {"QUEUEKEEPER_REMOTE_KEEP": ""}
+    told = run_due("2019-01-03 12:05:00", **given_up)
+    assert [one["job"] for one in told] == ["notify"]
+    assert run_due("2019-01-03 12:10:00", **given_up) == []
+    assert steps(run_due("2019-01-03 12:15:00")) == {"push": "ok", "rotate remote": "ok"}
+
+
+@pytest.mark.parametrize("by", ["offsite push", "backup --offsite"])
+def test_a_push_by_hand_is_recorded_as_one_of_run_due(
+    by: str, call: CommandLine, run_due: RunDue, queue: Queue, remote: Path
+) -> None:
+    everything = {"QUEUEKEEPER_REMOTE_KEEP": ""}
+    run_due(FIRST, **everything)
+    ((_, first),) = log(queue, "push")
+    done = call("backup", "--db", queue.path, "--no-offsite")
+    assert done.status == 0, done
+    arguments = [*by.split(), "--db", queue.path]
+    kept = remote.parent.rename(queue.directory / "kept")
+    obstacle = in_the_way(remote)
+    done = call(*arguments, "--remote", remote)
+    assert done.status != 0, done
+    assert [status for status, _ in log(queue, "push")] == ["ok", "failed"]
+    assert log(queue, "push")[-1][1] in " ".join(done.errors.split())
+    ran = run_due("2019-01-03 12:01:00", status=1, **everything)
+    assert steps(ran) == {"push": "failed"}
+    obstacle.unlink()
+    kept.rename(remote.parent)
+    done = call(*arguments, "--remote", remote)
+    assert done.status == 0, done
+    status, detail = log(queue, "push")[-1]
+    assert status == "ok"
+    detail, before = json.loads(detail), json.loads(first)
+    assert detail.keys() == before.keys()
+    assert detail["remote"] == before["remote"] == str(remote)
+    assert "offsite" not in {one["job"] for one in run_due("2019-01-03 12:02:00", **everything)}
+
+
+def test_a_push_by_hand_to_another_remote_is_none_to_that_of_run_due(
+    call: CommandLine, run_due: RunDue, queue: Queue, remote: Path
+) -> None:
+    everything = {"QUEUEKEEPER_REMOTE_KEEP": ""}
+    run_due(FIRST, **everything)
+    for options in (["backup", "--offsite"], ["offsite", "push"]):
+        done = call(*options, "--db", queue.path, "--remote", remote.with_name("other"))
+        assert done.status == 0, done
+    assert steps(run_due("2019-01-03 12:01:00", **everything)) == {"push": "ok"}
+    assert names(remote) == names(queue.backups)
+    assert run_due("2019-01-03 12:02:00", **everything) == []
+
+
+def test_a_push_by_hand_succeeds_where_nothing_can_be_recorded(
+    call: CommandLine, queue: Queue, remote: Path
+) -> None:
+    done = call("backup", "--db", queue.path)
+    assert done.status == 0, done
+    push = ["offsite", "push", "--remote"]
+    with contextlib.closing(sqlite3.connect(queue.path)) as connection:
+        connection.execute("CREATE VIEW queuekeeper_log AS SELECT 1")
+    done = call(*push, remote, "--db", queue.path)
+    assert done.status == 0, done
+    assert names(remote) == names(queue.backups)
+    gone = queue.path.rename(queue.directory / "gone.db")
+    done = call(*push, remote.with_name("2"), "--db", queue.path, "--dir", queue.backups)
+    assert done.status == 0, done
+    assert names(remote.with_name("2")) == names(queue.backups)
+    assert not queue.path.exists()
+    gone.rename(queue.path)
+
+
+def test_a_push_by_hand_beside_that_of_run_due_is_not_recorded(
+    call: CommandLine, queue: Queue, remote: Path
+) -> None:
+    done = call("backup", "--db", queue.path)
+    assert done.status == 0, done
+    with locked(Path(f"{queue.path}-run-due-offsite")) as held:
+        assert held is not None
+        done = call("offsite", "push", "--remote", remote, "--db", queue.path)
+    assert done.status == 0, done
+    assert names(remote) == names(queue.backups)
+    with contextlib.closing(sqlite3.connect(queue.path)) as connection:
+        sql = "SELECT count(*) FROM sqlite_master WHERE name = 'queuekeeper_log'"
+        assert connection.execute(sql).fetchall() == [(0,)]
 
 
 def test_retry_now_waits_for_no_pause(run_due: RunDue, queue: Queue, remote: Path) -> None:

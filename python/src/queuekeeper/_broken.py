@@ -3,18 +3,19 @@
 # Promise
 
 - A step that fails (`_failing`) is broken, if this call's configuration has what it is about: an
-  address that is no longer told, and a remote that is no longer copied to, are not.
+  address that is no longer told, and a remote that is no longer copied to, are not, nor is what
+  has lapsed. A check of the database whose process was ended says nothing of its pages.
 - So is the newest backup, if it warns of missing tasks, until one is made that does not.
 - What is broken is one line for each, in every call, until it works again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from queuekeeper import _copies, _failing
+from queuekeeper import _copies, _failing, _pushes
 from queuekeeper import _news as news
 from queuekeeper._data import Detail, plain
 from queuekeeper._failing import State
@@ -37,11 +38,8 @@ class Broken:
     since_utc: str
     #: When it is tried again, in words.
     again: str
-
-    @property
-    def is_critical(self) -> bool:
-        """Whether the database may be damaged: its check fails."""
-        return self.step == "integrity"
+    #: Whether the database may be damaged: its check fails, not only by the end of its process.
+    is_critical: bool = False
 
     @property
     def line(self) -> str:
@@ -56,7 +54,7 @@ def broken(
     history: Sequence[HistoryEntry],
     schedule: Sequence[ScheduledJob],
     *,
-    copied: bool,
+    copied: Container[str],
     addresses: Sequence[str],
     present: datetime,
 ) -> list[Broken]:
@@ -67,7 +65,7 @@ def broken(
         _failed(state, history, jobs, present)
         for state in _failing.failing(history, off)
         if (state.job != news.JOB or state.step in addresses)
-        and (state.job != _copies.JOB or copied)
+        and (state.job != _pushes.JOB or state.step in copied)
     ]
     warned = _newest_backup(history, off)
     if warned is not None and (text := news.warning(warned)):
@@ -106,14 +104,15 @@ def _failed(
         error = Detail.of(row.detail).text("error") or plain(row.detail)
     else:
         error = plain(row.detail or "without an error")
-    if state.job == _copies.JOB:
+    if state.job == _pushes.JOB:
         again = _in_words(_failing.next_try(_copies.failures(history)), present)
     elif state.job == news.JOB:
         again = _in_words(_again(state, history), present)
     else:
         again = _when(jobs, state.job, present)
     job, step = (plain(word, _failing.LONGEST_NAME) for word in (state.job, state.step))
-    return Broken(job, step, row.status, error, state.since, again)
+    critical = state.step == "integrity" and state.has_failed
+    return Broken(job, step, row.status, error, state.since, again, critical)
 
 
 def _again(state: State, history: Sequence[HistoryEntry]) -> datetime | None:

@@ -11,30 +11,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
+from queuekeeper import _pushes
 from queuekeeper._arguments import Now
 from queuekeeper._data import Detail
 from queuekeeper._failing import is_time
-from queuekeeper._lock import locked
-from queuekeeper._log import RUNNING, is_about, record
-from queuekeeper._ownership import beside
+from queuekeeper._log import is_about, record
+from queuekeeper._pushes import JOB, PUSH, is_held, listed, mark, recorded
 from queuekeeper._queue import Queue
 from queuekeeper.configuration import Configuration
 from queuekeeper.errors import BusyError, Error, InterruptError
-from queuekeeper.results import Backup, HistoryEntry, JobRun, StepRun
+from queuekeeper.results import HistoryEntry, JobRun, StepRun
 
 if TYPE_CHECKING:
-    from queuekeeper.offsite import Offsite
+    from queuekeeper.offsite import Offsite, Pushed, Rotated
 
-JOB = "offsite"
-PUSH, ROTATE = "push", "rotate remote"
-LOCK = "-run-due-offsite"
+ROTATE = "rotate remote"
+STEPS = (PUSH, ROTATE)
 #: The status of a step, and of its job, that would be done.
 DUE = "due"
 
@@ -57,15 +54,13 @@ def copy(
 
     `at_once` ignores the pause. Raises ElsewhereError if another process is at it.
     """
-    if not configuration.has("remote"):
+    if not wanted(queue, history, configuration, present, at_once=at_once):
         return None
-    if not wanted(queue, history, present, at_once=at_once):
-        return None
-    with locked(Path(f"{file}{LOCK}"), beside(file)) as held:
+    with _pushes.alone(file) as held:
         if held is None:
             raise ElsewhereError
         # Perhaps the other one was done between the question and the lock.
-        if not wanted(queue, queue.history(), present, at_once=at_once):
+        if not wanted(queue, queue.history(), configuration, present, at_once=at_once):
             return None
         return _Copying(queue, configuration, now).run()
 
@@ -83,16 +78,22 @@ def planned(
     makes = any(step.step == "backup" and step.status == DUE for job in jobs for step in job.steps)
     if not configuration.has("remote"):
         return None
-    if not makes and not wanted(queue, history, present, at_once=at_once):
+    if not makes and not wanted(queue, history, configuration, present, at_once=at_once):
         return None
-    steps = [PUSH, *([ROTATE] if configuration.text("remote_keep") is not None else [])]
-    due = [{"step": step, "status": DUE} for step in steps]
+    due = [{"step": step, "status": DUE} for step in steps(configuration)]
     return JobRun.of({"job": JOB, "attempt": 1, "status": DUE, "steps": due})
 
 
-def all_copied(history: Sequence[HistoryEntry]) -> bool:
+def steps(configuration: Configuration) -> Sequence[str]:
+    """What is done now; without a policy, nothing is rotated."""
+    if not configuration.has("remote"):
+        return ()
+    return STEPS if configuration.has("remote_keep") else (PUSH,)
+
+
+def all_copied(history: Sequence[HistoryEntry], steps: Sequence[str] = STEPS) -> bool:
     """Whether the last of each step succeeded."""
-    states = (newest(history, step) for step in (PUSH, ROTATE))
+    states = (newest(history, step) for step in steps)
     return all(row is None or row.status == "ok" for row in states)
 
 
@@ -102,47 +103,46 @@ def newest(history: Sequence[HistoryEntry], step: str) -> HistoryEntry | None:
 
 
 def wanted(
-    queue: Queue, history: Sequence[HistoryEntry], present: datetime, *, at_once: bool = False
+    queue: Queue,
+    history: Sequence[HistoryEntry],
+    configuration: Configuration,
+    present: datetime,
+    *,
+    at_once: bool = False,
 ) -> bool:
     """Whether there is something to do, and it is time to do it."""
-    something = not all_copied(history) or _has_changed(queue, newest(history, PUSH))
-    return something and (at_once or is_time(failures(history), present))
+    now = steps(configuration)
+    if not now:
+        return False
+    something = not all_copied(history, now) or _has_changed(queue, history, configuration)
+    return something and (at_once or is_time(failures(history, now), present))
 
 
-def _has_changed(queue: Queue, pushed: HistoryEntry | None) -> bool:
-    """Whether the catalog lists others than when that push succeeded."""
+def _has_changed(
+    queue: Queue, history: Sequence[HistoryEntry], configuration: Configuration
+) -> bool:
+    """Whether the catalog lists others than when the last push succeeded, or it went elsewhere."""
     try:
-        backups = _listed(queue)
+        backups = listed(queue)
+        remote = configuration.text("remote") or ""
     except BusyError:
         raise
     except Error:
         # Pushing says what is wrong, in its step.
         return True
-    told = Detail.of(pushed.detail).text("catalog") if pushed else None
-    return bool(backups) and told != _mark(backups)
+    pushed = newest(history, PUSH)
+    told = Detail.of(pushed.detail if pushed else None)
+    if not backups or told.text("catalog") != mark(backups):
+        return bool(backups)
+    from queuekeeper.offsite.remote import shown
+
+    # Somebody may have pushed by hand, to another remote.
+    return told.text("remote") != shown(remote)
 
 
-def _listed(queue: Queue) -> list[Backup]:
-    """The backups that can be pushed: this queue's own, and not the files of other tools."""
-    listed = [each for each in queue.backups() if each.is_kept and each.backup_type != "adopted"]
-    try:
-        # A plan that keeps all of this queue's.
-        own = {each.backup_path for each in queue.rotation(1_000_000)}
-    except Error:
-        # Pushing says what is wrong, in its step.
-        return listed
-    return [each for each in listed if each.backup_path in own]
-
-
-def _mark(backups: Sequence[Backup]) -> str:
-    """A fingerprint of the listed ids."""
-    ids = ",".join(sorted(each.id for each in backups))
-    return hashlib.sha256(ids.encode()).hexdigest()[:16]
-
-
-def failures(history: Sequence[HistoryEntry]) -> list[HistoryEntry]:
+def failures(history: Sequence[HistoryEntry], steps: Sequence[str] = STEPS) -> list[HistoryEntry]:
     """What failed since a step last succeeded and a backup was made, newest first."""
-    for step in (PUSH, ROTATE):
+    for step in steps:
         found: list[HistoryEntry] = []
         for row in history:
             if row.step == "backup" and row.status == "ok" and row.job != JOB:
@@ -190,22 +190,21 @@ class _Copying:
             }
         )
 
-    def _step(self, step: str, work: Callable[[Offsite], dict[str, Any]]) -> None:
-        record(self._queue, JOB, step, RUNNING, None, self._now)
+    def _step(self, step: str, work: Callable[[Offsite], tuple[Any, dict[str, Any]]]) -> None:
+        def note(status: str, detail: str | Mapping[str, Any] | None) -> None:
+            record(self._queue, JOB, step, status, detail, self._now)
+
+        redacted = self._configuration.redacted
         status = "ok"
         detail: str | dict[str, Any]
         try:
-            detail = work(self._offsite())
+            _, detail = recorded(note, redacted, lambda: work(self._offsite()))
         except InterruptError:
-            record(self._queue, JOB, step, "failed", "interrupted", self._now)
             raise
         except (Error, OSError) as error:
-            status, detail = "failed", self._configuration.redacted(str(error))
-            if _is_held(error):
-                # Somebody copies by hand, and does what this would do.
-                record(self._queue, JOB, step, "skipped", detail, self._now)
+            if is_held(error):
                 raise ElsewhereError from error
-        record(self._queue, JOB, step, status, detail, self._now)
+            status, detail = "failed", redacted(str(error))
         self._steps.append(StepRun.of({"step": step, "status": status, "detail": detail}))
 
     def _offsite(self) -> Offsite:
@@ -217,41 +216,13 @@ class _Copying:
             self._opened = Offsite(self._queue, found=self._configuration)
         return self._opened
 
-    def _push(self, offsite: Offsite) -> dict[str, Any]:
-        backups = _listed(self._queue)
+    def _push(self, offsite: Offsite) -> tuple[Pushed, dict[str, Any]]:
+        backups = listed(self._queue)
         if not backups:
             # It failed when there were some; a disk that is not mounted looks so.
             raise Error("there are no backups here that could be pushed; see 'queuekeeper backups'")
-        begun = time.monotonic()
-        pushed = offsite.push(policy=self._keep)
-        if pushed.skipped:
-            left = "; ".join(f"'{each.backup_path}': {each.reason}" for each in pushed.skipped)
-            raise Error(f"not all backups could be pushed to {pushed.remote}: {left}")
-        return {
-            "pushed": len(pushed.pushed),
-            "size_bytes": pushed.bytes,
-            "duration_ms": round((time.monotonic() - begun) * 1000),
-            "remote": pushed.remote,
-            "link": _link(offsite, pushed.pushed),
-            "catalog": _mark(backups),
-        }
+        return _pushes.push(offsite, backups, self._keep)
 
-    def _rotate(self, offsite: Offsite) -> dict[str, Any]:
+    def _rotate(self, offsite: Offsite) -> tuple[Rotated, dict[str, Any]]:
         rotated = offsite.rotate(self._keep)
-        return {"keep": rotated.policy, "deleted": len(rotated.deleted)}
-
-
-def _is_held(error: Exception) -> bool:
-    """Whether somebody else is at it."""
-    from queuekeeper.offsite.errors import HeldError
-
-    return isinstance(error, HeldError)
-
-
-def _link(offsite: Offsite, pushed: Sequence[str]) -> str | None:
-    """A link to what was pushed last, where the remote has such a thing."""
-    try:
-        return offsite.link(pushed[-1]) if pushed else None
-    except Error:
-        # What was pushed is there; only the message lacks a line.
-        return None
+        return rotated, {"keep": rotated.policy, "deleted": len(rotated.deleted)}

@@ -6,13 +6,15 @@
   metric `failing_steps` of `queue_health()` go by the same rows.
 - A step fails from its first row that ended badly (`failed`, `interrupted`) until one ends well
   (`ok`). Rows that were skipped, or have not ended, say nothing. A job that is off does not fail.
+- A step of `LAPSING` lapses once its newest row is two days older than the log's: what it is about,
+  a remote or an address, is no longer tried, so it is no longer configured.
 - What failed is tried again after a pause: none after the first failure, then 1 minute, 2, 4 and so
   on, up to an hour.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,6 +27,8 @@ BAD = ("failed", "interrupted")
 #: Of a job or a step.
 LONGEST_NAME = 60
 LONGEST_PAUSE = timedelta(hours=1)
+#: The jobs whose steps lapse. What is tried leaves a row at least each hour.
+LAPSING, LAPSES_AFTER = ("offsite", "notify"), timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,11 @@ class State:
         return plain(self.failures[-1].started_utc, LONGEST_NAME)
 
     @property
+    def has_failed(self) -> bool:
+        """Whether it failed; else all that happened is that its process was ended."""
+        return any(row.status == "failed" for row in self.failures)
+
+    @property
     def died_once(self) -> bool:
         """Whether all that happened is that its process was ended; the next call does it."""
         return [row.status for row in self.failures] == ["interrupted"]
@@ -61,11 +70,13 @@ class State:
 
 def states(history: Iterable[HistoryEntry], off: Container[str] = ()) -> list[State]:
     """Each step that ever ended; what fails longest comes first. The history is newest first."""
+    newest: dict[tuple[str, str], HistoryEntry] = {}
     failures: dict[tuple[str, str], list[HistoryEntry]] = {}
     worked = set()
     order: dict[tuple[str, str], int] = {}
     for place, row in enumerate(history):
         key = (row.job, row.step)
+        newest.setdefault(key, row)
         if row.job in off or key in worked:
             continue
         if row.status == OK:
@@ -77,7 +88,16 @@ def states(history: Iterable[HistoryEntry], off: Container[str] = ()) -> list[St
     return [
         State(*key, failures[key], key in worked)
         for key in sorted(failures, key=lambda key: order.get(key, 1))
+        if not (failures[key] and _is_lapsed(key, newest))
     ]
+
+
+def _is_lapsed(key: tuple[str, str], newest: Mapping[tuple[str, str], HistoryEntry]) -> bool:
+    """Whether a step is no longer tried, by the newest row of each, the log's newest first."""
+    own, last = (moment(row.started_utc) for row in (newest[key], next(iter(newest.values()))))
+    if key[0] not in LAPSING or own is None or last is None:
+        return False
+    return last - own >= LAPSES_AFTER
 
 
 def failing(history: Iterable[HistoryEntry], off: Container[str] = ()) -> list[State]:

@@ -281,7 +281,7 @@ class _Call:
         return broken(
             history,
             self._schedule(),
-            copied=self._configuration.has("remote"),
+            copied=_copies.steps(self._configuration),
             addresses=[*(each.name for each in self._places), news.HEARTBEAT],
             present=self._present,
         )

@@ -7,6 +7,7 @@ from typing import Any, Callable
 
 import click
 
+from queuekeeper._pushes import by_hand
 from queuekeeper.cli import show
 from queuekeeper.cli.grammar import VARIABLE, Command, Group, asked, command
 from queuekeeper.cli.progress import progress
@@ -69,7 +70,7 @@ def push(copies: Offsite) -> None:
     is 1 if a backup could not be pushed because it is damaged here.
     """
     with progress("Pushing") as bar:
-        done = copies.push(progress=bar)
+        done = by_hand(copies, bar)
     show.result(done.as_dict(), *told_of(done))
     for each in done.skipped:
         warn(f"{each.backup_path} left out: {each.reason}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from queuekeeper import Backup, Error, InterruptError, Queue, configuration
+from queuekeeper._pushes import by_hand
 from queuekeeper.cli import show
 from queuekeeper.cli.progress import progress
 from queuekeeper.cli.shared import warn
@@ -59,7 +60,7 @@ class Steps:
 
     def _push(self, copies: Offsite, made: Backup) -> None:
         with progress("Pushing") as bar:
-            done = copies.push(progress=bar)
+            done = by_hand(copies, bar)
         link = copies.link(made.id) if made.path.name in done.pushed else None
         self.told["off-site"] = f"{show.counted(len(done.pushed))} pushed to {done.remote}"
         if link is not None:
