@@ -11,8 +11,9 @@ import pytest
 from conftest import OpenPython
 
 from hosts.protocol import Session
-from queuekeeper import _copies, _failing, _log
-from queuekeeper.results import HistoryEntry
+from queuekeeper import _copies, _failing, _log, _news
+from queuekeeper._broken import broken
+from queuekeeper.results import HistoryEntry, ScheduledJob
 from support.queues import Queue
 from support.schedules import JOBS, STEPS, only, planned
 
@@ -25,8 +26,9 @@ PAIRS = [
     ("schedule", "run"),
 ]
 STATUSES = ("ok", "failed", "interrupted", "skipped", "running")
-ELSEWHERE = (_copies.PUSH, _copies.ROTATE)
+ELSEWHERE = _copies.STEPS
 ERROR = "the disk\nis \x1b[31mfull"
+DAY = 24 * 60
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 
 
@@ -88,7 +90,7 @@ def test_a_remote_that_is_broken_for_four_nights_shows_wherever_one_looks(
     assert row is not None
     assert (row["cron"], row["last_run_utc"], row["last_status"]) == (None, at(night), "failed")
     assert row["next_due_utc"] == at(night)
-    assert row["next_due_utc"] in found["action"]
+    assert "tried again by the next queuekeeper run-due" in found["action"]
     write(session, [("offsite", "push", 1, "ok")])
     row = offsite(session)
     assert row is not None
@@ -132,7 +134,11 @@ def test_a_push_from_the_future_does_not_make_the_others_look_new(
         ([("weekly", "optimize", 9, "failed")], "warning"),
         ([("weekly", "integrity", 9, "failed"), ("weekly", "integrity", 8, "ok")], "ok"),
         ([("weekly", "integrity", 9, "failed"), ("weekly", "integrity", 8, "skipped")], "critical"),
-        ([("weekly", "integrity", 9, "ok"), ("weekly", "integrity", 8, "interrupted")], "critical"),
+        ([("weekly", "integrity", 9, "ok"), ("weekly", "integrity", 8, "interrupted")], "warning"),
+        (
+            [("weekly", "integrity", 9, "failed"), ("weekly", "integrity", 8, "interrupted")],
+            "critical",
+        ),
         ([("weekly", "integrity", 9, "ok"), ("weekly", "integrity", 8, "running")], "ok"),
     ],
 )
@@ -151,6 +157,32 @@ def test_a_job_that_is_off_fails_no_more(queue: Queue, open_python: OpenPython) 
     assert failing(session)["level"] == "ok"
 
 
+@pytest.mark.parametrize("step", [("offsite", "push"), ("notify", "ntfy 2")])
+def test_what_nobody_tries_any_more_lapses_after_two_days(
+    step: tuple[str, str], queue: Queue, open_python: OpenPython
+) -> None:
+    session = open_python(queue.path)
+    write(session, [(*step, 2 * DAY + 9, "failed"), ("hourly", "requeue", 10, "ok")])
+    assert failing(session)["value"] == 1
+    write(session, [("hourly", "requeue", 9, "ok")])
+    assert failing(session)["value"] == 0
+    row = offsite(session)
+    if step[0] == "offsite":
+        assert row is not None
+        assert (row["last_status"], row["next_due_utc"]) == ("lapsed", None)
+    # It is tried again.
+    write(session, [(*step, 1, "failed")])
+    found = failing(session)
+    assert found["value"] == 1
+    assert f"since {at(2 * DAY + 9)}" in found["action"]
+
+
+def test_a_job_of_ours_does_not_lapse(queue: Queue, open_python: OpenPython) -> None:
+    session = open_python(queue.path)
+    write(session, [("monthly", "vacuum", 9 * DAY, "failed"), ("hourly", "requeue", 9, "ok")])
+    assert failing(session)["value"] == 1
+
+
 def test_a_failed_job_of_ours_is_named_with_its_error_and_its_next_time(
     queue: Queue, open_python: OpenPython
 ) -> None:
@@ -166,18 +198,26 @@ def test_a_failed_job_of_ours_is_named_with_its_error_and_its_next_time(
 
 
 def random_log(chance: random.Random) -> list[Row]:
-    minutes = 600
+    minutes = chance.choice((600, 9 * DAY, 9 * DAY))
     rows: list[Row] = []
     weights = [chance.random() for _ in STATUSES]
     pairs = chance.sample(PAIRS, chance.randint(1, len(PAIRS)))
     for _ in range(chance.randint(0, 40)):
-        minutes -= chance.choice((0, 0, 1, 3, 20, 120))
+        minutes -= chance.choice(
+            (0, 0, 1, 3, 20, 120, *([DAY, 2 * DAY] if minutes > 2 * DAY else []))
+        )
         if minutes < 1:
             break
         job, step = chance.choice(pairs)
         (status,) = chance.choices(STATUSES, weights)
         rows.append((job, step, minutes, status))
     return rows
+
+
+def has_lapsed(rows: list[Row], pair: tuple[str, str]) -> bool:
+    """Whether the last row of a step is two days older than the last of all."""
+    last = [row[2] for row in rows if row[:2] == pair][-1:]
+    return pair[0] in ("offsite", "notify") and any(each - rows[-1][2] >= 2 * DAY for each in last)
 
 
 def failing_by_definition(rows: list[Row], off: set[str]) -> list[tuple[str, str, int]]:
@@ -191,7 +231,7 @@ def failing_by_definition(rows: list[Row], off: set[str]) -> list[tuple[str, str
         ]
         last = max((place for place, row in ends if row[3] == "ok"), default=-1)
         since = [(place, row[2]) for place, row in ends if place > last]
-        if since and pair[0] not in off:
+        if since and pair[0] not in off and not has_lapsed(rows, pair):
             found.append((since[0][0], (*pair, since[0][1])))
     return [each for _, each in sorted(found)]
 
@@ -218,13 +258,27 @@ def test_health_schedule_and_log_agree(seed: int, queue: Queue, open_python: Ope
     history = [HistoryEntry.of(each) for each in session.dicts("SELECT * FROM queue_history()")]
     told = _failing.failing(history, off)
     assert [(each.job, each.step) for each in told] == [each[:2] for each in expected]
-    states = [each.status for step in ELSEWHERE if (each := _copies.newest(history, step))]
+    plan = [ScheduledJob.of(each) for each in session.dicts("SELECT * FROM queue_schedule()")]
+    notified = [step for job, step in PAIRS if job == "notify"]
+    shown = broken(history, plan, copied=_copies.STEPS, addresses=notified, present=NOW)
+    shown = [each for each in shown if each.status != "warning"]
+    assert [(each.job, each.step) for each in shown] == [each[:2] for each in expected]
+    assert any(each.is_critical for each in shown) == (found["level"] == "critical")
+    message = _news.message(history, "ntfy", where="", now=NOW, off=off)
+    if message is not None:
+        assert set(message.failing) <= {f"{job} {step}" for job, step, _ in expected}
+    states = [
+        "lapsed" if each.status != "ok" and has_lapsed(rows, ("offsite", step)) else each.status
+        for step in ELSEWHERE
+        if (each := _copies.newest(history, step))
+    ]
     row = offsite(session)
     assert (row is None) == (not states) == (metric(session, "offsite_age") is None)
     if row is None:
         return
-    assert row["last_status"] == next((each for each in states if each != "ok"), states[0])
-    assert (row["next_due_utc"] is None) == _copies.all_copied(history)
+    bad = [each for each in states if each not in ("ok", "lapsed")]
+    assert row["last_status"] == [*bad, states[0]][0]
+    assert (row["next_due_utc"] is None) == (not bad)
     if row["next_due_utc"] is None:
         return
     again = datetime.fromisoformat(row["next_due_utc"]).replace(tzinfo=timezone.utc)

@@ -272,7 +272,7 @@ pub unsafe extern "C" fn qk_run_due(queue: *mut QkQueue, now: *const c_char, res
 ///
 /// `*result`: JSON, an array of objects with `job`, `cron`, `last_run_utc`, `next_due_utc` and `last_status`. The last may be
 /// `offsite`, where the setting `remote` or the log tells of copies: its `cron` is null, and its `next_due_utc` is when a failed one
-/// is tried again.
+/// is tried again, and its `last_status` is `lapsed` where a failed one is tried no more.
 ///
 /// # Safety
 ///

@@ -38,7 +38,8 @@ pub fn is_copied(caller: &Caller, settings: &Settings) -> bool {
     offsite::of(caller, settings).map_or(true, |known| known.is_some())
 }
 
-/// Counts the steps that fail; critical if the check of the database's integrity does.
+/// Counts the steps that fail; critical if the check of the database's integrity does, other than by the end of its
+/// process.
 pub fn failing_steps(caller: &Caller) -> Metric {
     let metric = |value, level, action| Metric {
         metric: "failing_steps",
@@ -54,7 +55,7 @@ pub fn failing_steps(caller: &Caller) -> Metric {
         #[allow(clippy::cast_precision_loss)] // There are at most a thousand.
         let count = Value::Real(found.len() as f64);
         let Some(first) = found.first() else { return Ok(metric(count, Level::Ok, None)) };
-        let critical = found.iter().any(|each| each.step.step == "integrity");
+        let critical = found.iter().any(|each| each.step.step == "integrity" && each.step.has_failed);
         let level = if critical { Level::Critical } else { Level::Warning };
         Ok(metric(count, level, Some(action(caller, &found, first)?)))
     };
@@ -70,7 +71,9 @@ fn action(caller: &Caller, found: &[Failing], first: &Failing) -> Result<String>
         let since = steps::began_and_detail(conn, step.first)?.0.unwrap_or_else(|| "an unknown time".into());
         let again = next_due.as_ref().map_or_else(String::new, |next| {
             if *next <= now {
-                ", tried again by the next queue_run_due()".into()
+                // The library copies nothing.
+                let who = if step.job == offsite::JOB { "queuekeeper run-due" } else { "queue_run_due()" };
+                format!(", tried again by the next {who}")
             } else {
                 format!(", tried again at {next}")
             }

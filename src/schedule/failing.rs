@@ -3,8 +3,8 @@
 //! # Promise
 //!
 //! - [`super::log::steps`] says which steps fail, as the Python package does (`_failing.py`; a test compares the
-//!   two). Jobs that are off count for nothing. What others do counts until it is `ok`: the off-site copies, an
-//!   address to notify.
+//!   two). Jobs that are off count for nothing. What others do counts until it is `ok` or lapses: the off-site
+//!   copies, an address to notify.
 //! - When a step is tried again is what [`super::schedule`] says of its job.
 
 use super::log::steps::{self, FailingStep};

@@ -6,13 +6,14 @@
 //! - [`of`] says when copying is tried again by the rule by which the package tries again
 //!   (`python/src/queuekeeper/_copies.py`; a test compares the two): after the first failure by the next call,
 //!   then after pauses, which a new backup ends. What has not failed waits for no time.
+//! - What is no longer tried ([`is_lapsed`]) fails no more, and its status is `lapsed`.
 //! - What was pushed is as old as the beginning of its push.
 
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
 use super::due::pause;
-use super::log::steps::{StepRow, walk};
+use super::log::steps::{StepRow, is_lapsed, newest, walk};
 use crate::clock;
 use crate::connection::Caller;
 use crate::error::Result;
@@ -23,6 +24,8 @@ pub const JOB: &str = "offsite";
 pub const PUSH: &str = "push";
 const STEPS: [&str; 2] = [PUSH, "rotate remote"];
 
+const LAPSED: &str = "lapsed";
+
 /// More failures than this make no pause longer.
 const ROUNDS: usize = 8;
 
@@ -31,7 +34,7 @@ const ROUNDS: usize = 8;
 pub struct Offsite {
     /// When it last began.
     pub last_run: Option<String>,
-    /// The status of its newest push, or of its newest rotation if only that is not `ok`.
+    /// The status of its newest push, or of its newest rotation if only that is not `ok`; or `lapsed`.
     pub last_status: Option<String>,
     /// When it is tried again after a failure.
     pub next: Option<DateTime<Utc>>,
@@ -40,14 +43,19 @@ pub struct Offsite {
 /// How copying stands; `None` if nothing tells of any.
 pub fn of(caller: &Caller, settings: &Settings) -> Result<Option<Offsite>> {
     let conn = caller.connection();
-    let mut newest = Vec::new();
+    let mut rows = Vec::new();
     for step in STEPS {
-        newest.extend(self::newest(conn, step)?);
+        rows.extend(newest(conn, Some((JOB, step)))?);
     }
-    let Some(first) = newest.first() else {
+    for row in rows.iter_mut().filter(|row| row.status != "ok") {
+        if is_lapsed(conn, &row.job, &row.step)? {
+            row.status = LAPSED.into();
+        }
+    }
+    let Some(first) = rows.first() else {
         return Ok(settings.stored(&setting::REMOTE).is_some().then(Offsite::default));
     };
-    let broken = newest.iter().find(|row| row.status != "ok");
+    let broken = rows.iter().find(|row| row.status != "ok" && row.status != LAPSED);
     Ok(Some(Offsite {
         last_run: Some(first.started.clone()),
         last_status: Some(broken.unwrap_or(first).status.clone()),
@@ -63,15 +71,6 @@ pub fn pushed(conn: &Connection, counts: impl Fn(DateTime<Utc>) -> bool) -> Resu
         let began = clock::parse(&row.started).filter(|_| row.status == "ok");
         found = found.max(began.filter(|began| counts(*began)));
         true
-    })?;
-    Ok(found)
-}
-
-fn newest(conn: &Connection, step: &str) -> Result<Option<StepRow>> {
-    let mut found = None;
-    walk(conn, Some((JOB, step)), |row| {
-        found = Some(row);
-        false
     })?;
     Ok(found)
 }

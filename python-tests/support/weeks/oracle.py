@@ -8,7 +8,7 @@ when it is tried again. Nothing of the code under test is used.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 Key = tuple[str, str]
@@ -52,6 +52,10 @@ class Oracle:
     quiet: bool
     #: Since when each step fails.
     fails: dict[Key, str] = field(default_factory=dict)
+    #: The first failure of each since it last worked, also of what has lapsed.
+    first: dict[Key, str] = field(default_factory=dict)
+    #: When each last had a row.
+    last: dict[Key, datetime] = field(default_factory=dict)
     #: When each was tried in vain, since it last worked.
     tries: dict[Key, list[datetime]] = field(default_factory=dict)
     #: When copying was tried in vain, since it last worked or a backup was made.
@@ -98,7 +102,19 @@ class Oracle:
         self._tell(notes, seen, holding, now, bool(jobs or copies))
         if seen.rows:
             self.newest_job = seen.rows[-1]["job"]
+            self._lapse(seen.rows)
         self._said(seen)
+
+    def _lapse(self, rows: list[dict[str, Any]]) -> None:
+        """What is tried no more fails no more: its last row is two days older than the newest."""
+        for row in rows:
+            newest = datetime.strptime(row["started_utc"], FORM).replace(tzinfo=timezone.utc)
+            self.last[row["job"], row["step"]] = newest
+        for key, since in self.first.items():
+            if key[0] in ("offsite", "notify") and newest - self.last[key] >= 2 * DAY:
+                self.fails.pop(key, None)
+            else:
+                self.fails.setdefault(key, since)
 
     def _gone(self, seen: Seen, holding: set[str]) -> None:
         assert seen.status == 3, "there is no database"
@@ -124,10 +140,10 @@ class Oracle:
         key = (row["job"], row["step"])
         assert row["status"] == ("failed" if fails else "ok"), f"{key} was to fail: {fails}"
         if not fails:
-            self.fails.pop(key, None)
-            self.tries.pop(key, None)
+            for known in (self.fails, self.first, self.tries):
+                known.pop(key, None)
             return
-        self.fails.setdefault(key, row["started_utc"])
+        self.fails[key] = self.first.setdefault(key, row["started_utc"])
         self.tries.setdefault(key, []).append(now)
 
     def _jobs(self, rows: list[dict[str, Any]], holding: set[str], now: datetime) -> None:
@@ -227,11 +243,11 @@ class Oracle:
     def _beat(
         self, rows: list[dict[str, Any]], seen: Seen, holding: set[str], now: datetime, ran: bool
     ) -> None:
-        again = BEAT in self.fails and is_time(self.tries[BEAT], now)
+        again = BEAT in self.tries and is_time(self.tries[BEAT], now)
         well = not set(self.fails) - {BEAT}
         assert seen.beats == (well and (ran or again)), "whether the heartbeat is fetched"
         told = [row for row in rows if (row["job"], row["step"]) == BEAT]
-        expected = seen.beats and ("beat" in holding or BEAT in self.fails)
+        expected = seen.beats and ("beat" in holding or BEAT in self.tries)
         assert len(told) == expected, "the heartbeat's rows"
         for row in told:
             self._expect(row, "beat" in holding, now)

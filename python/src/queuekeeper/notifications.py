@@ -23,6 +23,7 @@ import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,7 +32,7 @@ from queuekeeper import _delivery
 from queuekeeper import _news as news
 from queuekeeper._arguments import Now
 from queuekeeper._data import plain
-from queuekeeper._failing import failing
+from queuekeeper._failing import BAD, OK
 from queuekeeper._log import RUNNING, is_about, record
 from queuekeeper._queue import Queue
 from queuekeeper.configuration import Configuration, redacted
@@ -167,9 +168,9 @@ def beat(queue: Queue, configuration: Configuration, now: Now | None) -> Deliver
 
 def failed_beats(history: Sequence[HistoryEntry]) -> list[HistoryEntry]:
     """The heartbeat's failures since it last worked."""
-    found = failing(history)
-    beats = (each for each in found if (each.job, each.step) == (news.JOB, news.HEARTBEAT))
-    return next((list(each.failures) for each in beats), [])
+    beats = (row for row in history if is_about(row, news.JOB, news.HEARTBEAT))
+    since = takewhile(lambda row: row.status != OK, beats)
+    return [row for row in since if row.status in BAD]
 
 
 def fetch(url: str) -> str | None:

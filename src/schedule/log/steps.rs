@@ -3,19 +3,27 @@
 //! # Promise
 //!
 //! A step **fails** if its newest row that says how it ended (`ok`, `failed`, `interrupted`) is not `ok`: one
-//! that is running, or was skipped for another, is as it was before. Details are read of no row but the one
-//! asked for. Missing tables and rows edited by hand are as for [`super::read`].
+//! that is running, or was skipped for another, is as it was before. What fails **lapses** once it is no longer
+//! tried ([`is_lapsed`]). Details are read of no row but the one asked for. Missing tables and rows edited by hand
+//! are as for [`super::read`].
 
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, params};
 
 use super::read::{LOG, text, unreadable, word};
 use crate::bounds;
+use crate::clock;
 use crate::error::Result;
 use crate::memory;
 use crate::schema;
 
 /// Far more steps than anybody has.
 const MOST: u32 = 1000;
+
+/// Jobs of which each step is about something that may be configured no more: a remote, an address.
+const LAPSING: [&str; 2] = ["offsite", "notify"];
+/// What is tried leaves a row at least each hour.
+const LAPSES_AFTER: TimeDelta = TimeDelta::days(2);
 
 /// A step that fails.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +33,8 @@ pub struct FailingStep {
     /// The rows of its first failure since it last was `ok`, and of its newest.
     pub first: i64,
     pub newest: i64,
+    /// Whether one of these is `failed`; else all that happened is that its process was ended.
+    pub has_failed: bool,
 }
 
 /// A row without its detail.
@@ -36,13 +46,13 @@ pub struct StepRow {
     pub status: String,
 }
 
-/// The steps that fail, the one that has failed for longest first.
+/// The steps that fail and have not lapsed, the one that has failed for longest first.
 pub fn failing(conn: &Connection) -> Result<Vec<FailingStep>> {
     if !schema::has_table(conn, LOG)? {
         return Ok(Vec::new());
     }
     let sql = "WITH fine(job, step, id) AS (SELECT job, step, max(id) FROM main.queuekeeper_log WHERE status = 'ok' GROUP BY job, step)
-               SELECT log.job, log.step, min(log.id), max(log.id)
+               SELECT log.job, log.step, min(log.id), max(log.id), max(log.status = 'failed')
                FROM main.queuekeeper_log AS log LEFT JOIN fine ON fine.job = log.job AND fine.step = log.step
                WHERE log.status IN ('failed', 'interrupted') AND (fine.id IS NULL OR log.id > fine.id)
                GROUP BY log.job, log.step ORDER BY 3 LIMIT ?1";
@@ -53,9 +63,36 @@ pub fn failing(conn: &Connection) -> Result<Vec<FailingStep>> {
             step: word(row, 1)?.unwrap_or_default(),
             first: row.get(2)?,
             newest: row.get(3)?,
+            has_failed: row.get(4)?,
         })
     });
-    memory::collected(rows.map_err(unreadable)?.map(|row| row.map_err(unreadable)))
+    let found: Vec<FailingStep> = memory::collected(rows.map_err(unreadable)?.map(|row| row.map_err(unreadable)))?;
+    let kept = found.into_iter().filter_map(|failing| match is_lapsed(conn, &failing.job, &failing.step) {
+        Ok(lapsed) => (!lapsed).then_some(Ok(failing)),
+        Err(error) => Some(Err(error)),
+    });
+    kept.collect()
+}
+
+/// Whether a step of [`LAPSING`] is no longer tried: its newest row is two days older than the log's.
+pub fn is_lapsed(conn: &Connection, job: &str, step: &str) -> Result<bool> {
+    if !LAPSING.contains(&job) {
+        return Ok(false);
+    }
+    let began =
+        |of| -> Result<Option<DateTime<Utc>>> { Ok(newest(conn, of)?.and_then(|row| clock::parse(&row.started))) };
+    let (own, newest) = (began(Some((job, step)))?, began(None)?);
+    Ok(own.zip(newest).is_some_and(|(own, newest)| newest - own >= LAPSES_AFTER))
+}
+
+/// The newest row, of one job and step or of all.
+pub fn newest(conn: &Connection, of: Option<(&str, &str)>) -> Result<Option<StepRow>> {
+    let mut found = None;
+    walk(conn, of, |row| {
+        found = Some(row);
+        false
+    })?;
+    Ok(found)
 }
 
 /// When a row began, and its detail.
