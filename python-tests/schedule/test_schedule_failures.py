@@ -164,6 +164,27 @@ def test_a_damaged_index_keeps_the_weekly_job_from_vacuum_until_it_is_repaired(
     assert len(artifacts.backups_in(queue.backups)) == made
 
 
+def test_a_backup_that_is_there_again_fails_no_more(queue: Queue, open_python: OpenPython) -> None:
+    outdate_index(queue)
+    session = open_python(queue.path)
+    run_due(session, ALL_DUE)
+    kept = queue.backups.rename(queue.directory / "kept")
+    queue.backups.write_text("not mounted")
+    (again,) = run_due(session, ALL_DUE + MINUTE)
+    assert statuses(again)["backup"] == "failed"
+    queue.backups.unlink()
+    kept.rename(queue.backups)
+    made = len(artifacts.backups_in(queue.backups))
+    for minute in (3, 7):
+        (again,) = run_due(session, ALL_DUE + minute * MINUTE)
+        assert statuses(again)["backup"] == "ok"
+    assert len(artifacts.backups_in(queue.backups)) == made
+    ((value,),) = session.rows("SELECT value FROM queue_health() WHERE metric = 'failing_steps'")
+    assert value == 1
+    log = "SELECT status FROM queue_history() WHERE job = 'weekly' AND step = 'backup'"
+    assert session.rows(log) == [("ok",), ("failed",), ("ok",)]
+
+
 def test_a_damaged_table_rotates_nothing_away_until_a_backup_is_restored(
     queue: Queue, open_python: OpenPython
 ) -> None:

@@ -7,6 +7,7 @@ use super::course::{Call, Course, name_for};
 use super::due::Slot;
 use super::job::Step;
 use super::log::read::done_before;
+use super::log::steps;
 use super::log::write::LogWriter;
 use super::pending::Due;
 use super::ran::{Ran, StepRan};
@@ -68,6 +69,9 @@ impl Attempt<'_> {
         let course = self.call.course(self.caller, self.due, step, &|slot, step| self.earlier(slot, step))?;
         if let Course::Done(detail) = course {
             self.call.share(Shared::of(self.due.job.name, &detail));
+            if self.fails(name)? {
+                self.stands_again(name, &detail)?;
+            }
             return Ok(StepRan { step: name, status: "ok", detail });
         }
         let number = self.log.begin_step(self.due.slot, name, self.caller.now())?;
@@ -78,9 +82,25 @@ impl Attempt<'_> {
             (None, Course::Served(detail)) => ("ok", detail),
             (None, _) => self.work(step, before, number)?,
         };
-        let text = detail.as_str().map_or_else(|| detail.to_string(), str::to_owned);
-        self.log.end_step(number, status, &text, self.caller.now())?;
+        self.log.end_step(number, status, &text(&detail), self.caller.now())?;
         Ok(StepRan { step: name, status, detail })
+    }
+
+    /// Whether a later attempt failed at what had been done: the backup was not to be found, say.
+    fn fails(&self, step: &str) -> Result<bool> {
+        let failing = self.log.read(steps::failing)?;
+        Ok(failing.iter().any(|each| each.job == self.due.job.name && each.step == step))
+    }
+
+    /// Records that what an earlier attempt has done is there again.
+    fn stands_again(&self, step: &str, detail: &Value) -> Result<()> {
+        let mut told = detail.clone();
+        if let Some(object) = told.as_object_mut() {
+            object.insert("made_by".into(), self.due.job.name.into());
+            object.insert("note".into(), "what an earlier attempt has done is there again".into());
+        }
+        let number = self.log.begin_step(self.due.slot, step, self.caller.now())?;
+        self.log.end_step(number, "ok", &text(&told), self.caller.now())
     }
 
     /// Runs the step, whose row in the log is `number`; returns its status and detail.
@@ -111,6 +131,10 @@ impl Attempt<'_> {
     fn earlier(&self, slot: Slot<'_>, step: Step) -> Result<Option<String>> {
         self.log.read(|conn| done_before(conn, slot, step.name()))
     }
+}
+
+fn text(detail: &Value) -> String {
+    detail.as_str().map_or_else(|| detail.to_string(), str::to_owned)
 }
 
 fn of(ran: &[StepRan], step: Step) -> Option<&StepRan> {
