@@ -11,7 +11,7 @@ def main() -> int:
     try:
         from queuekeeper.cli import run
     except ImportError as error:
-        if error.name not in ("click", "rich"):
+        if (error.name or "").split(".")[0] not in ("click", "rich"):
             raise
         message = "the command line needs two more packages: pip install 'queuekeeper[cli]'"
         print(f"queuekeeper: error: {message} ({error})", file=sys.stderr)

@@ -11,7 +11,8 @@ The exit statuses are those of `EPILOG`.
 | `grammar` | the queue, the options of every command, old spellings |
 | `shared` | the open queue, questions, errors |
 | `naming`, `lost` | what an argument names; backups whose database is gone |
-| `show`, `progress`, `words` | results, bars, the library's messages in the words of commands |
+| `show`, `layout`, `progress` | results, their lines on a terminal of any width, bars |
+| `words` | the library's messages in the words of commands |
 | `manual` | help, the man page, completion, all from the commands' own definitions |
 | the others | the commands |
 """

@@ -90,7 +90,8 @@ def backups(chosen: str | None) -> None:
     with looking(needed=not asked().directory) as look:
         found = look.queue.backups(look.directory)
     if chosen is not None:
-        show.result(one := one_of(found, chosen), pairs=dict(one.raw))
+        one = one_of(found, chosen)
+        show.result(one, pairs={name: show.plain(each) for name, each in one.raw.items()})
         return
     ids = show.short_ids(found)
     columns: list[show.Column] = [
@@ -99,9 +100,10 @@ def backups(chosen: str | None) -> None:
         ("type", lambda each: each.backup_type),
         ("MiB", lambda each: show.mib(each.size_bytes)),
         ("state", state),
+        ("name", lambda each: each.name),
         ("file", lambda each: each.path.name),
     ]
-    show.listing(found, columns, "no backups", spare="file")
+    show.listing(found, columns, "no backups", spare=["file"])
     if found and not asked().as_json:
         show.say(summary(found))
 
@@ -156,10 +158,11 @@ def rotate(keep: str, old_directory: str | None, dry_run: bool) -> None:
             deleted = look.queue.rotate(policy(keep), look.directory)
             show.result({"deleted": deleted}, f"{show.counted(deleted)} deleted")
             return
+        found = look.queue.backups(look.directory)
     if asked().as_json:
         show.as_json(plan)
         return
-    show.decisions(plan)
+    show.decisions(plan, found)
     if plan:
         show.say(f"{show.counted(gone)} of {len(plan):,} would be deleted")
 

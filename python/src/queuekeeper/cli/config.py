@@ -68,7 +68,7 @@ def get(queue: Queue, name: str) -> None:
     """
     found = _named(queue, name)
     value = found.default_value if found.value is None else found.value
-    show.result(value, "" if value is None else show.cell(str(value)))
+    show.whole(value, "" if value is None else show.cell(str(value)))
 
 
 def _named(queue: Queue, name: str) -> Setting:
@@ -89,14 +89,24 @@ def due(job: ScheduledJob, now: str) -> str | None:
 
 @on_queue()
 def settings(queue: Queue) -> None:
-    """List all settings and what they mean."""
+    """List all settings and what they mean.
+
+    A default is shown where another value was set.
+    """
     columns: list[show.Column] = [
         ("setting", lambda each: each.name),
         ("value", lambda each: show.plain(each.value)),
-        ("default", lambda each: show.plain(each.default_value)),
+        ("default", default),
         ("meaning", lambda each: each.description),
     ]
     show.listing(queue.settings(), columns, "no settings")
+
+
+def default(setting: Setting) -> str | None:
+    """The default, where it is not what holds."""
+    if setting.value == setting.default_value:
+        return None
+    return "none" if setting.default_value is None else str(setting.default_value)
 
 
 @on_queue()

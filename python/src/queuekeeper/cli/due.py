@@ -8,9 +8,9 @@ import click
 
 from queuekeeper import due
 from queuekeeper._arguments import present
-from queuekeeper.cli import show
+from queuekeeper.cli import show, words
 from queuekeeper.cli.grammar import asked, command
-from queuekeeper.cli.shared import CRITICAL, FAILED, FOUND, Finding, complain, database
+from queuekeeper.cli.shared import CRITICAL, FAILED, FOUND, Finding, complain, database, say_beside
 from queuekeeper.configuration import Configuration
 from queuekeeper.errors import Error
 from queuekeeper.notifications import Delivery
@@ -82,7 +82,7 @@ def told(outcome: due.Outcome) -> None:
         waits = "nothing is due; something is still broken" if outcome.broken else ""
         show.rows(ran, columns, waits or "nothing is due")
     for line in complaints(outcome):
-        click.echo(show.cell(line), err=True)
+        say_beside(show.cell(words.of_command_line(line, asked().db)))
     if outcome.error is not None:
         raise Finding(complain(str(outcome.error), FAILED))
     if outcome.is_critical:

@@ -10,26 +10,28 @@ entry with all columns, in the order of `queue_history()`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from queuekeeper import Queue
 from queuekeeper._arguments import present
 from queuekeeper._data import loaded
 from queuekeeper._log import moment
-from queuekeeper.cli import show
+from queuekeeper.cli import layout, show, words
 from queuekeeper.cli.grammar import asked
-from queuekeeper.cli.shared import on_queue, terminal
+from queuekeeper.cli.shared import on_queue
 from queuekeeper.errors import Error
 from queuekeeper.results import HistoryEntry
 
 FAILED = ("failed", "interrupted")
 UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-GAP = "  "
+#: How much of a detail is shown that nobody asked for.
+BRIEF = 80
 
 
 class Since(click.ParamType[datetime]):
@@ -66,8 +68,8 @@ def history(
 ) -> None:
     """List what the jobs have done, the newest first.
 
-    Of each run, what failed comes first. Errors are shown whole, other details shortened; --json
-    has all.
+    Of each run, what failed comes first. Errors, and why a step was skipped, are shown whole, other
+    details in brief; --json has all.
     """
     everything = queue.history()
     found = [
@@ -82,31 +84,17 @@ def history(
     elif not found:
         show.say("no such entries in the history" if everything else "no history")
     else:
-        for line in told(found, terminal()):
-            show.say(line)
+        show.print_lines(told(found, layout.width(sys.stdout)))
 
 
-def told(found: Sequence[HistoryEntry], console: Console) -> list[str]:
+def told(found: Sequence[HistoryEntry], columns: int) -> list[str]:
     """The entries in lines no longer than the terminal."""
     shown = [entry for run in runs(found) for entry in failures_first(run)]
-    rows = [("status", "started (UTC)", "job", "step"), *map(_columns, shown)]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    heads = [GAP.join(map(str.ljust, row, widths)) for row in rows]
-    lines = [click.style(heads[0].rstrip(), bold=True)]
-    for entry, head in zip(shown, heads[1:]):
-        status = show.cell(entry.status)
-        colour = show.COLOURS.get(status)
-        coloured = (click.style(status, fg=colour) if colour else status) + head[len(status) :]
-        room = console.width - len(head) - len(GAP)
-        detail = _detail(entry, room)
-        if Text(detail).cell_len <= room:
-            lines.append(f"{coloured}{GAP}{detail}".rstrip())
-            continue
-        lines.append(coloured.rstrip())
-        width = max(console.width - len(GAP), 1)
-        wrapped = Text(detail).wrap(console, width, overflow="fold")
-        lines += [f"{GAP}{line.plain.rstrip()}" for line in wrapped]
-    return lines
+    names = ("status", "started (UTC)", "job", "step")
+    rows = [_columns(entry) for entry in shown]
+    taken = sum(max(map(len, column)) + len(layout.GAP) for column in zip(names, *rows))
+    cells = [(*row, _detail(entry, columns - taken)) for entry, row in zip(shown, rows)]
+    return layout.table((*names, "detail"), cells, [False] * 5, columns)
 
 
 def runs(found: Sequence[HistoryEntry]) -> list[list[HistoryEntry]]:
@@ -132,16 +120,39 @@ def _columns(entry: HistoryEntry) -> tuple[str, str, str, str]:
 
 
 def _detail(entry: HistoryEntry, room: int) -> str:
-    """An error or a warning, whole; else what the step came to, in brief."""
+    """An error, a warning or why it was skipped, whole; else what it came to, in brief."""
     if entry.status in FAILED:
-        return show.cell(" ".join((entry.detail or "").split()))
+        return show.cell(" ".join(words.of_command_line(entry.detail or "", asked().db).split()))
     try:
         found = loaded(entry.detail)
     except ValueError:
         found = entry.detail
     if isinstance(found, dict) and found.get("warning"):
         return f"warning: {show.cell(found['warning'])}"
-    return str(show.shortened(show.cell(found), max(min(room, show.BRIEF), 1)))
+    if entry.status == "skipped":
+        return show.cell(found["note"] if isinstance(found, dict) and "note" in found else found)
+    parts = list(_parts(found)) if isinstance(found, dict) else [show.cell(found)]
+    return layout.brief(parts, min(room, BRIEF))
+
+
+def _parts(found: dict[str, Any]) -> Iterator[str]:
+    """What a step came to, the most telling first."""
+    if "backup_path" in found:
+        if "made_by" in found:
+            yield f"made by {show.cell(found['made_by'])}"
+        elif isinstance(found.get("size_bytes"), int):
+            yield show.mebibytes(found["size_bytes"])
+        else:
+            yield show.cell(found.get("status"))
+        yield f"id {show.cell(found.get('id'))[:8]}"
+        yield show.cell(Path(str(found["backup_path"])).name)
+    elif {"checkpointed", "log"} <= found.keys():
+        yield f"{show.cell(found['checkpointed'])} of {show.cell(found['log'])} pages copied"
+    elif "note" in found:
+        yield show.cell(found["note"])
+    else:
+        for name, value in found.items():
+            yield f"{show.cell(name)} {show.cell(value)}"
 
 
 COMMANDS = (history,)

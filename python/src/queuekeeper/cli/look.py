@@ -9,7 +9,7 @@ from queuekeeper._data import loaded
 from queuekeeper.cli import show, words
 from queuekeeper.cli.grammar import asked, or_queue
 from queuekeeper.cli.shared import CRITICAL, FOUND, Finding, agreed, on_queue
-from queuekeeper.results import HealthMetric
+from queuekeeper.results import HealthMetric, Scalar
 
 #: The library's units of 2^20 and 2^30 bytes, by the names that are unmistakable.
 UNITS = {"MB": "MiB", "GB": "GiB"}
@@ -76,10 +76,10 @@ def health(queue: Queue, accepted: str | None) -> None:
     else:
         columns: list[show.Column] = [
             ("metric", lambda each: each.metric),
-            ("value", lambda each: each.value),
+            ("value", measured),
             ("unit", lambda each: UNITS.get(each.unit, each.unit)),
-            ("warning", lambda each: each.warning),
-            ("critical", lambda each: each.critical),
+            ("warning", lambda each: threshold(each.warning)),
+            ("critical", lambda each: threshold(each.critical)),
             ("level", lambda each: each.level),
         ]
         show.rows(found, columns, "nothing was measured")
@@ -93,6 +93,23 @@ def health(queue: Queue, accepted: str | None) -> None:
         raise Finding(CRITICAL)
     if "warning" in levels:
         raise Finding(FOUND)
+
+
+def measured(metric: HealthMetric) -> show.Figure | None:
+    """A value with the places that its unit deserves."""
+    value = metric.value
+    if value is None:
+        return show.Figure("never") if metric.unit == "hours" else None
+    if not isinstance(value, float):
+        return show.Figure(show.cell(value))
+    if metric.unit in UNITS:
+        return show.rounded(value)
+    return show.Figure(f"{value:,.{0 if value.is_integer() else 1}f}")
+
+
+def threshold(value: Scalar) -> show.Figure | None:
+    """A threshold as it was set."""
+    return show.Figure(f"{value:,.10g}") if isinstance(value, (int, float)) else None
 
 
 def accept(queue: Queue, found: list[HealthMetric], metric: str) -> None:

@@ -132,9 +132,10 @@ def _list(copies: Offsite) -> None:
         ("type", lambda each: each.backup_type),
         ("MiB", lambda each: show.mib(each.size_bytes)),
         ("verified", lambda each: each.verified_level),
+        ("name", lambda each: each.name),
         ("file", lambda each: each.backup_path),
     ]
-    show.listing(list(found), columns, "no backups", spare="file")
+    show.listing(list(found), columns, "no backups", spare=["file"])
     if found and not asked().as_json:
         total = show.mebibytes(sum(each.size_bytes for each in found))
         show.say(f"{show.counted(len(found))}, {total} in all, on {show.cell(copies.remote)}")
@@ -178,7 +179,7 @@ def rotate(copies: Offsite, keep: str | None, dry_run: bool) -> None:
             agreed(f"{show.counted(gone)} on {copies.remote} will be deleted for good.")
     done = copies.rotate(given, dry_run=dry_run)
     if dry_run and not asked().as_json:
-        show.decisions(done.decisions)
+        show.decisions(done.decisions, list(copies.list()))
     tense = "would be deleted" if dry_run else "deleted"
     count = show.counted(len(done.deleted))
     show.result(done.as_dict(), f"{count} {tense}, {done.kept:,} kept")
@@ -194,7 +195,7 @@ def link(copies: Offsite, backup: str, public: bool) -> None:
     may see the backup anyway; with --public, it is for anybody.
     """
     found = copies.link(backup, public=public)
-    show.result({"link": found}, "the remote has no links" if found is None else show.cell(found))
+    show.whole({"link": found}, "the remote has no links" if found is None else show.cell(found))
 
 
 COMMANDS = (offsite,)

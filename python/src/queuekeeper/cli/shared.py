@@ -7,16 +7,14 @@ import json
 import os
 import shlex
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any, Callable
 
 import click
-from rich.console import Console
 
 import queuekeeper
 from queuekeeper import Queue
-from queuekeeper.cli import words
+from queuekeeper.cli import layout, words
 from queuekeeper.cli.grammar import Command, asked, command, no_database
 from queuekeeper.configuration import Configuration, database_path
 from queuekeeper.errors import CantOpenError
@@ -78,7 +76,7 @@ def opened(path: str) -> Queue:
     queue = queuekeeper.open(path)
     if asked().verbose:
         found = f"queuekeeper {queue.version()}, SQLite {queue.stats().sqlite_version}"
-        click.echo(f"queuekeeper: {printable(path)} is opened ({found})", err=True)
+        say_beside(f"queuekeeper: {printable(path)} is opened ({found})")
     return queue
 
 
@@ -104,8 +102,13 @@ def agreed(what: str) -> None:
             "nobody could be asked, so it was done; the next version will want --yes for that"
         )
         return
+    # With what click adds, " [y/N]: ".
+    room = layout.width(sys.stderr) - 8
+    *before, question = layout.wrapped(f"{printable(what)} Go on?", room, 0)
+    for line in before:
+        click.echo(line, err=True)
     try:
-        is_agreed = click.confirm(f"{printable(what)} Go on?", err=True)
+        is_agreed = click.confirm(question, err=True)
     except click.Abort:
         is_agreed = False
     if not is_agreed:
@@ -123,30 +126,23 @@ def printable(text: str) -> str:
 
 
 def complain(message: str, status: int, queue: str | None = None) -> int:
-    """One line on standard error, in the words of the command line; the status."""
-    _say(f"{'' if status == INTERRUPTED else 'error: '}{message}", queue)
+    """Tells an error, in whose commands this queue is named; the status."""
+    tell(f"{'' if status == INTERRUPTED else 'error: '}{message}", queue)
     return status
 
 
 def warn(message: str, kind: str = "warning") -> None:
-    """One line on standard error, for what ends no command."""
-    _say(f"{kind}: {message}", None)
+    """Tells what ends no command."""
+    tell(f"{kind}: {message}")
 
 
-def _say(message: str, queue: str | None) -> None:
-    """On a terminal the line is wrapped between words, so that a path can be copied."""
-    line = printable(" ".join(words.of_command_line(f"queuekeeper: {message}", queue).split()))
-    if sys.stderr.isatty():
-        width = Console(stderr=True).width
-        line = textwrap.fill(
-            line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-        )
-    click.echo(line, err=True)
+def tell(message: str, queue: str | None = None) -> None:
+    """Says something on standard error, in the words of the command line."""
+    whole = words.of_command_line(f"queuekeeper: {message}", queue)
+    say_beside(printable(" ".join(whole.split())))
 
 
-def terminal() -> Console:
-    """Where tables go: as wide as they need to be when nobody looks at them."""
-    console = Console(highlight=False, soft_wrap=False)
-    if not sys.stdout.isatty():
-        console.width = 10_000
-    return console
+def say_beside(line: str) -> None:
+    """One line on standard error, which may take several of the terminal's."""
+    for each in layout.wrapped(line, layout.width(sys.stderr)):
+        click.echo(each, err=True)

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable
 
 import click
-from rich import box
-from rich.console import JustifyMethod
-from rich.markup import escape
-from rich.table import Table
 
+from queuekeeper.cli import layout
 from queuekeeper.cli.grammar import asked
-from queuekeeper.cli.shared import printable, terminal, uncoloured
+from queuekeeper.cli.shared import printable, uncoloured
 from queuekeeper.results import Decision, Result
 
-COLOURS = {
-    "ok": "green",
-    "keep": "green",
-    "warning": "yellow",
-    "delete": "yellow",
-    "critical": "red",
-    "corrupted": "red",
-    "failed": "red",
-    "interrupted": "red",
-}
 MIB = 1024.0 * 1024.0
-#: Of a detail that nobody asked for.
-BRIEF = 60
-#: The columns that give way where the terminal is too narrow for all.
-LONG = ("file", "reasons", "steps", "detail", "value", "default", "meaning")
 
 
 def as_json(value: Any) -> None:
@@ -51,12 +35,28 @@ def result(value: Any, *lines: str, pairs: Mapping[str, Any] | None = None) -> N
     for line in lines:
         say(line)
     if pairs is not None:
-        _pairs(pairs)
+        shown = [(name, cell(value)) for name, value in pairs.items() if value is not None]
+        print_lines(layout.pairs(shown, layout.width(sys.stdout)))
+
+
+def whole(value: Any, line: str) -> None:
+    """What is there to be copied: as JSON, or in one line, however long it is."""
+    if asked().as_json:
+        as_json(value)
+    else:
+        print_lines([line])
 
 
 def say(line: str) -> None:
-    """A line for people."""
-    if not asked().quiet:
+    """A line for people, which may take several of the terminal's."""
+    print_lines(layout.wrapped(line, layout.width(sys.stdout)))
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Lines that are no wider than the terminal."""
+    if asked().quiet:
+        return
+    for line in lines:
         click.echo(line, color=uncoloured())
 
 
@@ -68,11 +68,19 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def mib(count: int) -> str:
+class Figure(str):
+    """A number as it is shown, at the right of its column."""
+
+
+def mib(count: int) -> Figure:
     """The number of MiB, for a column that says so; not 0 where there is a byte."""
-    amount = max(count / MIB, 0.01) if count else 0
+    return rounded(max(count / MIB, 0.01) if count else 0)
+
+
+def rounded(amount: float) -> Figure:
+    """An amount with three figures, and at most two places."""
     places = 0 if amount >= 100 else 1 if amount >= 10 else 2
-    return f"{amount:,.{places}f}"
+    return Figure(f"{amount:,.{places}f}")
 
 
 def mebibytes(count: int) -> str:
@@ -80,14 +88,24 @@ def mebibytes(count: int) -> str:
     return f"{mib(count)} MiB"
 
 
+def time(moment: str | None) -> str | None:
+    """A time of the catalog as the lists show it."""
+    return moment and moment[:19].replace("T", " ")
+
+
 def aged(moment: str | None, seconds: int | None) -> str | None:
     """A time, and how long ago that is."""
     if moment is None or seconds is None or seconds < 0:
-        return moment
+        return time(moment)
+    return f"{time(moment)} ({lasting(seconds)} ago)"
+
+
+def lasting(seconds: int) -> str:
+    """How long something takes, in the largest unit of which there are two."""
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
-            return f"{moment} ({seconds // length:,} {unit} ago)"
-    return f"{moment} ({seconds} s ago)"
+            return f"{seconds // length:,} {unit}"
+    return f"{seconds} s"
 
 
 def short_ids(found: Sequence[Any], least: int = 8) -> dict[str, str]:
@@ -132,13 +150,8 @@ def plain(value: Any) -> Any:
     return None if value is None else str(value)
 
 
-def shortened(text: Any, longest: int = BRIEF) -> Any:
-    """A text, or its beginning."""
-    return text if text is None or len(text) <= longest else text[: longest - 1] + "…"
-
-
 def listing(
-    results: Sequence[Any], columns: Sequence[Column], empty: str, spare: str | None = None
+    results: Sequence[Any], columns: Sequence[Column], empty: str, spare: Sequence[str] = ()
 ) -> None:
     """All that a command has to say that lists results and nothing else."""
     if asked().as_json:
@@ -148,65 +161,34 @@ def listing(
 
 
 def rows(
-    results: Sequence[Any], columns: Sequence[Column], empty: str, spare: str | None = None
+    results: Sequence[Any], columns: Sequence[Column], empty: str, spare: Sequence[str] = ()
 ) -> None:
     """A table with a row for each result, or what to say when there are none.
 
-    The column `spare` is left out where the terminal is too narrow for all.
+    The last column gives way, and those that are spare may be left out: see `layout`.
     """
     if not results:
         say(empty)
         return
-    cells = [[take(each) for _, take in columns] for each in results]
-    console = terminal()
-    table = _table([name for name, _ in columns], cells)
-    if spare is not None and console.measure(table).maximum > console.width:
-        kept = [place for place, (name, _) in enumerate(columns) if name != spare]
-        table = _table(
-            [columns[each][0] for each in kept], [[row[each] for each in kept] for row in cells]
-        )
-    with console.capture() as captured:
-        console.print(table)
-    lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]
-    for line in lines:
-        if line:
-            say(line)
+    names = [name for name, _ in columns]
+    values = [[take(each) for _, take in columns] for each in results]
+    numeric = [
+        all(isinstance(each, (int, float, Figure, type(None))) for each in column)
+        for column in zip(*values)
+    ]
+    cells = [[cell(value) for value in row] for row in values]
+    print_lines(layout.table(names, cells, numeric, layout.width(sys.stdout), spare))
 
 
-def _table(names: Sequence[str], cells: Sequence[Sequence[Any]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for place, name in enumerate(names):
-        numeric = name == "MiB" or all(
-            isinstance(row[place], (int, float, type(None))) for row in cells
-        )
-        justify: JustifyMethod = "right" if numeric else "left"
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=name not in LONG)
-    for row in cells:
-        table.add_row(*[coloured(cell(value)) for value in row])
-    return table
-
-
-def decisions(plan: Sequence[Decision]) -> None:
-    """What rotation would do, and why."""
+def decisions(plan: Sequence[Decision], backups: Sequence[Any]) -> None:
+    """What rotation would do with these backups, and why."""
+    ids = short_ids(backups)
+    shown = {each.backup_path: ids[each.id] for each in backups}
     columns: list[Column] = [
         ("decision", lambda each: each.decision),
-        ("created (UTC)", lambda each: each.created_at[:19].replace("T", " ")),
-        ("reasons", lambda each: each.reasons),
+        ("id", lambda each: shown.get(each.backup_path)),
+        ("created (UTC)", lambda each: time(each.created_at)),
         ("file", lambda each: Path(each.backup_path).name),
+        ("reasons", lambda each: each.reasons),
     ]
-    rows(plan, columns, "no backups")
-
-
-def _pairs(values: Mapping[str, Any]) -> None:
-    """A name and its value on each line; those without a value are left out."""
-    shown = {name: cell(value) for name, value in values.items() if value is not None}
-    width = max(map(len, shown))
-    for name, value in shown.items():
-        colour = COLOURS.get(value)
-        say(f"{click.style(name.ljust(width), bold=True)}  {click.style(value, fg=colour)}")
-
-
-def coloured(text: str) -> str:
-    """For rich, with a colour for words that mean something."""
-    colour = COLOURS.get(text)
-    return f"[{colour}]{text}[/]" if colour else escape(text)
+    rows(plan, columns, "no backups", spare=["file"])

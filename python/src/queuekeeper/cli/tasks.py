@@ -57,17 +57,24 @@ def _end(lease: Lease | StaleLease) -> Any:
     return lease.ends_utc if isinstance(lease, Lease) else lease.lease_until_utc
 
 
+def _overdue(lease: Lease | StaleLease) -> str | None:
+    """For how long it has been over, if it is."""
+    seconds = lease.overdue_seconds
+    return show.lasting(seconds) if seconds is not None and seconds > 0 else None
+
+
 def _list_leases(found: Sequence[Lease | StaleLease], empty: str) -> None:
     columns: list[show.Column] = [
         ("task", lambda each: show.plain(each.task_id)),
         ("status", lambda each: each.status),
-        ("worker", lambda each: each.locked_by),
         ("lease until", lambda each: show.plain(_end(each))),
-        ("overdue (s)", lambda each: each.overdue_seconds),
+        ("overdue", _overdue),
         ("attempts", lambda each: each.attempts),
-        ("blocked", lambda each: show.plain(each.blocked)),
+        ("worker", lambda each: each.locked_by),
     ]
-    show.listing(found, columns, empty)
+    if any(each.blocked for each in found):
+        columns.append(("blocked", lambda each: each.blocked))
+    show.listing(found, columns, empty, spare=["attempts"])
 
 
 def _list_workers(found: Sequence[Lease | StaleLease]) -> None:
@@ -87,10 +94,10 @@ def _list_workers(found: Sequence[Lease | StaleLease]) -> None:
         for worker, tasks in sorted(held.items(), key=lambda each: (-len(each[1]), str(each[0])))
     ]
     columns: list[show.Column] = [
-        ("worker", lambda each: each["worker"]),
         ("leases", lambda each: each["leases"]),
-        ("over", lambda each: each["stale"]),
+        ("overdue", lambda each: each["stale"]),
         ("last until", lambda each: each["last_until"]),
+        ("worker", lambda each: each["worker"]),
     ]
     show.listing(workers, columns, "no leases")
 
