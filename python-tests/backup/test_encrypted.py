@@ -45,6 +45,8 @@ DONE: dict[str, object] = {
     "json_extract(queue_stats(), '$.page_size')": 4096,
     "tasks FROM queue_depth() WHERE status = 'queued'": 3,
     "count(*) FROM queue_stale(60)": 2,
+    "count(*) FROM queue_leases()": 2,
+    "json_extract(queue_requeue('{{\"all\": true}}', '{{\"dry_run\": true}}'), '$.matched')": 2,
     "queue_requeue_stale(60)": 2,
     "count(*) FROM queue_health() WHERE metric = 'database_size'": 1,
     "message FROM queue_integrity()": "ok",

@@ -154,7 +154,10 @@ for sql in (
         answers = users.run(place, path, ALICE, [], code)
         assert json.loads(answers[2])["status"] == "ok"
         steps = [step for job in json.loads(answers[-1]) for step in job["steps"]]
-        assert {step["status"] for step in steps} == {"ok"}, steps
+        late = {step["step"] for step in steps if step["status"] == "skipped"}
+        assert {step["status"] for step in steps} - {"skipped"} == {"ok"}, steps
+        # VACUUM has its hour.
+        assert late <= {"optimize", "vacuum"}, steps
 
 
 @pytest.mark.parametrize("kind", ["full", "zstd", "incremental"])

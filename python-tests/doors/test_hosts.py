@@ -132,6 +132,9 @@ def backups(tour: Tour, queue: Queue) -> None:
 
 def leases(tour: Tour, queue: Queue) -> None:
     assert tour.value("SELECT count(*) FROM queue_stale(?)", 60) == 8
+    held = tour.value("SELECT count(*) FROM queue_leases()")
+    found = tour.object("SELECT queue_requeue(?, ?)", '{"all": true}', '{"dry_run": true}')
+    assert found == {"matched": held, "requeued": 0, "dry_run": True}
     tour.object("SELECT queue_backup()")
     assert tour.value("SELECT queue_requeue_stale(?)", 60) == 8
     assert tour.value("SELECT count(*) FROM queue_stale()") == 0

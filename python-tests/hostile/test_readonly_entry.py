@@ -14,7 +14,7 @@ from support.queues import Queue
 pytestmark = pytest.mark.rule(8)
 
 ENTRY = "sqlite3_queuekeeperreadonly_init"
-OFFERED = {"queue_stats", "queue_version", "queue_depth", "queue_stale"}
+OFFERED = {"queue_stats", "queue_version", "queue_depth", "queue_stale", "queue_leases"}
 
 
 @pytest.fixture(params=["shell", "stdlib", "apsw", "pysqlite3"])
@@ -36,7 +36,11 @@ def test_what_it_offers_answers_as_ever(
     stranger: Session, queue: Queue, open_session: OpenSession
 ) -> None:
     whole = open_session(find_host("apsw"), queue.path)
-    for sql in ("SELECT * FROM queue_depth()", "SELECT task_id, status FROM queue_stale(60)"):
+    for sql in (
+        "SELECT * FROM queue_depth()",
+        "SELECT task_id, status FROM queue_stale(60)",
+        "SELECT task_id, locked_by, ends_utc FROM queue_leases()",
+    ):
         assert stranger.rows(sql) == whole.rows(sql) != []
     assert stranger.value("SELECT queue_version()") == whole.value("SELECT queue_version()")
     pages = "SELECT queue_stats() ->> 'page_count'"

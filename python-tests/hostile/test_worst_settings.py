@@ -117,7 +117,7 @@ sys.path.insert(0, sys.argv[1])
 import values as hostile_values
 path, outside, what = Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
 commands = [
-    ["settings"], ["settings", "--json"], ["health"], ["stale"], ["depth"], ["schedule"],
+    ["settings"], ["settings", "--json"], ["health"], ["leases"], ["depth"], ["schedule"],
     ["history"], ["backup", "--no-offsite", "--rotate"], ["backups"], ["rotate", "3", "--dry-run"],
     ["run-due"],
 ]
@@ -135,7 +135,10 @@ for name in json.loads(sys.argv[5]):
         odd = [each for each in said if not each.isprintable() and each != "\\n"]
         assert not odd, (name, command, odd)
         if status == 3:
-            assert errors.getvalue().startswith("queuekeeper: "), (name, command, said)
+            # run-due says before what is broken, and at last why it could not run.
+            last = errors.getvalue().split("\\n")[-2]
+            assert last.startswith("queuekeeper: error: "), (name, command, said)
+            assert command == ["run-due"] or errors.getvalue().count("\\n") == 1, said
 print(json.dumps(sorted(os.listdir("."))))
 """
 

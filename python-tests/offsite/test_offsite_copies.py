@@ -392,7 +392,7 @@ def test_what_is_damaged_here_is_left_out(offsite: Offsite, own: Package, queue:
         env=environment(),
     )
     assert done.returncode == 1
-    assert "0 backups (0.00 MB) pushed" in done.stdout
+    assert "0 backups (0.00 MiB) pushed" in done.stdout
     assert done.stderr.count("left out: ") == 3
 
 

@@ -66,6 +66,8 @@ static void queue_itself(qk_queue *queue)
     EXPECT_JSON(qk_depth(queue, &result), "\"status\":\"leased\"");
     EXPECT_JSON(qk_stale(queue, 60, &result), "\"locked_by\":\"worker-1\"");
     EXPECT_JSON(qk_stale(queue, QK_DEFAULT, &result), "\"locked_by\":\"worker-1\"");
+    EXPECT_JSON(qk_leases(queue, &result), "\"locked_by\":\"worker-1\"");
+    EXPECT_JSON(qk_requeue(queue, "{\"workers\": [\"worker-1\"]}", "{\"dry_run\": true}", &result), "\"requeued\":0");
     CHECK(qk_requeue_stale(queue, 60, &requeued) == OK);
     CHECK(requeued == 8);
     EXPECT_JSON(qk_stale(queue, 60, &result), "[]");

@@ -38,6 +38,8 @@ void every_operation(qk_queue *queue, int code)
     CHECK(qk_rotation(queue, "1", NULL, &text) == code);
     CHECK(qk_requeue_stale(queue, 60, &number) == code);
     CHECK(qk_stale(queue, 60, &text) == code);
+    CHECK(qk_leases(queue, &text) == code);
+    CHECK(qk_requeue(queue, "{\"all\": true}", NULL, &text) == code);
     CHECK(qk_depth(queue, &text) == code);
     CHECK(qk_stats(queue, &text) == code);
     CHECK(qk_health(queue, &text) == code);

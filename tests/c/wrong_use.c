@@ -53,6 +53,8 @@ static void bad_arguments(qk_queue *queue)
     CHECK(qk_requeue_stale(queue, QK_DEFAULT, &number) == ERROR);
     CHECK(qk_requeue_stale(queue, -1, &number) == ERROR);
     CHECK(qk_stale(queue, -1, &text) == ERROR);
+    CHECK(qk_requeue(queue, NULL, NULL, &text) == ERROR);
+    CHECK(qk_requeue(queue, "{}", NULL, &text) == ERROR);
     CHECK(qk_set(queue, NULL, NULL, &text) == ERROR);
     CHECK(qk_optimize(queue, 2, NULL, NULL, &text) == ERROR);
     CHECK(qk_integrity(queue, NULL, -1, &text) == ERROR);
@@ -60,6 +62,7 @@ static void bad_arguments(qk_queue *queue)
     CHECK(qk_settings(queue, NULL) == OK);
     CHECK(qk_depth(queue, NULL) == OK);
     CHECK(qk_stale(queue, 60, NULL) == OK);
+    CHECK(qk_leases(queue, NULL) == OK);
     CHECK(qk_backup(queue, NULL, NULL, NULL, NULL, NULL) == OK);
     CHECK(qk_backups(queue, NULL, NULL) == OK);
     CHECK(qk_rotation(queue, "1", NULL, NULL) == OK);

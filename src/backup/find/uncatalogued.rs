@@ -55,7 +55,10 @@ pub fn describe(catalog: &Catalog<'_>, path: &Path, targets: &[&Path], watch: &m
     let Some(mut file) = catalog.open_file(path)? else {
         return Err(Error::new(
             rusqlite::ffi::SQLITE_CANTOPEN,
-            format!("there is no backup '{}'; queue_backups() lists those that there are; of an id, four characters are enough", path.display()),
+            format!(
+                "there is no backup '{}'; queue_backups() lists those that there are; of an id, four characters are enough",
+                path.display()
+            ),
         ));
     };
     watch.begin_uncounted(Phase::Reading)?;

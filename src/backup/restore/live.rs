@@ -110,13 +110,13 @@ impl<'a> Target<'a> {
     }
 
     /// Saves the database's content, then replaces it by that of the plain database in `keep`; returns the
-    /// safety backup's path. Adds to `notes`. A failure leaves the old content.
+    /// safety backup's path, and the count of pages. Adds to `notes`. A failure leaves the old content.
     pub fn replace_content(
         mut self,
         keep: &Keep<'_>,
         notes: &mut Vec<String>,
         watch: &mut Watch<'_>,
-    ) -> Result<PathBuf> {
+    ) -> Result<(PathBuf, u32)> {
         let saved = match self.state.wal {
             true => self.receive_wal(keep, watch)?,
             false => self.receive_rollback(keep, notes, watch)?,
@@ -132,7 +132,7 @@ impl<'a> Target<'a> {
         Instant::now() + self.caller.patience()
     }
 
-    fn receive_wal(&mut self, keep: &Keep<'_>, watch: &mut Watch<'_>) -> Result<PathBuf> {
+    fn receive_wal(&mut self, keep: &Keep<'_>, watch: &mut Watch<'_>) -> Result<(PathBuf, u32)> {
         let deadline = self.deadline();
         let reader = Sidecar::open_writer(self.caller, &self.path)?;
         let rows = |watch: &mut Watch<'_>| {
@@ -149,8 +149,8 @@ impl<'a> Target<'a> {
             // A job may have ended just before.
             if rows(watch)? == before {
                 let saved = save(self.caller, &self.path, watch)?;
-                pour(&backup, self.state.page_size, Instant::now() + self.caller.patience(), watch)?;
-                return Ok(saved);
+                let pages = pour(&backup, self.state.page_size, Instant::now() + self.caller.patience(), watch)?;
+                return Ok((saved, pages));
             }
         }
         Err(Error::busy(
@@ -160,7 +160,12 @@ impl<'a> Target<'a> {
 
     /// With a rollback journal the safety backup's lock cannot be kept for the copy, so others may commit in
     /// between. That is detected when the copy has its lock; then everything is repeated.
-    fn receive_rollback(&self, keep: &Keep<'_>, notes: &mut Vec<String>, watch: &mut Watch<'_>) -> Result<PathBuf> {
+    fn receive_rollback(
+        &self,
+        keep: &Keep<'_>,
+        notes: &mut Vec<String>,
+        watch: &mut Watch<'_>,
+    ) -> Result<(PathBuf, u32)> {
         let mut outdated: Option<PathBuf> = None;
         let alone = host::locks_alone(self.writer.connection());
         for _ in 0..MOST_ATTEMPTS {
@@ -190,8 +195,8 @@ impl<'a> Target<'a> {
             }
             self.writer.connection().busy_timeout(Duration::ZERO)?;
             if host::data_version(self.writer.connection()) == version {
-                pour(&backup, self.state.page_size, Instant::now() + self.caller.patience(), watch)?;
-                return Ok(saved);
+                let pages = pour(&backup, self.state.page_size, Instant::now() + self.caller.patience(), watch)?;
+                return Ok((saved, pages));
             }
             outdated = Some(saved);
         }
@@ -256,7 +261,8 @@ fn discard(caller: &Caller, place: &Path) -> Option<String> {
     Some(format!("an outdated safety backup could not be deleted: {error}"))
 }
 
-fn pour(backup: &Backup<'_, '_>, page_size: u32, deadline: Instant, watch: &mut Watch<'_>) -> Result<()> {
+/// Copies all pages and commits; returns their count.
+fn pour(backup: &Backup<'_, '_>, page_size: u32, deadline: Instant, watch: &mut Watch<'_>) -> Result<u32> {
     let pages = |count| u64::try_from(count).unwrap_or_default();
     let (total, page) = (pages(backup.progress().pagecount), u64::from(page_size));
     watch.begin(Phase::Writing, total * page, page_size)?;
@@ -266,7 +272,7 @@ fn pour(backup: &Backup<'_, '_>, page_size: u32, deadline: Instant, watch: &mut 
         let done = if left <= STEP.unsigned_abs().into() { total } else { total.saturating_sub(left) };
         watch.reach(done * page)?;
         if step(backup, STEP, deadline, watch)? {
-            return Ok(());
+            return Ok(u32::try_from(total).unwrap_or(u32::MAX));
         }
     }
 }

@@ -206,8 +206,9 @@ impl Job<'_> {
             outcome.page_size = page_size;
         }
         let mut notes = Vec::from_iter(identity::change(target.state.name.as_ref(), &rebuilt));
-        outcome.safety_backup = Some(files::text_of(&target.replace_content(&keep, &mut notes, watch)?));
-        outcome.page_count = u32::try_from(rebuilt.length()? / u64::from(page_size)).unwrap_or(u32::MAX);
+        let (saved, page_count) = target.replace_content(&keep, &mut notes, watch)?;
+        outcome.safety_backup = Some(files::text_of(&saved));
+        outcome.page_count = page_count;
         notes.into_iter().for_each(|note| outcome.add_note(note));
         Ok(())
     }
