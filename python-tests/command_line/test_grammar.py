@@ -204,7 +204,8 @@ def test_old_spellings_work_with_a_hint_that_names_the_new(
 def files(directory: Path) -> dict[str, bytes]:
     """All files but locks and what SQLite keeps beside a database."""
     found = (each for each in directory.rglob("*") if each.is_file())
-    passing = ("-wal", "-shm", ".lock", "-schedule", "-run-due")
+    # Closing the last connection moves what is in the WAL; the tasks are compared by themselves.
+    passing = ("queue.db", "-wal", "-shm", ".lock", "-schedule", "-run-due", "-run-due-offsite")
     return {str(each): each.read_bytes() for each in found if not each.name.endswith(passing)}
 
 

@@ -18,6 +18,7 @@ from rich.cells import cell_len
 
 from support.eventually import until_writing
 from support.package import LIMIT_SECONDS, Package
+from support.package.terminal import HAS_TERMINALS, on_a_terminal
 from support.queues import Queue, Shape, grow
 
 
@@ -230,3 +231,28 @@ def test_json_is_all_of_it(own: Package, queue: Queue) -> None:
     assert done.returncode == 0
     assert shown["path"] == str(queue.path)
     assert len(shown) == 13
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no sh")
+def test_closed_streams_end_in_no_traceback(own: Package, queue: Queue) -> None:
+    assert own.cli("backup", queue.path).returncode == 0
+    for closing, words, status in (
+        ("<&-", ["delete", queue.path, "latest"], 0),
+        ("2>&-", ["depth", queue.directory / "none.db"], 3),
+        (">&- 2>&- <&-", ["depth", queue.path], 0),
+    ):
+        script = f'exec "$0" "$@" {closing}'
+        command = ["sh", "-c", script, str(own.command), *map(str, words)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert (done.returncode, "Traceback" in done.stderr) == (status, False), done
+
+
+@pytest.mark.skipif(not HAS_TERMINALS, reason="Windows has no pseudo-terminals like these")
+@pytest.mark.parametrize("columns", ["0", "1"])
+def test_a_terminal_of_no_width_shows_tables_and_errors(
+    columns: str, own: Package, queue: Queue
+) -> None:
+    env = {"COLUMNS": columns, "PRISMQ_QUEUE_DB_PATH": str(queue.path)}
+    assert "queued" in on_a_terminal(own.command, "depth", env=env).sent
+    failed = on_a_terminal(own.command, "get", "nothing", env=env)
+    assert (failed.status, "Traceback" in failed.sent) == (3, False), failed

@@ -59,7 +59,7 @@ def test_a_call_becomes_a_command(message: str, said: str) -> None:
 
 
 def test_a_command_names_the_queue_where_it_was_named() -> None:
-    said = of_command_line("queue_stale(), then SELECT queue_requeue_stale(300)", "my queue.db")
+    said = of_command_line("queue_stale(), then SELECT queue_requeue_stale(300)", "'my queue.db'")
     assert said == (
         "'queuekeeper leases 'my queue.db' --stale', then 'queuekeeper requeue 'my queue.db' 300'"
     )

@@ -79,15 +79,19 @@ async def main():
     await until_working()
     if how == "waiting":
         # Another call's turn: the one that waits for it is ended, and not the other.
-        other, task = task, asyncio.create_task(aio.call(queue.stats))
+        other, task = task, asyncio.create_task(aio.call(queue.set, "keep", 3))
         await asyncio.sleep(0.1)
+        assert not other.done()
+        began = time.monotonic()
         task.cancel()
         try:
             await task
         except asyncio.CancelledError:
             pass
+        assert time.monotonic() - began < 0.5 and not other.done()
         await other
         assert made()
+        assert [each.value for each in queue.settings() if each.name == "keep"] == ["7/4/12"]
         return
     began = time.monotonic()
     try:
@@ -135,4 +139,52 @@ else:
 assert queue.phase is None and made() == [], made()
 """,
         queue.path,
+    )
+
+
+def test_what_no_thread_has_begun_is_cancelled_at_once_and_never_begins(
+    package: Package, make: MakeQueue
+) -> None:
+    package.run(
+        BEGIN
+        + """
+from concurrent.futures import ThreadPoolExecutor
+async def main():
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    busy = loop.run_in_executor(None, time.sleep, 1)
+    task = asyncio.create_task(aio.call(queue.backup))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        pass
+    assert not busy.done()
+    await busy
+    await aio.call(queue.stats)
+    assert made() == []
+asyncio.run(main())
+""",
+        make(Shape(tasks=5)).path,
+    )
+
+
+def test_a_progress_function_that_raises_stop_iteration_ends_the_call(
+    package: Package, make: MakeQueue
+) -> None:
+    package.run(
+        BEGIN
+        + """
+async def main():
+    try:
+        await asyncio.wait_for(aio.call(queue.backup, progress=lambda *_: next(iter(()))), 20)
+    except RuntimeError as error:
+        assert isinstance(error.__cause__, StopIteration)
+    else:
+        raise AssertionError
+    assert made() == []
+asyncio.run(main())
+""",
+        make(Shape(tasks=50)).path,
     )

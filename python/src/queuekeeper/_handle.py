@@ -35,6 +35,8 @@ class _Call:
     """A call; whether it works just now is noted where no signal's exception can come between."""
 
     working = False
+    #: Whether it is to end, though its turn has not come.
+    ended = False
 
 
 class Handle:
@@ -95,6 +97,7 @@ class Handle:
         """Asks the call of that thread to end, if it runs."""
         mine = self._calls.get(thread)
         if mine is not None:
+            mine.ended = True
             self._interrupt(mine)
 
     def _interrupt(self, mine: _Call) -> None:
@@ -116,11 +119,13 @@ class Handle:
         mine.working = True
         try:
             while not self._turn.acquire(timeout=TURN_SECONDS):
-                if heard(0, 0):
+                if mine.ended or heard(0, 0):
                     raise CallError(SQLITE_INTERRUPT, "interrupted while another thread's call ran")
             try:
                 with self._guard:
                     self._running = mine
+                if mine.ended:
+                    raise CallError(SQLITE_INTERRUPT, "interrupted before its turn came")
                 yield
             finally:
                 with self._guard:

@@ -118,7 +118,7 @@ class Backup(Result):
 class Verification(Result):
     """What was found out about a backup."""
 
-    #: `ok` or `corrupted`.
+    #: `ok` or `corrupted`; `failed` of one of all that could not be verified, as a missing one.
     status: str
     level: str
     id: str | None

@@ -11,8 +11,7 @@ The exit statuses are those of `EPILOG`.
 | `grammar` | the queue, the options of every command, old spellings |
 | `shared` | the open queue, questions, errors |
 | `naming`, `lost` | what an argument names; backups whose database is gone |
-| `show`, `layout`, `progress` | results, their lines on a terminal of any width, bars |
-| `words` | the library's messages in the words of commands |
+| `show`, `progress`, `words` | results, bars, the library's messages in the words of commands |
 | `manual` | help, the man page, completion, all from the commands' own definitions |
 | the others | the commands |
 """
@@ -106,7 +105,7 @@ def run(arguments: list[str]) -> int:
     status = _status(arguments, asked)
     if asked.verbose:
         warn(f"status {status} after {time.monotonic() - started:.2f} s", "done")
-    if status not in (FAILED, USAGE):
+    if status not in (FAILED, USAGE) and not asked.quiet:
         for hint in asked.hints:
             warn(hint, "hint")
     return status
@@ -121,11 +120,11 @@ def _status(arguments: list[str], asked: Asked) -> int:
         where = error.ctx.command_path if error.ctx else "queuekeeper"
         return complain(f"{error.format_message().rstrip('.')} (see '{where} --help')", USAGE)
     except click.ClickException as error:
-        return complain(error.format_message(), FAILED, asked.db)
+        return complain(error.format_message(), FAILED, asked.queue())
     except (KeyboardInterrupt, click.Abort, InterruptError):
         return complain("interrupted", INTERRUPTED)
     except BusyError as error:
-        return complain(str(error), BUSY, asked.db)
+        return complain(str(error), BUSY, asked.queue())
     except (Error, OSError) as error:
-        return complain(str(error), FAILED, asked.db)
+        return complain(str(error), FAILED, asked.queue())
     return 0

@@ -11,6 +11,7 @@ from queuekeeper import Backup, BackupType, Compression, Queue, VerifyOption
 from queuekeeper.cli import show
 from queuekeeper.cli.grammar import asked, command
 from queuekeeper.cli.lost import looking
+from queuekeeper.cli.naming import LATEST, Name
 from queuekeeper.cli.offsite import list_copies
 from queuekeeper.cli.progress import progress
 from queuekeeper.cli.shared import FOUND, Finding, agreed, on_queue, policy
@@ -19,7 +20,7 @@ from queuekeeper.results import Deletion
 
 
 @on_queue(remote=True)
-@click.argument("path", required=False, type=click.Path())
+@click.argument("path", required=False, type=Name())
 @click.option("--name", help="The series that the backup belongs to, such as daily.")
 @click.option("--type", "kind", type=click.Choice(get_args(BackupType)))
 @click.option("--compression", type=click.Choice(get_args(Compression)))
@@ -178,7 +179,11 @@ def delete(queue: Queue, backup: str, dependants: bool, dry_run: bool) -> None:
     """
     given: dict[str, Any] = {"dependants": dependants or None, "dir": asked().directory}
     if not dry_run:
-        agreed(deletion(queue.delete_backup(backup, dry_run=True, **given)))
+        planned = queue.delete_backup(backup, dry_run=True, **given)
+        agreed(deletion(planned))
+        if backup == LATEST and len(planned.ids) == 1:
+            # Another may have been made until the answer came.
+            (backup,) = planned.ids
     done = queue.delete_backup(backup, dry_run=dry_run or None, **given)
     tense = "would be deleted" if dry_run else "deleted"
     show.result(done, *(f"{tense} {show.cell(path)}" for path in done.backup_paths))

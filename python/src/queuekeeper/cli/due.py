@@ -10,6 +10,7 @@ from queuekeeper import due
 from queuekeeper._arguments import present
 from queuekeeper.cli import show, words
 from queuekeeper.cli.grammar import asked, command
+from queuekeeper.cli.naming import Name
 from queuekeeper.cli.shared import CRITICAL, FAILED, FOUND, Finding, complain, database, say_beside
 from queuekeeper.configuration import Configuration
 from queuekeeper.errors import Error
@@ -42,7 +43,7 @@ file, too.
 @click.option("--no-offsite", is_flag=True, help="Copy nothing, whatever is configured.")
 @click.option("--retry-now", is_flag=True, help="Try what failed again now, without a pause.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option("--env-file", type=click.Path(), metavar="FILE", help="Read this file, and no .env.")
+@click.option("--env-file", type=Name(), metavar="FILE", help="Read this file, and no .env.")
 def run_due(
     now: str | None,
     env_file: str | None,

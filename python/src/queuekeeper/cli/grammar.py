@@ -20,6 +20,7 @@ every command say; it is the object of the outermost context.
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,9 +28,7 @@ from typing import Any, Callable
 
 import click
 
-from queuekeeper.cli.naming import ALL, LATEST, is_backup, names_file
-from queuekeeper.configuration import Configuration
-from queuekeeper.errors import Error
+from queuekeeper.cli.naming import ALL, LATEST, Name, environment_names_one, is_backup, names_file
 
 VARIABLE = "PRISMQ_QUEUE_DB_PATH"
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -50,6 +49,13 @@ class Asked:
     verbose: bool = False
     yes: bool = False
     hints: list[str] = field(default_factory=list)
+
+    def queue(self) -> str | None:
+        """The queue that was named, as a command that is typed in its place names it."""
+        if self.db is None:
+            return None
+        quoted = shlex.quote(self.db)
+        return f"--db {quoted}" if environment_names_one(None) else quoted
 
     def hint(self, old: str, new: str) -> None:
         """Says that a spelling is an old one."""
@@ -99,7 +105,7 @@ EVERYWHERE = (
         "--db",
         "-d",
         metavar="FILE",
-        type=click.Path(),
+        type=Name(),
         help=f"The queue, else what {VARIABLE} names, else QUEUE.",
     ),
     _everywhere("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
@@ -110,6 +116,7 @@ EVERYWHERE = (
 REMOTE = _everywhere(
     "--remote",
     metavar="REMOTE",
+    type=Name(),
     help="Where the copies elsewhere are, as rclone writes it; else what QUEUEKEEPER_REMOTE or the "
     "setting remote names.",
 )
@@ -118,14 +125,14 @@ DIRECTORY = _everywhere(
     "--dir",
     "directory",
     metavar="DIR",
-    type=click.Path(),
+    type=Name(),
     help="Where the backups are; else in the queue's own backup directory.",
 )
 QUEUE = click.Argument(
     ["queue"],
     required=False,
     metavar="[QUEUE]",
-    type=click.Path(),
+    type=Name(),
     expose_value=False,
     callback=_keep_queue,
 )
@@ -183,7 +190,7 @@ class Command(click.Command):
             raise click.UsageError(f"{ctx.info_name} takes no --remote", ctx)
         if self._of_queue and ctx.resilient_parsing:
             # A shell asks what could come next.
-            is_named = _asked(ctx).db or {"--db", "-d"} & set(args) or _environment_names_one(None)
+            is_named = _asked(ctx).db or {"--db", "-d"} & set(args) or environment_names_one(None)
             ctx.meta[LED] = not is_named
         elif self._of_queue:
             ctx.meta[LED] = False
@@ -205,7 +212,7 @@ class Command(click.Command):
             if rest and not names and not is_directory:
                 raise click.UsageError("the database is named twice: by --db, and first", ctx)
             return bool(rest) and is_directory
-        if _asked(ctx).db or _environment_names_one(given.get("env_file")):
+        if _asked(ctx).db or environment_names_one(given.get("env_file")):
             return self._is_old_spelling(ctx, names, words)
         if not self._has_aside or len(words) > len(names):
             return True
@@ -280,11 +287,3 @@ class Group(click.Group):
 def command(name: str | None = None, **given: Any) -> Callable[[Callable[..., Any]], Command]:
     """Makes a command of a function."""
     return click.command(name, cls=Command, **given)
-
-
-def _environment_names_one(env_file: str | None) -> bool:
-    try:
-        return Configuration(env_file=env_file).text("database") is not None
-    except Error:
-        # Said when the database is opened; a question for help goes unharmed.
-        return True

@@ -22,6 +22,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 
 ENDLESS = 10_000
+#: What a terminal that calls itself narrower, such as one of no columns, is taken for.
+NARROWEST = 40
 GAP = "  "
 INDENT = 2
 #: What a column keeps where the terminal is too narrow for all; no id or time is longer.
@@ -46,7 +48,7 @@ COLOURS = {
 
 def width(stream: IO[str]) -> int:
     """How wide a line may be there."""
-    return Console(file=stream).width if stream.isatty() else ENDLESS
+    return max(Console(file=stream).width, NARROWEST) if stream.isatty() else ENDLESS
 
 
 def wrapped(text: str, columns: int, hang: int = INDENT) -> list[str]:

@@ -8,6 +8,7 @@ from queuekeeper import Queue
 from queuekeeper._data import loaded
 from queuekeeper.cli import show, words
 from queuekeeper.cli.grammar import asked, or_queue
+from queuekeeper.cli.naming import ANY
 from queuekeeper.cli.shared import CRITICAL, FOUND, Finding, agreed, on_queue
 from queuekeeper.results import HealthMetric, Scalar
 
@@ -15,7 +16,7 @@ from queuekeeper.results import HealthMetric, Scalar
 UNITS = {"MB": "MiB", "GB": "GiB"}
 ACCEPTED = "accepted_risks"
 #: `--ack` without a metric.
-ALL = ""
+ALL = ANY
 
 
 @on_queue()
@@ -85,9 +86,8 @@ def health(queue: Queue, accepted: str | None) -> None:
         show.rows(found, columns, "nothing was measured")
         for each in found:
             if each.action:
-                show.say(
-                    f"{each.metric}: {show.cell(words.of_command_line(each.action, asked().db))}"
-                )
+                action = words.of_command_line(each.action, asked().queue())
+                show.say(f"{each.metric}: {show.cell(action)}")
     levels = {each.level for each in found}
     if "critical" in levels:
         raise Finding(CRITICAL)

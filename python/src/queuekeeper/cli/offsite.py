@@ -11,10 +11,11 @@ from queuekeeper._pushes import by_hand
 from queuekeeper.cli import show
 from queuekeeper.cli.grammar import VARIABLE, Command, Group, asked, command
 from queuekeeper.cli.progress import progress
-from queuekeeper.cli.shared import FOUND, Finding, agreed, policy, warn
+from queuekeeper.cli.shared import FOUND, Finding, agreed, database, policy, warn
 from queuekeeper.configuration import Configuration, database_path
 from queuekeeper.offsite import Offsite, Pushed
 from queuekeeper.offsite.local import DEFAULT_DIRECTORY
+from queuekeeper.results import Restoration
 
 
 @click.group(cls=Group)
@@ -59,6 +60,22 @@ def restore_from(backup: str) -> str:
     """Pulls a backup that is to be restored; its path."""
     with copies_of() as copies, progress("Pulling") as bar:
         return str(copies.pull(backup, progress=bar).path)
+
+
+def planned_from(backup: str, target: str | None) -> Restoration:
+    """What would be pulled and restored; nothing is pulled for that."""
+    with copies_of() as copies:
+        found = copies.find(backup)
+        return Restoration.of(
+            {
+                "id": found.id,
+                "backup_path": found.backup_path,
+                "created_at": found.created_at,
+                "target_path": target or database(),
+                "dry_run": True,
+                "note": f"it would be pulled from {copies.remote} first, and checked here",
+            }
+        )
 
 
 @on_copies()

@@ -11,14 +11,14 @@ from queuekeeper import Backup, Verification, VerifyLevel
 from queuekeeper.cli import show
 from queuekeeper.cli.grammar import asked, command
 from queuekeeper.cli.lost import Look, looking
-from queuekeeper.cli.naming import ALL, LATEST, names_file
-from queuekeeper.cli.offsite import restore_from
+from queuekeeper.cli.naming import ALL, LATEST, Name, names_file
+from queuekeeper.cli.offsite import planned_from, restore_from
 from queuekeeper.cli.progress import progress
 from queuekeeper.cli.shared import FOUND, MEMORY, Finding, agreed
-from queuekeeper.errors import Error
+from queuekeeper.errors import BusyError, Error, InterruptError
 from queuekeeper.results import Restoration
 
-PATH = click.Path()
+PATH = Name()
 LEVELS = click.Choice(get_args(VerifyLevel))
 
 
@@ -63,7 +63,7 @@ def page_size(look: Look, backup: str) -> int | None:
 def verify_all(look: Look, level: VerifyLevel | None) -> list[Verification]:
     """Verifies and lists all backups there are, the newest first."""
     kept = [each for each in look.queue.backups(look.directory) if each.is_kept]
-    found = [verified(look, each.backup_path, level) for each in kept]
+    found = [_verified_if_there(look, each, level) for each in kept]
     ids = show.short_ids(kept)
     made: dict[str, Backup] = {each.backup_path: each for each in kept}
 
@@ -81,6 +81,17 @@ def verify_all(look: Look, level: VerifyLevel | None) -> list[Verification]:
     return found
 
 
+def _verified_if_there(look: Look, backup: Backup, level: VerifyLevel | None) -> Verification:
+    """One of all: that it cannot be verified is known of it, and keeps no other from being so."""
+    try:
+        return verified(look, backup.backup_path, level)
+    except (BusyError, InterruptError):
+        raise
+    except Error as error:
+        said = {"status": "failed", "level": level or "quick", "details": [str(error)]}
+        return Verification.of({**said, "id": backup.id, "backup_path": backup.backup_path})
+
+
 def _told(found: Verification) -> dict[str, Any]:
     return {"backup": found.backup_path, "level": found.level, "status": found.status}
 
@@ -90,7 +101,7 @@ def _told(found: Verification) -> dict[str, Any]:
 @click.option(
     "--to", "target", metavar="FILE", type=PATH, help="Restore into this file, not the queue."
 )
-@click.option("--target", "old_target", metavar="FILE", hidden=True)
+@click.option("--target", "old_target", metavar="FILE", type=PATH, hidden=True)
 @click.option("--overwrite", is_flag=True, help="Replace the file --to if it is there already.")
 @click.option("--requeue-leases", is_flag=True, help="Put the leased tasks back into the queue.")
 @click.option("--from-remote", is_flag=True, help="Pull it from the remote first.")
@@ -115,6 +126,9 @@ def restore(
         asked().hint("restore --target", "restore --to")
         target = target or old_target
     if from_remote or asked().remote:
+        if dry_run:
+            _show(planned_from(backup, target))
+            return
         backup = restore_from(backup)
     aside = MEMORY if target and names_file(backup) else None
     with looking(aside, needed=not (target and asked().directory)) as look:
@@ -130,6 +144,8 @@ def restore(
             return
         if into is None or overwrite:
             agreed(replacement(planned))
+            # Another may have become the latest until the answer came.
+            named = (named == LATEST and planned.id) or named
         with progress("Restoring", look.queue, planned.page_size) as bar:
             done = look.queue.restore(named, into, progress=bar, **given)
     _show(done)

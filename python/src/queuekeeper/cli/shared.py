@@ -49,7 +49,7 @@ def on_queue(name: str | None = None, **given: Any) -> Callable[[Callable[..., A
             except CantOpenError as error:
                 if Path(path).exists() or not Path(path).parent.is_dir():
                     raise
-                shown = shlex.quote(path)
+                shown = asked().queue() or shlex.quote(path)
                 raise click.ClickException(
                     f"there is no database '{path}', and a missing database is not made; if it is "
                     f"lost, 'queuekeeper backups {shown}' lists its backups, and "

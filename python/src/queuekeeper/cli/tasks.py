@@ -11,12 +11,21 @@ import click
 from queuekeeper import Queue
 from queuekeeper.cli import show
 from queuekeeper.cli.grammar import asked, or_queue
+from queuekeeper.cli.naming import ANY
 from queuekeeper.cli.shared import agreed, on_queue
 from queuekeeper.results import Lease, StaleLease
 
 STALE_SETTING = "stale_secs"
-#: `--stale` without seconds.
-ANY = ""
+
+
+class Count(click.IntRange):
+    """A number that SQLite has; the help does not say so."""
+
+    def _describe_range(self) -> str:
+        return ""
+
+
+COUNT = Count(1, 2**63 - 1)
 
 
 @on_queue()
@@ -118,9 +127,9 @@ def stale(queue: Queue, seconds: int | None) -> None:
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Of this type.")
 @click.option("--after", metavar="TIME", help="Created at or after TIME (UTC).")
 @click.option("--before", metavar="TIME", help="Created before TIME (UTC).")
-@click.option("--limit", type=int, metavar="N", help="The oldest N at most.")
+@click.option("--limit", type=COUNT, metavar="N", help="The oldest N at most.")
 @click.option("--all", "everything", is_flag=True, help="Every lease, of whatever worker.")
-@click.option("--expect", type=int, metavar="N", help="Fail unless so many match.")
+@click.option("--expect", type=Count(0), metavar="N", help="Fail unless so many match.")
 @click.option("--dry-run", is_flag=True, help="Show how many match; change nothing.")
 def requeue(
     queue: Queue,

@@ -66,7 +66,7 @@ STATEMENTS: tuple[tuple[str, str], ...] = (
 
 
 def of_command_line(message: str, queue: str | None = None) -> str:
-    """A message of the library as the command line says it; `queue` is named in commands."""
+    """A message of the library as the command line says it; in commands `queue` names the queue."""
     for pattern, words in STATEMENTS:
         message = re.sub(pattern, words, message)
     message = CALL.sub(lambda found: _command(found, queue), message)
@@ -76,7 +76,7 @@ def of_command_line(message: str, queue: str | None = None) -> str:
 def _command(found: re.Match[str], queue: str | None) -> str:
     name, places = COMMANDS[found[1]]
     words, *options = name.split(" ", 1)
-    parts = ["queuekeeper", words, *([shlex.quote(queue)] if queue else []), *options]
+    parts = ["queuekeeper", words, *([queue] if queue else []), *options]
     for place, argument in zip((*places, *[""] * 3), _split(found[2])):
         if argument.startswith("'{"):
             parts.append(_options(_unquoted(argument)) or argument)

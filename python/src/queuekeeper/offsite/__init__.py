@@ -145,6 +145,11 @@ class Offsite:
         """Brings a backup (an id, a name, 'latest') back with its chain, or 'all' of this queue."""
         return pull(self._local, self._remote, what, progress)
 
+    def find(self, what: str = LATEST) -> Backup:
+        """The backup there that `pull` would bring back; `backup_path` is a name there."""
+        catalog = RemoteCatalog.read(self._remote, self._remote.objects())
+        return Backup.of(meant(self._local, self._remote, catalog, what)[0])
+
     def list(self) -> Sequence[Backup]:
         """What the remote lists, the newest backup first; `backup_path` is a name there."""
         catalog = RemoteCatalog.read(self._remote, self._remote.objects())
@@ -173,9 +178,7 @@ class Offsite:
         It is for those who may see the backup anyway (Google Drive has such links). With `public`
         it is one with which anybody sees it; what that means, and for how long, the remote decides.
         """
-        catalog = RemoteCatalog.read(self._remote, self._remote.objects())
-        (entry,) = meant(self._local, self._remote, catalog, what)[:1]
-        name = entry["backup_path"]
+        name = self.find(what).backup_path
         return self._remote.public_link(name) if public else self._remote.link(name)
 
     def _refuse_itself(self, address: str) -> None:
