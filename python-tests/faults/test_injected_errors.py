@@ -61,7 +61,7 @@ LONG = os.environ.get("QUEUEKEEPER_PROOF") == "long"
 READS_OF_EACH = 12
 MORE_LOOKS = 4
 #: Here each read fails, since they read copies, artifacts and hash files as well as the database.
-EACH_READ = {"incremental", "restore", "verify", "verify a chain"}
+EACH_READ = {"incremental", "zstd", "restore", "verify", "verify a chain"}
 
 #: What SQLite makes of each; it tries to open for reading what it may not open for writing.
 CODES = {
