@@ -54,6 +54,7 @@ def test_groff_finds_nothing_wrong_with_it(own: Package) -> None:
     [
         (["queuekeeper", "back"], ["backup", "backups"]),
         (["queuekeeper", "offsite", "pu"], ["pull", "push"]),
+        (["queuekeeper", "offsite", "nope", "pu"], ["pull", "push"]),
         (["queuekeeper", "verify", "--le"], ["--level"]),
         (["queuekeeper", "verify", "--level", "qu"], ["quick"]),
         (["queuekeeper", "get", "queue.db", "full_e"], ["full_every"]),
@@ -77,6 +78,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         check=False,
     )
     assert (done.returncode, sorted(done.stdout.split())) == (0, completed), done
+    assert done.stderr == ""
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")

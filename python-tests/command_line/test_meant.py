@@ -27,6 +27,22 @@ def files(directory: Path) -> list[str]:
     return sorted(each for each in found if not each.endswith(("-wal", "-shm")))
 
 
+def test_a_queue_that_is_named_twice_is_none(
+    call: CommandLine, queue: Queue, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.db"
+    shutil.copy(queue.path, other)
+    for words in (
+        ["depth", other, "--db", queue.path],
+        ["health", queue.path, "--ack", other],
+        ["health", "--ack", other, "--db", queue.path],
+        ["leases", "--stale", other, "-d", queue.path],
+    ):
+        done = call(*words)
+        assert (done.status, done.output) == (64, ""), done
+        assert "twice" in done.errors or "is a file" in done.errors
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -94,14 +110,14 @@ def test_a_dry_run_of_a_restore_from_the_remote_pulls_nothing(
 
 
 def test_all_are_verified_though_one_is_not_there(call: CommandLine, queue: Queue) -> None:
-    for _ in range(3):
-        assert call("backup", queue.path).status == 0
-    lost = sorted(queue.backups.glob("*.db"))[1]
+    for kind in ("full", "incremental", "incremental", "full"):
+        assert call("backup", queue.path, "--type", kind).status == 0
+    lost = sorted(queue.backups.glob("*.delta.db"))[0]
     lost.unlink()
     done = call("verify", queue.path, "all", "--json")
     assert done.status == 1, done
     found = {Path(each["backup_path"]).name: each for each in json.loads(done.output)}
-    assert sorted(each["status"] for each in found.values()) == ["corrupted", "ok", "ok"]
+    assert sorted(each["status"] for each in found.values()) == ["failed", "failed", "ok", "ok"]
     assert "is missing" in found[lost.name]["details"][0]
     assert call("verify", queue.path, "all").status == 1
 
@@ -119,8 +135,24 @@ def test_numbers_that_cannot_be_are_said_in_words(call: CommandLine, queue: Queu
         assert "JSON" not in done.errors
 
 
+@pytest.mark.parametrize("stored", ["garbage", "5", "{}"])
+def test_a_list_of_risks_that_is_none_is_not_added_to(
+    stored: str, call: CommandLine, queue: Queue
+) -> None:
+    assert call("set", queue.path, "accepted_risks", "[]").status == 0
+    with queue.connect() as connection:
+        connection.execute(
+            "UPDATE queuekeeper_settings SET value = ? WHERE name = 'accepted_risks'", [stored]
+        )
+    done = call("health", queue.path, "--ack", "sqlite_version")
+    assert done.status == 3, done
+    assert f"'queuekeeper unset {queue.path} accepted_risks'" in done.errors
+    assert call("unset", queue.path, "accepted_risks").status == 0
+    assert call("health", queue.path, "--ack", "sqlite_version").status in (0, 1, 2)
+
+
 LATER = """
-import click, contextlib, io
+import contextlib, io
 from queuekeeper.cli import shared, run
 path, command = sys.argv[1], sys.argv[2:]
 def answered(*_, **__):
@@ -130,11 +162,11 @@ def answered(*_, **__):
 made = []
 shared.click.confirm = answered
 sys.stdin.isatty = lambda: True
-output = io.StringIO()
-with contextlib.redirect_stdout(output):
+found = io.StringIO()
+with contextlib.redirect_stdout(found):
     assert run([*command, "latest", "--db", path, "--json"]) == 0
 assert os.path.exists(made[0].backup_path)
-print(json.dumps(json.loads(output.getvalue())))
+print(json.dumps(json.loads(found.getvalue())))
 """
 
 

@@ -46,6 +46,7 @@ def test_every_function_has_a_command() -> None:
         ('say so: {"dir": "…"}', "say so: --dir …"),
         ("such as '{\"keep_daily\": 14}'", "such as '{\"keep_daily\": 14}'"),
         ("queue_set('queue_name', '…')", "'queuekeeper set queue_name …'"),
+        ("SELECT queue_set('keep', NULL)", "'queuekeeper unset keep'"),
         ('queue_requeue(\'{"workers": ["a b"]}\')', "'queuekeeper requeue --worker 'a b''"),
         ("SELECT * FROM queue_stale(60)", "'queuekeeper leases --stale 60'"),
         ("queue_optimize(1)", "'queuekeeper optimize --full'"),

@@ -83,7 +83,7 @@ def told(outcome: due.Outcome) -> None:
         waits = "nothing is due; something is still broken" if outcome.broken else ""
         show.rows(ran, columns, waits or "nothing is due")
     for line in complaints(outcome):
-        say_beside(show.cell(words.of_command_line(line, asked().db)))
+        say_beside(show.cell(words.of_command_line(line, asked().queue())))
     if outcome.error is not None:
         raise Finding(complain(str(outcome.error), FAILED))
     if outcome.is_critical:

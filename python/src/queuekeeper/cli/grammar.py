@@ -96,7 +96,8 @@ def no_database(context: click.Context, taken: str | None = None) -> str:
 
 
 def _everywhere(*names: str, **given: Any) -> click.Option:
-    return click.Option(names, expose_value=False, callback=_keep, **given)
+    # Eager: what is told apart by whether the queue is named knows it.
+    return click.Option(names, expose_value=False, is_eager=True, callback=_keep, **given)
 
 
 #: The options of every command.
@@ -131,6 +132,7 @@ DIRECTORY = _everywhere(
 QUEUE = click.Argument(
     ["queue"],
     required=False,
+    is_eager=True,
     metavar="[QUEUE]",
     type=Name(),
     expose_value=False,
@@ -276,7 +278,8 @@ class Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that is called."""
         name = args[0]
-        if self.get_command(ctx, name) is None and not name.startswith("-"):
+        is_known = self.get_command(ctx, name) is not None
+        if not (is_known or name.startswith("-") or ctx.resilient_parsing):
             shown = [each for each in self.list_commands(ctx) if not self.commands[each].hidden]
             like = difflib.get_close_matches(name, shown, 1)
             meant = f"; did you mean '{like[0]}'?" if like else ""

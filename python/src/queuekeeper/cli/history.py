@@ -122,7 +122,8 @@ def _columns(entry: HistoryEntry) -> tuple[str, str, str, str]:
 def _detail(entry: HistoryEntry, room: int) -> str:
     """An error, a warning or why it was skipped, whole; else what it came to, in brief."""
     if entry.status in FAILED:
-        return show.cell(" ".join(words.of_command_line(entry.detail or "", asked().db).split()))
+        said = words.of_command_line(entry.detail or "", asked().queue())
+        return show.cell(" ".join(said.split()))
     try:
         found = loaded(entry.detail)
     except ValueError:

@@ -10,6 +10,7 @@ from queuekeeper.cli import show, words
 from queuekeeper.cli.grammar import asked, or_queue
 from queuekeeper.cli.naming import ANY
 from queuekeeper.cli.shared import CRITICAL, FOUND, Finding, agreed, on_queue
+from queuekeeper.errors import Error
 from queuekeeper.results import HealthMetric, Scalar
 
 #: The library's units of 2^20 and 2^30 bytes, by the names that are unmistakable.
@@ -119,7 +120,12 @@ def accept(queue: Queue, found: list[HealthMetric], metric: str) -> None:
     if added != [metric]:
         agreed(f"From now on these are not counted: {', '.join(added) or 'none'}.")
     (before,) = (each.value for each in queue.settings() if each.name == ACCEPTED)
-    risks = loaded(before) if isinstance(before, str) else []
+    try:
+        risks = loaded(before) if isinstance(before, str) else []
+    except ValueError:
+        risks = None
+    if not isinstance(risks, list):
+        raise Error(f"{ACCEPTED} cannot be read; reset it: SELECT queue_set('{ACCEPTED}', NULL)")
     queue.set(ACCEPTED, [*risks, *(each for each in added if each not in risks)])
 
 

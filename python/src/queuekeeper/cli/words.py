@@ -75,6 +75,8 @@ def of_command_line(message: str, queue: str | None = None) -> str:
 
 def _command(found: re.Match[str], queue: str | None) -> str:
     name, places = COMMANDS[found[1]]
+    if found[1] == "set" and _split(found[2])[1:] == ["NULL"]:
+        name = "unset"
     words, *options = name.split(" ", 1)
     parts = ["queuekeeper", words, *([queue] if queue else []), *options]
     for place, argument in zip((*places, *[""] * 3), _split(found[2])):
