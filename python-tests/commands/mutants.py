@@ -296,9 +296,10 @@ MUTANTS = (
         5,
         "a restore does not save the present content",
         "src/backup/restore/live.rs",
-        "        let saved = save(self.caller, &self.path, watch)?;\n                pour(",
+        "        let saved = save(self.caller, &self.path, watch)?;\n"
+        "                let pages = pour(",
         '        let saved = save(self.caller, Path::new(""), watch).unwrap_or_default();\n'
-        "                pour(",
+        "                let pages = pour(",
         "restore/test_restore.py::test_the_safety_backup_is_a_backup_like_any_other",
     ),
     Mutant(
