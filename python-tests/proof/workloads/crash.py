@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hosts import HostDiedError, SqlError
 from hosts.protocol import SQLITE_BUSY, Value
@@ -186,8 +187,14 @@ class Killer:
         if name == "run_due":
             jobs = json.loads(str(rows[0][0]))
             assert jobs, "no job was due"
-            failed = [step for job in jobs for step in job["steps"] if step["status"] != "ok"]
+            steps = [step for job in jobs for step in job["steps"]]
+            failed = [each for each in steps if each["status"] != "ok" and not is_late(each)]
             assert not failed, failed
+
+
+def is_late(step: dict[str, Any]) -> bool:
+    """Whether it is VACUUM's, which is left out but in its hour."""
+    return step["status"] == "skipped" and step["step"] in ("optimize", "vacuum")
 
 
 def safety(scene: Scene, before: set[str]) -> set[Token]:
