@@ -178,7 +178,7 @@ def delete(queue: Queue, backup: str, dependants: bool, dry_run: bool) -> None:
     BACKUP is a path, an id or its beginning, or latest.
     """
     given: dict[str, Any] = {"dependants": dependants or None, "dir": asked().directory}
-    if not dry_run:
+    if not (dry_run or asked().yes):
         planned = queue.delete_backup(backup, dry_run=True, **given)
         agreed(deletion(planned))
         if backup == LATEST and len(planned.ids) == 1:

@@ -190,7 +190,7 @@ def rotate(copies: Offsite, keep: str | None, dry_run: bool) -> None:
     KEEP is a policy as for the command rotate; by default what the setting remote_keep says.
     """
     given = None if keep is None else policy(keep)
-    if not dry_run:
+    if not (dry_run or asked().yes):
         gone = len(copies.rotate(given, dry_run=True).deleted)
         if gone:
             agreed(f"{show.counted(gone)} on {copies.remote} will be deleted for good.")

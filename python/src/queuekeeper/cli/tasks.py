@@ -156,7 +156,7 @@ def requeue(
         return
     if seconds is not None:
         raise click.UsageError("give either SECONDS, or what chooses the tasks")
-    if not dry_run:
+    if not (dry_run or asked().yes):
         matched = queue.requeue(filtered, dry_run=True, expect=expect).matched
         if matched:
             held = ", ".join(f"'{each}'" for each in chosen["workers"]) or "their workers"
